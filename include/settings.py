@@ -1,0 +1,49 @@
+"""Limits and defaults, with the source of each number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from include.errors import ConfigurationError
+
+API_MAX_REQUESTS = 100_000
+"""Requests in one batch: Message Batches API documentation, "Batch limitations"."""
+
+API_MAX_BYTES = 256 * 1024 * 1024
+"""Bytes of one batch's body: Message Batches API documentation, "Batch limitations"."""
+
+DEFAULT_MODEL = "claude-haiku-4-5"
+DEFAULT_MAX_TOKENS = 200
+DEFAULT_MAX_CONTENT_CHARS = 2_000
+DEFAULT_MAX_REJECTED_SHARE = 0.2
+
+SUMMARY_PROMPT = """Summarize the following article in exactly two sentences, in the article's own language.
+
+<title>{title}</title>
+<article>
+{content}
+</article>"""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardLimits:
+    """When a shard closes, whichever comes first.
+
+    :param max_requests: requests in a shard, 1 to 100,000 (default 10,000).
+    :param max_bytes: bytes of the POST body, 1,000 to 256 MiB (default 32 MB).
+    :raises ConfigurationError: outside what the API accepts.
+    """
+
+    max_requests: int = 10_000
+    max_bytes: int = 32_000_000
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_requests <= API_MAX_REQUESTS:
+            raise ConfigurationError(
+                f"shard max_requests is {self.max_requests}; the API takes 1 to {API_MAX_REQUESTS:,} in a batch"
+            )
+        if not 1_000 <= self.max_bytes <= API_MAX_BYTES:
+            raise ConfigurationError(
+                f"shard max_bytes is {self.max_bytes}; the API takes up to {API_MAX_BYTES:,}, and less than "
+                "1,000 holds no article"
+            )
