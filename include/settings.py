@@ -40,7 +40,7 @@ class ShardLimits:
     def __post_init__(self) -> None:
         if not 1 <= self.max_requests <= API_MAX_REQUESTS:
             raise ConfigurationError(
-                f"shard max_requests is {self.max_requests}; the API takes 1 to {API_MAX_REQUESTS:,} in a batch"
+                f"shard max_requests is {self.max_requests}; the API takes 1 to {API_MAX_REQUESTS:,} a batch"
             )
         if not 1_000 <= self.max_bytes <= API_MAX_BYTES:
             raise ConfigurationError(

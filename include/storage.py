@@ -63,6 +63,37 @@ def write_atomically(path: StoragePath, data: bytes) -> None:
         stream.write(data)
 
 
+def create_exclusively(path: StoragePath, data: bytes) -> bool:
+    """Store ``data`` under ``path`` unless something is there already; False when it was.
+
+    On a local disk the file appears whole by a hard link, which fails if the name is taken. On an object
+    store fsspec's ``mode="create"`` is used: a conditional put where the store has one.
+    """
+    if not is_local(path):
+        try:
+            path.fs.pipe_file(path.path, data, mode="create")
+        except FileExistsError:
+            return False
+        return True
+    target = Path(path.path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, aside_name = tempfile.mkstemp(prefix=".", suffix=".aside", dir=target.parent)
+    aside = Path(aside_name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        aside.chmod(0o644)
+        target.hardlink_to(aside)
+    except FileExistsError:
+        return False
+    finally:
+        aside.unlink(missing_ok=True)
+    _sync_folder(target.parent)
+    return True
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -1,0 +1,170 @@
+"""Publish a day: the rows of all its shards as one Parquet, replaced in one step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from include.errors import ResultsError
+from include.results.schema import answers_schema, metadata_fields
+from include.shards.columns import common_type
+from include.storage import StoragePath, atomic_writer
+
+
+@dataclass(frozen=True, slots=True)
+class DaySummary:
+    """The numbers of a published day; small enough to travel by XCom.
+
+    :param failed: articles without an answer, by status (or the API's error type when errored).
+    :param cost_usd: USD paid; None when a model's price is not known.
+    """
+
+    uri: str
+    pipeline: str
+    day: str
+    articles: int
+    succeeded: int
+    failed: dict[str, int]
+    rejected: int
+    rejected_uri: str
+    reused: int
+    batches: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    list_cost_usd: float | None
+    saved_usd: float | None
+    offline: bool
+
+
+def publish_day(
+    results: Sequence[StoragePath], target: StoragePath, *, pipeline: str, day: str, rejected: StoragePath
+) -> DaySummary:
+    """Join the results of a day's shards, in order, into ``target``; readers see the old file or the new.
+
+    A day without articles is published too, as a file of no rows with all columns.
+
+    :param results: ``results-*.parquet`` of the shards, in article order.
+    :param rejected: ``rejected.parquet`` of the run.
+    """
+    schema = _common_schema(results)
+    schema = schema.with_metadata({"pipeline": pipeline, "day": day, "shards": str(len(results))})
+    numbers = _Numbers()
+    with atomic_writer(target) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+        for path in results:
+            with path.open("rb") as source:
+                file = pq.ParquetFile(pa.PythonFile(source, mode="r"))
+                for group in range(file.num_row_groups):
+                    table = _fit(file.read_row_group(group), schema)
+                    numbers.add(table)
+                    writer.write_table(table)
+    counted = numbers
+    return DaySummary(
+        uri=str(target),
+        pipeline=pipeline,
+        day=day,
+        articles=counted.articles,
+        succeeded=counted.succeeded,
+        failed=dict(counted.failed.most_common()),
+        rejected=count_rows(rejected),
+        rejected_uri=str(rejected),
+        reused=counted.reused,
+        batches=len(counted.batches),
+        input_tokens=counted.input_tokens,
+        output_tokens=counted.output_tokens,
+        cost_usd=counted.cost,
+        list_cost_usd=counted.list_cost,
+        saved_usd=None
+        if counted.cost is None or counted.list_cost is None
+        else counted.list_cost - counted.cost,
+        offline=any(batch.startswith("msgbatch_local_") for batch in counted.batches),
+    )
+
+
+def count_rows(path: StoragePath) -> int:
+    """Return the number of rows of a Parquet file."""
+    with path.open("rb") as stream:
+        return int(pq.read_metadata(pa.PythonFile(stream, mode="r")).num_rows)
+
+
+def _common_schema(results: Sequence[StoragePath]) -> pa.Schema:
+    """Return a schema that holds all shards: metadata columns may differ from shard to shard."""
+    kinds: dict[str, list[pa.DataType]] = {}
+    for path in results:
+        try:
+            with path.open("rb") as stream:
+                schema = pq.read_schema(pa.PythonFile(stream, mode="r"))
+        except FileNotFoundError:
+            raise ResultsError(
+                f"the results {path} are gone, so the day is not published; clear write_results of that shard"
+            ) from None
+        for column in metadata_fields(schema):
+            kinds.setdefault(column.name, []).append(column.type)
+    return answers_schema([pa.field(name, common_type(types)) for name, types in kinds.items()])
+
+
+def _fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    columns = []
+    for column in schema:
+        if column.name not in table.column_names:
+            columns.append(pa.nulls(table.num_rows, column.type))
+        else:
+            columns.append(_cast(table[column.name], column.type))
+    return pa.table(columns, schema=schema)
+
+
+def _cast(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    try:
+        return values.cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        # No cast of Arrow's own, e.g. decimal to text in some versions: by way of Python's text.
+        return pa.chunked_array(
+            [[None if value is None else str(value) for value in values.to_pylist()]], kind
+        )
+
+
+class _Numbers:
+    """Totals, added up group by group."""
+
+    def __init__(self) -> None:
+        self.articles = self.succeeded = self.reused = self.input_tokens = self.output_tokens = 0
+        self.failed: Counter[str] = Counter()
+        self.batches: set[str] = set()
+        self.cost: float | None = 0.0
+        self.list_cost: float | None = 0.0
+
+    def add(self, table: pa.Table) -> None:
+        self.articles += table.num_rows
+        for row in _count_outcomes(table):
+            if row["status"] == "succeeded":
+                self.succeeded += row["count_all"]
+            else:
+                self.failed[row["error_type"] or row["status"]] += row["count_all"]
+        self.reused += pc.sum(table["reused"]).as_py() or 0
+        self.input_tokens += pc.sum(table["input_tokens"]).as_py() or 0
+        self.output_tokens += pc.sum(table["output_tokens"]).as_py() or 0
+        self.batches.update(pc.unique(table["batch_id"]).to_pylist())
+        self.cost = _add(self.cost, table["cost_usd"])
+        self.list_cost = _add(self.list_cost, table["list_cost_usd"])
+
+
+def _count_outcomes(table: pa.Table) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = (
+        table.select(["status", "error_type"])
+        .group_by(["status", "error_type"])
+        .aggregate([([], "count_all")])
+        .to_pylist()
+    )
+    return rows
+
+
+def _add(total: float | None, column: pa.ChunkedArray) -> float | None:
+    if total is None or column.null_count:
+        return None
+    return total + (pc.sum(column).as_py() or 0.0)

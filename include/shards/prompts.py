@@ -1,0 +1,72 @@
+"""A prompt with named fields, filled exactly once.
+
+What an article says is never looked at: braces, Jinja, HTML and even ``{content}`` inside an article
+reach the API as they are, because the template is cut into pieces before any article is seen.
+"""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass, field
+
+from include.articles.model import Article
+from include.errors import ConfigurationError
+
+FIELDS = ("id", "title", "content")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTemplate:
+    """A prompt such as ``"Summarize in two sentences: {content}"``.
+
+    :param template: text with ``{content}`` and, if wanted, ``{title}`` and ``{id}``; a literal brace is
+        written twice, as in Python's format strings.
+    :param max_content_chars: characters of the content that are sent, counted from its beginning;
+        None sends all of it.
+    :raises ConfigurationError: no ``{content}``, an unknown field, or braces that do not match.
+    """
+
+    template: str
+    max_content_chars: int | None = None
+    _pieces: tuple[tuple[str, str | None], ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.max_content_chars is not None and self.max_content_chars < 1:
+            raise ConfigurationError(
+                f"max_content_chars is {self.max_content_chars}; it must be 1 or more, or None to send all"
+            )
+        object.__setattr__(self, "_pieces", _parse(self.template))
+
+    def fill(self, article: Article) -> str:
+        """Return the prompt for ``article``."""
+        content = article.content
+        if self.max_content_chars is not None:
+            content = content[: self.max_content_chars]
+        values = {"id": article.article_id, "title": article.title, "content": content}
+        return "".join(
+            [literal if name is None else literal + values[name] for literal, name in self._pieces]
+        )
+
+
+def _parse(template: str) -> tuple[tuple[str, str | None], ...]:
+    known = ", ".join(f"{{{name}}}" for name in FIELDS)
+    try:
+        parsed = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise ConfigurationError(
+            f"the prompt's braces do not match ({error}); write a literal brace twice: {{{{ or }}}}"
+        ) from None
+    pieces: list[tuple[str, str | None]] = []
+    for literal, name, spec, conversion in parsed:
+        if name is not None and (name not in FIELDS or spec or conversion):
+            shown = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+            raise ConfigurationError(
+                f"the prompt names the field {{{shown}}}; known fields are {known}. "
+                "Write a literal brace twice: {{ or }}"
+            )
+        pieces.append((literal, name))
+    if "content" not in {name for _, name in pieces}:
+        raise ConfigurationError(
+            f"the prompt has no {{content}}, so no article would be sent; fields: {known}"
+        )
+    return tuple(pieces)
