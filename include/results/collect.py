@@ -103,10 +103,8 @@ def collect_shard(shard: Shard, files: ShardFiles, provenance: Provenance) -> Sh
             ),
         )
     answers = _in_article_order(columns, shard.articles)
-    table = _table(articles, answers, shard, batch_id, day, round_number)
-    table = table.replace_schema_metadata(
-        {"pipeline": pipeline, "shard_key": shard.key, "batch_id": batch_id}
-    )
+    table = _table(articles, answers, shard, provenance)
+    table = table.replace_schema_metadata({"pipeline": provenance.pipeline, "shard_key": shard.key})
     with atomic_writer(files.results) as target:
         pq.write_table(table, target, compression="zstd", row_group_size=_ROW_GROUP)
     return _summarize(table, files.results, provenance.batch_id)
