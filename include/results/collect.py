@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import gc
 import logging
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from include.batches.client import BatchApi
+from include.batches.ledger import Ledger
+from include.batches.model import Batch
 from include.costs.prices import FloatColumn, TokenColumns, cost_column, find_prices
 from include.errors import ResultsError
 from include.results.decode import Outcome, StreamReport, iter_outcomes
-from include.results.raw import open_raw
+from include.results.raw import keep_raw, open_raw
 from include.results.schema import answers_schema
 from include.shards.requests import custom_id
 from include.shards.shard import Shard, ShardFiles
@@ -77,6 +83,53 @@ class _Columns:
             self.text[name].append(value)
         for name, count in zip(_TOKEN_COLUMNS, tokens, strict=True):
             self.tokens[name].append(count)
+
+
+def collect_batch(
+    shard: Shard, requests: StoragePath, provenance: Provenance, api: BatchApi, ledger: Ledger
+) -> ShardResults:
+    """Keep the results of an ended batch, write the shard's Parquet, and record both in the ledger.
+
+    :param requests: the shard's POST body; its other files are beside it.
+    :raises ResultsError: the batch has not ended, or its results cannot be had; a retry pays nothing.
+    """
+    files = ShardFiles.beside(requests)
+    entry = ledger.load(shard.key)
+    if not _is_kept(files.raw, shard):
+        earlier = type(requests)(entry.raw) if entry and entry.raw else None
+        if earlier is not None and earlier != files.raw and _is_kept(earlier, shard):
+            _copy(earlier, files.raw)
+        else:
+            batch = _retrieve_ended(provenance.batch_id, api)
+            keep_raw(batch, files.raw, api)
+            entry = entry and msgspec.structs.replace(entry, ended_at=batch.ended_at)
+    results = collect_shard(shard, files, provenance)
+    if entry is not None:
+        now = datetime.now(UTC)
+        ledger.save(msgspec.structs.replace(entry, collected_at=now, raw=str(files.raw), results=results.uri))
+    return results
+
+
+def _retrieve_ended(batch_id: str, api: BatchApi) -> Batch:
+    batch = api.retrieve(batch_id)
+    if not batch.ended:
+        raise ResultsError(
+            f"batch {batch_id} is {batch.processing_status}; its results come when it has ended"
+        )
+    return batch
+
+
+def _is_kept(raw: StoragePath, shard: Shard) -> bool:
+    """Tell whether a kept result stream is there and is this shard's."""
+    if not raw.exists():
+        return False
+    with open_raw(raw) as stream:
+        return next(iter_outcomes(stream, shard.key, shard.articles, StreamReport()), None) is not None
+
+
+def _copy(source: StoragePath, target: StoragePath) -> None:
+    with source.open("rb") as stream, atomic_writer(target) as copy:
+        shutil.copyfileobj(stream, copy)
 
 
 def collect_shard(shard: Shard, files: ShardFiles, provenance: Provenance) -> ShardResults:

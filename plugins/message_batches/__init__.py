@@ -1,0 +1,42 @@
+"""Airflow operators, sensor and pipeline for Claude's Message Batches API.
+
+Imported lazily, so that parsing a DAG file costs only what it uses.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from message_batches.operators import (
+        PublishResultsOperator,
+        ReadArticlesOperator,
+        SubmitBatchOperator,
+        WriteResultsOperator,
+    )
+    from message_batches.pipeline import message_batch_pipeline
+    from message_batches.sensors import MessageBatchSensor
+    from message_batches.triggers import MessageBatchTrigger
+
+__all__ = [
+    "MessageBatchSensor",
+    "MessageBatchTrigger",
+    "PublishResultsOperator",
+    "ReadArticlesOperator",
+    "SubmitBatchOperator",
+    "WriteResultsOperator",
+    "message_batch_pipeline",
+]
+
+_MODULES = {
+    "MessageBatchSensor": "sensors",
+    "MessageBatchTrigger": "triggers",
+    "message_batch_pipeline": "pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'operators')}"), name)

@@ -1,0 +1,36 @@
+"""Links from a task to what it made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseOperatorLink
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
+
+CONSOLE = "https://platform.claude.com/workspaces/default/batches"
+
+
+class BatchLink(BaseOperatorLink):
+    """From the submit task to its batch: in the vendor's console, or on the offline API's page."""
+
+    @property
+    def name(self) -> str:
+        """Label of the button."""
+        return "Batch"
+
+    @property
+    def xcom_key(self) -> str:
+        """Where the link is kept."""
+        return "batch_url"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
+        """Return the address that the task found out when it ran."""
+        return getattr(operator, "batch_url", "")
+
+
+def batch_url(base_url: str, batch_id: str, offline: bool) -> str:
+    """Return the page of a batch."""
+    return f"{base_url.rstrip('/')}/batches/{batch_id}" if offline else f"{CONSOLE}/{batch_id}"

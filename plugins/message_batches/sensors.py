@@ -1,0 +1,131 @@
+"""Wait for a batch without holding a worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseSensorOperator, PokeReturnValue
+from airflow.sdk.exceptions import AirflowFailException
+
+from include.batches.polling import describe
+from include.errors import ConfigurationError, ResultsError
+from message_batches.config import DEFAULT_CONN_ID, clear_failures, connect
+from message_batches.triggers import MessageBatchTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from include.batches.client import MessageBatches
+    from include.batches.model import Batch
+
+_FRAMEWORK_GRACE = timedelta(minutes=10)
+"""How much later Airflow's own time-out comes, so that ours, which says more, is first."""
+
+
+class MessageBatchSensor(BaseSensorOperator):
+    """Wait until a message batch has ended, and return its id.
+
+    It looks once; if the batch is still running it defers, and the triggerer's one shared look at the
+    list of batches serves all waiting tasks. It only reads, so clearing it or trying it again is free.
+
+    :param batch_id: the batch, usually the output of :class:`~message_batches.operators.SubmitBatchOperator`.
+    :param conn_id: Airflow connection of type ``anthropic``.
+    :param poll_seconds: seconds between looks; None means 30 for a remote API, which is never asked more
+        often, and 2 for one on this machine.
+    :param timeout: seconds after which the task fails (default 26 hours: the API lets batches expire after
+        24). The batch goes on at the API, and clearing the task waits on.
+    :param deferrable: False holds a worker, or reschedules with ``mode="reschedule"``.
+    :param cancel_on_kill: cancel the batch when a user clears, fails or marks the waiting task. Off by
+        default, because what a batch has answered by then is paid for either way.
+    """
+
+    template_fields: Sequence[str] = ("batch_id", "conn_id")
+    ui_color = "#e8f0e4"
+
+    def __init__(
+        self,
+        *,
+        batch_id: str,
+        conn_id: str = DEFAULT_CONN_ID,
+        poll_seconds: float | None = None,
+        timeout: float | timedelta = timedelta(hours=26),
+        deferrable: bool = True,
+        cancel_on_kill: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("poke_interval", poll_seconds or 60)
+        super().__init__(timeout=timeout, **kwargs)
+        if poll_seconds is not None and poll_seconds <= 0:
+            raise ConfigurationError(f"poll_seconds is {poll_seconds}; it must be more than 0, or None")
+        self.batch_id = batch_id
+        self.conn_id = conn_id
+        self.poll_seconds = poll_seconds
+        self.deferrable = deferrable
+        self.cancel_on_kill = cancel_on_kill
+
+    @cached_property
+    def api(self) -> MessageBatches:
+        """The API of the connection."""
+        return connect(self.conn_id)
+
+    def execute(self, context: Context) -> str:
+        """Return the batch id at once if the batch has ended, else defer."""
+        if not isinstance(self.batch_id, str) or not self.batch_id:
+            raise AirflowFailException(
+                f"batch_id is {self.batch_id!r}; the id that SubmitBatchOperator returns is needed"
+            )
+        if not self.deferrable:
+            result: str = super().execute(context)
+            return result
+        with clear_failures():
+            batch = self._look()
+        if batch is not None and batch.ended:
+            self.log.info(describe(batch))
+            return self.batch_id
+        self.log.info("batch %s has not ended; waiting in the triggerer", self.batch_id)
+        self.defer(
+            trigger=MessageBatchTrigger(
+                batch_ids=[self.batch_id],
+                conn_id=self.conn_id,
+                deadline=time.time() + self.timeout,
+                poll_seconds=self.poll_seconds,
+                result=self.batch_id,
+                cancel_on_kill=self.cancel_on_kill,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=self.timeout) + _FRAMEWORK_GRACE,
+        )
+        return self.batch_id
+
+    def execute_complete(self, context: Context, event: Any = None) -> str:  # noqa: ARG002
+        """Turn the trigger's event into the task's end; only a batch that ended is a success."""
+        if not isinstance(event, dict) or "status" not in event:
+            raise ResultsError(f"waiting for batch {self.batch_id} ended with an unknown event: {event!r}")
+        if event["status"] == "ended":
+            return self.batch_id
+        raise AirflowFailException(str(event.get("message")))
+
+    def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
+        """Look once, for use without deferring."""
+        with clear_failures():
+            batch = self._look()
+        return PokeReturnValue(is_done=batch is not None and batch.ended, xcom_value=self.batch_id)
+
+    def _look(self) -> Batch | None:
+        """Return the batch, or None when one look could not tell: one failure says nothing about it."""
+        import anthropic
+
+        try:
+            return self.api.retrieve(self.batch_id)
+        except (anthropic.AuthenticationError, anthropic.PermissionDeniedError) as error:
+            raise AirflowFailException(
+                f"the API refuses the key of connection {self.conn_id!r} (HTTP {error.status_code}). Batch "
+                f"{self.batch_id} goes on there; mend the connection, then clear this task."
+            ) from error
+        except anthropic.APIError as error:
+            self.log.warning("could not look at batch %s (%s)", self.batch_id, type(error).__name__)
+            return None

@@ -1,0 +1,206 @@
+"""Wait for batches in the triggerer, all of them by one look at the API.
+
+Every waiting task of one connection shares one stream: ``GET /v1/messages/batches?limit=1000`` serves
+them all. A batch too old for that page is looked up by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Hashable
+from typing import Any
+
+import structlog
+from airflow.triggers.base import BaseEventTrigger, TaskSuccessEvent, TriggerEvent
+
+from include.batches.client import ROUTE, is_loopback
+from include.batches.model import decode_batch, decode_page
+from include.batches.polling import MIN_POLL_SECONDS, BatchWait, Look, PollOutcome, next_look_seconds
+from include.batches.refusals import read_retry_after
+
+log = structlog.get_logger(__name__)
+
+OFFLINE_POLL_SECONDS = 2.0
+"""Poll interval of an API on this machine when none is given."""
+
+_SAFE_FIRST_WAIT_SECONDS = 15.0
+"""A trigger that resumes its task sooner may be faster than the scheduler, which costs the task a try."""
+
+_PROGRESS_SECONDS = 600.0
+
+
+class MessageBatchTrigger(BaseEventTrigger):
+    """Fire once, when all of some batches have ended or waiting for them is over.
+
+    :param batch_ids: the batches to wait for.
+    :param conn_id: Airflow connection of type ``anthropic``.
+    :param deadline: end of the wait, epoch seconds (wall clock: another triggerer may take over).
+    :param poll_seconds: seconds between looks; None means 30 for a remote API and 2 for one on this
+        machine. A remote API is never asked more often than every 30 seconds.
+    :param result: what the task returns when all have ended. None resumes the task instead, with an
+        event ``{"status", "message"}``; so do all other outcomes.
+    :param cancel_on_kill: cancel the batches when a user clears or fails the waiting task.
+    """
+
+    def __init__(
+        self,
+        *,
+        batch_ids: list[str],
+        conn_id: str,
+        deadline: float,
+        poll_seconds: float | None = None,
+        result: str | None = None,
+        cancel_on_kill: bool = False,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.batch_ids = list(batch_ids)
+        self.conn_id = conn_id
+        self.deadline = deadline
+        self.poll_seconds = poll_seconds
+        self.result = result
+        self.cancel_on_kill = cancel_on_kill
+        self._started = time.time()
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments; deadlines are absolute, so that nothing is lost."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "batch_ids": self.batch_ids,
+                "conn_id": self.conn_id,
+                "deadline": self.deadline,
+                "poll_seconds": self.poll_seconds,
+                "result": self.result,
+                "cancel_on_kill": self.cancel_on_kill,
+            },
+        )
+
+    def shared_stream_key(self) -> Hashable:
+        """Return the key by which waiting tasks share one stream."""
+        return ("message_batches", self.conn_id, self.poll_seconds)
+
+    @classmethod
+    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[Look]:
+        """Look at the list of batches again and again; a failed look is passed on, never raised."""
+        failures = 0
+        poll_seconds = OFFLINE_POLL_SECONDS
+        retry_after: float | None = None
+        client: Any = None
+        while True:
+            try:
+                if client is None:
+                    client = await _connect(kwargs["conn_id"])
+                    poll_seconds = effective_poll_seconds(kwargs["poll_seconds"], str(client.base_url))
+                look = await _look_at_list(client)
+                failures, retry_after = 0, None
+            except Exception as error:
+                failures += 1
+                look, retry_after = _failed_look(error)
+                log.warning("could not look at the batches of %s: %s", kwargs["conn_id"], look.error)
+            yield look
+            wait = next_look_seconds(poll_seconds, failures, retry_after, random.random())  # noqa: S311
+            await asyncio.sleep(wait)
+
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[Look]) -> AsyncIterator[TriggerEvent]:
+        """Turn the shared looks into the one event of this trigger."""
+        wait = BatchWait(self.batch_ids, self.deadline)
+        next_progress = 0.0
+        async for shared in shared_stream:
+            look = shared
+            if look.error is None and (missing := wait.open - look.batches.keys()):
+                look = await self._look_up(look, missing)
+            outcome = wait.on_look(look)
+            if outcome is not None:
+                yield await self._event(outcome)
+                return
+            if look.at >= next_progress:
+                self._log_progress(wait, look)
+                next_progress = look.at + _PROGRESS_SECONDS
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait without sharing; used where a triggerer knows no shared streams."""
+        async for event in self.filter_shared_stream(self.open_shared_stream(self.serialize()[1])):
+            yield event
+
+    async def on_kill(self) -> None:
+        """Cancel the batches, if asked to; results that are there by then stay paid for and readable."""
+        if not self.cancel_on_kill:
+            return
+        client = await _connect(self.conn_id)
+        async with client:
+            for batch_id in self.batch_ids:
+                await client.messages.batches.cancel(batch_id)
+                self.log.info("asked the API to cancel batch %s", batch_id)
+
+    async def _event(self, outcome: PollOutcome) -> TriggerEvent:
+        self.log.info(outcome.message)
+        if outcome.status == "ended" and self.result is not None:
+            return TaskSuccessEvent(xcoms={"return_value": self.result})
+        await asyncio.sleep(max(0.0, self._started + _SAFE_FIRST_WAIT_SECONDS - time.time()))
+        return TriggerEvent({"status": outcome.status, "message": outcome.message})  # type: ignore[no-untyped-call]
+
+    async def _look_up(self, look: Look, missing: set[str]) -> Look:
+        """Add batches that are too old for the shared page, each by a request of its own."""
+        from anthropic import NotFoundError
+
+        batches, absent = dict(look.batches), []
+        client = await _connect(self.conn_id)
+        async with client:
+            for batch_id in missing:
+                try:
+                    response = await client.get(f"{ROUTE}/{batch_id}", cast_to=_response_type())
+                    batches[batch_id] = decode_batch(response.content)
+                except NotFoundError:
+                    absent.append(batch_id)
+                except Exception as error:
+                    return _failed_look(error)[0]
+        return Look(at=look.at, batches=batches, absent=absent)
+
+    def _log_progress(self, wait: BatchWait, look: Look) -> None:
+        for batch_id in wait.open:
+            batch = wait.seen.get(batch_id)
+            if look.error is not None:
+                self.log.warning("could not look at batch %s: %s; looking again", batch_id, look.error)
+            elif batch is not None:
+                minutes = (look.at - batch.created_at.timestamp()) / 60
+                self.log.info(
+                    "batch %s is %s: %s requests, %.0f min old (the API tells no more before its end)",
+                    *(batch_id, batch.processing_status, f"{batch.request_counts.total:,}", minutes),
+                )
+
+
+def effective_poll_seconds(wanted: float | None, base_url: str) -> float:
+    """Return the seconds between looks at an API; at least 30 unless it runs on this machine."""
+    if is_loopback(base_url):
+        return OFFLINE_POLL_SECONDS if wanted is None else wanted
+    return max(MIN_POLL_SECONDS, wanted or MIN_POLL_SECONDS)
+
+
+async def _connect(conn_id: str) -> Any:
+    from airflow.providers.anthropic.hooks.anthropic import AnthropicHook
+
+    return await AnthropicHook(conn_id=conn_id).get_async_conn()
+
+
+async def _look_at_list(client: Any) -> Look:
+    response = await client.get(ROUTE, cast_to=_response_type(), options={"params": {"limit": 1000}})
+    page = decode_page(response.content)
+    return Look(at=time.time(), batches={batch.id: batch for batch in page.data})
+
+
+def _failed_look(error: Exception) -> tuple[Look, float | None]:
+    import anthropic
+
+    refused = isinstance(error, (anthropic.AuthenticationError, anthropic.PermissionDeniedError))
+    said = str(getattr(error, "api_message", None) or error)[:300]
+    headers = getattr(getattr(error, "response", None), "headers", None)
+    look = Look(at=time.time(), error=f"{type(error).__name__}: {said}", refused=refused)
+    return look, read_retry_after(headers) if headers is not None else None
+
+
+def _response_type() -> Any:
+    import httpx2
+
+    return httpx2.Response
