@@ -122,9 +122,8 @@ class ReadArticlesOperator(BaseOperator):
             return self._read(context)
 
     def _read(self, context: Context) -> list[dict[str, Any]]:
-        from include.articles.reader import ReadStats, find_files, iter_articles
-
         from include.articles.model import FieldMap
+        from include.articles.reader import ReadStats, find_files, iter_articles
         from include.shards.writer import write_shards
 
         template = self._template(context)

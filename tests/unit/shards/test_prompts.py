@@ -54,7 +54,7 @@ def test_content_is_cut_by_characters() -> None:
     ],
 )
 def test_a_prompt_that_cannot_work_is_refused_by_name(template: str, names: str) -> None:
-    with pytest.raises(ConfigurationError, match=".") as caught:
+    with pytest.raises(ConfigurationError) as caught:
         PromptTemplate(template)
     assert names in str(caught.value)
 
