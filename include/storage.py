@@ -43,10 +43,10 @@ def atomic_writer(path: StoragePath) -> Iterator[BinaryIO]:
     handle, aside_name = tempfile.mkstemp(prefix=".", suffix=".aside", dir=folder)
     aside = Path(aside_name)
     try:
-        with os.fdopen(handle, "wb") as stream:
+        # The handle stays ours: compressors close the stream they are given.
+        with os.fdopen(os.dup(handle), "wb") as stream:
             yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
+        os.fsync(handle)
         if folder is None:
             path.fs.put_file(str(aside), path.path)
         else:
@@ -54,6 +54,7 @@ def atomic_writer(path: StoragePath) -> Iterator[BinaryIO]:
             aside.replace(target)
             _sync_folder(folder)
     finally:
+        os.close(handle)
         aside.unlink(missing_ok=True)
 
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from include.batches.client import BatchApi
 from include.batches.ledger import Ledger
 from include.batches.model import Batch
-from include.costs.prices import FloatColumn, TokenColumns, cost_column, find_prices
+from include.costs.prices import TokenColumns, cost_column, find_prices
 from include.errors import ResultsError
 from include.results.decode import Outcome, StreamReport, iter_outcomes
 from include.results.raw import keep_raw, open_raw
@@ -255,7 +255,7 @@ def _costs(answers: pa.Table) -> tuple[pa.Array, pa.Array]:
             log.warning("the price of model %s is not known; its cost is null", model)
         rows = pc.fill_null(pc.equal(answers["model"], model), False).to_numpy(zero_copy_only=False)
         for target, tiers in ((paid, prices and prices.batch), (listed, prices and prices.list_price)):
-            costs: FloatColumn = cost_column(tokens, tiers) if tiers else np.full(len(target), np.nan)
+            costs = cost_column(tokens, tiers) if tiers else np.full(len(target), np.nan)
             target[rows] = costs[rows]
     return pa.array(paid, from_pandas=True), pa.array(listed, from_pandas=True)
 
