@@ -74,7 +74,8 @@ def _state(parts: Mapping[str, Mapping[str, Any]]) -> tuple[str, datetime | None
         return "retrying", None
     if wait == "success" or submit != "success":
         return _before_or_after_wait(submit, wait, write), None
-    waiting = wait in ("deferred", "running", "awaiting_input")
+    # Between two looks a wait is queued again: it has begun, whatever its state.
+    waiting = wait == "deferred" or (parts.get("wait_for_batch") or {}).get("start_date")
     return ("waiting" if waiting else "submitted"), _moment(parts["submit_batch"].get("end_date"))
 
 
