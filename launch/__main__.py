@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -69,8 +70,9 @@ def _launch(
             press.interrupted(instance, reporter)
             raise
         finally:
+            stopping = time.monotonic()
             instance.stop()
-            reporter.say("Everything is stopped.")
+            reporter.say(f"Everything is stopped ({time.monotonic() - stopping:.0f} s).")
 
 
 def read_layout(settings: Mapping[str, str]) -> Layout:

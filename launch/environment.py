@@ -17,7 +17,9 @@ from pathlib import Path
 
 CONNECTION_VARIABLE = "AIRFLOW_CONN_ANTHROPIC_DEFAULT"
 OFFLINE_KEY = "local-offline-key"
-SECRET_NAMES = ("fernet_key", "jwt_secret", "api_secret_key")
+SECRET_BYTES = {"fernet_key": 32, "jwt_secret": 64, "api_secret_key": 32}
+"""Fernet takes exactly 32; SHA-512, which signs Airflow's tokens, wants 64 or more (RFC 7518, 3.2)."""
+
 _CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
 _EXECUTOR_SLOTS = 4
 
@@ -156,10 +158,12 @@ def read_secrets(home: Path) -> dict[str, str]:
     path = home / "launch-secrets.json"
     if path.is_file():
         kept = json.loads(path.read_text())
-        if all(kept.get(name) for name in SECRET_NAMES):
-            return {name: str(kept[name]) for name in SECRET_NAMES}
+        if all(kept.get(name) for name in SECRET_BYTES):
+            return {name: str(kept[name]) for name in SECRET_BYTES}
     home.mkdir(parents=True, exist_ok=True)
-    made = {name: urlsafe_b64encode(secrets.token_bytes(32)).decode() for name in SECRET_NAMES}
+    made = {
+        name: urlsafe_b64encode(secrets.token_bytes(size)).decode() for name, size in SECRET_BYTES.items()
+    }
     partial = path.with_suffix(".partial")
     partial.unlink(missing_ok=True)
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -93,7 +93,7 @@ def describe(shard: Shard, now: datetime) -> str:
     """Say a shard's state in words, with local time of day and whole minutes for a wait."""
     if shard.state != "waiting" or shard.since is None:
         return shard.state
-    minutes = int((now - shard.since).total_seconds() // 60)
+    minutes = max(0, int((now - shard.since).total_seconds() // 60))
     return f"waiting since {shard.since.astimezone():%H:%M} ({minutes} min)"
 
 
