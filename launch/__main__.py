@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -19,7 +20,10 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command and give its exit code: 0 done, 1 not published, 2 cannot start, 128 + n on signal n."""
+    """Run a command and give its exit code.
+
+    0 done (for ``up``: ended by Ctrl-C), 1 not published, 2 cannot start or go on, 128 + n ended by signal n.
+    """
     options = _parser().parse_args(arguments)
     reporter = Reporter()
     try:
@@ -32,8 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         print(f"nightpress: {error}", file=sys.stderr)
         return 2
-    except Interrupted as signal_seen:
-        return 128 + signal_seen.number
+    except Interrupted as seen:
+        wanted = options.command == "up" and seen.number == signal.SIGINT
+        return 0 if wanted else 128 + seen.number
 
 
 def _launch(
