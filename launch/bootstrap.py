@@ -95,8 +95,8 @@ def _is_sound() -> bool:
 def _make() -> None:
     started = time.monotonic()
     try:
-        import ensurepip  # noqa: F401, PLC0415
-        import venv  # noqa: F401, PLC0415
+        import ensurepip  # noqa: F401
+        import venv  # noqa: F401
     except ImportError:
         name = f"python{sys.version_info.major}.{sys.version_info.minor}"
         raise SetupError(
