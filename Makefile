@@ -1,0 +1,57 @@
+# Nightpress: set up, run and test with Python 3.11 or newer and make, nothing else.
+# `make` lists the targets.
+
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+# `value` keeps a $ in a path as it is; the launcher reads these, so no shell ever splits them.
+export NIGHTPRESS_ARTICLES := $(value ARTICLES)
+export NIGHTPRESS_DAY := $(value DAY)
+export NIGHTPRESS_MODEL := $(value MODEL)
+export NIGHTPRESS_LIMIT := $(value LIMIT)
+export PORT
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev run up test lint format lock clean python
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  command -v "$(PYTHON)" >/dev/null 2>&1 \
+	    && echo "nightpress: $(PYTHON) is $$($(PYTHON) --version 2>&1); Python 3.11 or newer is needed." >&2 \
+	    || echo "nightpress: there is no $(PYTHON); Python 3.11 or newer is needed." >&2; \
+	  echo "Name another one: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+
+setup: python ## make .venv and install what a run needs
+	@$(PYTHON) -B launch/bootstrap.py run
+
+setup-dev: python
+	@$(PYTHON) -B launch/bootstrap.py dev
+
+run: setup ## publish a day: [ARTICLES=file|folder|glob] [DAY=2026-11-22] [MODEL=] [LIMIT=] [PORT=]
+	@exec $(BIN)/python -m launch run
+
+up: setup ## start Airflow and its UI, and stay until Ctrl-C: [PORT=8080]
+	@exec $(BIN)/python -m launch up
+
+test: lint ## lint, types, import contracts and all tests: [ARGS="-k name"]
+	@AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}" $(BIN)/python -m pytest $(ARGS)
+
+lint: setup-dev ## ruff, mypy and import contracts
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: make format" >&2; exit 1; }
+	@$(BIN)/mypy
+	@PYTHONPATH=.:plugins $(BIN)/lint-imports --no-cache
+
+format: setup-dev ## format the code and fix what ruff can fix
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format --quiet .
+
+lock: python ## resolve requirements anew into requirements.lock
+	@$(PYTHON) -B launch/bootstrap.py lock
+
+clean: python ## remove .venv, .airflow and caches; data/ stays
+	@$(PYTHON) -B launch/bootstrap.py clean

@@ -1,0 +1,262 @@
+"""Sets up ``.venv`` with nothing but the standard library; the Makefile calls it before every command.
+
+A second call does nothing: a stamp holds the digest of all that decides what is installed. A set-up that was
+interrupted leaves a mark, and the next one begins anew rather than trust half an environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROJECT = Path(__file__).resolve().parent.parent
+VENV = PROJECT / ".venv"
+UV = "uv==0.13.9"
+LOCK = "requirements.lock"
+REQUIREMENTS = {"run": "requirements.txt", "dev": "requirements-dev.txt"}
+_UNFINISHED = ".setup-unfinished"
+_FROM_PIP = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "trusted-host": "UV_INSECURE_HOST",
+    "cert": "SSL_CERT_FILE",
+    "default-timeout": "UV_HTTP_TIMEOUT",
+}
+
+
+class SetupError(Exception):
+    """Set-up cannot go on; the message says what to do."""
+
+
+def digest(kind: str, project: Path = PROJECT) -> str:
+    """Digest all that decides what is installed for this kind."""
+    content = hashlib.sha256(f"{sys.version_info[:2]} {UV} {project}".encode())
+    for name in ("requirements.txt", REQUIREMENTS[kind], LOCK):
+        content.update(name.encode() + b"\0" + (project / name).read_bytes())
+    return content.hexdigest()
+
+
+def is_ready(kind: str, venv: Path = VENV, project: Path = PROJECT) -> bool:
+    """Tell whether the environment has what this kind needs; one made for development has all of it."""
+    if (venv / _UNFINISHED).exists() or not (venv / "bin" / "python").exists():
+        return False
+    stamps = {name: venv / f".setup-{name}" for name in {kind, "dev"}}
+    return any(path.is_file() and path.read_text() == digest(name, project) for name, path in stamps.items())
+
+
+def prepare(kind: str) -> None:
+    """Bring ``.venv`` to what this kind needs.
+
+    :raises SetupError: it cannot be made, or a package cannot be installed.
+    """
+    with _alone():
+        if is_ready(kind):
+            return
+        if not _is_sound():
+            _make()
+        mark = VENV / _UNFINISHED
+        mark.touch()
+        _install(kind)
+        (VENV / f".setup-{kind}").write_text(digest(kind))
+        mark.unlink()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    with Path(__file__).open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _is_sound() -> bool:
+    python = VENV / "bin" / "python"
+    if (VENV / _UNFINISHED).exists() or not python.exists():
+        return False
+    check = "import sys, pip; print(sys.version_info[:2], sys.prefix)"
+    done = subprocess.run([python, "-c", check], capture_output=True, text=True, check=False)
+    return done.stdout.strip() == f"{tuple(sys.version_info[:2])} {VENV}"
+
+
+def _make() -> None:
+    started = time.monotonic()
+    try:
+        import ensurepip  # noqa: F401
+        import venv  # noqa: F401
+    except ImportError:
+        name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        raise SetupError(
+            f"{sys.executable} cannot make virtual environments: its venv or ensurepip module is missing.\n"
+            f"Install it (Debian, Ubuntu: apt install {name}-venv), or name another Python: "
+            "make PYTHON=/path/to/python3"
+        ) from None
+    if VENV.is_symlink():
+        raise SetupError(f"{VENV} is a link; remove it, or make it a real directory")
+    if VENV.exists():
+        shutil.rmtree(VENV)
+    log = PROJECT / ".setup.log"
+    with log.open("wb") as output:
+        failed = _run([sys.executable, "-m", "venv", str(VENV)], output)
+    if failed:
+        raise SetupError(f"python -m venv failed:\n{log.read_text(errors='replace')[-2000:]}")
+    log.unlink()
+    say(f"made .venv with Python {'.'.join(map(str, sys.version_info[:3]))}", started)
+
+
+def _install(kind: str) -> None:
+    started = time.monotonic()
+    wanted = ["-r", REQUIREMENTS[kind], "-c", LOCK]
+    pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    log = VENV / "setup.log"
+    print(f"installing {REQUIREMENTS[kind]} …", flush=True)
+    with log.open("wb") as output:
+        if not _run([*pip, "install", UV], output):
+            command = [str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--compile-bytecode"]
+            failed = _run(
+                [*command, "--python", str(VENV / "bin" / "python"), *wanted], output, uv_environment()
+            )
+        else:
+            failed = True
+        if failed:
+            say("uv could not install; trying pip, which is slower", started)
+            failed = _run([*pip, "install", *wanted], output)
+    if failed:
+        tail = "\n".join(log.read_text(errors="replace").strip().splitlines()[-15:])
+        raise SetupError(f"the packages could not be installed:\n{tail}\n(all of it: {log})")
+    count = len(list((VENV / "lib").glob("python*/site-packages/*.dist-info")))
+    say(f"installed {count} packages", started)
+
+
+def uv_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Give uv what pip is configured with: uv does not read pip's files or variables.
+
+    Settings of uv's own win. Several indexes are searched as pip does it, best version of all.
+    """
+    environment = dict(os.environ if base is None else base)
+    settings = read_pip_settings()
+    for name, variable in _FROM_PIP.items():
+        if name in settings:
+            values = settings[name].split()
+            environment.setdefault(variable, ("," if name == "find-links" else " ").join(values))
+    if "extra-index-url" in settings:
+        environment.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
+    return environment
+
+
+def read_pip_settings() -> dict[str, str]:
+    """Read pip's configuration in force, environment over files."""
+    command = [
+        sys.executable if not VENV.exists() else str(VENV / "bin" / "python"),
+        "-m",
+        "pip",
+        "config",
+        "list",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    settings: dict[str, str] = {}
+    for line in sorted(done.stdout.splitlines(), key=lambda line: line.startswith(":env:")):
+        name, separator, value = line.partition("=")
+        if separator and name.startswith(("global.", "install.", ":env:.")):
+            settings[name.rpartition(".")[2]] = str(ast.literal_eval(value))
+    return settings
+
+
+def write_lock() -> None:
+    """Resolve the requirements anew into the lock, for every platform and Python from 3.11 on.
+
+    :raises SetupError: uv is missing or found no solution; the old lock stays.
+    """
+    prepare("dev")
+    started = time.monotonic()
+    options = ["--universal", "--python-version", "3.11", "--no-emit-index-url", "--quiet"]
+    command = [str(VENV / "bin" / "uv"), "pip", "compile", *options, REQUIREMENTS["dev"], "-o", LOCK]
+    if _run(command, None, uv_environment()):
+        raise SetupError("uv pip compile failed")
+    say(f"wrote {LOCK}", started)
+
+
+def clean() -> None:
+    """Remove what set-up, tests and Airflow have made; data and ``.env`` stay.
+
+    :raises SetupError: Nightpress is running here.
+    """
+    held = PROJECT / ".airflow" / "launch.lock"
+    if held.exists():
+        with held.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise SetupError(
+                    "Nightpress is running here: stop it first (Ctrl-C where it was started)"
+                ) from None
+    names = (
+        ".venv",
+        ".airflow",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".pytest_cache",
+        ".import_linter_cache",
+        ".hypothesis",
+    )
+    for name in names:
+        path = PROJECT / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+    print("removed .venv, .airflow and caches; data/ and .env are kept")
+
+
+def _run(
+    command: Sequence[str], output: IO[bytes] | None, environment: Mapping[str, str] | None = None
+) -> bool:
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        cwd=PROJECT,
+        env=environment,
+        check=False,
+    )
+    return done.returncode != 0
+
+
+def say(text: str, started: float) -> None:
+    """Print one step with the seconds it took."""
+    print(f"{text} ({time.monotonic() - started:.0f} s)", flush=True)
+
+
+def main() -> int:
+    """Run one action and give its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("action", choices=[*REQUIREMENTS, "lock", "clean"])
+    action = parser.parse_args().action
+    try:
+        if action in REQUIREMENTS:
+            prepare(action)
+        else:
+            (write_lock if action == "lock" else clean)()
+    except SetupError as error:
+        print(f"nightpress set-up: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("set-up interrupted; the next make begins it anew", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,265 @@
+"""The environment of Airflow's processes: where things are, which ports, which API.
+
+Everything Airflow is told goes through environment variables: they reach every component, win over its own
+configuration file, and leave nothing behind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CONNECTION_VARIABLE = "AIRFLOW_CONN_ANTHROPIC_DEFAULT"
+OFFLINE_KEY = "local-offline-key"
+SECRET_BYTES = {"fernet_key": 32, "jwt_secret": 64, "api_secret_key": 32}
+"""Fernet takes exactly 32; SHA-512, which signs Airflow's tokens, wants 64 or more (RFC 7518, 3.2)."""
+
+_CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
+_EXECUTOR_SLOTS = 4
+
+
+class LaunchError(Exception):
+    """Something the user can put right: the message says what. A retry alone changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where one instance keeps its things.
+
+    :param project: the project root, put on PYTHONPATH of every component.
+    :param home: AIRFLOW_HOME: database, logs, secrets, the lock.
+    :param root: data root as a URL, e.g. ``file:///srv/nightpress/data`` or ``s3://conn@bucket/prefix``.
+    :param dags: folder of the DAGs (default: ``dags`` in the project).
+    :param plugins: folder of the plugins (default: ``plugins`` in the project).
+    """
+
+    project: Path
+    home: Path
+    root: str
+    dags: Path | None = None
+    plugins: Path | None = None
+
+    @property
+    def dags_folder(self) -> Path:
+        """The DAGs' folder in force."""
+        return self.dags or self.project / "dags"
+
+    @property
+    def plugins_folder(self) -> Path:
+        """The plugins' folder in force."""
+        return self.plugins or self.project / "plugins"
+
+    @property
+    def logs(self) -> Path:
+        """Where the components' own logs go, one file each: ``launch-<component>.log``."""
+        return self.home / "logs"
+
+    @property
+    def database(self) -> Path:
+        """Airflow's SQLite file."""
+        return self.home / "airflow.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """Which Message Batches API the tasks talk to, and with which key.
+
+    :param key: sent as ``x-api-key``; never printed.
+    :param base_url: None for the SDK's default, the real API.
+    :param offline: True when it is the offline API, which calls no model and bills nothing.
+    """
+
+    key: str = field(repr=False)
+    base_url: str | None = None
+    offline: bool = False
+
+    def connection(self) -> str:
+        """Give the Airflow connection as JSON, the form that needs no escaping of the key."""
+        parts = {"conn_type": "anthropic", "password": self.key}
+        if self.base_url:
+            parts["host"] = self.base_url
+        return json.dumps(parts)
+
+
+def read_dotenv(path: Path) -> dict[str, str]:
+    """Read KEY=VALUE lines; comments, blank lines, ``export`` and quotes are understood.
+
+    Double quotes know backslash escapes, single quotes keep everything, an unquoted value ends at a ``#``
+    after a space. A missing file gives an empty mapping.
+
+    :raises LaunchError: a line that is none of these, with its number and never its value.
+    """
+    if not path.is_file():
+        return {}
+    values: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        text = line.strip().removeprefix("export ").strip()
+        if not text or text.startswith("#"):
+            continue
+        name, separator, value = text.partition("=")
+        if not separator or not name.strip().replace("_", "a").isalnum():
+            raise LaunchError(f"{path}, line {number}: expected NAME=value")
+        try:
+            values[name.strip()] = _unquote(value.strip())
+        except ValueError as error:
+            raise LaunchError(f"{path}, line {number}: {error}") from None
+    return values
+
+
+def _unquote(value: str) -> str:
+    quote = value[:1]
+    if not quote or quote not in "\"'":
+        return "" if value.startswith("#") else value.split(" #", 1)[0].strip()
+    end = _closing_quote(value, quote)
+    rest = value[end + 1 :].strip()
+    if rest and not rest.startswith("#"):
+        raise ValueError("text after the closing quote")
+    inner = value[1:end]
+    if quote == '"':
+        return inner.replace("\\n", "\n").replace('\\"', '"').replace("\\\\", "\\")
+    return inner
+
+
+def _closing_quote(value: str, quote: str) -> int:
+    position = 1
+    while position < len(value):
+        if value[position] == "\\" and quote == '"':
+            position += 2
+            continue
+        if value[position] == quote:
+            return position
+        position += 1
+    raise ValueError("a quote that is not closed")
+
+
+def free_port(preferred: int | None = None) -> int:
+    """Give a TCP port nobody listens on at 127.0.0.1, the preferred one when it is free."""
+    for port in (preferred, 0):
+        if port is None:
+            continue
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise LaunchError("no free TCP port on 127.0.0.1")
+
+
+def read_secrets(home: Path) -> dict[str, str]:
+    """Read the instance's random keys, made once and kept in the home with mode 0600."""
+    path = home / "launch-secrets.json"
+    if path.is_file():
+        kept = json.loads(path.read_text())
+        if all(kept.get(name) for name in SECRET_BYTES):
+            return {name: str(kept[name]) for name in SECRET_BYTES}
+    home.mkdir(parents=True, exist_ok=True)
+    made = {
+        name: urlsafe_b64encode(secrets.token_bytes(size)).decode() for name, size in SECRET_BYTES.items()
+    }
+    partial = path.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(made, file)
+    partial.replace(path)
+    return made
+
+
+def find_api(environment: Mapping[str, str]) -> Api | None:
+    """Tell which API the user chose; None means the offline one, whose address is not known yet.
+
+    :param environment: ``ANTHROPIC_API_KEY`` chooses the real API, ``ANTHROPIC_BASE_URL`` its address.
+    """
+    key = environment.get("ANTHROPIC_API_KEY", "").strip()
+    if not key:
+        return None
+    return Api(key=key, base_url=environment.get("ANTHROPIC_BASE_URL", "").strip() or None)
+
+
+def airflow_environment(
+    layout: Layout,
+    *,
+    port: int,
+    api: Api,
+    base: Mapping[str, str],
+    own: Mapping[str, str] | None = None,
+    schedules: bool = True,
+) -> dict[str, str]:
+    """Build the whole environment of Airflow's processes.
+
+    :param port: of the UI and both REST APIs, on 127.0.0.1.
+    :param base: what is inherited. Its ``AIRFLOW__*`` settings are dropped: they belong to another Airflow,
+        whose database must not be touched from here.
+    :param own: settings for this instance, e.g. from ``.env``; they win over the tunable ones below.
+    :param schedules: False keeps the scheduler from starting runs by itself. A run by hand needs the DAG
+        unpaused, and unpausing would at once start the scheduled run of the latest past day too, and pay.
+    """
+    own = dict(own or {})
+    environment = {
+        name: value
+        for name, value in base.items()
+        if not name.startswith("AIRFLOW__") and name not in (*_CREDENTIALS, "AIRFLOW_HOME", "AIRFLOW_CONFIG")
+    }
+    environment.update(_tunables())
+    environment.update({name: value for name, value in own.items() if name not in _CREDENTIALS})
+    environment.update(_fixed(layout, port=port, schedules=schedules))
+    environment[CONNECTION_VARIABLE] = api.connection()
+    paths = [str(layout.project), *filter(None, [environment.get("PYTHONPATH")])]
+    environment["PYTHONPATH"] = os.pathsep.join(paths)
+    local = [
+        *filter(None, [environment.get("NO_PROXY") or environment.get("no_proxy")]),
+        "127.0.0.1",
+        "localhost",
+    ]
+    environment["NO_PROXY"] = environment["no_proxy"] = ",".join(local)
+    return environment
+
+
+def _tunables() -> dict[str, str]:
+    return {
+        # More than 8 kills the components on SQLite with "database is locked".
+        "AIRFLOW__CORE__PARALLELISM": str(_EXECUTOR_SLOTS),
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+        # A DAG edited between two starts must not run as it was 30 seconds before.
+        "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "15",
+        "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        "AIRFLOW__API__MAXIMUM_PAGE_LIMIT": "1000",
+        "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+        "AIRFLOW__LOGGING__UVICORN_LOGGING_LEVEL": "WARNING",
+    }
+
+
+def _fixed(layout: Layout, *, port: int, schedules: bool) -> dict[str, str]:
+    keys = read_secrets(layout.home)
+    return {
+        "AIRFLOW_HOME": str(layout.home),
+        "NIGHTPRESS_ROOT": layout.root,
+        "AIRFLOW__CORE__DAGS_FOLDER": str(layout.dags_folder),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(layout.plugins_folder),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        # No login: anyone who can connect is an admin, so nothing but this machine may connect.
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
+        "AIRFLOW__CORE__FERNET_KEY": keys["fernet_key"],
+        "AIRFLOW__API_AUTH__JWT_SECRET": keys["jwt_secret"],
+        "AIRFLOW__API__SECRET_KEY": keys["api_secret_key"],
+        # Nothing listens there: logs are read from the home. A free port keeps another Airflow's out of it.
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": str(schedules),
+        "PYTHONUNBUFFERED": "1",
+    }

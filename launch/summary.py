@@ -1,0 +1,57 @@
+"""The table at the end of a run, from what ``publish`` returned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+
+def local_path(uri: str) -> str:
+    """Give a plain path for a file URL; other URLs stay as they are."""
+    parts = urlsplit(uri)
+    return unquote(parts.path) if parts.scheme == "file" else uri
+
+
+def rows(published: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """List the table's lines: counts, tokens, dollars. What is absent is left out, zeros stay."""
+    table: list[tuple[str, str]] = []
+    for key in ("articles", "succeeded"):
+        _add(table, key, published.get(key))
+    failed = published.get("failed") or {}
+    table.append(("failed", f"{sum(failed.values()):,}"))
+    table.extend((f"  {kind}", f"{count:,}") for kind, count in sorted(failed.items()))
+    for key in ("rejected", "reused", "batches"):
+        _add(table, key, published.get(key))
+    _add(table, "tokens in", published.get("input_tokens"))
+    _add(table, "tokens out", published.get("output_tokens"))
+    for label, key in (("cost", "cost_usd"), ("list price", "list_cost_usd"), ("saved", "saved_usd")):
+        if published.get(key) is not None:
+            table.append((label, dollars(float(published[key]))))
+    return table
+
+
+def _add(table: list[tuple[str, str]], label: str, value: Any) -> None:
+    if value is not None:
+        table.append((label, f"{int(value):,}"))
+
+
+def dollars(amount: float) -> str:
+    """Write an amount with the digits that matter: cents, and more of them below a dollar."""
+    return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
+
+
+def render(published: Mapping[str, Any], *, offline: bool) -> list[str]:
+    """Lay out the summary: where the Parquet is, the table, and how to read it."""
+    path = local_path(str(published.get("uri", "")))
+    table = rows(published)
+    labels = max(len(label) for label, _ in table)
+    values = max(len(value) for _, value in table)
+    lines = [f"Published {published.get('day')}: {path}", ""]
+    lines += [f"  {label:<{labels}}  {value:>{values}}" for label, value in table]
+    if offline:
+        lines.append("  (offline API: nothing was billed; these are the prices the real one would have had)")
+    if published.get("rejected") and published.get("rejected_uri"):
+        lines.append(f"  rejected rows: {local_path(str(published['rejected_uri']))}")
+    lines += ["", "Read it:", f'  .venv/bin/python -c "import pandas; print(pandas.read_parquet({path!r}))"']
+    return lines

@@ -1,0 +1,145 @@
+"""The launcher against a real Airflow with a stand-in DAG: start, run, crash, stop, and nothing left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.airflow_instance import COMPONENTS, PROJECT, STUB_DAGS, AirflowInstance, processes_with_home
+
+pytestmark = pytest.mark.airflow
+DAG = "article_summaries"
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowInstance]:
+    with AirflowInstance(tmp_path_factory.mktemp("instance"), dags=STUB_DAGS) as instance:
+        yield instance
+
+
+def test_a_killed_triggerer_is_replaced_and_the_run_ends_well(airflow: AirflowInstance) -> None:
+    run_id = airflow.trigger(DAG, {"shards": 2, "wait_seconds": 15}, "2026-11-22")
+    airflow.wait_for_state(run_id, "shard.wait_for_batch", "deferred", count=2)
+    airflow.kill("triggerer")
+    airflow.start_component("triggerer")
+    assert airflow.wait(run_id)["state"] == "success"
+    assert airflow.xcom(run_id, "publish")["day"] == "2026-11-22"
+    assert airflow.xcom(run_id, "shard.submit_batch", 1) == "msgbatch_stub_0001"
+
+
+def test_unpausing_starts_no_scheduled_run(airflow: AirflowInstance) -> None:
+    airflow.instance.wait_for_dag(DAG)
+    airflow.api.set_paused(DAG, False)
+    time.sleep(4)
+    assert [run for run in airflow.api.runs(DAG) if run["run_type"] != "manual"] == []
+
+
+def test_an_error_is_found_in_the_log_and_a_clear_runs_again(airflow: AirflowInstance) -> None:
+    run_id = airflow.trigger(DAG, {"shards": 2, "fail": True}, "2026-11-21")
+    assert airflow.wait(run_id)["state"] == "failed"
+    error = airflow.api.last_error(DAG, run_id, "shard.write_results", map_index=0)
+    assert error == "ValueError: the results of msgbatch_stub_0000 could not be written, as asked"
+    cleared = airflow.api.clear(DAG, run_id, [("shard.submit_batch", 1)])
+    assert [(one["task_id"], one["map_index"]) for one in cleared] == [("shard.submit_batch", 1)]
+
+
+def test_stop_leaves_no_process(tmp_path: Path) -> None:
+    with AirflowInstance(tmp_path, dags=STUB_DAGS) as instance:
+        pids = instance.pids()
+        assert len(pids) > len(COMPONENTS)
+        assert set(processes_with_home(instance.home)) >= set(pids)
+    assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+    assert processes_with_home(instance.home) == []
+
+
+class Press:
+    """``python -m launch`` in a process group of its own, as a terminal starts it."""
+
+    def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
+        self.home = folder / "home"
+        environment = {
+            **os.environ,
+            "NIGHTPRESS_HOME": str(self.home),
+            "NIGHTPRESS_ROOT": str(folder / "data"),
+            "NIGHTPRESS_DAGS": str(STUB_DAGS),
+            "ANTHROPIC_API_KEY": "test-key",
+            "ANTHROPIC_BASE_URL": "http://127.0.0.1:9",
+            "PYTHONUNBUFFERED": "1",
+            **settings,
+        }
+        self.output = folder / "output.txt"
+        with self.output.open("a") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "launch", *arguments],
+                cwd=PROJECT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+            )
+
+    def wait_for(self, text: str, seconds: float = 120) -> str:
+        deadline = time.monotonic() + seconds
+        while text not in (output := self.output.read_text()):
+            assert self.process.poll() is None, output
+            assert time.monotonic() < deadline, output
+            time.sleep(0.1)
+        return output
+
+    def wait_until_gone(self, seconds: float = 30) -> None:
+        deadline = time.monotonic() + seconds
+        while left := processes_with_home(self.home):
+            assert time.monotonic() < deadline, left
+            time.sleep(0.1)
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.wait(60)
+
+
+def test_ctrl_c_ends_up_and_a_second_launcher_is_refused(tmp_path: Path) -> None:
+    press = Press(tmp_path, "up")
+    try:
+        press.wait_for("Ctrl-C stops everything.")
+        second = Press(tmp_path, "run", "--articles", str(PROJECT), "--day", "2026-11-22")
+        assert second.process.wait(30) == 2
+        assert (
+            f"already running in {press.home} (make up, process {press.process.pid}"
+            in press.output.read_text()
+        )
+        os.killpg(press.process.pid, signal.SIGINT)
+        assert press.process.wait(60) == 0
+        assert "Everything is stopped" in press.output.read_text()
+        assert processes_with_home(press.home) == []
+    finally:
+        press.end()
+
+
+def test_a_killed_launcher_takes_all_with_it_and_the_next_run_cleans_up(tmp_path: Path) -> None:
+    arguments = ("run", "--articles", str(PROJECT), "--day", "2026-11-22")
+    press = Press(tmp_path, *arguments)
+    try:
+        press.wait_for("waiting")
+        press.process.kill()
+        press.process.wait()
+        press.wait_until_gone()
+        left = json.loads((press.home / "launch-run.json").read_text())["run_id"]
+        press = Press(tmp_path, *arguments)
+        assert press.process.wait(120) == 0, press.output.read_text()
+        output = press.output.read_text()
+        assert f"an earlier run was interrupted and is now marked failed: {left}" in output
+        assert "Published 2026-11-22: /stub/article_summaries/day=2026-11-22/answers.parquet" in output
+        assert not (press.home / "launch-run.json").exists()
+        assert processes_with_home(press.home) == []
+    finally:
+        press.end()
