@@ -7,7 +7,7 @@ and numbers; no text of an article or a prompt is templated, rendered, logged or
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -360,9 +360,13 @@ class PublishResultsOperator(BaseOperator):
                     event.add_partitions(day)
 
 
-def as_list(value: Iterable[Any] | None) -> list[Any]:
-    """Return what a mapped task returned, which is lazy, and None when nothing was mapped."""
-    return list(value or [])
+def as_list(value: Any) -> list[Any]:
+    """Return what the tasks of a mapped group returned.
+
+    Airflow gives a lazy sequence or list, None when nothing was mapped, and the bare value when there was
+    only one.
+    """
+    return [value] if isinstance(value, Mapping) else list(value or [])
 
 
 def label_map_index(shard: Shard) -> None:
