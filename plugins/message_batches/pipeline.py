@@ -70,6 +70,7 @@ def message_batch_pipeline(
             batch_id=submitted.output,  # type: ignore[arg-type]
             conn_id=conn_id,
             poll_seconds=poll_seconds,
+            map_index_template="{{ task.batch_id }}",
             **RETRIES,
         )
         return WriteResultsOperator(
