@@ -45,7 +45,7 @@ _JUDGED = ["status", "error_type", "stop_reason"]
 class SecondRound:
     """What a second round would be made of.
 
-    :param picked: ordinals to send again by shard key, in order.
+    :param picked: ordinals to send again by the shard's name, in order.
     :param longer: of those, the ordinals that need more tokens.
     :param reasons: articles by why they are sent again.
     :param account: articles that failed for the account's sake, by the API's error type.
@@ -78,15 +78,15 @@ def judge(results: Iterable[tuple[Shard, StoragePath]]) -> SecondRound:
         )
         ordinals = pc.indices_nonzero(interesting)
         for ordinal, row in zip(ordinals.to_pylist(), table.take(ordinals).to_pylist(), strict=True):
-            _pick(chosen, shard.key, ordinal, row)
+            _pick(chosen, shard.name, ordinal, row)
     return chosen
 
 
-def _pick(chosen: SecondRound, key: str, ordinal: int, row: dict[str, Any]) -> None:
+def _pick(chosen: SecondRound, name: str, ordinal: int, row: dict[str, Any]) -> None:
     status, error = row["status"], row["error_type"]
     if status == "succeeded":
         reason = "max_tokens"
-        chosen.longer.setdefault(key, set()).add(ordinal)
+        chosen.longer.setdefault(name, set()).add(ordinal)
     elif status in SENT_AGAIN:
         reason = status
     elif error in PASSING_ERRORS:
@@ -97,7 +97,7 @@ def _pick(chosen: SecondRound, key: str, ordinal: int, row: dict[str, Any]) -> N
     else:
         return
     chosen.reasons[reason] += 1
-    chosen.picked.setdefault(key, []).append(ordinal)
+    chosen.picked.setdefault(name, []).append(ordinal)
 
 
 def write_second_round(
@@ -116,10 +116,10 @@ def write_second_round(
 
 
 def _iter_staged(chosen: SecondRound, shard: Shard, folder: StoragePath) -> Iterator[StagedRequest]:
-    ordinals = chosen.picked.get(shard.key)
+    ordinals = chosen.picked.get(shard.name)
     if not ordinals:
         return
-    longer = chosen.longer.get(shard.key, set())
+    longer = chosen.longer.get(shard.name, set())
     files = ShardFiles(folder, shard.name)
     with files.articles.open("rb") as stream:
         rows = pq.read_table(pa.PythonFile(stream, mode="r")).take(pa.array(ordinals)).to_pylist()
