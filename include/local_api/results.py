@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from include.local_api import answers
 from include.local_api.checks import decode_params, refusal
 from include.local_api.errors import envelope
-from include.local_api.plans import CANCELED, EXPIRED, FORCED, FORCED_ERRORS, SUCCEEDED, mapped_items
+from include.local_api.plans import CANCELED, EXPIRED, FORCED, FORCED_ERRORS, SUCCEEDED, map_items
 from include.local_api.store import Record, Store
 
 _encode = msgspec.json.Encoder().encode
@@ -34,27 +35,19 @@ class ResultsWriter:
         with self._lock:
             if path.exists():
                 return
-            plan = self.store.plan(record.id)
-            order = list(range(record.requests))
-            random.Random(f"{self.seed}:{record.ordinal}").shuffle(order)  # noqa: S311
             partial = self.store.partial_path(path.name)
-            with mapped_items(self.store.body_path(record.id)) as items, partial.open("wb") as stream:
-                buffer = bytearray()
-                for index in order:
-                    item = items[index]
-                    buffer += _encode(
-                        {
-                            "custom_id": item.custom_id,
-                            "result": _result(record.id, index, plan.codes[index], item.params),
-                        }
-                    )
-                    buffer += b"\n"
-                    if len(buffer) >= _WRITE_BYTES:
-                        stream.write(buffer)
-                        buffer.clear()
-                stream.write(buffer)
-                del item
+            with partial.open("wb", buffering=_WRITE_BYTES) as stream:
+                stream.writelines(self._iter_lines(record))
             partial.rename(path)
+
+    def _iter_lines(self, record: Record) -> Iterator[bytes]:
+        codes = self.store.plan(record.id).codes
+        items = map_items(self.store.body_path(record.id))
+        order = list(range(record.requests))
+        random.Random(f"{self.seed}:{record.ordinal}").shuffle(order)  # noqa: S311
+        for index in order:
+            result = _result(record.id, index, codes[index], items[index].params)
+            yield _encode({"custom_id": items[index].custom_id, "result": result}) + b"\n"
 
 
 def _result(batch_id: str, index: int, code: int, raw: msgspec.Raw) -> dict[str, Any]:
