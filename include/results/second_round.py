@@ -29,16 +29,13 @@ import pyarrow.parquet as pq
 from include.errors import ResultsError
 from include.settings import ShardLimits
 from include.shards.requests import RequestParams, canonical_params
-from include.shards.shard import Shard, ShardFiles
+from include.shards.shard import SECOND_ROUND_PREFIX, Shard, ShardFiles
 from include.shards.writer import StagedRequest, write_staged_shards
 from include.storage import StoragePath
 
 ACCOUNT_ERRORS = ("authentication_error", "billing_error", "permission_error")
 PASSING_ERRORS = ("api_error", "overloaded_error", "rate_limit_error", "timeout_error")
 SENT_AGAIN = ("canceled", "expired", "missing")
-PREFIX = "r2-"
-"""How the names of a second round's shards begin."""
-
 MAX_TOKENS_CAP = 4_096
 """Most ``max_tokens`` of a second round by itself; a request that had more keeps what it had."""
 
@@ -133,7 +130,7 @@ def write_second_round(
     :raises ResultsError: a body or the articles of a shard are not what was sent.
     """
     staged = (request for shard in shards for request in _iter_staged(chosen, shard, folder))
-    return write_staged_shards(staged, folder, limits=limits, prefix=PREFIX, salt="second round")
+    return write_staged_shards(staged, folder, limits=limits, prefix=SECOND_ROUND_PREFIX, salt="second round")
 
 
 def _iter_staged(chosen: SecondRound, shard: Shard, folder: StoragePath) -> Iterator[StagedRequest]:

@@ -10,9 +10,6 @@ from airflow.sdk import ObjectStoragePath, get_current_context
 if TYPE_CHECKING:
     from include.shards.shard import Shard
 
-SECOND_ROUND_PREFIX = "r2-"
-"""How the names of a second round's shards begin."""
-
 
 def results_of(shard_uri: str) -> ObjectStoragePath:
     """Return where the results of a shard are written; a shard is known by its files, not by what is in it."""

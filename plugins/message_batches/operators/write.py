@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, ObjectStoragePath
 
 from message_batches import config
-from message_batches.operators.references import SECOND_ROUND_PREFIX, day_of_shard, label_map_index
+from message_batches.operators.references import day_of_shard, label_map_index
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -54,12 +54,7 @@ class WriteResultsOperator(BaseOperator):
             shard = Shard.from_reference(self.shard)
             label_map_index(shard)
             api = config.connect(self.conn_id)
-            provenance = Provenance(
-                pipeline=self.pipeline,
-                day=day_of_shard(shard),
-                batch_id=self.batch_id,
-                round=2 if shard.name.startswith(SECOND_ROUND_PREFIX) else 1,
-            )
+            provenance = Provenance(self.pipeline, day_of_shard(shard), self.batch_id)
             results = collect_batch(
                 shard, ObjectStoragePath(shard.uri), provenance, api, config.open_ledger(api.scope)
             )
