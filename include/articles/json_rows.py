@@ -24,6 +24,7 @@ from include.storage import StoragePath
 
 _BLOCK = 256 * 1024
 _LONGEST_TOKEN = 16  # characters of a cut number, literal or escape that the scanner reports as an error
+_NUMBERS = (int, float)
 _skip_space = re.compile(r"[ \t\r\n]*").match
 
 
@@ -129,8 +130,9 @@ class _Text:
             problem = ""
             try:
                 value, end = self._scan(self.window, self.index)
-                # A number may go on behind the window.
-                if end < len(self.window) or self._ended:
+                # A number may go on behind the window: what was read of -1.5 may be -1.
+                margin = _LONGEST_TOKEN if type(value) in _NUMBERS else 0
+                if end < len(self.window) - margin or self._ended:
                     self.index = end
                     return value
             except json.JSONDecodeError as error:

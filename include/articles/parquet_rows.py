@@ -15,6 +15,7 @@ from include.storage import StoragePath
 
 _BATCH_BYTES = 1024 * 1024
 _MAX_BATCH_ROWS = 1_024
+_MICROSECONDS = {pa.duration("ns"): pa.duration("us"), pa.time64("ns"): pa.time64("us")}
 _READ_BUFFER = 64 * 1024
 
 
@@ -94,10 +95,11 @@ def _is_text(kind: pa.DataType) -> bool:
 def _values(column: pa.Array) -> list[Any]:
     """Return Python values; what Python cannot hold (nanoseconds, the year 10,000) in the nearest form."""
     kind = column.type
-    if pa.types.is_timestamp(kind) and kind.unit == "ns":
-        column = column.cast(pa.timestamp("us", kind.tz), safe=False)
-    elif pa.types.is_duration(kind) or pa.types.is_time(kind):
-        column = column.cast(pa.string())
+    if (
+        getattr(kind, "unit", "") == "ns"
+    ):  # Python has microseconds; with nanoseconds pandas would be imported
+        micro = pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else _MICROSECONDS[kind]
+        column = column.cast(micro, safe=False)
     try:
         return column.to_pylist()  # type: ignore[no-any-return]
     except UnicodeDecodeError:

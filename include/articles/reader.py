@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -146,6 +146,8 @@ class _Checker:
             return value
         if isinstance(value, float):
             return None if math.isnan(value) else value
+        if isinstance(value, (time, timedelta)):
+            return str(value)
         if isinstance(value, bytes):
             return self._clean(value.decode("utf-8", "replace"))
         try:
