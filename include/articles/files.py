@@ -43,8 +43,8 @@ def format_of(path: StoragePath) -> str | None:
 def find_files(source: StoragePath | Sequence[StoragePath], *, missing_ok: bool = False) -> list[StoragePath]:
     """Return the files of a source: sorted by name where a folder or a glob is meant.
 
-    A folder means the files directly in it. In folders and globs, names that begin with a dot or an
-    underscore (``_SUCCESS``) are ignored, and files of an unknown suffix are skipped with a warning.
+    A folder means the files directly in it. In folders and globs, names that begin with a dot, an
+    underscore (``_SUCCESS``) or README are ignored, and files of an unknown suffix are skipped with a warning.
 
     :param source: a file, a folder, a glob (``**`` descends into folders), or several of them.
     :param missing_ok: an absent file or folder and a glob without a match mean no files, not an error.
@@ -89,7 +89,7 @@ def _choose(paths: Iterable[StoragePath]) -> list[StoragePath]:
     """Return those that hold articles, sorted."""
     chosen = {}
     for path in paths:
-        if path.name.startswith((".", "_")) or not path.is_file():
+        if path.name.startswith((".", "_", "README")) or not path.is_file():
             continue
         if format_of(path) is None:
             log.warning("%s is skipped: its name does not end in %s", path, KNOWN_SUFFIXES)
