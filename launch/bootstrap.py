@@ -88,7 +88,10 @@ def _is_sound() -> bool:
     if (VENV / _UNFINISHED).exists() or not python.exists():
         return False
     check = "import sys, pip; print(sys.version_info[:2], sys.prefix)"
-    done = subprocess.run([python, "-c", check], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run([python, "-c", check], capture_output=True, text=True, check=False)
+    except OSError:
+        return False
     return done.stdout.strip() == f"{tuple(sys.version_info[:2])} {VENV}"
 
 
@@ -222,15 +225,19 @@ def clean() -> None:
 def _run(
     command: Sequence[str], output: IO[bytes] | None, environment: Mapping[str, str] | None = None
 ) -> bool:
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        cwd=PROJECT,
-        env=environment,
-        check=False,
-    )
+    """Run a command and tell whether it failed, which it also does when its program is damaged or missing."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=PROJECT,
+            env=environment,
+            check=False,
+        )
+    except OSError:
+        return True
     return done.returncode != 0
 
 

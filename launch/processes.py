@@ -218,14 +218,18 @@ def _taken(home: Path, text: str) -> str:
 
 @contextmanager
 def interruptible(processes: Processes) -> Iterator[None]:
-    """Turn the first SIGINT, SIGTERM or SIGHUP into `Interrupted`; a later one makes stopping immediate."""
-    seen: list[int] = []
+    """Turn the first SIGINT, SIGTERM or SIGHUP into `Interrupted`; a later one makes stopping immediate.
+
+    One that follows within a second is the same wish: make passes on what the terminal has sent already.
+    """
+    first: list[float] = []
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        seen.append(number)
-        if len(seen) > 1:
-            processes.hurry = True
+        now = time.monotonic()
+        if first:
+            processes.hurry = processes.hurry or now - first[0] > 1.0
             return
+        first.append(now)
         if processes.starting:
             processes.pending_signal = number
             return

@@ -242,3 +242,17 @@ def test_a_collected_entry_is_attached_like_any_other(desk: Desk) -> None:
     desk.ledger.save(msgspec.structs.replace(entry, collected_at=entry.submitted_at))
     assert desk.submit() == Submitted("msgbatch_0000", "attached")
     assert desk.entry().state == "collected"
+
+
+def test_a_batch_that_bought_nothing_may_be_sent_again_by_another_run(desk: Desk) -> None:
+    desk.submit()
+    entry = desk.entry()
+    desk.ledger.save(msgspec.structs.replace(entry, collected_at=entry.submitted_at, answered=0))
+    assert desk.submit() == Submitted("msgbatch_0000", "attached")
+    intent = Entry(key=desk.shard.key, requests=3, bytes=desk.shard.bytes, run="another")
+    body = Body(UPath(desk.shard.uri), desk.shard.bytes)
+    outcome = submit_shard(intent, body, desk.api, desk.ledger, desk.clock)
+    assert outcome == Submitted("msgbatch_0001", "created")
+    assert submit_shard(intent, body, desk.api, desk.ledger, desk.clock) == Submitted(
+        "msgbatch_0001", "attached"
+    )
