@@ -137,7 +137,7 @@ def _post(
             ) from error
         _mark(taken, ledger, "refused", refusal.message)
         raise refusal.error(f"shard {name} was not accepted, and no batch exists: ") from error
-    return _record(taken, batch, ledger, "created")
+    return record_batch(taken, batch, ledger, "created")
 
 
 def _check_before_post(entry: Entry, body: Body) -> None:
@@ -158,9 +158,9 @@ def _resolve(entry: Entry, api: BatchApi, ledger: Ledger, now: float) -> Submitt
     """Find out what became of the last POST; return the entry when it is certain that nothing did."""
     since = entry.attempts[0].at - CLOCK_MARGIN_SECONDS
     running = []
-    for batch in _iter_candidates(entry, api, ledger, since):
-        if ledger.owner(batch.id) == entry.key or (batch.ended and _is_ours(entry, batch, api)):
-            return _record(entry, batch, ledger, "adopted")
+    for batch in iter_candidates(entry, api, ledger, since):
+        if ledger.owner(batch.id) == entry.key or (batch.ended and is_ours(entry, batch, api)):
+            return record_batch(entry, batch, ledger, "adopted")
         if not batch.ended:
             running.append(batch.id)
     if running:
@@ -173,8 +173,11 @@ def _resolve(entry: Entry, api: BatchApi, ledger: Ledger, now: float) -> Submitt
     return _mark(entry, ledger, "lost", "no batch of it in the list after the settling time")
 
 
-def _iter_candidates(entry: Entry, api: BatchApi, ledger: Ledger, since: float) -> Iterator[Batch]:
-    """Yield batches that could be this shard's: young enough, as many requests, not another shard's."""
+def iter_candidates(entry: Entry, api: BatchApi, ledger: Ledger, since: float) -> Iterator[Batch]:
+    """Yield batches that could be this shard's: young enough, as many requests, not another shard's.
+
+    :param since: epoch seconds; older batches are not looked at.
+    """
     after_id: str | None = None
     while True:
         page = api.list(after_id=after_id)
@@ -188,8 +191,11 @@ def _iter_candidates(entry: Entry, api: BatchApi, ledger: Ledger, since: float) 
         after_id = page.last_id
 
 
-def _is_ours(entry: Entry, batch: Batch, api: BatchApi) -> bool:
-    """Prove by the first custom_id of its results whether a batch is this shard's."""
+def is_ours(entry: Entry, batch: Batch, api: BatchApi) -> bool:
+    """Prove by the first custom_id of its results whether an ended batch is this shard's.
+
+    :raises UnknownOutcomeError: its results cannot be read, so it cannot be told.
+    """
     try:
         head = _first_line(api.stream_results(batch))
     except ResultsError as error:
@@ -223,17 +229,24 @@ def _first_line(stream: Iterator[bytes]) -> bytes:
     return head.lstrip(b"\n").partition(b"\n")[0]
 
 
-def _record(entry: Entry, batch: Batch, ledger: Ledger, how: str) -> Submitted:
+def record_batch(entry: Entry, batch: Batch, ledger: Ledger, how: str) -> Submitted:
+    """Make the shard the batch's owner and store the batch in its entry.
+
+    :param how: ``created`` or ``adopted``.
+    :raises LedgerError: another shard owns the batch.
+    """
     if not ledger.take_batch(batch.id, entry.key):
         raise LedgerError(
             f"batch {batch.id} belongs to shard {ledger.owner(batch.id)} in the ledger, yet it was created for "
             f"shard {entry.key}; a person has to look"
         )
-    accepted = msgspec.structs.replace(entry.attempts[-1], outcome="accepted")
+    attempts = entry.attempts
+    if attempts and attempts[-1].outcome != "refused":
+        attempts = (*attempts[:-1], msgspec.structs.replace(attempts[-1], outcome="accepted"))
     ledger.save(
         msgspec.structs.replace(
             entry,
-            attempts=(*entry.attempts[:-1], accepted),
+            attempts=attempts,
             batch_id=batch.id,
             adopted=how == "adopted",
             submitted_at=batch.created_at,
