@@ -38,7 +38,14 @@ class SubmissionError(NightpressError):
 
 
 class RequestRefusedError(SubmissionError):
-    """The API refused the batch, so none exists; a retry cannot help."""
+    """The API refused the batch, so none exists; a retry cannot help.
+
+    :param account: it is about the account (key, credit, permission), so it would refuse all others too.
+    """
+
+    def __init__(self, message: str, account: bool = False) -> None:
+        super().__init__(message)
+        self.account = account
 
 
 class SubmitLaterError(SubmissionError):

@@ -104,6 +104,8 @@ def submit_shard(
             f"shard {entry.key[:16]} has {entry.requests} requests and {entry.bytes} bytes in the ledger, but "
             f"{intent.requests} and {intent.bytes} now; nothing was sent"
         )
+    if entry.answered == 0 and entry.run != intent.run:
+        entry = _start_over(entry, intent, ledger)
     if entry.batch_id is not None:
         return Submitted(entry.batch_id, "attached")
     if entry.attempts and entry.attempts[-1].outcome == "open":
@@ -112,6 +114,12 @@ def submit_shard(
             return resolved
         entry = resolved
     return _post(entry, body, api, ledger, clock)
+
+
+def _start_over(entry: Entry, intent: Entry, ledger: Ledger) -> Entry:
+    """Let another run send a shard again whose batch ended without one answer: nothing was billed for it."""
+    log.info("batch %s of shard %s bought nothing; the shard is sent again", entry.batch_id, entry.key[:16])
+    return ledger.save(msgspec.structs.replace(intent, attempts=entry.attempts))
 
 
 def _post(

@@ -7,7 +7,7 @@ import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,30 +42,42 @@ class Provenance:
 
     :param day: partition key, YYYY-MM-DD.
     :param round: 1 for the first sending, 2 for the second.
+    :param reused: the batch was paid for by another day or pipeline, so it costs nothing here.
     """
 
     pipeline: str
     day: str
     batch_id: str
     round: int = 1
+    reused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ShardResults:
     """What became of a shard.
 
+    :param key: the shard key.
+    :param uri: the shard's Parquet.
     :param by_status: articles by status; they add up to the shard's articles.
-    :param cost_usd: USD paid, or None when a model's price is not known.
+    :param cost_usd: USD paid here, or None when a model's price is not known.
+    :param cache_saved_usd: USD that prompt caching saved at batch prices; negative when writing to the cache
+        cost more than reading from it saved.
     """
 
+    key: str
     uri: str
     batch_id: str
+    round: int
+    reused: bool
     articles: int
     by_status: dict[str, int]
     input_tokens: int
     output_tokens: int
+    cache_creation_input_tokens: int
+    cache_read_input_tokens: int
     cost_usd: float | None
     list_cost_usd: float | None
+    cache_saved_usd: float | None
 
 
 @dataclass(slots=True)
@@ -97,16 +109,25 @@ def collect_batch(
     entry = ledger.load(shard.key)
     if not _is_kept(files.raw, shard):
         earlier = type(requests)(entry.raw) if entry and entry.raw else None
-        if earlier is not None and earlier != files.raw and _is_kept(earlier, shard):
+        if earlier is not None and str(earlier) != str(files.raw) and _is_kept(earlier, shard):
             _copy(earlier, files.raw)
         else:
             batch = _retrieve_ended(provenance.batch_id, api)
             keep_raw(batch, files.raw, api)
             entry = entry and msgspec.structs.replace(entry, ended_at=batch.ended_at)
+    if entry is not None and (entry.pipeline, entry.day) != (provenance.pipeline, provenance.day):
+        provenance = replace(provenance, reused=True)
     results = collect_shard(shard, files, provenance)
     if entry is not None:
-        now = datetime.now(UTC)
-        ledger.save(msgspec.structs.replace(entry, collected_at=now, raw=str(files.raw), results=results.uri))
+        ledger.save(
+            msgspec.structs.replace(
+                entry,
+                collected_at=datetime.now(UTC),
+                answered=results.by_status.get("succeeded", 0),
+                raw=entry.raw if provenance.reused and entry.raw else str(files.raw),
+                results=entry.results if provenance.reused and entry.results else results.uri,
+            )
+        )
     return results
 
 
@@ -160,7 +181,7 @@ def collect_shard(shard: Shard, files: ShardFiles, provenance: Provenance) -> Sh
     table = table.replace_schema_metadata({"pipeline": provenance.pipeline, "shard_key": shard.key})
     with atomic_writer(files.results) as target:
         pq.write_table(table, target, compression="zstd", row_group_size=_ROW_GROUP)
-    return _summarize(table, files.results, provenance.batch_id)
+    return _summarize(table, shard, files.results, provenance, _cache_saved(answers))
 
 
 def _read(outcome: Outcome) -> tuple[tuple[str | None, ...], tuple[int, ...]]:
@@ -213,6 +234,8 @@ def _in_article_order(columns: _Columns, articles: int) -> pa.Table:
 def _table(articles: pa.Table, answers: pa.Table, shard: Shard, provenance: Provenance) -> pa.Table:
     count = shard.articles
     paid, listed = _costs(answers)
+    if provenance.reused:
+        paid = pa.array(np.zeros(count))
     succeeded = pc.equal(answers["status"], "succeeded")
 
     def of_answers(values: Any) -> pa.Array:
@@ -232,7 +255,7 @@ def _table(articles: pa.Table, answers: pa.Table, shard: Shard, provenance: Prov
         "list_cost_usd": listed,
         "batch_id": pa.repeat(provenance.batch_id, count),
         "round": pa.array(np.full(count, provenance.round, dtype=np.int16)),
-        "reused": pa.repeat(False, count),
+        "reused": pa.repeat(provenance.reused, count),
         "day": pa.repeat(provenance.day, count),
     }
     known = {"article_id", "title", "request_key", "source_file", "source_position"}
@@ -244,37 +267,76 @@ def _table(articles: pa.Table, answers: pa.Table, shard: Shard, provenance: Prov
 
 def _costs(answers: pa.Table) -> tuple[pa.Array, pa.Array]:
     """Return USD paid and USD at list price; only succeeded requests are billed."""
-    tokens = TokenColumns(
-        **{name: pc.fill_null(answers[name], 0).to_numpy().astype(np.int64) for name in _TOKEN_COLUMNS}
-    )
-    paid = np.zeros(answers.num_rows)
-    listed = np.zeros(answers.num_rows)
-    for model in pc.unique(answers["model"]).drop_null().to_pylist():
+    tokens = _tokens(answers)
+    paid, listed = np.zeros(answers.num_rows), np.zeros(answers.num_rows)
+    for model, rows in _iter_models(answers):
         prices = find_prices(model)
         if prices is None:
             log.warning("the price of model %s is not known; its cost is null", model)
-        rows = pc.fill_null(pc.equal(answers["model"], model), False).to_numpy(zero_copy_only=False)
-        for target, tiers in ((paid, prices and prices.batch), (listed, prices and prices.list_price)):
-            costs = cost_column(tokens, tiers) if tiers else np.full(len(target), np.nan)
-            target[rows] = costs[rows]
+            paid[rows] = listed[rows] = np.nan
+        else:
+            paid[rows] = cost_column(tokens, prices.batch)[rows]
+            listed[rows] = cost_column(tokens, prices.list_price)[rows]
     return pa.array(paid, from_pandas=True), pa.array(listed, from_pandas=True)
 
 
-def _summarize(table: pa.Table, path: StoragePath, batch_id: str) -> ShardResults:
-    counted = pc.value_counts(table["status"]).to_pylist()
+def _cache_saved(answers: pa.Table) -> float | None:
+    """Return what the same tokens would have cost more without the cache, at batch prices."""
+    tokens = _tokens(answers)
+    nothing = np.zeros_like(tokens.input)
+    plain = TokenColumns(
+        input=tokens.input + tokens.cache_read + tokens.cache_write_5m + tokens.cache_write_1h,
+        output=tokens.output,
+        cache_read=nothing,
+        cache_write_5m=nothing,
+        cache_write_1h=nothing,
+    )
+    saved = 0.0
+    for model, rows in _iter_models(answers):
+        prices = find_prices(model)
+        if prices is None:
+            return None
+        difference = cost_column(plain, prices.batch) - cost_column(tokens, prices.batch)
+        saved += float(difference[rows].sum())
+    return saved
 
-    def total(name: str) -> float | None:
+
+def _tokens(answers: pa.Table) -> TokenColumns:
+    return TokenColumns(
+        **{name: pc.fill_null(answers[name], 0).to_numpy().astype(np.int64) for name in _TOKEN_COLUMNS}
+    )
+
+
+def _iter_models(answers: pa.Table) -> Iterator[tuple[str, Any]]:
+    """Yield each model that answered, and which rows are its."""
+    for model in pc.unique(answers["model"]).drop_null().to_pylist():
+        yield model, pc.fill_null(pc.equal(answers["model"], model), False).to_numpy(zero_copy_only=False)
+
+
+def _summarize(
+    table: pa.Table, shard: Shard, path: StoragePath, provenance: Provenance, cache_saved: float | None
+) -> ShardResults:
+    def count(name: str) -> int:
+        return pc.sum(table[name]).as_py() or 0
+
+    def usd(name: str) -> float | None:
         return None if table[name].null_count else pc.sum(table[name]).as_py()
 
     return ShardResults(
+        key=shard.key,
         uri=str(path),
-        batch_id=batch_id,
+        batch_id=provenance.batch_id,
+        round=provenance.round,
+        reused=provenance.reused,
         articles=table.num_rows,
-        by_status={row["values"]: row["counts"] for row in counted},
-        input_tokens=pc.sum(table["input_tokens"]).as_py() or 0,
-        output_tokens=pc.sum(table["output_tokens"]).as_py() or 0,
-        cost_usd=total("cost_usd"),
-        list_cost_usd=total("list_cost_usd"),
+        by_status={row["values"]: row["counts"] for row in pc.value_counts(table["status"]).to_pylist()},
+        input_tokens=count("input_tokens"),
+        output_tokens=count("output_tokens"),
+        cache_creation_input_tokens=count("cache_creation_input_tokens"),
+        cache_read_input_tokens=count("cache_read_input_tokens"),
+        cost_usd=usd("cost_usd"),
+        list_cost_usd=usd("list_cost_usd"),
+        cache_saved_usd=cache_saved,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from include.errors import ResultsError
+from include.results.merge import SecondRoundRows, merge
 from include.results.schema import answers_schema, metadata_fields
 from include.shards.columns import common_type
+from include.shards.shard import ShardFiles
 from include.storage import StoragePath, atomic_writer
+
+_ROW_GROUP = 20_000
+_OFFLINE_BATCH = "msgbatch_local_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,7 @@ class DaySummary:
 
     :param failed: articles without an answer, by status (or the API's error type when errored).
     :param cost_usd: USD paid; None when a model's price is not known.
+    :param wasted_usd: USD paid for answers that the second round replaced.
     """
 
     uri: str
@@ -40,51 +46,74 @@ class DaySummary:
     cost_usd: float | None
     list_cost_usd: float | None
     saved_usd: float | None
+    wasted_usd: float | None
     offline: bool
 
 
 def publish_day(
-    results: Sequence[StoragePath], target: StoragePath, *, pipeline: str, day: str, rejected: StoragePath
+    results: Sequence[StoragePath],
+    target: StoragePath,
+    *,
+    pipeline: str,
+    day: str,
+    rejected: StoragePath,
+    second: Sequence[StoragePath] = (),
 ) -> DaySummary:
     """Join the results of a day's shards, in order, into ``target``; readers see the old file or the new.
 
     A day without articles is published too, as a file of no rows with all columns.
 
     :param results: ``results-*.parquet`` of the shards, in article order.
+    :param second: those of the second round; each row joins that of the same article.
     :param rejected: ``rejected.parquet`` of the run.
     """
     schema = _common_schema(results)
     schema = schema.with_metadata({"pipeline": pipeline, "day": day, "shards": str(len(results))})
     numbers = _Numbers()
     with atomic_writer(target) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
-        for path in results:
-            with path.open("rb") as source:
-                file = pq.ParquetFile(pa.PythonFile(source, mode="r"))
-                for group in range(file.num_row_groups):
-                    table = _fit(file.read_row_group(group), schema)
-                    numbers.add(table)
-                    writer.write_table(table)
-    counted = numbers
+        for rows in _iter_rows(results, second, numbers):
+            table = _fit(rows, schema)
+            numbers.add(table)
+            writer.write_table(table, row_group_size=_ROW_GROUP)
     return DaySummary(
         uri=str(target),
         pipeline=pipeline,
         day=day,
-        articles=counted.articles,
-        succeeded=counted.succeeded,
-        failed=dict(counted.failed.most_common()),
+        articles=numbers.articles,
+        succeeded=numbers.succeeded,
+        failed=dict(numbers.failed.most_common()),
         rejected=count_rows(rejected),
         rejected_uri=str(rejected),
-        reused=counted.reused,
-        batches=len(counted.batches),
-        input_tokens=counted.input_tokens,
-        output_tokens=counted.output_tokens,
-        cost_usd=counted.cost,
-        list_cost_usd=counted.list_cost,
+        reused=numbers.reused,
+        batches=len(numbers.batches),
+        input_tokens=numbers.input_tokens,
+        output_tokens=numbers.output_tokens,
+        cost_usd=numbers.cost,
+        list_cost_usd=numbers.list_cost,
         saved_usd=None
-        if counted.cost is None or counted.list_cost is None
-        else counted.list_cost - counted.cost,
-        offline=any(batch.startswith("msgbatch_local_") for batch in counted.batches),
+        if numbers.cost is None or numbers.list_cost is None
+        else numbers.list_cost - numbers.cost,
+        wasted_usd=numbers.wasted,
+        offline=any(batch.startswith(_OFFLINE_BATCH) for batch in numbers.batches),
     )
+
+
+def _iter_rows(
+    results: Sequence[StoragePath], second: Sequence[StoragePath], numbers: _Numbers
+) -> Iterator[pa.Table]:
+    """Yield the rows of the day, a row group at a time where there is nothing to merge."""
+    again = SecondRoundRows(second)
+    for path in results:
+        with path.open("rb") as source:
+            file = pq.ParquetFile(pa.PythonFile(source, mode="r"))
+            rows = again.of(ShardFiles.of_results(path).name)
+            if rows is not None:
+                merged, wasted = merge(file.read(), rows)
+                numbers.waste(wasted)
+                yield merged
+                continue
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group)
 
 
 def count_rows(path: StoragePath) -> int:
@@ -138,6 +167,10 @@ class _Numbers:
         self.batches: set[str] = set()
         self.cost: float | None = 0.0
         self.list_cost: float | None = 0.0
+        self.wasted: float | None = 0.0
+
+    def waste(self, usd: float | None) -> None:
+        self.wasted = None if usd is None or self.wasted is None else self.wasted + usd
 
     def add(self, table: pa.Table) -> None:
         self.articles += table.num_rows

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import msgspec
 
@@ -16,6 +17,14 @@ from include.shards.prompts import PromptTemplate
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,199}")
 _PREFIX_LENGTH = 16
 _encoder = msgspec.json.Encoder(order="sorted")
+
+RequestParams: TypeAlias = dict[str, object]
+"""The params of one request, as in the Messages API."""
+
+
+def canonical_params(params: RequestParams) -> bytes:
+    """Return the canonical JSON of a request's params: keys sorted, UTF-8, no spaces."""
+    return _encoder.encode(params)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +52,15 @@ class RequestTemplate:
             raise ConfigurationError(f"max_tokens is {self.max_tokens!r}; it must be 1 or more")
 
     def params(self, article: Article) -> bytes:
-        """Return the canonical JSON of the request's params: keys sorted, UTF-8, no spaces."""
-        params: dict[str, object] = {
+        """Return the canonical JSON of the request's params."""
+        params: RequestParams = {
             "model": self.model,
             "max_tokens": self.max_tokens,
             "messages": [{"role": "user", "content": self.prompt.fill(article)}],
         }
         if self.system is not None:
             params["system"] = self.system
-        return _encoder.encode(params)
+        return canonical_params(params)
 
 
 def request_key(params: bytes) -> bytes:

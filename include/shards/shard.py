@@ -72,6 +72,11 @@ class ShardFiles:
             )
         return cls(requests.parent, matched["name"])
 
+    @classmethod
+    def of_results(cls, results: StoragePath) -> ShardFiles:
+        """Return the files beside a shard's results."""
+        return cls(results.parent, results.name.removeprefix("results-").removesuffix(".parquet"))
+
     @property
     def requests(self) -> StoragePath:
         """The exact POST body."""

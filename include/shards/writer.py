@@ -59,6 +59,17 @@ class ReadReport:
         return lost / seen if seen else 0.0
 
 
+class StagedRequest(msgspec.Struct, frozen=True, gc=False):
+    """A request ready to be put into a shard.
+
+    :param params: its canonical params.
+    :param row: the article's columns, without its text.
+    """
+
+    params: bytes
+    row: dict[str, object]
+
+
 def write_shards(
     rows: Iterable[Article | Rejected],
     folder: StoragePath,
@@ -75,14 +86,16 @@ def write_shards(
     :raises TooManyRejectsError: naming the counts by reason and where the rejected rows are.
     """
     report = ReadReport()
-    shard = _OpenShard(folder, template, limits, salt)
+    writer = _ShardWriter(folder, limits, salt=salt)
     with _RejectedFile(folder / "rejected.parquet") as rejected_file:
         for row in rows:
-            refused = row if isinstance(row, Rejected) else shard.add(row, report)
+            refused = row if isinstance(row, Rejected) else _add_article(writer, row, template, limits)
             if refused is not None:
                 report.rejected[refused.reason] += 1
                 rejected_file.add(refused)
-        shard.close(report)
+        writer.close_shard()
+    report.shards = writer.shards
+    report.articles = sum(shard.articles for shard in writer.shards)
     if report.rejected_share > max_rejected_share:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in report.rejected.most_common())
         raise TooManyRejectsError(
@@ -93,71 +106,88 @@ def write_shards(
     return report
 
 
-class _OpenShard:
-    """The shard being filled."""
+def write_staged_shards(
+    staged: Iterable[StagedRequest], folder: StoragePath, *, limits: ShardLimits, prefix: str, salt: str
+) -> list[Shard]:
+    """Write requests that are staged already into shards named ``<prefix>00000`` and on.
 
-    def __init__(
-        self, folder: StoragePath, template: RequestTemplate, limits: ShardLimits, salt: str
-    ) -> None:
-        self.folder, self.template, self.limits, self.salt = folder, template, limits, salt
+    :raises ValueError: a request does not fit a shard of these limits.
+    """
+    writer = _ShardWriter(folder, limits, prefix=prefix, salt=salt)
+    for request in staged:
+        if not writer.add(request):
+            raise ValueError(f"a request of {len(request.params):,} bytes does not fit {limits.max_bytes:,}")
+    writer.close_shard()
+    return writer.shards
+
+
+def _add_article(
+    writer: _ShardWriter, article: Article, template: RequestTemplate, limits: ShardLimits
+) -> Rejected | None:
+    row: dict[str, object] = {"article_id": article.article_id, "title": article.title}
+    for name, value in article.metadata.items():
+        row[column_name(name)] = value
+    row["source_file"], row["source_position"] = article.file, article.position
+    params = template.params(article)
+    if writer.add(StagedRequest(params, row)):
+        return None
+    detail = f"its request of {len(params):,} bytes does not fit a batch of {limits.max_bytes:,}"
+    return Rejected(article.article_id[:200], article.file, article.position, "too_large", detail)
+
+
+class _ShardWriter:
+    """Fills shards and writes each when it is full."""
+
+    def __init__(self, folder: StoragePath, limits: ShardLimits, *, prefix: str = "", salt: str = "") -> None:
+        self.folder, self.limits, self.prefix, self.salt = folder, limits, prefix, salt
+        self.shards: list[Shard] = []
         self._begin()
 
     def _begin(self) -> None:
-        self.size = len(_HEAD) + len(_TAIL)
-        self.params: list[bytes] = []
-        self.keys: list[bytes] = []
-        self.articles: list[Article] = []
+        self._size = len(_HEAD) + len(_TAIL)
+        self._requests: list[StagedRequest] = []
+        self._keys: list[bytes] = []
 
-    def add(self, article: Article, report: ReadReport) -> Rejected | None:
-        params = self.template.params(article)
-        entry = _ENTRY_OVERHEAD + len(str(len(self.params))) + len(params)
+    def add(self, request: StagedRequest) -> bool:
+        """Put a request into the shard being filled; False when it would not fit any."""
+        entry = _ENTRY_OVERHEAD + len(str(len(self._requests))) + len(request.params)
         if entry + len(_HEAD) + len(_TAIL) > self.limits.max_bytes:
-            detail = f"its request of {entry:,} bytes does not fit a batch of {self.limits.max_bytes:,}"
-            return Rejected(article.article_id[:200], article.file, article.position, "too_large", detail)
-        if len(self.params) == self.limits.max_requests or self.size + entry > self.limits.max_bytes:
-            self.close(report)
-        self.size += entry
-        self.params.append(params)
-        self.keys.append(request_key(params))
-        # The text is in the request now; what remains goes to the shard's articles.
-        self.articles.append(msgspec.structs.replace(article, content=""))
-        return None
+            return False
+        full = len(self._requests) == self.limits.max_requests
+        if full or self._size + entry > self.limits.max_bytes:
+            self.close_shard()
+        self._size += entry
+        self._requests.append(request)
+        self._keys.append(request_key(request.params))
+        return True
 
-    def close(self, report: ReadReport) -> None:
-        if not self.params:
+    def close_shard(self) -> None:
+        """Write the shard being filled, if there is anything in it."""
+        if not self._requests:
             return
-        key = shard_key(self.keys, self.salt)
-        files = ShardFiles(self.folder, f"{len(report.shards):05d}")
+        key = shard_key(self._keys, self.salt)
+        files = ShardFiles(self.folder, f"{self.prefix}{len(self.shards):05d}")
         size = self._write_requests(files.requests, key)
         self._write_articles(files.articles, key)
-        report.shards.append(Shard(str(files.requests), len(self.params), size, key))
-        report.articles += len(self.params)
+        self.shards.append(Shard(str(files.requests), len(self._requests), size, key))
         self._begin()
 
     def _write_requests(self, path: StoragePath, key: str) -> int:
         with atomic_writer(path) as stream:
             separator = _HEAD
-            for ordinal, params in enumerate(self.params):
-                stream.write(
-                    b'%b{"custom_id":"%b","params":%b}'
-                    % (separator, custom_id(key, ordinal).encode(), params)
-                )
+            for ordinal, request in enumerate(self._requests):
+                name = custom_id(key, ordinal).encode()
+                stream.write(b'%b{"custom_id":"%b","params":%b}' % (separator, name, request.params))
                 separator = b","
             stream.write(_TAIL)
             return stream.tell()
 
     def _write_articles(self, path: StoragePath, key: str) -> None:
-        columns: dict[str, pa.Array] = {
-            "article_id": pa.array([article.article_id for article in self.articles], pa.string()),
-            "title": pa.array([article.title for article in self.articles], pa.string()),
+        names = dict.fromkeys(name for request in self._requests for name in request.row)
+        columns = {
+            name: metadata_column([request.row.get(name) for request in self._requests]) for name in names
         }
-        fields = dict.fromkeys(name for article in self.articles for name in article.metadata)
-        for name in fields:
-            values = [article.metadata.get(name) for article in self.articles]
-            columns[column_name(name)] = metadata_column(values)
-        columns["request_key"] = pa.array([digest.hex() for digest in self.keys], pa.string())
-        columns["source_file"] = pa.array([article.file for article in self.articles], pa.string())
-        columns["source_position"] = pa.array([article.position for article in self.articles], pa.int64())
+        columns["request_key"] = pa.array([digest.hex() for digest in self._keys], pa.string())
         table = pa.table(columns).replace_schema_metadata({"shard_key": key})
         with atomic_writer(path) as stream:
             pq.write_table(table, stream, compression="zstd")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from message_batches.operators import (
+        CollectFailuresOperator,
         PublishResultsOperator,
         ReadArticlesOperator,
         SubmitBatchOperator,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from message_batches.triggers import MessageBatchTrigger
 
 __all__ = [
+    "CollectFailuresOperator",
     "MessageBatchSensor",
     "MessageBatchTrigger",
     "PublishResultsOperator",

@@ -12,9 +12,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from airflow.sdk import Asset, BaseOperator, ObjectStoragePath, get_current_context
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from include.errors import ConfigurationError, ResultsError, SubmitLaterError
+from include.errors import ConfigurationError, RequestRefusedError, SubmitLaterError
 from include.settings import (
     DEFAULT_MAX_CONTENT_CHARS,
     DEFAULT_MAX_REJECTED_SHARE,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 _SAFE_FIRST_WAIT_SECONDS = 15.0
 _MAX_REFUSALS = 50
+SECOND_ROUND_PREFIX = "r2-"
 
 
 class ReadArticlesOperator(BaseOperator):
@@ -181,6 +184,8 @@ class SubmitBatchOperator(BaseOperator):
     :param shard: a shard reference as :class:`ReadArticlesOperator` returns it.
     :param pipeline: name of the pipeline, for the ledger.
     :param conn_id: Airflow connection of type ``anthropic``.
+    :param skip_on_account_trouble: when the API refuses for the account's sake (key, credit, permission),
+        skip instead of failing, so that :class:`CollectFailuresOperator` says it once for all shards.
     """
 
     template_fields: Sequence[str] = ("shard", "conn_id")
@@ -188,9 +193,16 @@ class SubmitBatchOperator(BaseOperator):
     ui_color = "#f0e8dc"
 
     def __init__(
-        self, *, shard: Any, pipeline: str, conn_id: str = config.DEFAULT_CONN_ID, **kwargs: Any
+        self,
+        *,
+        shard: Any,
+        pipeline: str,
+        conn_id: str = config.DEFAULT_CONN_ID,
+        skip_on_account_trouble: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.skip_on_account_trouble = skip_on_account_trouble
         self.shard = shard
         self.pipeline = config.check_pipeline_name(pipeline)
         self.conn_id = conn_id
@@ -212,6 +224,10 @@ class SubmitBatchOperator(BaseOperator):
             except SubmitLaterError as error:
                 self._wait_if_told(error, ledger.load(shard.key))
                 raise
+            except RequestRefusedError as error:
+                if error.account and self.skip_on_account_trouble:
+                    raise AirflowSkipException(f"not submitted: {error}") from error
+                raise
         if isinstance(outcome, Wait):
             self._defer(outcome)
             raise AssertionError("deferring does not return")
@@ -227,7 +243,7 @@ class SubmitBatchOperator(BaseOperator):
             requests=shard.articles,
             bytes=shard.bytes,
             pipeline=self.pipeline,
-            day=shard.uri.rsplit("/", 3)[-3],
+            day=day_of_shard(shard),
             run=context["run_id"],
             uri=shard.uri,
         )
@@ -296,7 +312,10 @@ class WriteResultsOperator(BaseOperator):
             label_map_index(shard)
             api = config.connect(self.conn_id)
             provenance = Provenance(
-                pipeline=self.pipeline, day=shard.uri.rsplit("/", 3)[-3], batch_id=self.batch_id
+                pipeline=self.pipeline,
+                day=day_of_shard(shard),
+                batch_id=self.batch_id,
+                round=2 if shard.name.startswith(SECOND_ROUND_PREFIX) else 1,
             )
             results = collect_batch(
                 shard, ObjectStoragePath(shard.uri), provenance, api, config.open_ledger(api.scope)
@@ -305,50 +324,167 @@ class WriteResultsOperator(BaseOperator):
         return asdict(results)
 
 
+class CollectFailuresOperator(BaseOperator):
+    """Gather what is worth sending again from all shards into few new ones, and return their references.
+
+    When the API refused for the account's sake (key, credit, permission), the task fails once, with one
+    message; cleared after that, it goes on with the shards that were not sent and the articles that failed.
+
+    :param shards: what :class:`ReadArticlesOperator` returned.
+    :param results: what :class:`WriteResultsOperator` returned for the shards that were submitted.
+    :param conn_id: Airflow connection of type ``anthropic``; its ledger tells why a shard was refused.
+    :param limits: when a new shard closes.
+    """
+
+    template_fields: Sequence[str] = ("shards", "results", "conn_id")
+    ui_color = "#f0dcdc"
+
+    def __init__(
+        self,
+        *,
+        shards: Any,
+        results: Any,
+        conn_id: str = config.DEFAULT_CONN_ID,
+        limits: ShardLimits | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.shards = shards
+        self.results = results
+        self.conn_id = conn_id
+        self.limits = limits or ShardLimits()
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:  # noqa: ARG002
+        """Write the second round's shards, or pause."""
+        from include.results.second_round import judge, write_second_round
+        from include.shards.shard import Shard
+
+        with config.clear_failures():
+            shards = [Shard.from_reference(reference) for reference in as_list(self.shards)]
+            if not shards:
+                return []
+            written = {result["uri"] for result in as_list(self.results)}
+            files = {shard.uri: results_of(shard.uri) for shard in shards}
+            sent = [shard for shard in shards if str(files[shard.uri]) in written]
+            unsent = [shard for shard in shards if shard not in sent]
+            chosen = judge((shard, files[shard.uri]) for shard in sent)
+            folder = ObjectStoragePath(shards[0].uri).parent
+            if unsent or chosen.account:
+                self._pause_once(folder, unsent, dict(chosen.account))
+            again = write_second_round(chosen, sent, folder, self.limits)
+        if again:
+            self.log.info("sending %s articles again: %s", f"{chosen.articles:,}", dict(chosen.reasons))
+        return [shard.to_reference() for shard in [*unsent, *again]]
+
+    def _pause_once(
+        self, folder: ObjectStoragePath, unsent: Sequence[Shard], account: dict[str, int]
+    ) -> None:
+        """Fail the first time, so that a person looks; go on when the task has been cleared."""
+        from include.storage import create_exclusively
+
+        said = self._why_refused(unsent) if unsent else ""
+        articles = sum(shard.articles for shard in unsent)
+        parts = (
+            [f"{len(unsent)} shard(s) with {articles:,} articles were not submitted ({said})"]
+            if unsent
+            else []
+        )
+        parts += [f"{count:,} articles ended with {kind}" for kind, count in account.items()]
+        message = (
+            f"the API refuses for the account's sake: {'; '.join(parts)}. What was answered is kept. Mend the key, "
+            "the credit or the permission, then clear this task: the run goes on where it was."
+        )
+        if create_exclusively(folder / "paused.json", msgspec.json.encode({"message": message})):
+            raise AirflowFailException(message)
+        self.log.info("the run was paused for the account's sake and has been cleared; going on")
+
+    def _why_refused(self, unsent: Sequence[Shard]) -> str:
+        ledger = config.open_ledger(config.connect(self.conn_id).scope)
+        entries = [ledger.load(shard.key) for shard in unsent]
+        details = {entry.attempts[-1].detail for entry in entries if entry and entry.attempts}
+        return "; ".join(sorted(details)) or "see their submit_batch tasks"
+
+
 class PublishResultsOperator(BaseOperator):
-    """Publish a day: the rows of all shards as one Parquet, replaced in one step.
+    """Publish a day: one row for each article as one Parquet, replaced in one step, and its receipt.
 
     Returns the numbers of the day, and puts them into the asset event, if there is an outlet. A run
     without a partition key adds the day to the asset event itself.
 
-    :param results: what :class:`WriteResultsOperator` returned for each shard, in order.
     :param shards: what :class:`ReadArticlesOperator` returned; a shard without results is not overlooked.
+    :param results: what :class:`WriteResultsOperator` returned for each of them.
+    :param second_shards: what :class:`CollectFailuresOperator` returned, if there is a second round.
+    :param second_results: what :class:`WriteResultsOperator` returned for each of those.
     :param pipeline: name of the pipeline; the day is published under it.
     :param day: YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
     """
 
-    template_fields: Sequence[str] = ("results", "shards", "day")
+    template_fields: Sequence[str] = ("shards", "results", "second_shards", "second_results", "day")
     ui_color = "#dcf0e4"
 
-    def __init__(self, *, results: Any, shards: Any, pipeline: str, day: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        shards: Any,
+        results: Any,
+        pipeline: str,
+        second_shards: Any = None,
+        second_results: Any = None,
+        day: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self.results = results
         self.shards = shards
+        self.results = results
+        self.second_shards = second_shards
+        self.second_results = second_results
         self.pipeline = config.check_pipeline_name(pipeline)
         self.day = day
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Publish the day and tell the asset."""
+        """Publish the day, write its receipt and tell the asset."""
+        from include.costs.receipt import batch_receipt, make_receipt, write_receipt
         from include.results.publish import publish_day
 
         with config.clear_failures():
             day = config.day_of_run(context, self.day or None)
-            results, shards = as_list(self.results), as_list(self.shards)
-            if len(results) != len(shards):
-                raise ResultsError(
-                    f"{len(shards)} shards were read but {len(results)} have results; the day is not published"
-                )
+            first, second = self._results_in_order()
             summary = publish_day(
-                [ObjectStoragePath(result["uri"]) for result in results],
+                [ObjectStoragePath(result["uri"]) for result in first],
                 config.published_day(self.pipeline, day),
                 pipeline=self.pipeline,
                 day=day,
                 rejected=config.run_folder(self.pipeline, day, context["run_id"]) / "rejected.parquet",
+                second=[ObjectStoragePath(result["uri"]) for result in second],
             )
-        self.log.info("published %s: %s articles", summary.uri, f"{summary.articles:,}")
-        numbers = asdict(summary)
+            receipt = make_receipt(
+                [batch_receipt(result) for result in [*first, *second]],
+                pipeline=self.pipeline,
+                day=day,
+                run=context["run_id"],
+                offline=summary.offline,
+                wasted_usd=summary.wasted_usd,
+            )
+            receipt_uri = str(write_receipt(receipt, config.data_root()))
+        self.log.info(
+            "published %s: %s articles; receipt %s", summary.uri, f"{summary.articles:,}", receipt_uri
+        )
+        numbers = asdict(summary) | {"receipt_uri": receipt_uri}
         self._tell_assets(context, day, numbers)
         return numbers
+
+    def _results_in_order(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return the results of the shards, in their order, and those of the second round."""
+        first = [str(results_of(reference["uri"])) for reference in as_list(self.shards)]
+        again = [str(results_of(reference["uri"])) for reference in as_list(self.second_shards)]
+        found = {result["uri"]: result for result in [*as_list(self.results), *as_list(self.second_results)]}
+        missing = [uri for uri in [*first, *again] if uri not in found]
+        if missing:
+            raise AirflowFailException(
+                f"{len(missing)} of {len(first) + len(again)} shards have no results (the first is {missing[0]}), so "
+                "the day is not published. See their submit_batch tasks; when that is mended, clear them."
+            )
+        return [found[uri] for uri in first], [found[uri] for uri in again if uri not in first]
 
     def _tell_assets(self, context: Context, day: str, numbers: dict[str, Any]) -> None:
         keyless = getattr(context["dag_run"], "partition_key", None) is None
@@ -358,6 +494,20 @@ class PublishResultsOperator(BaseOperator):
                 event.extra = numbers
                 if keyless:
                     event.add_partitions(day)
+
+
+def results_of(shard_uri: str) -> ObjectStoragePath:
+    """Return where the results of a shard are written; a shard is known by its files, not by what is in it."""
+    from include.shards.shard import ShardFiles
+
+    results = ShardFiles.beside(ObjectStoragePath(shard_uri)).results
+    assert isinstance(results, ObjectStoragePath)
+    return results
+
+
+def day_of_shard(shard: Shard) -> str:
+    """Return the day whose run made a shard: ``…/runs/<pipeline>/<day>/<run>/requests-….json``."""
+    return shard.uri.rsplit("/", 3)[-3]
 
 
 def as_list(value: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""A pipeline as one call inside a DAG: read, then submit, wait and write for each shard, then publish."""
+"""A pipeline as one call inside a DAG: read; submit, wait and write for each shard; once more; publish."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from airflow.sdk import Asset, task_group
 
 from message_batches.config import DEFAULT_CONN_ID
 from message_batches.operators import (
+    CollectFailuresOperator,
     PublishResultsOperator,
     ReadArticlesOperator,
     SubmitBatchOperator,
@@ -59,17 +60,22 @@ def message_batch_pipeline(
         **reading,
     ).output
 
-    @task_group
-    def shard(reference: Any) -> Any:
+    def walk(reference: Any) -> Any:
         labelled = {"map_index_template": "{{ shard_label }}", **RETRIES}
         submitted = SubmitBatchOperator(
-            task_id="submit_batch", shard=reference, pipeline=name, conn_id=conn_id, **labelled
+            task_id="submit_batch",
+            shard=reference,
+            pipeline=name,
+            conn_id=conn_id,
+            skip_on_account_trouble=True,
+            **labelled,
         )
         ended = MessageBatchSensor(
             task_id="wait_for_batch",
             batch_id=submitted.output,  # type: ignore[arg-type]
             conn_id=conn_id,
             poll_seconds=poll_seconds,
+            map_index_template="{{ task.batch_id }}",
             **RETRIES,
         )
         return WriteResultsOperator(
@@ -81,14 +87,27 @@ def message_batch_pipeline(
             **labelled,
         ).output
 
+    results = task_group(group_id="shard")(walk).expand(reference=shards)
+    second_shards = CollectFailuresOperator(
+        task_id="collect_failures",
+        shards=shards,
+        results=results,
+        conn_id=conn_id,
+        # No shard at all, or shards that were not submitted, are skipped; both are this task's business.
+        trigger_rule="none_failed",
+        **RETRIES,
+    ).output
+    second_results = task_group(group_id="second_round")(walk).expand(reference=second_shards)
     PublishResultsOperator(
         task_id="publish",
-        results=shard.expand(reference=shards),
         shards=shards,
+        results=results,
+        second_shards=second_shards,
+        second_results=second_results,
         pipeline=name,
         day=day,
         outlets=[asset],
-        # A day without articles has no shard to wait for, and is published all the same.
+        # Without failures there is no second round to wait for, and the day is published all the same.
         trigger_rule="none_failed",
         **RETRIES,
     )

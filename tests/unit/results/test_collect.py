@@ -61,7 +61,9 @@ class Desk:
         report = write_shards(rows, UPath(folder), TEMPLATE, limits=ShardLimits())
         (self.shard,) = report.shards
         self.ledger = Ledger(UPath(folder) / "ledger", "api")
-        self.ledger.intend(Entry(key=self.shard.key, requests=count, bytes=self.shard.bytes))
+        self.ledger.intend(
+            Entry(key=self.shard.key, requests=count, bytes=self.shard.bytes, pipeline="summaries", day=DAY)
+        )
 
     def lines(self, make: Callable[[int, str], bytes] | None = None) -> bytes:
         make = make or (lambda n, name: succeeded(name, f"answer {n}"))

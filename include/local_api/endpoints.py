@@ -1,0 +1,146 @@
+"""The six endpoints of Message Batches."""
+
+from __future__ import annotations
+
+import secrets
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from include.local_api.batches import is_archived, status, view
+from include.local_api.errors import ApiError
+from include.local_api.server import reply, request_id_of, server_of
+
+ROUTE = "/v1/messages/batches"
+MAX_BODY_BYTES = 256 * 1000 * 1000
+_CHUNK = 256 * 1024
+
+
+def _base_url(request: Request) -> str:
+    return str(request.base_url).rstrip("/")
+
+
+def _batch_id(request: Request) -> str:
+    return str(request.path_params["batch_id"])
+
+
+async def create(request: Request) -> Response:
+    """Accept a batch: the body goes to disk as it comes, and is checked by a thread."""
+    server = server_of(request)
+    body = server.store.partial_path(secrets.token_hex(8))
+    try:
+        await _receive(request, body)
+        server.check_access(request)
+        record = await run_in_threadpool(server.batches.accept, body)
+    finally:
+        body.unlink(missing_ok=True)
+    return reply(request, view(record, record.created_at, _base_url(request)))
+
+
+async def _receive(request: Request, body: Path) -> None:
+    """Write a body to a file. One that is too big is read to its end, so that the client hears why."""
+    size = 0
+    with body.open("wb") as stream:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size <= MAX_BODY_BYTES:
+                stream.write(chunk)
+    if size > MAX_BODY_BYTES:
+        raise ApiError(413, f"Request exceeds the maximum allowed number of bytes ({MAX_BODY_BYTES})")
+
+
+def retrieve(request: Request) -> Response:
+    """Show one batch."""
+    server = server_of(request)
+    server.check_access(request)
+    record = server.batches.get(_batch_id(request))
+    return reply(request, view(record, server.clock.now(), _base_url(request)))
+
+
+def list_batches(request: Request) -> Response:
+    """Show a page of batches, newest first."""
+    server = server_of(request)
+    server.check_access(request)
+    query = request.query_params
+    after_id, before_id = query.get("after_id"), query.get("before_id")
+    if after_id and before_id:
+        raise ApiError(400, "after_id and before_id cannot be used together")
+    found, has_more = server.batches.page(_limit(query.get("limit", "20")), after_id, before_id)
+    now, base_url = server.clock.now(), _base_url(request)
+    page = {
+        "data": [view(record, now, base_url) for record in found],
+        "has_more": has_more,
+        "first_id": found[0].id if found else None,
+        "last_id": found[-1].id if found else None,
+    }
+    return reply(request, page)
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:6]) <= 1000:
+        raise ApiError(400, "limit: Input should be an integer from 1 to 1000")
+    return int(text)
+
+
+def cancel(request: Request) -> Response:
+    """Ask a batch to end early."""
+    server = server_of(request)
+    server.check_access(request)
+    record = server.batches.cancel(_batch_id(request))
+    return reply(request, view(record, server.clock.now(), _base_url(request)))
+
+
+def delete(request: Request) -> Response:
+    """Delete an ended batch."""
+    server = server_of(request)
+    server.check_access(request)
+    server.batches.delete(_batch_id(request))
+    return reply(request, {"id": _batch_id(request), "type": "message_batch_deleted"})
+
+
+def results(request: Request) -> Response:
+    """Stream the results of an ended batch."""
+    server = server_of(request)
+    server.check_access(request)
+    record, now = server.batches.get(_batch_id(request)), server.clock.now()
+    if status(record, now) != "ended":
+        raise ApiError(400, f"Message Batch {record.id} is still processing; it has no results yet")
+    if is_archived(record, now):
+        raise ApiError(404, f"Message Batch {record.id} is archived; its results are no longer available")
+    server.results.write(record)
+    chunks = iter_file(server.store.results_path(record.id))
+    headers = server.headers(request_id_of(request))
+    if server.gzip and "gzip" in request.headers.get("accept-encoding", ""):
+        headers["content-encoding"] = "gzip"
+        chunks = iter_gzip(chunks)
+    return StreamingResponse(chunks, headers=headers, media_type="application/x-jsonl")
+
+
+def iter_file(path: Path) -> Iterator[bytes]:
+    """Yield the bytes of a file."""
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            yield chunk
+
+
+def iter_gzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield ``chunks`` compressed."""
+    compressor = zlib.compressobj(level=5, wbits=31)
+    for chunk in chunks:
+        yield compressor.compress(chunk)
+    yield compressor.flush()
+
+
+ROUTES = [
+    Route(ROUTE, create, methods=["POST"]),
+    Route(ROUTE, list_batches, methods=["GET"]),
+    Route(ROUTE + "/{batch_id}", retrieve, methods=["GET"]),
+    Route(ROUTE + "/{batch_id}", delete, methods=["DELETE"]),
+    Route(ROUTE + "/{batch_id}/cancel", cancel, methods=["POST"]),
+    Route(ROUTE + "/{batch_id}/results", results, methods=["GET"]),
+]

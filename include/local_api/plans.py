@@ -1,0 +1,89 @@
+"""What will become of each request of a batch: decided once, when the batch is accepted or canceled."""
+
+from __future__ import annotations
+
+import mmap
+from array import array
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from include.local_api import answers
+from include.local_api.checks import Item, decode_body, decode_params, refusal
+from include.local_api.errors import ApiError
+
+SUCCEEDED, ERRORED, CANCELED, EXPIRED, FORCED = range(5)
+FORCED_ERRORS = (
+    "invalid_request_error",
+    "authentication_error",
+    "billing_error",
+    "permission_error",
+    "not_found_error",
+    "rate_limit_error",
+    "timeout_error",
+    "api_error",
+    "overloaded_error",
+)
+"""Code ``FORCED + n`` is an errored result of type ``FORCED_ERRORS[n]`` that a fault rule asked for."""
+
+
+@dataclass
+class Plan:
+    """One code and two token counts a request, in the order of the body."""
+
+    codes: bytearray = field(default_factory=bytearray)
+    input_tokens: array[int] = field(default_factory=lambda: array("I"))
+    output_tokens: array[int] = field(default_factory=lambda: array("I"))
+
+    def add(self, code: int, input_tokens: int, output_tokens: int) -> None:
+        """Append one request."""
+        self.codes.append(code)
+        self.input_tokens.append(input_tokens)
+        self.output_tokens.append(output_tokens)
+
+    def stop_at(self, index: int, code: int) -> None:
+        """Give ``code`` to all requests from ``index`` on: their turn never comes."""
+        self.codes[index:] = bytes([code]) * (len(self.codes) - index)
+
+    def billed_tokens(self) -> tuple[int, int]:
+        """Return input and output tokens of the succeeded requests."""
+        rows = zip(self.codes, self.input_tokens, self.output_tokens, strict=True)
+        billed = [(inputs, outputs) for code, inputs, outputs in rows if code == SUCCEEDED]
+        return sum(row[0] for row in billed), sum(row[1] for row in billed)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many requests end in each way."""
+        succeeded, canceled, expired = map(self.codes.count, (SUCCEEDED, CANCELED, EXPIRED))
+        return {
+            "succeeded": succeeded,
+            "errored": len(self.codes) - succeeded - canceled - expired,
+            "canceled": canceled,
+            "expired": expired,
+        }
+
+
+def map_items(body: Path) -> list[Item]:
+    """Decode a body without reading it into memory: the params of its items are views into the file.
+
+    :raises ApiError: the body is refused as a whole.
+    """
+    if body.stat().st_size == 0:
+        raise ApiError(400, "The request body is not valid JSON")
+    with body.open("rb") as stream:
+        # Never closed by hand: it goes when the last view does.
+        return decode_body(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def read_plan(body: Path) -> Plan:
+    """Check a body and decide what becomes of its requests.
+
+    :raises ApiError: the body is refused as a whole.
+    """
+    plan = Plan()
+    for index, item in enumerate(map_items(body)):
+        params = decode_params(index, item.params)
+        if refusal(params):
+            plan.add(ERRORED, 0, 0)
+        else:
+            text, _ = answers.answer(params)
+            plan.add(SUCCEEDED, *answers.tokens(params, text))
+    return plan

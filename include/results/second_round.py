@@ -1,0 +1,164 @@
+"""Which articles are worth sending again, and the shards to send them in.
+
+============================================  =====================================================
+outcome                                       second round
+============================================  =====================================================
+expired, canceled, missing                    the same request again
+errored: the API's fault                      the same request again
+errored: credit, permission, authentication   the run pauses once, then the same request again
+succeeded, cut off by ``max_tokens``          again with twice the ``max_tokens``, up to a cap
+errored: invalid request; a refusal           never: the same would come back
+============================================  =====================================================
+
+(API documentation, "Errors" and "Handling stop reasons".)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from include.errors import ResultsError
+from include.settings import ShardLimits
+from include.shards.requests import RequestParams, canonical_params
+from include.shards.shard import Shard, ShardFiles
+from include.shards.writer import StagedRequest, write_staged_shards
+from include.storage import StoragePath
+
+ACCOUNT_ERRORS = ("authentication_error", "billing_error", "permission_error")
+PASSING_ERRORS = ("api_error", "overloaded_error", "rate_limit_error", "timeout_error")
+SENT_AGAIN = ("canceled", "expired", "missing")
+MAX_TOKENS_CAP = 4_096
+"""Most ``max_tokens`` of a second round by itself; a request that had more keeps what it had."""
+
+_JUDGED = ["status", "error_type", "stop_reason"]
+
+
+@dataclass(slots=True)
+class SecondRound:
+    """What a second round would be made of.
+
+    :param picked: ordinals to send again by the shard's name, in order.
+    :param longer: of those, the ordinals that need more tokens.
+    :param reasons: articles by why they are sent again.
+    :param account: articles that failed for the account's sake, by the API's error type.
+    """
+
+    picked: dict[str, list[int]] = field(default_factory=dict)
+    longer: dict[str, set[int]] = field(default_factory=dict)
+    reasons: Counter[str] = field(default_factory=Counter)
+    account: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def articles(self) -> int:
+        """Articles to send again."""
+        return sum(map(len, self.picked.values()))
+
+
+def judge(results: Iterable[tuple[Shard, StoragePath]]) -> SecondRound:
+    """Look at the results of all shards and pick what is worth another round.
+
+    :param results: each shard with its ``results-*.parquet``, in order.
+    """
+    chosen = SecondRound()
+    for shard, path in results:
+        with path.open("rb") as stream:
+            table = pq.read_table(pa.PythonFile(stream, mode="r"), columns=_JUDGED)
+        # Most rows are fine; only the others become Python objects.
+        interesting = pc.or_(
+            pc.not_equal(table["status"], "succeeded"),
+            pc.fill_null(pc.equal(table["stop_reason"], "max_tokens"), False),
+        )
+        ordinals = pc.indices_nonzero(interesting)
+        for ordinal, row in zip(ordinals.to_pylist(), table.take(ordinals).to_pylist(), strict=True):
+            _pick(chosen, shard.name, ordinal, row)
+    return chosen
+
+
+def _pick(chosen: SecondRound, name: str, ordinal: int, row: dict[str, Any]) -> None:
+    status, error = row["status"], row["error_type"]
+    if status == "succeeded":
+        reason = "max_tokens"
+        chosen.longer.setdefault(name, set()).add(ordinal)
+    elif status in SENT_AGAIN:
+        reason = status
+    elif error in PASSING_ERRORS:
+        reason = error
+    elif error in ACCOUNT_ERRORS:
+        reason = error
+        chosen.account[error] += 1
+    else:
+        return
+    chosen.reasons[reason] += 1
+    chosen.picked.setdefault(name, []).append(ordinal)
+
+
+def write_second_round(
+    chosen: SecondRound, shards: Sequence[Shard], folder: StoragePath, limits: ShardLimits
+) -> list[Shard]:
+    """Write the picked articles into as few new shards as the limits allow.
+
+    The new shards name the shard and the ordinal that each article had, so that its rows find each other.
+
+    :param shards: the first round's, in order; their bodies and articles are read.
+    :param folder: the run's.
+    :raises ResultsError: a body or the articles of a shard are not what was sent.
+    """
+    staged = (request for shard in shards for request in _iter_staged(chosen, shard, folder))
+    return write_staged_shards(staged, folder, limits=limits, prefix="r2-", salt="second round")
+
+
+def _iter_staged(chosen: SecondRound, shard: Shard, folder: StoragePath) -> Iterator[StagedRequest]:
+    ordinals = chosen.picked.get(shard.name)
+    if not ordinals:
+        return
+    longer = chosen.longer.get(shard.name, set())
+    files = ShardFiles(folder, shard.name)
+    with files.articles.open("rb") as stream:
+        rows = pq.read_table(pa.PythonFile(stream, mode="r")).take(pa.array(ordinals)).to_pylist()
+    params = _read_params(files.requests, ordinals)
+    for ordinal, row, sent in zip(ordinals, rows, params, strict=True):
+        changed = _with_more_tokens(sent) if ordinal in longer else sent
+        if changed is None:
+            continue
+        origin = {"origin_shard": shard.name, "origin_ordinal": ordinal}
+        yield StagedRequest(
+            changed, {name: value for name, value in row.items() if name != "request_key"} | origin
+        )
+
+
+def _read_params(body: StoragePath, ordinals: Sequence[int]) -> list[bytes]:
+    try:
+        requests = _decode_body(body.read_bytes()).requests
+        return [bytes(requests[ordinal].params) for ordinal in ordinals]
+    except (FileNotFoundError, IndexError, msgspec.MsgspecError):
+        raise ResultsError(
+            f"{body} is not the body that was sent, so nothing of it can be sent again; read the articles again"
+        ) from None
+
+
+def _with_more_tokens(params: bytes) -> bytes | None:
+    """Return the params with twice the tokens, or None when they are at the cap."""
+    decoded = msgspec.json.decode(params, type=RequestParams)
+    tokens = decoded["max_tokens"]
+    if not isinstance(tokens, int) or tokens >= MAX_TOKENS_CAP:
+        return None
+    return canonical_params(decoded | {"max_tokens": min(2 * tokens, MAX_TOKENS_CAP)})
+
+
+class _Request(msgspec.Struct):
+    params: msgspec.Raw
+
+
+class _RequestBody(msgspec.Struct):
+    requests: list[_Request]
+
+
+_decode_body = msgspec.json.Decoder(_RequestBody).decode
