@@ -242,3 +242,26 @@ def test_a_collected_entry_is_attached_like_any_other(desk: Desk) -> None:
     desk.ledger.save(msgspec.structs.replace(entry, collected_at=entry.submitted_at))
     assert desk.submit() == Submitted("msgbatch_0000", "attached")
     assert desk.entry().state == "collected"
+
+
+def test_a_batch_that_another_shard_owns_is_never_recorded(desk: Desk) -> None:
+    assert desk.ledger.take_batch("msgbatch_0000", "f" * 64)
+    with pytest.raises(LedgerError, match=r"msgbatch_0000 belongs to shard ffff.*a person has to look"):
+        desk.submit()
+    assert desk.entry().batch_id is None
+    assert desk.ledger.owner("msgbatch_0000") == "f" * 64
+
+
+def test_killed_between_the_attempt_and_its_entry(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(entry: Entry) -> Entry:
+        raise Crash
+
+    monkeypatch.setattr(desk.ledger, "save", die)
+    with pytest.raises(Crash):
+        desk.submit()
+    monkeypatch.undo()
+    assert desk.api.posts == 0
+    waiting = desk.submit()
+    assert isinstance(waiting, Wait)
+    desk.clock.now = waiting.until
+    assert desk.submit() == Submitted("msgbatch_0000", "created")
