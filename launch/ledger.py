@@ -121,7 +121,8 @@ def _print_table(lines: list[desk.Line], now: float) -> None:
     counts = Counter(line.state for line in lines)
     states = ", ".join(f"{counts[state]:,} {_state(state)}" for state in desk.STATES if counts[state])
     requests = sum(line.entry.requests for line in lines)
-    print(f"\n{len(lines):,} shards, {requests:,} requests: {states}")
+    shards = "1 shard" if len(lines) == 1 else f"{len(lines):,} shards"
+    print(f"\n{shards}, {requests:,} requests: {states}")
 
 
 def _row(line: desk.Line, now: float) -> tuple[str, ...]:
@@ -185,6 +186,7 @@ def _show(options: argparse.Namespace, root: UPath, settings: Mapping[str, str])
             (entry.batch_id or "-") + (" (adopted: its POST was never answered)" if entry.adopted else ""),
         ),
         ("owns", ", ".join(batches) or "no batch"),
+        ("earlier", ", ".join(entry.earlier) + " (bought nothing)" if entry.earlier else "-"),
         ("submitted", desk.utc(entry.submitted_at)),
         ("ended", desk.utc(entry.ended_at)),
         ("collected", desk.utc(entry.collected_at)),

@@ -1,13 +1,15 @@
-"""Find the files of a source, and open them decompressed."""
+"""Find the files of a source, and open one with its compression undone."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import BinaryIO
 
 import pyarrow as pa
+from upath import UPath
+from upath.extensions import ProxyUPath
 
 from include.errors import InputError
 from include.storage import StoragePath
@@ -23,94 +25,112 @@ FORMATS = {
     ".parquet": "parquet",
 }
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-_KNOWN = ", ".join(FORMATS) + ", each also with .gz or .zst"
+KNOWN_SUFFIXES = f"{', '.join(FORMATS)} (all but .parquet also with .gz or .zst)"
+
+_COMPRESSION_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
 def format_of(path: StoragePath) -> str | None:
-    """Return the format that a file's name says, or None."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in COMPRESSIONS:
+    """Return the format that a file's name stands for, or None."""
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    compressed = bool(suffixes) and suffixes[-1] in COMPRESSIONS
+    if compressed:
         suffixes.pop()
-    return FORMATS.get(suffixes[-1]) if suffixes else None
+    kind = FORMATS.get(suffixes[-1]) if suffixes else None
+    return None if compressed and kind == "parquet" else kind
 
 
 def find_files(source: StoragePath | Sequence[StoragePath], *, missing_ok: bool = False) -> list[StoragePath]:
-    """Return the files of a source, sorted by name.
+    """Return the files of a source: sorted by name where a folder or a glob is meant.
 
-    A folder means the files directly in it whose names end in a known format; hidden ones and those that
-    begin with an underscore are left out.
+    A folder means the files directly in it. In folders and globs, names that begin with a dot, an
+    underscore (``_SUCCESS``) or README are ignored, and files of an unknown suffix are skipped with a warning.
 
-    :param source: a file, a folder or a glob (``**`` goes into folders), or several files.
-    :param missing_ok: an absent source has no files, instead of being an error.
-    :raises InputError: there is no such source, or it cannot be listed.
+    :param source: a file, a folder, a glob (``**`` descends into folders), or several of them.
+    :param missing_ok: an absent file or folder and a glob without a match mean no files, not an error.
+    :raises InputError: there is no such source, it may not be listed, or a named file is of no known format.
     """
-    if isinstance(source, (list, tuple)):
+    if not isinstance(source, (UPath, ProxyUPath)):
         return [file for one in source for file in find_files(one, missing_ok=missing_ok)]
-    assert not isinstance(source, Sequence)
     try:
         found = _find(source)
     except PermissionError:
-        raise InputError(f"{source} cannot be listed: no permission; allow this user to read it") from None
+        raise InputError(_no_permission(source)) from None
     if found is None:
         if missing_ok:
             return []
-        raise InputError(f"{source} does not exist; give a file, a folder or a glob of {_KNOWN}")
+        raise InputError(
+            f"there is nothing at {source}; name a file, a folder or a glob of {KNOWN_SUFFIXES} files, and check "
+            "that this user can see it"
+        )
     return found
 
 
 def _find(source: StoragePath) -> list[StoragePath] | None:
-    if any(mark in source.path for mark in "*?[") and not source.exists():
-        found = [_sibling(source, name) for name in source.fs.glob(source.path)]
-        files = [path for path in found if path.is_file() and not _is_hidden(path)]
-        return _known_only(files) or None
+    """Return the files, or None when there is nothing of that name."""
     if source.is_dir():
-        return _known_only([path for path in source.iterdir() if path.is_file() and not _is_hidden(path)])
-    if not source.exists():
+        return _choose(source.iterdir())
+    if source.exists():
+        if format_of(source) is None:
+            raise InputError(f"{source} is of no known format; its name must end in {KNOWN_SUFFIXES}")
+        return [source]
+    globbed = next((n for n, part in enumerate(source.parts) if set("*?[") & set(part)), None)
+    if globbed is None:
         return None
-    if format_of(source) is None:
-        raise InputError(f"{source} is of no known format; its name must end in {_KNOWN}")
-    return [source]
+    base = source
+    for _ in source.parts[globbed:]:
+        base = base.parent
+    if not base.is_dir():
+        return None
+    return _choose(base.glob("/".join(source.parts[globbed:]))) or None
 
 
-def _sibling(source: StoragePath, path: str) -> StoragePath:
-    """Return another path of the same store."""
-    sample = source
-    while sample.parent != sample:
-        sample = sample.parent
-    return sample / path.removeprefix(sample.path).lstrip("/")
-
-
-def _is_hidden(path: StoragePath) -> bool:
-    return path.name.startswith((".", "_"))
-
-
-def _known_only(files: list[StoragePath]) -> list[StoragePath]:
-    known = [path for path in files if format_of(path) is not None]
-    for path in files:
+def _choose(paths: Iterable[StoragePath]) -> list[StoragePath]:
+    """Return those that hold articles, sorted."""
+    chosen = {}
+    for path in paths:
+        if path.name.startswith((".", "_", "README")) or not path.is_file():
+            continue
         if format_of(path) is None:
-            log.warning("%s is left out: its name does not end in %s", path, _KNOWN)
-    return sorted(known, key=str)
+            log.warning("%s is skipped: its name does not end in %s", path, KNOWN_SUFFIXES)
+            continue
+        chosen[str(path)] = path
+    return [chosen[name] for name in sorted(chosen)]
+
+
+def _no_permission(path: StoragePath) -> str:
+    return f"{path} may not be read by this user; give it permission to read the file and to list its folder"
 
 
 @contextmanager
-def open_file(path: StoragePath) -> Iterator[BinaryIO]:
-    """Open a file for reading, decompressed as its first bytes say.
+def open_file(path: StoragePath) -> Iterator[tuple[BinaryIO, bytes]]:
+    """Open a file, decompressed if its first bytes say so, whatever its name; also give those bytes.
 
-    :raises InputError: it cannot be opened.
+    :raises InputError: it is gone or may not be read; it is compressed and cut off or damaged.
     """
+    compression: str | None = None
+    problem = ""
     try:
-        stream = path.open("rb")
+        with path.open("rb") as stream:
+            head = stream.read(4)
+            stream.seek(0)
+            compression = next(
+                (kind for magic, kind in _COMPRESSION_MAGIC.items() if head.startswith(magic)), None
+            )
+            if compression is None:
+                yield stream, head
+            else:
+                with pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), compression) as plain:
+                    yield plain, head
     except FileNotFoundError:
-        raise InputError(f"{path} has gone since it was found") from None
+        problem = f"{path} is not there any more; restore it, or start again without it"
     except PermissionError:
-        raise InputError(f"{path} cannot be read: no permission; allow this user to read it") from None
-    with stream:
-        head = stream.read(4)
-        stream.seek(0)
-        compression = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
-        if compression is None:
-            yield stream
-        else:
-            with pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), compression) as decompressed:
-                yield decompressed
+        problem = _no_permission(path)
+    except OSError as error:
+        # Arrow's decompressor raises bare OSErrors; one with a number is the store's, and may pass.
+        if compression is None or type(error) is not OSError or error.errno is not None:
+            raise
+        what = "cut off" if "truncated" in str(error).lower() else "damaged"
+        problem = f"{path} is {compression}-compressed and {what}; copy it again from where it came"
+    if problem:
+        raise InputError(problem)

@@ -8,14 +8,29 @@ import msgspec
 
 from include.errors import ConfigurationError
 
+REASONS = {
+    "not_an_object": "the row is no object with fields, but a list, a text or a number",
+    "bad_row": "a CSV row has more or fewer values than the header has columns",
+    "missing_id": "there is no id, or it is empty",
+    "bad_id": "the id is neither text nor a number, holds NUL or a lone surrogate, or is over 1,000 characters",
+    "missing_content": "there is no text, or only white space",
+    "bad_content": "the content is not text",
+    "repeated_id": "an earlier article has the same id and other content",
+    "duplicate": "an earlier article has the same id and the same content; nothing is lost",
+}
+"""Why a row is rejected: the reader's whole set. The shard writer adds ``too_large``."""
+
 
 class Article(msgspec.Struct, frozen=True, gc=False):
-    """An article ready for a prompt.
+    """One article ready for a prompt.
 
+    :param article_id: 1 to 1,000 characters, unique in the source; numbers as decimal text.
     :param title: empty when the source has none.
     :param content: the whole text, not cut.
-    :param metadata: every other field of the row; lists and objects as JSON text.
-    :param position: row, line or element in ``file``, counted from 1.
+    :param metadata: every other field: None, bool, int, float, str, date, datetime or Decimal; lists and
+        objects as JSON text.
+    :param file: the source file, as a user would write it.
+    :param position: row or element of the file, counted from 1; in JSONL and CSV the line it starts on.
     """
 
     article_id: str
@@ -27,10 +42,11 @@ class Article(msgspec.Struct, frozen=True, gc=False):
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):
-    """A row that is not sent.
+    """One row that is not sent.
 
+    :param article_id: up to 200 characters of it; None when the row has none.
     :param reason: one of :data:`REASONS`, or ``too_large``.
-    :param detail: more about it; never the article's text.
+    :param detail: what was seen; never text of the article.
     """
 
     article_id: str | None
@@ -40,17 +56,6 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
     detail: str
 
 
-REASONS = {
-    "not_an_object": "the row is not an object with fields",
-    "missing_id": "the row has no id",
-    "bad_id": "the id is no text or number, has characters that are no text, or over 1,000 characters",
-    "missing_content": "there is no text, or only white space",
-    "bad_content": "the content is not text",
-    "repeated_id": "an earlier row has the same id and other content",
-    "duplicate": "an earlier row has the same id and the same content; nothing is lost",
-}
-
-
 @dataclass(frozen=True, slots=True)
 class FieldMap:
     """The source's names of the fields.
@@ -58,6 +63,7 @@ class FieldMap:
     :param id: required in every row.
     :param content: required in every row.
     :param title: used when there is one.
+    :raises ConfigurationError: the names are not three different ones.
     """
 
     id: str = "id"
@@ -67,14 +73,17 @@ class FieldMap:
     def __post_init__(self) -> None:
         names = (self.id, self.content, self.title)
         if not all(names) or len(set(names)) < len(names):
-            raise ConfigurationError(f"fields must be three different names, not {names}")
+            raise ConfigurationError(
+                f"fields maps id, content and title to {', '.join(map(repr, names))}; name three different fields"
+            )
 
 
 @dataclass(slots=True)
 class ReadStats:
     """Counted while reading.
 
-    :param replaced_characters: NUL and lone surrogates, which are no text, replaced by U+FFFD.
+    :param rows: rows seen, rejected ones included.
+    :param replaced_characters: NUL and lone surrogates, which no API takes, replaced by U+FFFD.
     """
 
     rows: int = 0

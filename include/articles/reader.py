@@ -2,128 +2,201 @@
 
 from __future__ import annotations
 
+import codecs
+import json
 import math
 import re
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime
+from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from include.articles.files import find_files
-from include.articles.formats import RaggedRow, iter_rows
 from include.articles.model import Article, FieldMap, ReadStats, Rejected
+from include.articles.row import BadRow
+from include.articles.rows import iter_rows
 from include.articles.seen import SeenIds
+from include.errors import ConfigurationError
 from include.storage import StoragePath
 
 __all__ = ["Article", "FieldMap", "ReadStats", "Rejected", "find_files", "iter_articles"]
 
+_DEFAULT_FIELDS = FieldMap()
 _MAX_ID_CHARS = 1_000
-_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
-_PLAIN = (bool, int, Decimal, date, datetime)
+_MAX_SHOWN_ID = 200
+_EXACT_FLOAT = 2**53
+_no_text = re.compile("[\x00\ud800-\udfff]")
 
 
 def iter_articles(
     source: StoragePath | Sequence[StoragePath],
     *,
-    fields: FieldMap | None = None,
+    fields: FieldMap = _DEFAULT_FIELDS,
     limit: int | None = None,
     encoding: str = "utf-8",
     stats: ReadStats | None = None,
 ) -> Iterator[Article | Rejected]:
-    """Yield every row of a source as an article, or as rejected with the reason.
+    """Yield every row of a source, in order, as an article or as rejected with its reason.
 
-    :param source: a file, folder or glob, or the files that :func:`find_files` found.
-    :param limit: stop after so many articles; rejected rows do not count.
-    :param encoding: of CSV files; JSON and JSONL are UTF-8.
-    :param stats: filled on the way.
-    :raises InputError: a file cannot be found, opened or parsed.
+    :param source: what :func:`find_files` takes, or what it returned.
+    :param fields: the source's names of id, content and title.
+    :param limit: stop after so many articles; rejected rows do not count. None reads all.
+    :param encoding: of CSV and TSV files; JSON and JSONL are UTF-8 by their standards.
+    :param stats: is filled on the way, if given.
+    :raises InputError: a file cannot be found, opened or parsed; names it, the place and the remedy.
+    :raises ConfigurationError: Python knows no such encoding.
     """
-    fields = fields or FieldMap()
-    stats = stats if stats is not None else ReadStats()
-    count = 0
-    with SeenIds() as seen:
-        for path in find_files(source):
-            check = _Checker(str(path), fields, seen, stats)
-            for position, row in iter_rows(path, fields, encoding):
-                if limit is not None and count >= limit:
+    _check_encoding(encoding)
+    stats = ReadStats() if stats is None else stats
+    seen = SeenIds()
+    left = math.inf if limit is None else limit
+    for path in find_files(source) if left > 0 else ():
+        check = _Checker(str(path), fields, seen, stats)
+        for position, row in iter_rows(path, fields, encoding):
+            stats.rows += 1
+            checked = check(row, position)
+            yield checked
+            if isinstance(checked, Article):
+                left -= 1
+                if left <= 0:
                     return
-                stats.rows += 1
-                checked = check(row, position)
-                count += isinstance(checked, Article)
-                yield checked
+
+
+def _check_encoding(encoding: str) -> None:
+    try:
+        codecs.lookup(encoding)
+    except LookupError:
+        raise ConfigurationError(
+            f"encoding is {encoding!r}, which Python does not know; try 'utf-8', 'cp1252', 'gb18030' or 'utf-16'"
+        ) from None
+
+
+class _Unusable(Exception):  # noqa: N818 - it never leaves this module
+    """A row is to be rejected.
+
+    :param article_id: as much as is known of it.
+    """
+
+    def __init__(self, reason: str, detail: str, article_id: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.detail, self.article_id = reason, detail, article_id
 
 
 class _Checker:
     """Checks the rows of one file."""
 
     def __init__(self, file: str, fields: FieldMap, seen: SeenIds, stats: ReadStats) -> None:
-        self.file, self.fields, self.seen, self.stats = file, fields, seen, stats
-        self._ours = {fields.id, fields.content, fields.title}
+        self._file, self._fields, self._seen, self._stats = file, fields, seen, stats
+        self._ours = frozenset((fields.id, fields.content, fields.title))
 
     def __call__(self, row: Any, position: int) -> Article | Rejected:
-        if isinstance(row, RaggedRow):
-            detail = f"{row.values} values where the header has {row.columns} columns"
-            return Rejected(None, self.file, position, "not_an_object", detail)
-        if not isinstance(row, dict):
-            return Rejected(None, self.file, position, "not_an_object", f"it is a {type(row).__name__}")
-        article_id, problem = _read_id(row.get(self.fields.id), self.fields.id)
-        if problem is not None:
-            return Rejected(article_id, self.file, position, *problem)
-        content = row.get(self.fields.content)
-        if content is not None and not isinstance(content, str):
-            detail = f"the field {self.fields.content!r} is a {type(content).__name__}"
-            return Rejected(article_id, self.file, position, "bad_content", detail)
-        if not content or content.isspace():
-            return Rejected(article_id, self.file, position, "missing_content", "")
+        try:
+            return self._article(row, position)
+        except _Unusable as problem:
+            shown = problem.article_id and _no_text.sub("\ufffd", problem.article_id[:_MAX_SHOWN_ID])
+            return Rejected(shown, self._file, position, problem.reason, problem.detail)
+
+    def _article(self, row: Any, position: int) -> Article:
+        if type(row) is not dict:
+            raise _not_a_row(row)
+        fields = self._fields
+        article_id = _read_id(row.get(fields.id), fields.id)
+        content = row.get(fields.content)
+        if type(content) is not str or not content or content.isspace():
+            raise _without_text(content, fields.content, article_id)
         content = self._clean(content)
-        known = self.seen.add(article_id or "", content)
-        if known is not None:
-            return Rejected((article_id or "")[:200], self.file, position, known, "")
-        title = row.get(self.fields.title)
+        title = row.get(fields.title)
+        repeat = self._seen.add(article_id, content)
+        if repeat is not None:
+            raise _Unusable(repeat, "an earlier row has this id", article_id)
+        ours = self._ours
         metadata = {
-            self._clean(name): self._plain(value) for name, value in row.items() if name not in self._ours
+            self._clean(name): self._clean(value) if type(value) is str else self._plain(value)
+            for name, value in row.items()
+            if name not in ours
         }
-        title = "" if title is None else self._clean(title if isinstance(title, str) else str(title))
-        return Article(article_id or "", title, content, metadata, self.file, position)
+        return Article(article_id, self._title(title), content, metadata, self._file, position)
+
+    def _title(self, value: object) -> str:
+        if type(value) is str:
+            return self._clean(value)
+        plain = self._plain(value)
+        return "" if plain is None else str(plain)
 
     def _clean(self, text: str) -> str:
-        if text.isascii() and "\x00" not in text:
-            return text
-        cleaned, replaced = _NO_TEXT.subn("\ufffd", text)
-        self.stats.replaced_characters += replaced
+        """Replace what cannot be sent; checking is nearly free, replacing is rare."""
+        if "\x00" not in text:
+            if text.isascii():
+                return text
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                pass
+            else:
+                return text
+        cleaned, replaced = _no_text.subn("\ufffd", text)
+        self._stats.replaced_characters += replaced
         return cleaned
 
     def _plain(self, value: object) -> object:
         """Return a value that a column can hold."""
-        if isinstance(value, str):
-            return self._clean(value)
-        if value is None or isinstance(value, _PLAIN):
+        if value is None or isinstance(value, (int, date, Decimal)):
             return value
         if isinstance(value, float):
             return None if math.isnan(value) else value
+        if isinstance(value, (time, timedelta)):
+            return str(value)
         if isinstance(value, bytes):
             return self._clean(value.decode("utf-8", "replace"))
-        return self._clean(msgspec.json.encode(value, enc_hook=str).decode("utf-8", "replace"))
+        try:
+            return msgspec.json.encode(value, enc_hook=str).decode()
+        except (UnicodeEncodeError, TypeError, OverflowError):
+            return self._clean(json.dumps(value, ensure_ascii=False, default=str))
 
 
-def _read_id(value: object, name: str) -> tuple[str | None, tuple[str, str] | None]:
-    """Return the id as text, or what is wrong with it: reason and detail."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None, ("missing_id", f"the field {name!r} is empty or not there")
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
-        return None, ("bad_id", f"the field {name!r} is a {type(value).__name__}; text or a number is needed")
-    article_id = str(value).strip()
+def _not_a_row(row: object) -> _Unusable:
+    if isinstance(row, BadRow):
+        return _Unusable("bad_row", f"{row.values} values where the header has {row.columns} columns")
+    return _Unusable("not_an_object", f"it is of type {type(row).__name__}")
+
+
+def _without_text(content: object, name: str, article_id: str) -> _Unusable:
+    if content is None or (isinstance(content, float) and math.isnan(content)):
+        return _Unusable("missing_content", f"the field {name!r} is absent or empty", article_id)
+    if isinstance(content, str):
+        what = "is only white space" if content else "is empty"
+        return _Unusable("missing_content", f"the field {name!r} {what}", article_id)
+    return _Unusable("bad_content", f"the field {name!r} is of type {type(content).__name__}", article_id)
+
+
+def _read_id(value: object, name: str) -> str:
+    """Return an id as text: stripped, numbers in decimal (1.0 is ``1``)."""
+    if type(value) is str:
+        article_id = value.strip()
+    elif value is None or (isinstance(value, float) and math.isnan(value)):
+        article_id = ""
+    else:
+        article_id = _number_id(value, name)
     if not article_id:
-        return None, ("missing_id", f"the field {name!r} is empty")
+        raise _Unusable("missing_id", f"the field {name!r} is absent or empty")
     if len(article_id) > _MAX_ID_CHARS:
-        return article_id[:200].encode("utf-8", "replace").decode(), (
-            "bad_id",
-            f"{len(article_id):,} characters",
+        raise _Unusable(
+            "bad_id", f"it has {len(article_id):,} characters; {_MAX_ID_CHARS:,} are allowed", article_id
         )
-    if _NO_TEXT.search(article_id):
-        return None, ("bad_id", "it has characters that are no text (NUL or a lone surrogate)")
-    return article_id, None
+    if not article_id.isprintable() and _no_text.search(article_id):
+        raise _Unusable("bad_id", "it holds NUL or a lone surrogate", article_id)
+    return article_id
+
+
+def _number_id(value: object, name: str) -> str:
+    whole = isinstance(value, (float, Decimal)) and math.isfinite(value) and value == math.floor(value)
+    if whole and abs(value) < _EXACT_FLOAT:  # type: ignore[arg-type]
+        return str(int(value))  # type: ignore[call-overload]
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)) or not math.isfinite(value):
+        kind = type(value).__name__
+        raise _Unusable(
+            "bad_id", f"the field {name!r} is of type {kind} or not finite; text or a number is needed"
+        )
+    return str(value)

@@ -269,7 +269,8 @@ def check_discard(line: Line, ledger: Ledger, now: float, *, even_submitted: boo
             f"a POST of shard {short} may be under way until {utc(last.deadline)}; discarding it now could pay "
             "twice without anybody seeing it. Try again after that."
         )
-    batches = sorted({*ledger.batches_of(entry.key), *filter(None, [entry.batch_id])})
+    owned = {*ledger.batches_of(entry.key), *filter(None, [entry.batch_id])}
+    batches = sorted(owned.difference(entry.earlier))
     if batches and not even_submitted:
         state = line.state if entry.batch_id or line.state == "damaged" else "not recorded as submitted"
         raise LedgerError(

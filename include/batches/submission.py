@@ -119,7 +119,8 @@ def submit_shard(
 def _start_over(entry: Entry, intent: Entry, ledger: Ledger) -> Entry:
     """Let another run send a shard again whose batch ended without one answer: nothing was billed for it."""
     log.info("batch %s of shard %s bought nothing; the shard is sent again", entry.batch_id, entry.key[:16])
-    return ledger.save(msgspec.structs.replace(intent, attempts=entry.attempts))
+    earlier = (*entry.earlier, *filter(None, [entry.batch_id]))
+    return ledger.save(msgspec.structs.replace(intent, attempts=entry.attempts, earlier=earlier))
 
 
 def _post(
@@ -192,7 +193,9 @@ def iter_candidates(entry: Entry, api: BatchApi, ledger: Ledger, since: float) -
         for batch in page.data:
             if batch.created_at.timestamp() < since:
                 return
-            if batch.request_counts.total == entry.requests and ledger.owner(batch.id) in {None, entry.key}:
+            if batch.id in entry.earlier or batch.request_counts.total != entry.requests:
+                continue
+            if ledger.owner(batch.id) in {None, entry.key}:
                 yield batch
         if not page.has_more or page.last_id is None:
             return

@@ -65,6 +65,7 @@ class _Uvicorn(uvicorn.Server):
         # A thread may be decoding a big body. What was accepted is on disk, so nothing is lost by leaving.
         timer = threading.Timer(_STOP_SECONDS, os._exit, [0])
         timer.daemon = True
+        logging.getLogger("uvicorn.error").disabled = True  # it would show each request that is cut off
         timer.start()
         self.should_exit = True
 

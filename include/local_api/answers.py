@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
+
+from include.local_api.schemas import example
 
 SENTENCES = 2
 _OPEN, _CLOSE = "<article>", "</article>"
@@ -68,11 +72,48 @@ def leading_sentences(text: str, count: int = SENTENCES) -> str:
     return text
 
 
-def answer(params: dict[str, Any]) -> tuple[str, str]:
-    """Return the answer to a checked request and its stop reason."""
-    whole = leading_sentences(article(params))
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one request.
+
+    :param content: the message's content blocks.
+    :param text: what its output tokens are counted of.
+    """
+
+    content: list[dict[str, Any]]
+    stop_reason: str
+    text: str
+
+
+def answer(params: dict[str, Any], tool_use_id: str = "toolu_local") -> Answer:
+    """Return the answer to a checked request: text, or a value that fits the requested schema."""
+    sentences = leading_sentences(article(params))
+    if tool := _forced_tool(params):
+        value = example(tool.get("input_schema"), sentences)
+        block = {"type": "tool_use", "id": tool_use_id, "name": tool["name"], "input": value}
+        return Answer([block], "tool_use", json.dumps(value, ensure_ascii=False))
+    whole = _structured(params, sentences) or sentences
     cut = cut_to_tokens(whole, params["max_tokens"])
-    return cut, "end_turn" if cut == whole else "max_tokens"
+    return Answer([{"type": "text", "text": cut}], "end_turn" if cut == whole else "max_tokens", cut)
+
+
+def _structured(params: dict[str, Any], text: str) -> str | None:
+    config = params.get("output_config")
+    wanted = config.get("format") if isinstance(config, dict) else None
+    if not isinstance(wanted, dict) or wanted.get("type") != "json_schema":
+        return None
+    return json.dumps(example(wanted.get("schema"), text), ensure_ascii=False)
+
+
+def _forced_tool(params: dict[str, Any]) -> dict[str, Any] | None:
+    choice, tools = params.get("tool_choice"), params.get("tools")
+    if not isinstance(choice, dict) or not isinstance(tools, list):
+        return None
+    if choice.get("type") not in {"tool", "any"}:
+        return None
+    named = [tool for tool in tools if isinstance(tool, dict) and "name" in tool]
+    chosen = [tool for tool in named if choice["type"] == "any" or tool["name"] == choice.get("name")]
+    return chosen[0] if chosen else None
 
 
 def tokens(params: dict[str, Any], text: str) -> tuple[int, int]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -24,7 +27,8 @@ class _CountRequests:
         if scope["type"] == "http" and not scope["path"].startswith("/local/"):
             matching = (route.path for route in _ROUTES if route.matches(scope)[0] is Match.FULL)
             self.server.http_requests[f"{scope['method']} {next(matching, 'unknown')}"] += 1
-        await self.app(scope, receive, send)
+        with suppress(ClientDisconnect):  # there is nobody left to answer
+            await self.app(scope, receive, send)
 
 
 def build_app(server: Server) -> Starlette:

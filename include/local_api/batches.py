@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from dataclasses import dataclass
@@ -99,8 +98,6 @@ class Batches:
         """
         with self._decoding:
             plan = read_plan(body)
-        with body.open("rb") as stream:
-            os.fsync(stream.fileno())
         created_at = self.clock.now()
         ends_at, expires_at = created_at + self.speed.seconds(len(plan.codes)), created_at + DAY
         if ends_at > expires_at:
@@ -116,7 +113,7 @@ class Batches:
                 listed_at=created_at,
                 **_outcome(plan),
             )
-            body.rename(self.store.body_path(batch_id))
+            self.store.take_body(body, batch_id)
             self.store.add(record, plan)
         log.info("%s accepted: %d requests", record.id, record.requests)
         return record

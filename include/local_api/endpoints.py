@@ -1,4 +1,4 @@
-"""The six endpoints of Message Batches."""
+"""The six endpoints of Message Batches, and the list of models, by which clients test a connection."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from include.local_api.server import reply, request_id_of, server_of
 
 ROUTE = "/v1/messages/batches"
 MAX_BODY_BYTES = 256 * 1000 * 1000
+_MODEL = "claude-haiku-4-5"
 _CHUNK = 256 * 1024
 
 
@@ -121,6 +122,13 @@ def results(request: Request) -> Response:
     return StreamingResponse(chunks, headers=headers, media_type="application/x-jsonl")
 
 
+def list_models(request: Request) -> Response:
+    """Show one model: what Airflow asks for to test a connection."""
+    server_of(request).check_access(request)
+    model = {"type": "model", "id": _MODEL, "display_name": _MODEL, "created_at": "2025-10-01T00:00:00Z"}
+    return reply(request, {"data": [model], "has_more": False, "first_id": _MODEL, "last_id": _MODEL})
+
+
 def iter_file(path: Path) -> Iterator[bytes]:
     """Yield the bytes of a file."""
     with path.open("rb") as stream:
@@ -143,4 +151,5 @@ ROUTES = [
     Route(ROUTE + "/{batch_id}", delete, methods=["DELETE"]),
     Route(ROUTE + "/{batch_id}/cancel", cancel, methods=["POST"]),
     Route(ROUTE + "/{batch_id}/results", results, methods=["GET"]),
+    Route("/v1/models", list_models, methods=["GET"]),
 ]

@@ -84,6 +84,5 @@ def read_plan(body: Path) -> Plan:
         if refusal(params):
             plan.add(ERRORED, 0, 0)
         else:
-            text, _ = answers.answer(params)
-            plan.add(SUCCEEDED, *answers.tokens(params, text))
+            plan.add(SUCCEEDED, *answers.tokens(params, answers.answer(params).text))
     return plan

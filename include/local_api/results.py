@@ -74,15 +74,15 @@ def _suffix(batch_id: str, index: int) -> str:
 
 
 def _message(batch_id: str, index: int, params: dict[str, Any]) -> dict[str, Any]:
-    text, stop_reason = answers.answer(params)
-    input_tokens, output_tokens = answers.tokens(params, text)
+    answer = answers.answer(params, f"toolu_local_{_suffix(batch_id, index)}")
+    input_tokens, output_tokens = answers.tokens(params, answer.text)
     return {
         "id": f"msg_local_{_suffix(batch_id, index)}",
         "type": "message",
         "role": "assistant",
         "model": params["model"],
-        "content": [{"type": "text", "text": text}],
-        "stop_reason": stop_reason,
+        "content": answer.content,
+        "stop_reason": answer.stop_reason,
         "stop_sequence": None,
         "usage": {
             "input_tokens": input_tokens,

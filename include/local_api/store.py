@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from array import array
@@ -80,6 +81,13 @@ class Store:
     def body_path(self, batch_id: str) -> Path:
         """Return where the body of a create is, byte for byte."""
         return self.folder / "batches" / f"{batch_id}.json"
+
+    def take_body(self, body: Path, batch_id: str) -> None:
+        """Move a checked body to its place, durably."""
+        target = self.body_path(batch_id)
+        _sync(body)
+        body.rename(target)
+        _sync(target.parent)
 
     def results_path(self, batch_id: str) -> Path:
         """Return where the results of an ended batch are, once someone has asked for them."""
@@ -180,6 +188,14 @@ class Store:
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._db)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class _Transaction:

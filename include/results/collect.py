@@ -41,14 +41,12 @@ class Provenance:
     """Where the rows of a shard come from.
 
     :param day: partition key, YYYY-MM-DD.
-    :param round: 1 for the first sending, 2 for the second.
     :param reused: the batch was paid for by another day or pipeline, so it costs nothing here.
     """
 
     pipeline: str
     day: str
     batch_id: str
-    round: int = 1
     reused: bool = False
 
 
@@ -254,7 +252,7 @@ def _table(articles: pa.Table, answers: pa.Table, shard: Shard, provenance: Prov
         "cost_usd": paid,
         "list_cost_usd": listed,
         "batch_id": pa.repeat(provenance.batch_id, count),
-        "round": pa.array(np.full(count, provenance.round, dtype=np.int16)),
+        "round": pa.array(np.full(count, shard.round, dtype=np.int16)),
         "reused": pa.repeat(provenance.reused, count),
         "day": pa.repeat(provenance.day, count),
     }
@@ -326,7 +324,7 @@ def _summarize(
         key=shard.key,
         uri=str(path),
         batch_id=provenance.batch_id,
-        round=provenance.round,
+        round=shard.round,
         reused=provenance.reused,
         articles=table.num_rows,
         by_status={row["values"]: row["counts"] for row in pc.value_counts(table["status"]).to_pylist()},

@@ -112,8 +112,11 @@ def _iter_rows(
             file = pq.ParquetFile(pa.PythonFile(source, mode="r"))
             rows = again.of(ShardFiles.of_results(path).name)
             if rows is not None:
-                merged, wasted = merge(file.read(), rows)
+                first = file.read()
+                merged, wasted = merge(first, rows)
                 numbers.waste(wasted)
+                numbers.see_batches(first)
+                numbers.see_batches(rows)
                 yield merged
                 continue
             for group in range(file.num_row_groups):
@@ -173,6 +176,9 @@ class _Numbers:
         self.list_cost: float | None = 0.0
         self.wasted: float | None = 0.0
 
+    def see_batches(self, table: pa.Table) -> None:
+        self.batches.update(pc.unique(table["batch_id"]).to_pylist())
+
     def waste(self, usd: float | None) -> None:
         self.wasted = None if usd is None or self.wasted is None else self.wasted + usd
 
@@ -186,7 +192,7 @@ class _Numbers:
         self.reused += pc.sum(table["reused"]).as_py() or 0
         self.input_tokens += pc.sum(table["input_tokens"]).as_py() or 0
         self.output_tokens += pc.sum(table["output_tokens"]).as_py() or 0
-        self.batches.update(pc.unique(table["batch_id"]).to_pylist())
+        self.see_batches(table)
         self.cost = _add(self.cost, table["cost_usd"])
         self.list_cost = _add(self.list_cost, table["list_cost_usd"])
 

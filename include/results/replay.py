@@ -170,7 +170,7 @@ def _check_files(places: dict[ShardSource, ShardFiles], rejected: StoragePath) -
 
 def _make_shard(source: ShardSource, files: ShardFiles, pipeline: str, scratch: StoragePath) -> StoragePath:
     shard = Shard(str(files.requests), source.articles, 0, source.key)
-    provenance = Provenance(pipeline, source.day, source.batch_id, source.round, source.reused)
+    provenance = Provenance(pipeline, source.day, source.batch_id, source.reused)
     _check_raw(shard, files, source)
     aside = _Aside(files.folder, files.name, scratch)
     collect_shard(shard, aside, provenance)

@@ -6,7 +6,8 @@ outcome                                       second round
 expired, canceled, missing                    the same request again
 errored: the API's fault                      the same request again
 errored: credit, permission, authentication   the run pauses once, then the same request again
-succeeded, cut off by ``max_tokens``          again with twice the ``max_tokens``, up to a cap
+succeeded, cut off by ``max_tokens``          again with twice the ``max_tokens``, up to a cap, unless
+                                              so many were cut off that the setting is what is wrong
 errored: invalid request; a refusal           never: the same would come back
 ============================================  =====================================================
 
@@ -28,7 +29,7 @@ import pyarrow.parquet as pq
 from include.errors import ResultsError
 from include.settings import ShardLimits
 from include.shards.requests import RequestParams, canonical_params
-from include.shards.shard import Shard, ShardFiles
+from include.shards.shard import SECOND_ROUND_PREFIX, Shard, ShardFiles
 from include.shards.writer import StagedRequest, write_staged_shards
 from include.storage import StoragePath
 
@@ -38,6 +39,10 @@ SENT_AGAIN = ("canceled", "expired", "missing")
 MAX_TOKENS_CAP = 4_096
 """Most ``max_tokens`` of a second round by itself; a request that had more keeps what it had."""
 
+MAX_CUT_OFF_SHARE = 0.2
+"""When more answers than this were cut off, ``max_tokens`` is too low for all: none is paid for twice."""
+
+_CUT_OFF = "max_tokens"
 _JUDGED = ["status", "error_type", "stop_reason"]
 
 
@@ -49,12 +54,14 @@ class SecondRound:
     :param longer: of those, the ordinals that need more tokens.
     :param reasons: articles by why they are sent again.
     :param account: articles that failed for the account's sake, by the API's error type.
+    :param cut_off: answers cut off by ``max_tokens`` that are not sent again, because they are too many.
     """
 
     picked: dict[str, list[int]] = field(default_factory=dict)
     longer: dict[str, set[int]] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     account: Counter[str] = field(default_factory=Counter)
+    cut_off: int = 0
 
     @property
     def articles(self) -> int:
@@ -68,7 +75,9 @@ def judge(results: Iterable[tuple[Shard, StoragePath]]) -> SecondRound:
     :param results: each shard with its ``results-*.parquet``, in order.
     """
     chosen = SecondRound()
+    articles = 0
     for shard, path in results:
+        articles += shard.articles
         with path.open("rb") as stream:
             table = pq.read_table(pa.PythonFile(stream, mode="r"), columns=_JUDGED)
         # Most rows are fine; only the others become Python objects.
@@ -79,13 +88,22 @@ def judge(results: Iterable[tuple[Shard, StoragePath]]) -> SecondRound:
         ordinals = pc.indices_nonzero(interesting)
         for ordinal, row in zip(ordinals.to_pylist(), table.take(ordinals).to_pylist(), strict=True):
             _pick(chosen, shard.name, ordinal, row)
+    if chosen.reasons[_CUT_OFF] > MAX_CUT_OFF_SHARE * articles:
+        _leave_cut_off(chosen)
     return chosen
+
+
+def _leave_cut_off(chosen: SecondRound) -> None:
+    chosen.cut_off = chosen.reasons.pop(_CUT_OFF)
+    for name, ordinals in chosen.longer.items():
+        chosen.picked[name] = [ordinal for ordinal in chosen.picked[name] if ordinal not in ordinals]
+    chosen.longer.clear()
 
 
 def _pick(chosen: SecondRound, name: str, ordinal: int, row: dict[str, Any]) -> None:
     status, error = row["status"], row["error_type"]
     if status == "succeeded":
-        reason = "max_tokens"
+        reason = _CUT_OFF
         chosen.longer.setdefault(name, set()).add(ordinal)
     elif status in SENT_AGAIN:
         reason = status
@@ -112,7 +130,7 @@ def write_second_round(
     :raises ResultsError: a body or the articles of a shard are not what was sent.
     """
     staged = (request for shard in shards for request in _iter_staged(chosen, shard, folder))
-    return write_staged_shards(staged, folder, limits=limits, prefix="r2-", salt="second round")
+    return write_staged_shards(staged, folder, limits=limits, prefix=SECOND_ROUND_PREFIX, salt="second round")
 
 
 def _iter_staged(chosen: SecondRound, shard: Shard, folder: StoragePath) -> Iterator[StagedRequest]:

@@ -14,7 +14,7 @@ from include.storage import StoragePath
 KEY = "sources"
 """Name in the metadata of ``answers.parquet``."""
 
-_OF_A_ROW = ["batch_id", "round", "reused", "day"]
+_OF_A_ROW = ["batch_id", "reused", "day"]
 
 
 class ShardSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -29,7 +29,6 @@ class ShardSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     articles: int
     batch_id: str
     day: str
-    round: int = 1
     reused: bool = False
 
 

@@ -12,6 +12,10 @@ from include.storage import StoragePath
 _REQUESTS = re.compile(r"requests-(?P<name>[0-9a-z-]+)\.json")
 
 
+SECOND_ROUND_PREFIX = "r2-"
+"""How the names of a second round's shards begin."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shard:
     """A small reference to a shard's files; the only form in which a shard travels between tasks.
@@ -53,6 +57,11 @@ class Shard:
         """The shard's name within its run, e.g. ``00000``."""
         matched = _REQUESTS.fullmatch(self.uri.rsplit("/", 1)[-1])
         return matched["name"] if matched else self.uri
+
+    @property
+    def round(self) -> int:
+        """1 for the first sending, 2 for the second."""
+        return 2 if self.name.startswith(SECOND_ROUND_PREFIX) else 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,8 +113,8 @@ MUTATIONS = (
         "f1",
         "another shard's batch is no candidate",
         _SUBMISSION,
-        " and ledger.owner(batch.id) in {None, entry.key}:",
-        ":",
+        "            if ledger.owner(batch.id) in {None, entry.key}:\n",
+        "            if True:\n",
     ),
     Mutation(
         "f2",
@@ -122,6 +122,13 @@ MUTATIONS = (
         _SUBMISSION,
         "    if not ledger.take_batch(batch.id, entry.key):\n",
         "    ledger.take_batch(batch.id, entry.key)\n    if False:\n",
+    ),
+    Mutation(
+        "f3",
+        "a batch that bought nothing is no candidate",
+        _SUBMISSION,
+        "            if batch.id in entry.earlier or batch.request_counts",
+        "            if batch.request_counts",
     ),
     Mutation(
         "g",
@@ -247,7 +254,7 @@ def _print_row(verdict: Verdict) -> None:
     sign = "red " if verdict.noticed else "GREEN"
     mutation = verdict.mutation
     print(
-        f"{mutation.name:<3} {mutation.safeguard:<40} {sign:<5} {verdict.seconds:4.0f} s  {verdict.by}",
+        f"{mutation.name:<3} {mutation.safeguard:<43} {sign:<5} {verdict.seconds:4.0f} s  {verdict.by}",
         flush=True,
     )
 

@@ -1,0 +1,107 @@
+"""Shards to a published day and its receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset, BaseOperator, ObjectStoragePath
+from airflow.sdk.exceptions import AirflowFailException
+
+from message_batches import config
+from message_batches.operators.references import as_list, results_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class PublishResultsOperator(BaseOperator):
+    """Publish a day: one row for each article as one Parquet, replaced in one step, and its receipt.
+
+    Returns the numbers of the day, and puts them into the asset event, if there is an outlet. A run
+    without a partition key adds the day to the asset event itself.
+
+    :param shards: what :class:`ReadArticlesOperator` returned; a shard without results is not overlooked.
+    :param results: what :class:`WriteResultsOperator` returned for each of them.
+    :param second_shards: what :class:`CollectFailuresOperator` returned, if there is a second round.
+    :param second_results: what :class:`WriteResultsOperator` returned for each of those.
+    :param pipeline: name of the pipeline; the day is published under it.
+    :param day: YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
+    """
+
+    template_fields: Sequence[str] = ("shards", "results", "second_shards", "second_results", "day")
+    ui_color = "#dcf0e4"
+
+    def __init__(
+        self,
+        *,
+        shards: Any,
+        results: Any,
+        pipeline: str,
+        second_shards: Any = None,
+        second_results: Any = None,
+        day: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.shards = shards
+        self.results = results
+        self.second_shards = second_shards
+        self.second_results = second_results
+        self.pipeline = config.check_pipeline_name(pipeline)
+        self.day = day
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Publish the day, write its receipt and tell the asset."""
+        from include.costs.receipt import batch_receipt, make_receipt, write_receipt
+        from include.results.publish import publish_day
+
+        with config.clear_failures():
+            day = config.day_of_run(context, self.day or None)
+            first, second = self._results_in_order()
+            summary = publish_day(
+                [ObjectStoragePath(result["uri"]) for result in first],
+                config.published_day(self.pipeline, day),
+                pipeline=self.pipeline,
+                day=day,
+                rejected=config.run_folder(self.pipeline, day, context["run_id"]) / "rejected.parquet",
+                second=[ObjectStoragePath(result["uri"]) for result in second],
+            )
+            receipt = make_receipt(
+                [batch_receipt(result) for result in [*first, *second]],
+                pipeline=self.pipeline,
+                day=day,
+                run=context["run_id"],
+                offline=summary.offline,
+                wasted_usd=summary.wasted_usd,
+            )
+            receipt_uri = str(write_receipt(receipt, config.data_root()))
+        self.log.info(
+            "published %s: %s articles; receipt %s", summary.uri, f"{summary.articles:,}", receipt_uri
+        )
+        numbers = asdict(summary) | {"receipt_uri": receipt_uri}
+        self._tell_assets(context, day, numbers)
+        return numbers
+
+    def _results_in_order(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return the results of the shards, in their order, and those of the second round."""
+        first = [str(results_of(reference["uri"])) for reference in as_list(self.shards)]
+        again = [str(results_of(reference["uri"])) for reference in as_list(self.second_shards)]
+        found = {result["uri"]: result for result in [*as_list(self.results), *as_list(self.second_results)]}
+        missing = [uri for uri in [*first, *again] if uri not in found]
+        if missing:
+            raise AirflowFailException(
+                f"{len(missing)} of {len(first) + len(again)} shards have no results (the first is {missing[0]}), so "
+                "the day is not published. See their submit_batch tasks; when that is mended, clear them."
+            )
+        return [found[uri] for uri in first], [found[uri] for uri in again if uri not in first]
+
+    def _tell_assets(self, context: Context, day: str, numbers: dict[str, Any]) -> None:
+        keyless = getattr(context["dag_run"], "partition_key", None) is None
+        for outlet in self.outlets:
+            if isinstance(outlet, Asset):
+                event = context["outlet_events"][outlet]
+                event.extra = numbers
+                if keyless:
+                    event.add_partitions(day)

@@ -1,0 +1,40 @@
+"""What travels between the operators by XCom: small references, and how they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import ObjectStoragePath, get_current_context
+
+if TYPE_CHECKING:
+    from include.shards.shard import Shard
+
+
+def results_of(shard_uri: str) -> ObjectStoragePath:
+    """Return where the results of a shard are written; a shard is known by its files, not by what is in it."""
+    from include.shards.shard import ShardFiles
+
+    results = ShardFiles.beside(ObjectStoragePath(shard_uri)).results
+    assert isinstance(results, ObjectStoragePath)
+    return results
+
+
+def day_of_shard(shard: Shard) -> str:
+    """Return the day whose run made a shard: ``…/runs/<pipeline>/<day>/<run>/requests-….json``."""
+    return shard.uri.rsplit("/", 3)[-3]
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return what the tasks of a mapped group returned.
+
+    Airflow gives a lazy sequence or list, None when nothing was mapped, and the bare value when there was
+    only one.
+    """
+    return [value] if isinstance(value, Mapping) else list(value or [])
+
+
+def label_map_index(shard: Shard) -> None:
+    """Name the mapped task after its shard, for ``map_index_template="{{ shard_label }}"``."""
+    label = f"shard {int(shard.name)}" if shard.name.isdigit() else f"shard {shard.name}"
+    get_current_context()["shard_label"] = f"{label} · {shard.articles:,} articles"  # type: ignore[typeddict-unknown-key]

@@ -1,0 +1,43 @@
+"""Pipelines with small shards, so that a few articles make many batches."""
+
+from __future__ import annotations
+
+import pendulum
+from airflow.sdk import DAG, Asset, Param
+from message_batches import (
+    MessageBatchSensor,
+    ReadArticlesOperator,
+    SubmitBatchOperator,
+    message_batch_pipeline,
+)
+
+from include.settings import SUMMARY_PROMPT, ShardLimits
+
+for size in (3, 1000):
+    with DAG(
+        f"press_{size}",
+        schedule=None,
+        start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+        catchup=False,
+        params={"source": Param("", type="string"), "day": Param(None, type=["null", "string"])},
+    ) as dag:
+        message_batch_pipeline(
+            f"press_{size}",
+            prompt=SUMMARY_PROMPT,
+            source=dag.param("source"),
+            day=dag.param("day"),
+            limits=ShardLimits(max_requests=size),
+        )
+
+with DAG(
+    "single_operators",
+    schedule=None,
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    params={"source": Param("", type="string")},
+) as alone:
+    shards = ReadArticlesOperator(
+        task_id="read", pipeline="alone", prompt="{content}", source=alone.param("source")
+    ).output
+    batch = SubmitBatchOperator(task_id="submit", pipeline="alone", shard=shards[0], retries=0)
+    batch >> MessageBatchSensor(task_id="wait", batch_id=batch.output, outlets=[Asset("alone")])
