@@ -158,7 +158,7 @@ def try_mutation(mutation: Mutation, tests: Sequence[str] = _TESTS) -> Verdict:
         copy_tree(tree)
         mutate(tree, mutation)
         code, said = run_tests(tree, tests)
-    failed = [_short(name) for name in re.findall(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)]
+    failed = [_short(name) for name in re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", said, re.MULTILINE)]
     if code not in (0, 1) or (code == 1 and not failed):
         raise MutationError(f"({mutation.name}) the tests did not run: exit code {code}\n{said[-2_000:]}")
     by = ", ".join(failed) or "NO TEST WENT RED"
