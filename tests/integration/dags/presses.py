@@ -39,5 +39,5 @@ with DAG(
     shards = ReadArticlesOperator(
         task_id="read", pipeline="alone", prompt="{content}", source=alone.param("source")
     ).output
-    batch = SubmitBatchOperator(task_id="submit", pipeline="alone", shard=shards[0], retries=0)
-    batch >> MessageBatchSensor(task_id="wait", batch_id=batch.output, outlets=[Asset("alone")])
+    batches = SubmitBatchOperator.partial(task_id="submit", pipeline="alone").expand(shard=shards)
+    MessageBatchSensor.partial(task_id="wait", outlets=[Asset("alone")]).expand(batch_id=batches.output)
