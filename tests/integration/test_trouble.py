@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.airflow_instance import PROJECT, AirflowInstance
+from tests.integration.clock import BATCH_SECONDS, batches_ending
 from tests.local_api_server import LocalApiServer
 
 pytestmark = pytest.mark.airflow
@@ -21,7 +23,7 @@ SUBMIT, WRITE, COLLECT = "shard.submit_batch", "shard.write_results", "collect_f
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApiServer]:
-    with LocalApiServer(tmp_path_factory.mktemp("api"), seconds_per_batch=2) as running:
+    with LocalApiServer(tmp_path_factory.mktemp("api"), seconds_per_batch=BATCH_SECONDS) as running:
         yield running
 
 
@@ -55,7 +57,8 @@ def test_without_credit_the_run_pauses_once_and_goes_on_when_cleared(
     }
     server.faults({**refusal, "skip": 1})
     run_id = airflow.trigger("press_3", {"source": source(tmp_path, "credit"), "day": "2026-11-19"})
-    assert airflow.wait(run_id)["state"] == "failed"
+    with batches_ending(server):
+        assert airflow.wait(run_id)["state"] == "failed"
     states = airflow.states(run_id)
     assert sorted(filter(None, states[SUBMIT].values())) == ["skipped", "skipped", "success"]
     failed = [task for task, instances in states.items() if "failed" in instances.values()]
@@ -68,7 +71,8 @@ def test_without_credit_the_run_pauses_once_and_goes_on_when_cleared(
 
     server.request("DELETE", "/local/faults")
     airflow.api.clear("press_3", run_id, [COLLECT], downstream=True)
-    assert airflow.wait(run_id)["state"] == "success"
+    with batches_ending(server):
+        assert airflow.wait(run_id)["state"] == "success"
     assert [row["status"] for row in rows(airflow, "2026-11-19")] == ["succeeded"] * 8
     assert server.billing()["batches_accepted"] == 3
 
@@ -80,7 +84,8 @@ def test_a_second_round_answers_what_failed(
     shares = {"errored": 0.4, "expired": 0.3, "error_type": "overloaded_error", "seed": 5}
     server.faults({"endpoint": "create", "kind": "rows", "count": 3, **shares})
     run_id = airflow.trigger("press_3", {"source": source(tmp_path, "second"), "day": "2026-11-18"})
-    assert airflow.wait(run_id)["state"] == "success"
+    with batches_ending(server):
+        assert airflow.wait(run_id)["state"] == "success"
     published = rows(airflow, "2026-11-18")
     assert [row["text"] for row in published] == [f"second {n} is told." for n in range(8)]
     assert {row["round"] for row in published} == {1, 2}
@@ -106,8 +111,10 @@ def test_an_api_that_is_down_for_a_while_costs_nothing_but_time(
     server.restart()
     airflow.wait_for_state(run_id, "shard.wait_for_batch", "deferred", timeout=120)
     server.kill()
-    airflow.wait_for_state(run_id, "shard.wait_for_batch", "deferred", timeout=120)
+    time.sleep(8)
+    airflow.wait_for_state(run_id, "shard.wait_for_batch", "deferred", timeout=1)
     server.restart()
+    server.advance_clock(BATCH_SECONDS)
     assert airflow.wait(run_id, 240)["state"] == "success"
     assert server.billing()["batches_accepted"] == 1
     assert len(rows(airflow, "2026-11-17")) == 2
@@ -121,6 +128,9 @@ def test_clearing_a_waiting_task_waits_on(
     run_id = airflow.trigger("press_3", {"source": source(tmp_path, "clear", 2), "day": "2026-11-16"})
     airflow.wait_for_state(run_id, "shard.wait_for_batch", "deferred")
     airflow.api.clear("press_3", run_id, [("shard.wait_for_batch", 0)])
+    time.sleep(3)
+    airflow.wait_for_state(run_id, "shard.wait_for_batch", "deferred")
+    server.advance_clock(BATCH_SECONDS)
     assert airflow.wait(run_id)["state"] == "success"
     assert server.billing()["batches_accepted"] == 1
     assert server.request_counts().get("POST /v1/messages/batches/{batch_id}/cancel", 0) == 0
