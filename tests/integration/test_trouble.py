@@ -18,19 +18,24 @@ pytestmark = pytest.mark.airflow
 
 DAGS = PROJECT / "tests" / "integration" / "dags"
 DAY = "2026-11-22"
+WRONG_KEY = "the-wrong-one"
+ONLY_KEY = ("--api-key", "test-key")
 SUBMIT, WRITE, COLLECT = "shard.submit_batch", "shard.write_results", "collect_failures"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApiServer]:
-    with LocalApiServer(tmp_path_factory.mktemp("api"), seconds_per_batch=BATCH_SECONDS) as running:
+    folder = tmp_path_factory.mktemp("api")
+    with LocalApiServer(folder, seconds_per_batch=BATCH_SECONDS, extra_args=ONLY_KEY) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def airflow(server: LocalApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowInstance]:
     folder = tmp_path_factory.mktemp("trouble")
-    with AirflowInstance(folder, base_url=server.base_url, dags=DAGS) as instance:
+    wrong = {"conn_type": "anthropic", "password": WRONG_KEY, "host": server.base_url}
+    env = {"AIRFLOW_CONN_WRONG_KEY": json.dumps(wrong)}
+    with AirflowInstance(folder, base_url=server.base_url, key="test-key", dags=DAGS, env=env) as instance:
         yield instance
 
 
@@ -136,20 +141,15 @@ def test_clearing_a_waiting_task_waits_on(
     assert server.request_counts().get("POST /v1/messages/batches/{batch_id}/cancel", 0) == 0
 
 
-def test_a_wrong_key_is_said_once_and_not_tried_again(tmp_path: Path) -> None:
-    with (
-        LocalApiServer(tmp_path / "api", extra_args=("--api-key", "the-right-one")) as server,
-        AirflowInstance(tmp_path, base_url=server.base_url, key="the-wrong-one", dags=DAGS) as airflow,
-    ):
-        run_id = airflow.trigger("press_3", {"source": source(tmp_path, "key", 3), "day": DAY})
-        assert airflow.wait(run_id)["state"] == "failed"
-        said = airflow.api.last_error("press_3", run_id, COLLECT) or ""
-        assert "401" in said
-        assert "check the API key of the connection" in said
-        assert "the-wrong-one" not in said
-        tries = {
-            ti["try_number"]
-            for ti in airflow.api.task_instances("press_3", run_id)
-            if ti["task_id"] == SUBMIT
-        }
-        assert tries == {1}
+def test_a_wrong_key_is_said_once_and_not_tried_again(airflow: AirflowInstance, tmp_path: Path) -> None:
+    run_id = airflow.trigger("press_wrong_key", {"source": source(tmp_path, "key", 6), "day": DAY})
+    assert airflow.wait(run_id)["state"] == "failed"
+    states = airflow.states(run_id)
+    assert [task for task, instances in states.items() if "failed" in instances.values()] == [COLLECT]
+    said = airflow.api.last_error("press_wrong_key", run_id, COLLECT) or ""
+    assert "3 shard(s)" in said
+    assert "401" in said
+    assert "check the API key of the connection" in said
+    assert WRONG_KEY not in said
+    instances = airflow.api.task_instances("press_wrong_key", run_id)
+    assert {ti["try_number"] for ti in instances if ti["task_id"] == SUBMIT} == {1}

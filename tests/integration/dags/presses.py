@@ -13,19 +13,24 @@ from message_batches import (
 
 from include.settings import SUMMARY_PROMPT, ShardLimits
 
-for size in (3, 1000):
+for name, size, conn_id in (
+    ("press_3", 3, "anthropic_default"),
+    ("press_1000", 1000, "anthropic_default"),
+    ("press_wrong_key", 2, "wrong_key"),
+):
     with DAG(
-        f"press_{size}",
+        name,
         schedule=None,
         start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
         catchup=False,
         params={"source": Param("", type="string"), "day": Param(None, type=["null", "string"])},
     ) as dag:
         message_batch_pipeline(
-            f"press_{size}",
+            name,
             prompt=SUMMARY_PROMPT,
             source=dag.param("source"),
             day=dag.param("day"),
+            conn_id=conn_id,
             limits=ShardLimits(max_requests=size),
         )
 
