@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from include.local_api.app import build_app
 from include.local_api.batches import Speed
@@ -38,6 +39,14 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--gzip", action="store_true", help="compress result streams")
     parser.add_argument("--api-key", help="accept only this key (default: any)")
     return parser.parse_args(arguments)
+
+
+class _Protocol(HttpToolsProtocol):
+    """Hands each request its connection, so that a fault can break it."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["state"]["transport"] = self.transport
 
 
 class _Uvicorn(uvicorn.Server):
@@ -111,6 +120,7 @@ def main(arguments: list[str]) -> None:
             log_level="warning",
             access_log=False,
             lifespan="off",
+            http=_Protocol,
             timeout_graceful_shutdown=1,
         )
         print(f"Offline Message Batches API at http://{options.host}:{port} (no model is called)", flush=True)

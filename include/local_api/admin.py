@@ -1,4 +1,4 @@
-"""What only this server has: the billing meter, the clock, counters. No key is needed."""
+"""What only this server has: the billing meter, the clock, counters, faults. No key is needed."""
 
 from __future__ import annotations
 
@@ -75,10 +75,21 @@ def reset(request: Request) -> Response:
     return JSONResponse({"type": "reset"})
 
 
+async def faults(request: Request) -> Response:
+    """Add fault rules (POST), forget all (DELETE) and show those in force."""
+    known = server_of(request).faults
+    if request.method == "POST":
+        known.add(await request.body())
+    elif request.method == "DELETE":
+        known.clear()
+    return JSONResponse({"rules": known.show()})
+
+
 ROUTES = [
     Route("/local/billing", billing, methods=["GET"]),
     Route("/local/requests", http_requests, methods=["GET"]),
     Route("/local/batches/{batch_id}/requests", batch_body, methods=["GET"]),
     Route("/local/clock", advance_clock, methods=["POST"]),
+    Route("/local/faults", faults, methods=["GET", "POST", "DELETE"]),
     Route("/local/reset", reset, methods=["POST"]),
 ]

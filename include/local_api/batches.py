@@ -13,7 +13,8 @@ import msgspec
 
 from include.local_api.clock import Clock, rfc3339
 from include.local_api.errors import ApiError
-from include.local_api.plans import CANCELED, EXPIRED, Plan, read_plan
+from include.local_api.faults import Faults
+from include.local_api.plans import CANCELED, EXPIRED, FORCED, FORCED_ERRORS, Plan, read_plan
 from include.local_api.store import Record, Store
 
 log = logging.getLogger(__name__)
@@ -91,9 +92,10 @@ class Batches:
         self._last_id = f"{ID_PREFIX}{max(time.time_ns() // 1000, last + 1):016x}"
         return self._last_id
 
-    def accept(self, body: Path) -> Record:
+    def accept(self, body: Path, faults: Faults) -> Record:
         """Check a body and take it over; the batch is on disk when this returns.
 
+        :param faults: may decide how requests end, and when lists begin to show the batch.
         :raises ApiError: the body is refused as a whole; nothing is kept.
         """
         with self._decoding:
@@ -103,6 +105,16 @@ class Batches:
         if ends_at > expires_at:
             done = len(plan.codes) * DAY / (ends_at - created_at)
             plan.stop_at(int(done), EXPIRED)
+        if rule := faults.take("create", ["rows"]):
+            plan.force(
+                seed=rule.seed,
+                shares={
+                    FORCED + FORCED_ERRORS.index(rule.error_type): rule.errored,
+                    EXPIRED: rule.expired,
+                    CANCELED: rule.canceled,
+                },
+            )
+        late = faults.take("create", ["late_listing"])
         with self._lock:
             batch_id = self._new_id()
             record = Record(
@@ -110,7 +122,7 @@ class Batches:
                 created_at=created_at,
                 ends_at=min(ends_at, expires_at),
                 expires_at=expires_at,
-                listed_at=created_at,
+                listed_at=created_at + (late.seconds if late else 0.0),
                 **_outcome(plan),
             )
             self.store.take_body(body, batch_id)
@@ -128,9 +140,10 @@ class Batches:
             raise ApiError(404, f"Message Batch {batch_id[:100]} not found")
         return record
 
-    def cancel(self, batch_id: str) -> Record:
+    def cancel(self, batch_id: str, seconds: float | None = None) -> Record:
         """Ask a batch to end early; what was processed by now keeps its result.
 
+        :param seconds: how long canceling takes; None is half of a batch's time, within its time.
         :raises ApiError: 404, or 400 when it has ended.
         """
         with self._lock:
@@ -142,7 +155,8 @@ class Batches:
             plan = self.store.plan(batch_id)
             share = (now - record.created_at) / (record.ends_at - record.created_at)
             plan.stop_at(int(len(plan.codes) * share), CANCELED)
-            ends_at = min(record.ends_at, now + self.speed.seconds_per_batch / 2)
+            soon = min(record.ends_at, now + self.speed.seconds_per_batch / 2)
+            ends_at = soon if seconds is None else now + seconds
             record = msgspec.structs.replace(
                 record, cancel_initiated_at=now, ends_at=ends_at, **_outcome(plan)
             )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
@@ -14,12 +12,15 @@ from starlette.routing import Route
 
 from include.local_api.batches import is_archived, status, view
 from include.local_api.errors import ApiError
-from include.local_api.server import reply, request_id_of, server_of
+from include.local_api.faults import CUTS, LINES
+from include.local_api.points import CutStream, after, before, guarded
+from include.local_api.server import Server, reply, request_id_of, server_of
+from include.local_api.store import Record
+from include.local_api.streams import cut_lines, damaged, iter_file, iter_gzip, iter_lines, joined
 
 ROUTE = "/v1/messages/batches"
 MAX_BODY_BYTES = 256 * 1000 * 1000
 _MODEL = "claude-haiku-4-5"
-_CHUNK = 256 * 1024
 
 
 def _base_url(request: Request) -> str:
@@ -37,10 +38,14 @@ async def create(request: Request) -> Response:
     try:
         await _receive(request, body)
         server.check_access(request)
-        record = await run_in_threadpool(server.batches.accept, body)
+        refused = await before(server, "create")
+        if refused is not None:
+            return refused
+        record = await run_in_threadpool(server.batches.accept, body, server.faults)
     finally:
         body.unlink(missing_ok=True)
-    return reply(request, view(record, record.created_at, _base_url(request)))
+    shown = view(record, server.clock.now(), _base_url(request))
+    return await after(server, "create", reply(request, shown))
 
 
 async def _receive(request: Request, body: Path) -> None:
@@ -58,7 +63,6 @@ async def _receive(request: Request, body: Path) -> None:
 def retrieve(request: Request) -> Response:
     """Show one batch."""
     server = server_of(request)
-    server.check_access(request)
     record = server.batches.get(_batch_id(request))
     return reply(request, view(record, server.clock.now(), _base_url(request)))
 
@@ -66,7 +70,6 @@ def retrieve(request: Request) -> Response:
 def list_batches(request: Request) -> Response:
     """Show a page of batches, newest first."""
     server = server_of(request)
-    server.check_access(request)
     query = request.query_params
     after_id, before_id = query.get("after_id"), query.get("before_id")
     if after_id and before_id:
@@ -91,15 +94,14 @@ def _limit(text: str) -> int:
 def cancel(request: Request) -> Response:
     """Ask a batch to end early."""
     server = server_of(request)
-    server.check_access(request)
-    record = server.batches.cancel(_batch_id(request))
+    slow = server.faults.take("cancel", ["slow_cancel"])
+    record = server.batches.cancel(_batch_id(request), slow.seconds if slow else None)
     return reply(request, view(record, server.clock.now(), _base_url(request)))
 
 
 def delete(request: Request) -> Response:
     """Delete an ended batch."""
     server = server_of(request)
-    server.check_access(request)
     server.batches.delete(_batch_id(request))
     return reply(request, {"id": _batch_id(request), "type": "message_batch_deleted"})
 
@@ -107,49 +109,46 @@ def delete(request: Request) -> Response:
 def results(request: Request) -> Response:
     """Stream the results of an ended batch."""
     server = server_of(request)
-    server.check_access(request)
     record, now = server.batches.get(_batch_id(request)), server.clock.now()
     if status(record, now) != "ended":
         raise ApiError(400, f"Message Batch {record.id} is still processing; it has no results yet")
     if is_archived(record, now):
         raise ApiError(404, f"Message Batch {record.id} is archived; its results are no longer available")
     server.results.write(record)
-    chunks = iter_file(server.store.results_path(record.id))
+    return _stream(request, server, record)
+
+
+def _stream(request: Request, server: Server, record: Record) -> Response:
+    path = server.store.results_path(record.id)
+    damages, cut = server.faults.take_all("results", LINES), server.faults.take("results", CUTS)
+    chunks = iter_file(path)
+    if damages or cut:
+        lines = iter_lines(path)
+        for rule in damages:
+            lines = damaged(lines, rule, record.requests)
+        chunks = joined(cut_lines(lines, cut, record.requests) if cut else lines)
     headers = server.headers(request_id_of(request))
-    if server.gzip and "gzip" in request.headers.get("accept-encoding", ""):
+    cut_compressed = cut is not None and cut.kind == "cut_compressed"
+    if (server.gzip or cut_compressed) and "gzip" in request.headers.get("accept-encoding", ""):
         headers["content-encoding"] = "gzip"
-        chunks = iter_gzip(chunks)
-    return StreamingResponse(chunks, headers=headers, media_type="application/x-jsonl")
+        chunks = iter_gzip(chunks, cut=cut_compressed)
+    clean = cut is None or (cut.clean if cut.clean is not None else cut.kind != "cut_mid_line")
+    response = StreamingResponse if clean else CutStream
+    return response(chunks, headers=headers, media_type="application/x-jsonl")
 
 
 def list_models(request: Request) -> Response:
     """Show one model: what Airflow asks for to test a connection."""
-    server_of(request).check_access(request)
     model = {"type": "model", "id": _MODEL, "display_name": _MODEL, "created_at": "2025-10-01T00:00:00Z"}
     return reply(request, {"data": [model], "has_more": False, "first_id": _MODEL, "last_id": _MODEL})
 
 
-def iter_file(path: Path) -> Iterator[bytes]:
-    """Yield the bytes of a file."""
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            yield chunk
-
-
-def iter_gzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield ``chunks`` compressed."""
-    compressor = zlib.compressobj(level=5, wbits=31)
-    for chunk in chunks:
-        yield compressor.compress(chunk)
-    yield compressor.flush()
-
-
 ROUTES = [
     Route(ROUTE, create, methods=["POST"]),
-    Route(ROUTE, list_batches, methods=["GET"]),
-    Route(ROUTE + "/{batch_id}", retrieve, methods=["GET"]),
-    Route(ROUTE + "/{batch_id}", delete, methods=["DELETE"]),
-    Route(ROUTE + "/{batch_id}/cancel", cancel, methods=["POST"]),
-    Route(ROUTE + "/{batch_id}/results", results, methods=["GET"]),
-    Route("/v1/models", list_models, methods=["GET"]),
+    Route(ROUTE, guarded("list", list_batches), methods=["GET"]),
+    Route(ROUTE + "/{batch_id}", guarded("retrieve", retrieve), methods=["GET"]),
+    Route(ROUTE + "/{batch_id}", guarded("delete", delete), methods=["DELETE"]),
+    Route(ROUTE + "/{batch_id}/cancel", guarded("cancel", cancel), methods=["POST"]),
+    Route(ROUTE + "/{batch_id}/results", guarded("results", results), methods=["GET"]),
+    Route("/v1/models", guarded("models", list_models), methods=["GET"]),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import random
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,17 @@ class Plan:
     def stop_at(self, index: int, code: int) -> None:
         """Give ``code`` to all requests from ``index`` on: their turn never comes."""
         self.codes[index:] = bytes([code]) * (len(self.codes) - index)
+
+    def force(self, *, seed: int, shares: dict[int, float]) -> None:
+        """Give other codes to some of the requests that would succeed.
+
+        :param shares: code to the share of all requests that get it.
+        """
+        left = [index for index, code in enumerate(self.codes) if code == SUCCEEDED]
+        random.Random(seed).shuffle(left)  # noqa: S311
+        for code, share in shares.items():
+            for _ in range(min(round(share * len(self.codes)), len(left))):
+                self.codes[left.pop()] = code
 
     def billed_tokens(self) -> tuple[int, int]:
         """Return input and output tokens of the succeeded requests."""
