@@ -14,7 +14,9 @@ import time
 from typing import Any, NoReturn
 
 import msgspec
+import pandas  # noqa: F401, ICN001  # pyarrow imports it when it first makes an array
 import pyarrow as pa
+import pyarrow.parquet
 
 from include.costs.prices import find_prices
 from include.errors import NightpressError
