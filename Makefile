@@ -4,6 +4,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+RUNS ?= 1000
+SEED ?= 1
 
 # `value` keeps a $ in a path as it is; the launcher reads these, so no shell ever splits them.
 export NIGHTPRESS_ARTICLES := $(value ARTICLES)
@@ -13,7 +15,7 @@ export NIGHTPRESS_LIMIT := $(value LIMIT)
 export PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run up test lint format lock clean python
+.PHONY: help setup setup-dev run up test chaos lint format lock clean python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +41,9 @@ up: setup ## start Airflow and its UI, and stay until Ctrl-C: [PORT=8080]
 
 test: lint ## lint, types, import contracts and all tests: [ARGS="-k name"]
 	@AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}" $(BIN)/python -m pytest $(ARGS)
+
+chaos: setup-dev ## kill the press at every step, then RUNS random runs from SEED on: [RUNS=1000] [SEED=1]
+	@$(BIN)/python -m tests.chaos $(RUNS) $(SEED)
 
 lint: setup-dev ## ruff, mypy and import contracts
 	@$(BIN)/ruff check --quiet .

@@ -77,47 +77,53 @@ def count_steps(worker: Worker) -> dict[str, list[str]]:
     return steps
 
 
-def run_all(folder: Path, scenarios: Sequence[Scenario], progress: bool = False) -> list[Result]:
-    """Run scenarios with two workers."""
-    waiting: queue.SimpleQueue[Scenario] = queue.SimpleQueue()
-    for scenario in scenarios:
-        waiting.put(scenario)
-    results: list[Result] = []
-    broken: list[BaseException] = []
+class Runs:
+    """Scenarios that two workers take from one queue."""
 
-    def work(number: int) -> None:
+    def __init__(self, folder: Path, scenarios: Sequence[Scenario]) -> None:
+        self.folder, self.total = folder, len(scenarios)
+        self.results: list[Result] = []
+        self._broken: list[BaseException] = []
+        self._waiting: queue.SimpleQueue[Scenario] = queue.SimpleQueue()
+        for scenario in scenarios:
+            self._waiting.put(scenario)
+        self._started = self._shown = time.monotonic()
+        self._told = 0
+
+    def run(self, progress: bool) -> list[Result]:
+        """Run all of them."""
+        threads = [threading.Thread(target=self._work, args=(number,)) for number in range(WORKERS)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            time.sleep(0.05)
+            if progress:
+                self._tell()
+        for error in self._broken:
+            raise error
+        return self.results
+
+    def _work(self, number: int) -> None:
         try:
-            (folder / f"w{number}").mkdir()
-            with Worker(folder / f"w{number}") as worker:
-                while not broken:
-                    results.append(worker.run(waiting.get_nowait()))
+            (self.folder / f"w{number}").mkdir()
+            with Worker(self.folder / f"w{number}") as worker:
+                while not self._broken:
+                    self.results.append(worker.run(self._waiting.get_nowait()))
         except queue.Empty:
             return
         except BaseException as error:
-            broken.append(error)
+            self._broken.append(error)
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(WORKERS)]
-    for thread in threads:
-        thread.start()
-    started = shown = time.monotonic()
-    told = 0
-    while any(thread.is_alive() for thread in threads):
-        time.sleep(0.05)
-        if progress:
-            for result in results[told:]:
-                told += 1
-                _tell_failure(result)
-            if time.monotonic() - shown > _PROGRESS_SECONDS:
-                shown = time.monotonic()
-                failed = sum(result.outcome == "FAILED" for result in results)
-                rate = len(results) / (shown - started)
-                print(f"{len(results)} of {len(scenarios)} runs, {failed} failed, {rate:.1f} a second")
-                sys.stdout.flush()
-    for error in broken:
-        raise error
-    for result in results[told:] if progress else ():
-        _tell_failure(result)
-    return results
+    def _tell(self) -> None:
+        for result in self.results[self._told :]:
+            self._told += 1
+            _tell_failure(result)
+        if time.monotonic() - self._shown > _PROGRESS_SECONDS:
+            self._shown = time.monotonic()
+            failed = sum(result.outcome == "FAILED" for result in self.results)
+            rate = len(self.results) / (self._shown - self._started)
+            print(f"{len(self.results)} of {self.total} runs, {failed} failed, {rate:.1f} a second")
+            sys.stdout.flush()
 
 
 def _tell_failure(result: Result) -> None:
@@ -136,7 +142,7 @@ def _all(folder: Path, runs: int, first_seed: int, *, points: bool) -> int:
         fixed = [at_step(name, number) for name in steps for number in range(1, len(steps[name]) + 1)]
         scenarios = [*fixed, *scenarios]
     started = time.monotonic()
-    results = run_all(folder, scenarios, progress=True)
+    results = Runs(folder, scenarios).run(progress=True)
     seconds = time.monotonic() - started
     print(table(results))
     failed = [result for result in results if result.problems]

@@ -34,7 +34,11 @@ class Source:
 
     def rows(self) -> list[dict[str, str]]:
         return [
-            {"id": f"{self.mark}-{n}", "title": f"t{n}", "content": f"{self.name(n)} says so. And so on. End."}
+            {
+                "id": f"{self.mark}-{n}",
+                "title": f"t{n}",
+                "content": f"{self.name(n)} says so. And so on. End.",
+            }
             for n in range(self.articles)
         ]
 

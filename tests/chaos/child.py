@@ -14,13 +14,13 @@ import time
 from typing import Any, NoReturn
 
 import msgspec
-import pandas  # noqa: F401, ICN001  # pyarrow imports it when it first makes an array
+import pandas  # noqa: F401  # pyarrow imports it when it first makes an array
 import pyarrow as pa
 import pyarrow.parquet
 
 from include.costs.prices import find_prices
 from include.errors import NightpressError
-from tests.chaos.press import Press, Spec, Stopped, Stuck
+from tests.chaos.press import Press, Spec, StoppedError, StuckError
 from tests.chaos.steps import Steps
 
 REAL_SECONDS = 60
@@ -73,10 +73,10 @@ def _press(spec: Spec) -> int:
         press = Press(spec, steps, note)
         steps.install()
         receipt = press.run()
-    except Stuck as error:
+    except StuckError as error:
         note("stuck", why=str(error))
         return 5
-    except (NightpressError, Stopped) as error:
+    except (NightpressError, StoppedError) as error:
         note("stopped", kind=type(error).__name__, why=str(error)[:600])
         return 3
     except BaseException as error:

@@ -88,13 +88,14 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     pause: float
     delay: float
     report: str
+    sabotaged: bool = False
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """The run stops with a message for a person, as ``AirflowFailException`` stops it."""
 
 
-class Stuck(Exception):
+class StuckError(Exception):
     """The run waits for ever."""
 
 
@@ -121,7 +122,7 @@ class SharedClock:
         finally:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
         if now - self._begun > LONGEST_SECONDS:
-            raise Stuck(f"{LONGEST_SECONDS / 3600:.0f} hours have passed")
+            raise StuckError(f"{LONGEST_SECONDS / 3600:.0f} hours have passed")
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
@@ -151,6 +152,8 @@ class Api(MessageBatches):
         client = anthropic.Anthropic(
             api_key="test-key", base_url=spec.base_url, http_client=http_client, timeout=HTTP_SECONDS
         )
+        if spec.sabotaged:
+            client.with_options = lambda **_: client  # type: ignore[method-assign, assignment]
         super().__init__(client, clock)
         self.clock = clock
 
@@ -216,7 +219,7 @@ class Press:
             except StopIteration as stop:
                 results[index] = stop.value
                 del waiting[index]
-            except Stuck:
+            except StuckError:
                 raise
             except Exception as error:
                 failures.append(error)
@@ -233,7 +236,7 @@ class Press:
             try:
                 value = yield from body()
                 break
-            except (*_NO_RETRY, Stopped, Stuck):
+            except (*_NO_RETRY, StoppedError, StuckError):
                 raise
             except Exception as error:
                 failures += 1
@@ -314,7 +317,7 @@ class Press:
         while (outcome := waiting.on_look(self._look(waiting))) is None:
             yield self.clock() + POLL_SECONDS
         if outcome.status != "ended":
-            raise Stopped(outcome.message)
+            raise StoppedError(outcome.message)
         return batch_id
 
     def _look(self, wait: BatchWait) -> Look:
@@ -338,7 +341,9 @@ class Press:
         provenance = Provenance(self.spec.pipeline, self.spec.day, batch_id)
         return asdict(collect_batch(shard, UPath(shard.uri), provenance, self.api, self.ledger))
 
-    def _collect_failures(self, references: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]]) -> Task:
+    def _collect_failures(
+        self, references: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]]
+    ) -> Task:
         yield from ()
         shards = [Shard.from_reference(reference) for reference in references]
         written = {result["uri"] for result in results}
@@ -347,7 +352,7 @@ class Press:
         unsent = [shard for shard in shards if shard not in sent]
         chosen = judge((shard, files[shard.uri]) for shard in sent)
         if (unsent or chosen.account) and create_exclusively(self.folder / "paused.json", b"{}"):
-            raise Stopped("the API refuses for the account's sake")
+            raise StoppedError("the API refuses for the account's sake")
         again = write_second_round(chosen, sent, self.folder, self.limits)
         return [shard.to_reference() for shard in [*unsent, *again]]
 
@@ -363,7 +368,7 @@ class Press:
         again = [str(ShardFiles.beside(UPath(shard["uri"])).results) for shard in second_shards]
         found = {result["uri"]: result for result in [*results, *second_results]}
         if any(uri not in found for uri in [*first, *again]):
-            raise Stopped("a shard has no results, so the day is not published")
+            raise StoppedError("a shard has no results, so the day is not published")
         later = [uri for uri in again if uri not in first]
         summary = publish_day(
             [UPath(uri) for uri in first],
@@ -385,4 +390,4 @@ class Press:
         return asdict(receipt)
 
 
-__all__ = ["Press", "ResultsError", "Spec", "Stopped", "Stuck"]
+__all__ = ["Press", "ResultsError", "Spec", "StoppedError", "StuckError"]

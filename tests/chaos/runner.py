@@ -165,7 +165,9 @@ class _Case:
                 self.problems.append("stopped again and again, without any fault")
 
     def _judge(self, ends: Sequence[str]) -> None:
-        self.problems += [f"the press ended {end}" for end in ends if end not in ("done", "stopped", "SIGKILL")]
+        self.problems += [
+            f"the press ended {end}" for end in ends if end not in ("done", "stopped", "SIGKILL")
+        ]
 
     def _note_rules(self) -> None:
         if not self.rules:
@@ -186,6 +188,7 @@ class _Case:
             pause=self.scenario.pause,
             delay=delay,
             report=str(self.report),
+            sabotaged=self.scenario.sabotaged,
         )
 
     def _outcome(self, events: Sequence[dict[str, Any]]) -> str:

@@ -27,6 +27,7 @@ class Scenario:
         run twice at the same time).
     :param again: when all is over, another run of the same day follows.
     :param remembers: a run that was killed goes on where it was; else everything is cleared.
+    :param sabotaged: the SDK's retries of a POST are on, so that the audit has something to find.
     """
 
     repeat: str
@@ -39,6 +40,7 @@ class Scenario:
     remembers: bool = True
     order: int = 1
     pause: float = PAUSE_SECONDS
+    sabotaged: bool = False
 
 
 _ROWS = {"endpoint": "create", "kind": "rows", "count": 1, "errored": 0.34, "expired": 0.34}
