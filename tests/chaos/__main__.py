@@ -99,6 +99,8 @@ class Runs:
             time.sleep(0.05)
             if progress:
                 self._tell()
+        if progress:
+            self._tell()
         for error in self._broken:
             raise error
         return self.results

@@ -166,6 +166,14 @@ def random_scenario(seed: int) -> Scenario:
         rule.setdefault("seed", rng.randint(0, 999))
     deaths = tuple(rng.randint(1, TYPICAL_STEPS) for _ in range(rng.choice([0, 1, 1, 2, 3])))
     company = rng.choices(["alone", "two runs", "orphan"], [6, 2, 2])[0]
+    if rng.random() < 0.15:
+        # A batch that bought nothing is the one case in which another run sends the same shard again.
+        nothing = rng.choice([{"expired": 1.0}, {"canceled": 1.0}, {"errored": 1.0}])
+        rules.append(
+            {"endpoint": "create", "kind": "rows", "count": rng.randint(1, 3), "skip": rng.randint(0, 3)}
+            | nothing
+        )
+        company = rng.choice(["alone", "two runs", "two runs", "orphan"])
     late_effects = any(rule["endpoint"] == "create" and rule["kind"] == "hang" for rule in rules)
     max_requests = rng.choice([2, 3, 4])
     return Scenario(
@@ -175,7 +183,7 @@ def random_scenario(seed: int) -> Scenario:
         rules=tuple(rules),
         deaths=deaths,
         company=company,
-        again=rng.random() < 0.25,
+        again=rng.random() < 0.3,
         remembers=company != "orphan" and rng.random() < 0.7,
         order=rng.randint(0, 999),
         pause=HANG_SECONDS + PAUSE_SECONDS if late_effects else PAUSE_SECONDS,
