@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +80,7 @@ def audit(books: Books) -> list[str]:
         return [f"the ledger cannot be read: {error}"]
     return [
         *_check_owners(books, ledger),
+        *_check_articles(books),
         *_check_receipts(books),
         *_check_rows(books),
         *_check_files(books),
@@ -102,6 +105,27 @@ def _check_owners(books: Books, ledger: Ledger) -> Iterator[str]:
             yield f"batch {batch_id} of shard {prefix} is owned by {owner}"
         elif row["succeeded"] and (owner not in books.entries or books.entries[owner].batch_id != batch_id):
             yield f"batch {batch_id} is not the one that shard {prefix} has in the ledger"
+
+
+def _check_articles(books: Books) -> Iterator[str]:
+    """No article has two answers at the API, not even in two shards; what was damaged on its way may have."""
+    if books.damaged:
+        return
+    books.server.request("DELETE", "/local/faults")
+    answers: Counter[str] = Counter()
+    for batch_id, row in books.meter.items():
+        if not row["succeeded"]:
+            continue
+        body = books.server.get(f"/local/batches/{batch_id}/requests")
+        texts = {
+            request["custom_id"]: request["params"]["messages"][0]["content"] for request in body["requests"]
+        }
+        stream = books.server.get(f"/v1/messages/batches/{batch_id}/results")
+        lines = [stream] if isinstance(stream, dict) else map(json.loads, stream.splitlines())
+        answers.update(texts[line["custom_id"]] for line in lines if line["result"]["type"] == "succeeded")
+    twice = [number for number in answers.values() if number > 1]
+    if twice:
+        yield f"PAID TWICE: {len(twice)} articles have up to {max(twice)} answers at the API"
 
 
 def _check_receipts(books: Books) -> Iterator[str]:
