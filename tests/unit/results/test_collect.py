@@ -168,6 +168,14 @@ def test_a_stream_that_is_cut_at_the_same_line_again_and_again_is_not_believed_a
     assert desk.collect(Api(cut, cut, cut, whole, total=5)).by_status == {"succeeded": 5}
 
 
+def test_an_answer_that_cannot_be_read_was_billed_all_the_same(desk: Desk) -> None:
+    """Else another run would take the batch for one that bought nothing, and pay again."""
+    desk.collect(Api(desk.lines(lambda n, name: b'{"custom_id": "cut\n'), total=5))
+    entry = desk.ledger.load(desk.shard.key)
+    assert entry is not None
+    assert entry.answered == 5
+
+
 def test_a_stream_that_never_ends_well_keeps_nothing_and_says_it_is_paid_for(desk: Desk) -> None:
     api = Api(desk.lines()[:-20], total=5)
     with pytest.raises(ResultsError, match="paid for and kept by the API for 29 days"):
