@@ -15,6 +15,7 @@ from typing import Any, Self
 import msgspec
 
 from include.batches.ledger import Ledger
+from include.batches.submission import MAX_LOST_ATTEMPTS
 from include.errors import LedgerError
 from tests.chaos.audit import Books, Source, audit
 from tests.chaos.press import Spec
@@ -27,6 +28,7 @@ STOPS_BEFORE_MENDING = 3
 """Starts that end with a clear error before the faults are switched off, as a person would mend them."""
 
 MOST_STOPS = 6
+LOST = f"POSTed {MAX_LOST_ATTEMPTS} times without an answer"
 _LINES = {"missing_ids", "malformed_lines"}
 OUTCOMES = ("untouched", "recovered", "adopted", "resubmitted", "refused", "FAILED")
 
@@ -104,6 +106,7 @@ class _Case:
         self.report = root / "report.jsonl"
         self.problems: list[str] = []
         self.rules: list[Rule] = []
+        self.given_up = False
 
     def run(self) -> Result:
         server = self.worker.server
@@ -113,25 +116,26 @@ class _Case:
         if self.scenario.rules:
             server.faults(*self.scenario.rules)
         self._to_the_end()
-        if self.scenario.again and not self.problems:
+        if self.scenario.again and not self.problems and not self.given_up:
             self._finish("again")
         self._note_rules()
         events = [json.loads(line) for line in self.report.read_text().splitlines()]
         acted = [rule for rule in self.rules if rule["hits"]]
-        self.problems += audit(
-            Books(
-                server=server,
-                root=self.root,
-                pipeline=PIPELINE,
-                day=DAY,
-                source=self.source,
-                receipts=[event["receipt"] for event in events if event["what"] == "done"],
-                damaged=any(rule["kind"] in _LINES for rule in acted),
-                unanswered=any(rule["kind"] in {*_LINES, "rows"} for rule in acted),
-            )
+        books = Books(
+            server=server,
+            root=self.root,
+            pipeline=PIPELINE,
+            day=DAY,
+            source=self.source,
+            receipts=[event["receipt"] for event in events if event["what"] == "done"],
+            damaged=any(rule["kind"] in _LINES for rule in acted),
+            unanswered=any(rule["kind"] in {*_LINES, "rows"} for rule in acted),
+            given_up=self.given_up,
         )
+        self.problems += audit(books)
         labels = [f"fault {_label(rule)}" for rule in acted]
         labels += [f"kill at {event['at']}" for event in events if event["what"] == "killed"]
+        labels += books.notes
         if self.scenario.company != "alone":
             labels.append(f"company: {self.scenario.company}")
         return Result(self.scenario, self._outcome(events), labels or ["nothing"], self.problems, events)
@@ -161,6 +165,9 @@ class _Case:
             if stops == STOPS_BEFORE_MENDING:
                 self._note_rules()
                 self.worker.server.request("DELETE", "/local/faults")
+            if stops == MOST_STOPS and LOST in self.report.read_text().splitlines()[-1]:
+                self.given_up = True
+                return
             if stops == MOST_STOPS:
                 self.problems.append("stopped again and again, without any fault")
 
