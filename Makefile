@@ -12,13 +12,14 @@ export NIGHTPRESS_ARTICLES := $(value ARTICLES)
 export NIGHTPRESS_DAY := $(value DAY)
 export NIGHTPRESS_MODEL := $(value MODEL)
 export NIGHTPRESS_LIMIT := $(value LIMIT)
+export NIGHTPRESS_PIPELINE := $(value PIPELINE)
 export PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run up test chaos lint format lock clean python
+.PHONY: help setup setup-dev run up ledger replay test chaos mutation lint format lock clean python
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -39,11 +40,20 @@ run: setup ## publish a day: [ARTICLES=file|folder|glob] [DAY=2026-11-22] [MODEL
 up: setup ## start Airflow and its UI, and stay until Ctrl-C: [PORT=8080]
 	@exec $(BIN)/python -m launch up
 
+ledger: setup ## batches, owners and open questions; adopt or discard by hand: [ARGS="--open"]
+	@$(BIN)/python -m launch.ledger $(ARGS)
+
+replay: setup ## rebuild a published day from its kept raw results, without the API: DAY=2026-11-22 [PIPELINE=]
+	@$(BIN)/python -m launch.replay $(ARGS)
+
 test: lint ## lint, types, import contracts and all tests: [ARGS="-k name"]
 	@AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}" $(BIN)/python -m pytest $(ARGS)
 
 chaos: setup-dev ## kill the press at every step, then RUNS random runs from SEED on: [RUNS=1000] [SEED=1]
 	@$(BIN)/python -m tests.chaos $(RUNS) $(SEED)
+
+mutation: setup-dev ## remove each safeguard of the submission in turn; a test must go red: [ARGS="--only d,e"]
+	@$(BIN)/python -m tests.mutation.check_safeguards $(ARGS)
 
 lint: setup-dev ## ruff, mypy and import contracts
 	@$(BIN)/ruff check --quiet .

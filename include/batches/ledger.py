@@ -5,6 +5,7 @@ Under the ledger's folder, per API (batch ids of the offline API mean nothing to
     <api>/<shard key>.json                the entry
     <api>/attempts/<shard key>.<n>.json   the right to POST the shard for the n-th time; made exclusively
     <api>/owners/<batch id>.json          which shard a batch belongs to; made exclusively
+    <api>/discarded/<time>-<key>/         entries and attempts that a person set aside
 
 An entry is replaced atomically. An attempt or an owner is created exclusively: by a hard link on a local
 disk, by a conditional put on object stores whose fsspec implementation knows ``mode="create"`` (S3,
@@ -24,6 +25,8 @@ from include.errors import LedgerError
 from include.storage import StoragePath, create_exclusively, write_atomically
 
 T = TypeVar("T")
+
+_READ_AT_ONCE = 1_000
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +49,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     :param batch_id: the batch that is, or was, paid for; None while only intended.
     :param adopted: the reply to the POST was never seen; the batch was found and proved.
+    :param earlier: batches of the shard that bought nothing; they never count as the outcome of a later POST.
     :param answered: requests that succeeded or whose result is missing, once collected; 0 means that nothing
         was billed.
     :param raw: where the untouched result stream is kept, once it is.
@@ -60,6 +64,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     run: str = ""
     uri: str = ""
     attempts: tuple[Attempt, ...] = ()
+    earlier: tuple[str, ...] = ()
     batch_id: str | None = None
     adopted: bool = False
     submitted_at: datetime | None = None
@@ -149,13 +154,86 @@ class Ledger:
 
     def entries(self) -> Iterator[Entry]:
         """Yield every entry, in no particular order."""
-        if not self.folder.exists():
-            return
-        for path in self.folder.iterdir():
-            if path.suffix == ".json" and not path.name.startswith("."):
-                entry = self._read(path, _entry)
-                if entry is not None:
-                    yield entry
+        for _, entry in self.scan():
+            if isinstance(entry, LedgerError):
+                raise entry
+            yield entry
+
+    def scan(self) -> Iterator[tuple[str, Entry | LedgerError]]:
+        """Yield every shard key with its entry and all its attempts, or with why the entry cannot be read.
+
+        Many files are read at a time, since a ledger may have tens of thousands on an object store.
+        """
+        attempts = self._count_attempts()
+        for name, data in self._read_all(self.folder):
+            key = name.removesuffix(".json")
+            try:
+                entry = self._decode(self.folder / name, data, _entry)
+                # Dying between the two writes of `take_attempt` leaves an attempt the entry does not know.
+                if len(entry.attempts) < attempts.get(key, 0):
+                    entry = self.load(key) or entry
+                yield key, entry
+            except LedgerError as error:
+                yield key, error
+
+    def batches_of(self, key: str) -> list[str]:
+        """Return the ids of the batches that a shard owns, whatever its entry says."""
+        folder = self.folder / "owners"
+        return sorted(
+            name.removesuffix(".json")
+            for name, data in self._read_all(folder)
+            if self._decode(folder / name, data, _owner).key == key
+        )
+
+    def set_aside(self, key: str, stamp: str) -> StoragePath:
+        """Move a shard's entry and attempts into ``discarded/<stamp>-<key>`` and return that folder.
+
+        The attempts go first: whatever is interrupted, an entry that is still there knows all of them, and
+        can be set aside again. Owners stay, so that the shard's batches never become another shard's.
+        """
+        target = self.folder / "discarded" / f"{stamp}-{key}"
+        try:
+            entry = self.load(key)
+            if entry is not None:
+                self.save(entry)
+        except LedgerError:
+            pass
+        for name in self._list(self.folder / "attempts"):
+            if name.startswith(f"{key}."):
+                _move(self.folder / "attempts" / name, target / f"attempt{name.removeprefix(key)}")
+        _move(self._entry_path(key), target / "entry.json")
+        return target
+
+    def _count_attempts(self) -> dict[str, int]:
+        """Return the highest number among each shard's attempt files."""
+        highest: dict[str, int] = {}
+        for name in self._list(self.folder / "attempts"):
+            key, _, number = name.removesuffix(".json").rpartition(".")
+            if number.isdigit():
+                highest[key] = max(highest.get(key, 0), int(number))
+        return highest
+
+    def _list(self, folder: StoragePath) -> list[str]:
+        try:
+            found = folder.fs.ls(folder.path, detail=False)
+        except FileNotFoundError:
+            return []
+        names = (str(path).rstrip("/").rsplit("/", 1)[-1] for path in found)
+        return [name for name in names if name.endswith(".json") and not name.startswith(".")]
+
+    def _read_all(self, folder: StoragePath) -> Iterator[tuple[str, bytes]]:
+        names = self._list(folder)
+        for start in range(0, len(names), _READ_AT_ONCE):
+            chunk = names[start : start + _READ_AT_ONCE]
+            paths = [(folder / name).path for name in chunk]
+            for name, data in zip(
+                chunk, folder.fs.cat_ranges(paths, None, None, on_error="return"), strict=True
+            ):
+                if isinstance(data, FileNotFoundError):
+                    continue
+                if isinstance(data, BaseException):
+                    raise data
+                yield name, data
 
     def _entry_path(self, key: str) -> StoragePath:
         return self.folder / f"{key}.json"
@@ -171,6 +249,9 @@ class Ledger:
             data = path.read_bytes()
         except FileNotFoundError:
             return None
+        return self._decode(path, data, decoder)
+
+    def _decode(self, path: StoragePath, data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         try:
             return decoder.decode(data)
         except msgspec.MsgspecError as error:
@@ -178,3 +259,8 @@ class Ledger:
                 f"the ledger entry {path} cannot be read ({error}). Nothing is sent until a person has "
                 "looked at it: restore the file, or remove it after making sure that its batch does not exist."
             ) from None
+
+
+def _move(source: StoragePath, target: StoragePath) -> None:
+    write_atomically(target, source.read_bytes())
+    source.unlink()

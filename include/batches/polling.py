@@ -118,5 +118,6 @@ def next_look_seconds(poll_seconds: float, failures: int, retry_after: float | N
     :param retry_after: seconds the API asked for; never less than this.
     :param jitter: 0 to 1; adds up to a tenth, so that triggerers drift apart.
     """
-    wait = min(poll_seconds * 2.0**failures, max(poll_seconds, MAX_BACKOFF_SECONDS))
+    doubled = poll_seconds * 2.0 ** min(failures, 30)
+    wait = min(doubled, max(poll_seconds, MAX_BACKOFF_SECONDS))
     return float(max(wait * (1 + jitter / 10), retry_after or 0.0))

@@ -119,7 +119,8 @@ def submit_shard(
 def _start_over(entry: Entry, intent: Entry, ledger: Ledger) -> Entry:
     """Let another run send a shard again whose batch ended without one answer: nothing was billed for it."""
     log.info("batch %s of shard %s bought nothing; the shard is sent again", entry.batch_id, entry.key[:16])
-    return ledger.save(msgspec.structs.replace(intent, attempts=entry.attempts))
+    earlier = (*entry.earlier, *filter(None, [entry.batch_id]))
+    return ledger.save(msgspec.structs.replace(intent, attempts=entry.attempts, earlier=earlier))
 
 
 def _post(
@@ -145,7 +146,7 @@ def _post(
             ) from error
         _mark(taken, ledger, "refused", refusal.message)
         raise refusal.error(f"shard {name} was not accepted, and no batch exists: ") from error
-    return _record(taken, batch, ledger, "created")
+    return record_batch(taken, batch, ledger, "created")
 
 
 def _check_before_post(entry: Entry, body: Body) -> None:
@@ -166,9 +167,9 @@ def _resolve(entry: Entry, api: BatchApi, ledger: Ledger, now: float) -> Submitt
     """Find out what became of the last POST; return the entry when it is certain that nothing did."""
     since = entry.attempts[0].at - CLOCK_MARGIN_SECONDS
     running = []
-    for batch in _iter_candidates(entry, api, ledger, since):
-        if ledger.owner(batch.id) == entry.key or (batch.ended and _is_ours(entry, batch, api)):
-            return _record(entry, batch, ledger, "adopted")
+    for batch in iter_candidates(entry, api, ledger, since):
+        if ledger.owner(batch.id) == entry.key or (batch.ended and is_ours(entry, batch, api)):
+            return record_batch(entry, batch, ledger, "adopted")
         if not batch.ended:
             running.append(batch.id)
     if running:
@@ -181,23 +182,31 @@ def _resolve(entry: Entry, api: BatchApi, ledger: Ledger, now: float) -> Submitt
     return _mark(entry, ledger, "lost", "no batch of it in the list after the settling time")
 
 
-def _iter_candidates(entry: Entry, api: BatchApi, ledger: Ledger, since: float) -> Iterator[Batch]:
-    """Yield batches that could be this shard's: young enough, as many requests, not another shard's."""
+def iter_candidates(entry: Entry, api: BatchApi, ledger: Ledger, since: float) -> Iterator[Batch]:
+    """Yield batches that could be this shard's: young enough, as many requests, not another shard's.
+
+    :param since: epoch seconds; older batches are not looked at.
+    """
     after_id: str | None = None
     while True:
         page = api.list(after_id=after_id)
         for batch in page.data:
             if batch.created_at.timestamp() < since:
                 return
-            if batch.request_counts.total == entry.requests and ledger.owner(batch.id) in {None, entry.key}:
+            if batch.id in entry.earlier or batch.request_counts.total != entry.requests:
+                continue
+            if ledger.owner(batch.id) in {None, entry.key}:
                 yield batch
         if not page.has_more or page.last_id is None:
             return
         after_id = page.last_id
 
 
-def _is_ours(entry: Entry, batch: Batch, api: BatchApi) -> bool:
-    """Prove by the first custom_id of its results whether a batch is this shard's."""
+def is_ours(entry: Entry, batch: Batch, api: BatchApi) -> bool:
+    """Prove by the first custom_id of its results whether an ended batch is this shard's.
+
+    :raises UnknownOutcomeError: its results cannot be read, so it cannot be told.
+    """
     try:
         head = _first_line(api.stream_results(batch))
     except ResultsError as error:
@@ -231,17 +240,24 @@ def _first_line(stream: Iterator[bytes]) -> bytes:
     return head.lstrip(b"\n").partition(b"\n")[0]
 
 
-def _record(entry: Entry, batch: Batch, ledger: Ledger, how: str) -> Submitted:
+def record_batch(entry: Entry, batch: Batch, ledger: Ledger, how: str) -> Submitted:
+    """Make the shard the batch's owner and store the batch in its entry.
+
+    :param how: ``created`` or ``adopted``.
+    :raises LedgerError: another shard owns the batch.
+    """
     if not ledger.take_batch(batch.id, entry.key):
         raise LedgerError(
             f"batch {batch.id} belongs to shard {ledger.owner(batch.id)} in the ledger, yet it was created for "
             f"shard {entry.key}; a person has to look"
         )
-    accepted = msgspec.structs.replace(entry.attempts[-1], outcome="accepted")
+    attempts = entry.attempts
+    if attempts and attempts[-1].outcome != "refused":
+        attempts = (*attempts[:-1], msgspec.structs.replace(attempts[-1], outcome="accepted"))
     ledger.save(
         msgspec.structs.replace(
             entry,
-            attempts=(*entry.attempts[:-1], accepted),
+            attempts=attempts,
             batch_id=batch.id,
             adopted=how == "adopted",
             submitted_at=batch.created_at,

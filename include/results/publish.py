@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from include.errors import ResultsError
 from include.results.merge import SecondRoundRows, merge
 from include.results.schema import answers_schema, metadata_fields
+from include.results.sources import KEY, describe_sources
 from include.shards.columns import common_type
 from include.shards.shard import ShardFiles
 from include.storage import StoragePath, atomic_writer
@@ -68,7 +69,10 @@ def publish_day(
     :param rejected: ``rejected.parquet`` of the run.
     """
     schema = _common_schema(results)
-    schema = schema.with_metadata({"pipeline": pipeline, "day": day, "shards": str(len(results))})
+    sources = describe_sources(results, second, rejected)
+    schema = schema.with_metadata(
+        {"pipeline": pipeline, "day": day, "shards": str(len(results)), KEY: sources}
+    )
     numbers = _Numbers()
     with atomic_writer(target) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
         for rows in _iter_rows(results, second, numbers):

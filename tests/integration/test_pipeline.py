@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import pytest
 
 from benchmarks.corpus import write_corpus
 from tests.airflow_instance import PROJECT, AirflowInstance
+from tests.integration.clock import BATCH_SECONDS, batches_ending
 from tests.local_api_server import LocalApiServer
 
 pytestmark = pytest.mark.airflow
@@ -25,8 +24,6 @@ DAGS = PROJECT / "tests" / "integration" / "dags"
 DAY = "2026-11-22"
 KEY = "sk-ant-marker-KEY-7f3a9c"
 MARKER = "MARKER-b81d55"
-BATCH_SECONDS = 3000.0
-"""Batches end only when a test moves the server's clock."""
 
 
 class Press:
@@ -50,26 +47,9 @@ class Press:
     def published(self, pipeline: str, day: str = DAY) -> list[dict[str, Any]]:
         return pq.read_table(self.airflow.data / pipeline / f"day={day}" / "answers.parquet").to_pylist()
 
-    @contextmanager
-    def batches_ending(self) -> Iterator[None]:
-        """Let every batch end soon after it was created."""
-        stop = threading.Event()
-
-        def move() -> None:
-            while not stop.wait(1.0):
-                self.server.advance_clock(BATCH_SECONDS)
-
-        mover = threading.Thread(target=move)
-        mover.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            mover.join()
-
     def run(self, dag: str, source: str, day: str = DAY) -> str:
         run_id = self.airflow.trigger(dag, {"source": source, "day": day})
-        with self.batches_ending():
+        with batches_ending(self.server):
             run = self.airflow.wait(run_id, 240)
         assert run["state"] == "success", self.airflow.states(run_id)
         return run_id
@@ -144,7 +124,7 @@ def test_a_day_without_articles_is_published_empty(press: Press) -> None:
 def test_operators_can_be_used_alone(press: Press) -> None:
     source = press.articles("alone", 2)
     run_id = press.airflow.trigger("single_operators", {"source": source})
-    with press.batches_ending():
+    with batches_ending(press.server):
         assert press.airflow.wait(run_id)["state"] == "success"
     assert press.airflow.xcom(run_id, "wait", 0) == press.airflow.xcom(run_id, "submit", 0)
 

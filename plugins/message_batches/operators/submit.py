@@ -84,7 +84,8 @@ class SubmitBatchOperator(BaseOperator):
         if isinstance(outcome, Wait):
             self._defer(outcome)
             raise AssertionError("deferring does not return")
-        self.log.info("shard %s: batch %s (%s)", shard.name, outcome.batch_id, outcome.how)
+        if outcome.how == "attached":
+            self.log.info("shard %s was submitted before: batch %s", shard.name, outcome.batch_id)
         self.batch_url = batch_url(str(api.client.base_url), outcome.batch_id, api.scope == "offline")
         return outcome.batch_id
 

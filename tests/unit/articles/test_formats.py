@@ -74,11 +74,12 @@ def read(path: Path, **options: Any) -> list[Any]:
     return list(iter_articles(UPath(path), **options))
 
 
-@pytest.mark.parametrize("compression", COMPRESSIONS)
-@pytest.mark.parametrize("kind", FORMATS)
+# Parquet is compressed inside.
+@pytest.mark.parametrize(
+    ("kind", "compression"),
+    [(kind, one) for kind in FORMATS for one in COMPRESSIONS if kind != "parquet" or not one],
+)
 def test_every_format_gives_the_same_articles(kind: str, compression: str, tmp_path: Path) -> None:
-    if kind == "parquet" and compression:
-        pytest.skip("Parquet is compressed inside")
     path = tmp_path / f"in.{kind}{compression}"
     path.write_bytes(COMPRESSIONS[compression](FORMATS[kind](ROWS)))
     articles = read(path)
@@ -214,15 +215,19 @@ def test_parquet_of_many_types(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["in.json", "in.jsonl", "in.csv", "in.parquet", "in.csv.gz"])
-@pytest.mark.parametrize("data", [b"", b" \n\t\n"])
+# White space is a damaged Parquet file, or a column name of a CSV.
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        *((name, b"") for name in ("in.json", "in.jsonl", "in.csv", "in.parquet", "in.csv.gz")),
+        *((name, b" \n\t\n") for name in ("in.json", "in.jsonl")),
+    ],
+)
 def test_an_empty_file_has_no_articles_and_says_so(
     name: str, data: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    if data and name in {"in.parquet", "in.csv"}:
-        pytest.skip("white space is a damaged Parquet file, or a column name")
     path = tmp_path / name
-    path.write_bytes(b"" if name == "in.csv.gz" else data)
+    path.write_bytes(data)
     with caplog.at_level(logging.WARNING):
         assert read(path) == []
     assert str(path) in caplog.text

@@ -244,6 +244,29 @@ def test_a_collected_entry_is_attached_like_any_other(desk: Desk) -> None:
     assert desk.entry().state == "collected"
 
 
+def test_a_batch_that_another_shard_owns_is_never_recorded(desk: Desk) -> None:
+    assert desk.ledger.take_batch("msgbatch_0000", "f" * 64)
+    with pytest.raises(LedgerError, match=r"msgbatch_0000 belongs to shard ffff.*a person has to look"):
+        desk.submit()
+    assert desk.entry().batch_id is None
+    assert desk.ledger.owner("msgbatch_0000") == "f" * 64
+
+
+def test_killed_between_the_attempt_and_its_entry(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(entry: Entry) -> Entry:
+        raise Crash
+
+    monkeypatch.setattr(desk.ledger, "save", die)
+    with pytest.raises(Crash):
+        desk.submit()
+    monkeypatch.undo()
+    assert desk.api.posts == 0
+    waiting = desk.submit()
+    assert isinstance(waiting, Wait)
+    desk.clock.now = waiting.until
+    assert desk.submit() == Submitted("msgbatch_0000", "created")
+
+
 def test_a_batch_that_bought_nothing_may_be_sent_again_by_another_run(desk: Desk) -> None:
     desk.submit()
     entry = desk.entry()
@@ -255,4 +278,23 @@ def test_a_batch_that_bought_nothing_may_be_sent_again_by_another_run(desk: Desk
     assert outcome == Submitted("msgbatch_0001", "created")
     assert submit_shard(intent, body, desk.api, desk.ledger, desk.clock) == Submitted(
         "msgbatch_0001", "attached"
+    )
+
+
+def test_a_batch_that_bought_nothing_is_not_taken_for_the_one_that_follows_it(desk: Desk) -> None:
+    desk.submit()
+    desk.api.batches[0].ended = True
+    entry = desk.entry()
+    desk.ledger.save(msgspec.structs.replace(entry, collected_at=entry.submitted_at, answered=0))
+    intent = Entry(key=desk.shard.key, requests=3, bytes=desk.shard.bytes, run="another")
+    body = Body(UPath(desk.shard.uri), desk.shard.bytes)
+    desk.api.plan = ["accept_then_drop"]
+    with pytest.raises(UnknownOutcomeError):
+        submit_shard(intent, body, desk.api, desk.ledger, desk.clock)
+    waiting = submit_shard(intent, body, desk.api, desk.ledger, desk.clock)
+    assert isinstance(waiting, Wait)
+    assert waiting.batch_ids == ("msgbatch_0001",)
+    desk.api.batches[1].ended = True
+    assert submit_shard(intent, body, desk.api, desk.ledger, desk.clock) == Submitted(
+        "msgbatch_0001", "adopted"
     )

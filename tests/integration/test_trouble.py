@@ -1,0 +1,155 @@
+"""Trouble on a real Airflow: a wrong key, no credit, an API that is down. It ends well and says so once."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.airflow_instance import PROJECT, AirflowInstance
+from tests.integration.clock import BATCH_SECONDS, batches_ending
+from tests.local_api_server import LocalApiServer
+
+pytestmark = pytest.mark.airflow
+
+DAGS = PROJECT / "tests" / "integration" / "dags"
+DAY = "2026-11-22"
+SUBMIT, WRITE, COLLECT = "shard.submit_batch", "shard.write_results", "collect_failures"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApiServer]:
+    with LocalApiServer(tmp_path_factory.mktemp("api"), seconds_per_batch=BATCH_SECONDS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def airflow(server: LocalApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowInstance]:
+    folder = tmp_path_factory.mktemp("trouble")
+    with AirflowInstance(folder, base_url=server.base_url, dags=DAGS) as instance:
+        yield instance
+
+
+def source(folder: Path, name: str, count: int = 8) -> str:
+    path = folder / f"{name}.jsonl"
+    path.write_text(
+        "".join(json.dumps({"id": n, "content": f"{name} {n} is told."}) + "\n" for n in range(count))
+    )
+    return str(path)
+
+
+def rows(airflow: AirflowInstance, day: str) -> list[dict[str, object]]:
+    return pq.read_table(airflow.data / "press_3" / f"day={day}" / "answers.parquet").to_pylist()
+
+
+def test_without_credit_the_run_pauses_once_and_goes_on_when_cleared(
+    airflow: AirflowInstance, server: LocalApiServer, tmp_path: Path
+) -> None:
+    refusal = {
+        "endpoint": "create",
+        "kind": "status",
+        "status": 402,
+        "message": "Your credit balance is too low",
+    }
+    server.faults({**refusal, "skip": 1})
+    run_id = airflow.trigger("press_3", {"source": source(tmp_path, "credit"), "day": "2026-11-19"})
+    with batches_ending(server):
+        assert airflow.wait(run_id)["state"] == "failed"
+    states = airflow.states(run_id)
+    assert sorted(filter(None, states[SUBMIT].values())) == ["skipped", "skipped", "success"]
+    failed = [task for task, instances in states.items() if "failed" in instances.values()]
+    assert failed == [COLLECT]
+    said = airflow.api.last_error("press_3", run_id, COLLECT) or ""
+    assert "2 shard(s)" in said
+    assert "credit balance is too low" in said
+    assert "clear this task" in said
+    assert server.billing()["batches_accepted"] == 1
+
+    server.request("DELETE", "/local/faults")
+    airflow.api.clear("press_3", run_id, [COLLECT], downstream=True)
+    with batches_ending(server):
+        assert airflow.wait(run_id)["state"] == "success"
+    assert [row["status"] for row in rows(airflow, "2026-11-19")] == ["succeeded"] * 8
+    assert server.billing()["batches_accepted"] == 3
+
+
+def test_a_second_round_answers_what_failed(
+    airflow: AirflowInstance, server: LocalApiServer, tmp_path: Path
+) -> None:
+    server.reset()
+    shares = {"errored": 0.4, "expired": 0.3, "error_type": "overloaded_error", "seed": 5}
+    server.faults({"endpoint": "create", "kind": "rows", "count": 3, **shares})
+    run_id = airflow.trigger("press_3", {"source": source(tmp_path, "second"), "day": "2026-11-18"})
+    with batches_ending(server):
+        assert airflow.wait(run_id)["state"] == "success"
+    published = rows(airflow, "2026-11-18")
+    assert [row["text"] for row in published] == [f"second {n} is told." for n in range(8)]
+    assert {row["round"] for row in published} == {1, 2}
+    summary = airflow.xcom(run_id, "publish")
+    billing = server.billing()
+    assert summary["batches"] == billing["batches_accepted"] > 3
+    receipt = json.loads(Path(summary["receipt_uri"].removeprefix("file://")).read_text())
+    for name in ("input_tokens", "output_tokens"):
+        assert sum(batch[name] for batch in receipt["batches"]) == billing[name]
+    assert sum(float(str(row["cost_usd"])) for row in published) == pytest.approx(receipt["paid_usd"])
+
+
+def test_an_api_that_is_down_for_a_while_costs_nothing_but_time(
+    airflow: AirflowInstance, server: LocalApiServer, tmp_path: Path
+) -> None:
+    server.reset()
+    server.kill()
+    run_id = airflow.trigger("press_3", {"source": source(tmp_path, "down", 2), "day": "2026-11-17"})
+    airflow.wait_for_state(run_id, SUBMIT, "up_for_retry")
+    said = airflow.api.last_error("press_3", run_id, SUBMIT, map_index=0) or ""
+    assert "no batch exists" in said
+    assert "no connection to the API" in said
+    server.restart()
+    airflow.wait_for_state(run_id, "shard.wait_for_batch", "deferred", timeout=120)
+    server.kill()
+    time.sleep(8)
+    airflow.wait_for_state(run_id, "shard.wait_for_batch", "deferred", timeout=1)
+    server.restart()
+    server.advance_clock(BATCH_SECONDS)
+    assert airflow.wait(run_id, 240)["state"] == "success"
+    assert server.billing()["batches_accepted"] == 1
+    assert len(rows(airflow, "2026-11-17")) == 2
+
+
+def test_clearing_a_waiting_task_waits_on(
+    airflow: AirflowInstance, server: LocalApiServer, tmp_path: Path
+) -> None:
+    server.reset()
+    server.faults({"endpoint": "list", "kind": "status", "status": 500, "count": 1})
+    run_id = airflow.trigger("press_3", {"source": source(tmp_path, "clear", 2), "day": "2026-11-16"})
+    airflow.wait_for_state(run_id, "shard.wait_for_batch", "deferred")
+    airflow.api.clear("press_3", run_id, [("shard.wait_for_batch", 0)])
+    time.sleep(3)
+    airflow.wait_for_state(run_id, "shard.wait_for_batch", "deferred")
+    server.advance_clock(BATCH_SECONDS)
+    assert airflow.wait(run_id)["state"] == "success"
+    assert server.billing()["batches_accepted"] == 1
+    assert server.request_counts().get("POST /v1/messages/batches/{batch_id}/cancel", 0) == 0
+
+
+def test_a_wrong_key_is_said_once_and_not_tried_again(tmp_path: Path) -> None:
+    with (
+        LocalApiServer(tmp_path / "api", extra_args=("--api-key", "the-right-one")) as server,
+        AirflowInstance(tmp_path, base_url=server.base_url, key="the-wrong-one", dags=DAGS) as airflow,
+    ):
+        run_id = airflow.trigger("press_3", {"source": source(tmp_path, "key", 3), "day": DAY})
+        assert airflow.wait(run_id)["state"] == "failed"
+        said = airflow.api.last_error("press_3", run_id, COLLECT) or ""
+        assert "401" in said
+        assert "check the API key of the connection" in said
+        assert "the-wrong-one" not in said
+        tries = {
+            ti["try_number"]
+            for ti in airflow.api.task_instances("press_3", run_id)
+            if ti["task_id"] == SUBMIT
+        }
+        assert tries == {1}

@@ -1,0 +1,263 @@
+"""Remove each safeguard of "paid exactly once" in turn; at least one test must go red.
+
+``make mutation`` (or ``python -m tests.mutation.check_safeguards [--only a,e]``). Each mutation is an exact
+replacement in a copy of the tree; a source that no longer holds the text fails loudly, so that this list
+cannot rot in silence. Exit code: 0 every mutation was noticed, 1 one was not, 2 it could not be tried.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+_COPIED = ("include", "plugins", "launch", "tests", "pyproject.toml")
+_TESTS = ("tests/unit/batches",)
+_TIMEOUT_SECONDS = 300
+_WORKERS = 4
+_ENOUGH = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """One safeguard, and the source without it.
+
+    :param old: text that is there exactly once.
+    :param new: what stands there instead.
+    """
+
+    name: str
+    safeguard: str
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the tests said.
+
+    :param noticed: True when one went red.
+    :param by: the first tests that did, or why there is no verdict.
+    """
+
+    mutation: Mutation
+    noticed: bool
+    by: str
+    seconds: float
+
+
+class MutationError(Exception):
+    """The mutation could not be made: the source has changed, or its tests do not run."""
+
+
+_SUBMISSION, _LEDGER = "include/batches/submission.py", "include/batches/ledger.py"
+_CLIENT, _POLLING = "include/batches/client.py", "include/batches/polling.py"
+
+MUTATIONS = (
+    Mutation(
+        "a",
+        "the SDK's retries are off for create",
+        _CLIENT,
+        "self.client.with_options(max_retries=0).post(",
+        "self.client.post(",
+    ),
+    Mutation(
+        "b1",
+        "the intent is written before the POST",
+        _SUBMISSION,
+        "    entry = ledger.intend(intent)\n",
+        "    entry = ledger.load(intent.key) or intent\n",
+    ),
+    Mutation(
+        "b2",
+        "the attempt is written before the POST",
+        _SUBMISSION,
+        "    taken = ledger.take_attempt(entry, now, now + POST_SECONDS)\n",
+        "    from include.batches.ledger import Attempt\n"
+        "    made = Attempt(number=len(entry.attempts) + 1, at=now, deadline=now + POST_SECONDS)\n"
+        "    taken = msgspec.structs.replace(entry, attempts=(*entry.attempts, made))\n",
+    ),
+    Mutation(
+        "c",
+        "a candidate is proved by its custom_id",
+        _SUBMISSION,
+        "    return first.startswith(custom_id_prefix(entry.key))\n",
+        "    return True\n",
+    ),
+    Mutation(
+        "d",
+        "the listing has time to settle",
+        _SUBMISSION,
+        "SETTLING_SECONDS = 60.0\n",
+        "SETTLING_SECONDS = 0.0\n",
+    ),
+    Mutation(
+        "e",
+        "one 404 is not absence",
+        _POLLING,
+        "ABSENCES_TOLERATED = 5\n",
+        "ABSENCES_TOLERATED = 1\n",
+    ),
+    Mutation(
+        "f1",
+        "another shard's batch is no candidate",
+        _SUBMISSION,
+        "            if ledger.owner(batch.id) in {None, entry.key}:\n",
+        "            if True:\n",
+    ),
+    Mutation(
+        "f2",
+        "a batch is recorded for one shard only",
+        _SUBMISSION,
+        "    if not ledger.take_batch(batch.id, entry.key):\n",
+        "    ledger.take_batch(batch.id, entry.key)\n    if False:\n",
+    ),
+    Mutation(
+        "f3",
+        "a batch that bought nothing is no candidate",
+        _SUBMISSION,
+        "            if batch.id in entry.earlier or batch.request_counts",
+        "            if batch.request_counts",
+    ),
+    Mutation(
+        "g",
+        "the body is cut off at its deadline",
+        _CLIENT,
+        "                    if self.now() > self.deadline:\n",
+        "                    if False:\n",
+    ),
+    Mutation(
+        "h",
+        "an attempt is taken exclusively",
+        _LEDGER,
+        "        if not create_exclusively(path, msgspec.json.encode(attempt)):\n            return None\n",
+        "        write_atomically(path, msgspec.json.encode(attempt))\n",
+    ),
+)
+
+
+def try_mutation(mutation: Mutation, tests: Sequence[str] = _TESTS) -> Verdict:
+    """Run the tests on a copy of the tree without one safeguard.
+
+    :raises MutationError: the source does not hold the text once, or the tests could not run.
+    """
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="nightpress-mutation-") as folder:
+        tree = Path(folder)
+        copy_tree(tree)
+        mutate(tree, mutation)
+        code, said = run_tests(tree, tests)
+    failed = [_short(name) for name in re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", said, re.MULTILINE)]
+    if code not in (0, 1) or (code == 1 and not failed):
+        raise MutationError(f"({mutation.name}) the tests did not run: exit code {code}\n{said[-2_000:]}")
+    by = ", ".join(failed) or "NO TEST WENT RED"
+    return Verdict(mutation, code == 1, by, time.monotonic() - begun)
+
+
+def copy_tree(target: Path) -> None:
+    """Copy what the tests need."""
+    for name in _COPIED:
+        source = PROJECT / name
+        if source.is_dir():
+            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+        else:
+            shutil.copy(source, target / name)
+
+
+def mutate(tree: Path, mutation: Mutation) -> None:
+    """Replace the mutation's text in a copy of the tree.
+
+    :raises MutationError: it is not there exactly once.
+    """
+    path = tree / mutation.file
+    text = path.read_text()
+    found = text.count(mutation.old)
+    if found != 1:
+        raise MutationError(
+            f"({mutation.name}) {mutation.file} holds {mutation.old.strip()!r} {found} times instead of once: the "
+            "source has changed, and this mutation has to follow it"
+        )
+    path.write_text(text.replace(mutation.old, mutation.new))
+
+
+def run_tests(tree: Path, tests: Sequence[str]) -> tuple[int, str]:
+    """Run tests in a tree and return pytest's exit code and what it said."""
+    options = ("-q", "--tb=no", f"--maxfail={_ENOUGH}", "-p", "no:cacheprovider", "-p", "no:randomly")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment |= {"AIRFLOW_HOME": str(tree / ".airflow"), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": ""}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *options, *tests],
+            cwd=tree,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise MutationError(f"the tests took more than {_TIMEOUT_SECONDS} s") from error
+    return done.returncode, done.stdout + done.stderr
+
+
+def _short(test: str) -> str:
+    return test.rsplit("::", 1)[-1]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Try all mutations, print the table and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation.check_safeguards", description=__doc__)
+    parser.add_argument("--only", default="", help="names, e.g. a,b1,e (default: all)")
+    wanted = {name for name in parser.parse_args(arguments).only.split(",") if name}
+    if unknown := wanted - {mutation.name for mutation in MUTATIONS}:
+        parser.error(f"no mutation is named {', '.join(sorted(unknown))}")
+    chosen = [mutation for mutation in MUTATIONS if not wanted or mutation.name in wanted]
+    begun = time.monotonic()
+    try:
+        _check_unchanged()
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            verdicts = []
+            for verdict in pool.map(try_mutation, chosen):
+                _print_row(verdict)
+                verdicts.append(verdict)
+    except MutationError as error:
+        print(f"nightpress: {error}", file=sys.stderr)
+        return 2
+    noticed = sum(verdict.noticed for verdict in verdicts)
+    print(f"\n{noticed} of {len(verdicts)} mutations were noticed ({time.monotonic() - begun:.0f} s)")
+    return 0 if noticed == len(verdicts) else 1
+
+
+def _check_unchanged() -> None:
+    """Make sure that the tests are green without a mutation; otherwise red would mean nothing."""
+    print("without a mutation: ", end="", flush=True)
+    with tempfile.TemporaryDirectory(prefix="nightpress-mutation-") as folder:
+        copy_tree(Path(folder))
+        code, said = run_tests(Path(folder), _TESTS)
+    if code:
+        raise MutationError(f"the tests are red without any mutation\n{said[-2_000:]}")
+    print("green\n")
+
+
+def _print_row(verdict: Verdict) -> None:
+    sign = "red " if verdict.noticed else "GREEN"
+    mutation = verdict.mutation
+    print(
+        f"{mutation.name:<3} {mutation.safeguard:<43} {sign:<5} {verdict.seconds:4.0f} s  {verdict.by}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
