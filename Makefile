@@ -4,6 +4,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+RUNS ?= 1000
+SEED ?= 1
 
 # `value` keeps a $ in a path as it is; the launcher reads these, so no shell ever splits them.
 export NIGHTPRESS_ARTICLES := $(value ARTICLES)
@@ -14,7 +16,7 @@ export NIGHTPRESS_PIPELINE := $(value PIPELINE)
 export PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run up ledger replay test mutation lint format lock clean python
+.PHONY: help setup setup-dev run up ledger replay test chaos mutation lint format lock clean python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +48,9 @@ replay: setup ## rebuild a published day from its kept raw results, without the 
 
 test: lint ## lint, types, import contracts and all tests: [ARGS="-k name"]
 	@AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}" $(BIN)/python -m pytest $(ARGS)
+
+chaos: setup-dev ## kill the press at every step, then RUNS random runs from SEED on: [RUNS=1000] [SEED=1]
+	@$(BIN)/python -m tests.chaos $(RUNS) $(SEED)
 
 mutation: setup-dev ## remove each safeguard of the submission in turn; a test must go red: [ARGS="--only d,e"]
 	@$(BIN)/python -m tests.mutation.check_safeguards $(ARGS)

@@ -121,12 +121,17 @@ def collect_batch(
             msgspec.structs.replace(
                 entry,
                 collected_at=datetime.now(UTC),
-                answered=results.by_status.get("succeeded", 0),
+                answered=_may_be_billed(results),
                 raw=entry.raw if provenance.reused and entry.raw else str(files.raw),
                 results=entry.results if provenance.reused and entry.results else results.uri,
             )
         )
     return results
+
+
+def _may_be_billed(results: ShardResults) -> int:
+    """Return how many answers were or may have been billed: one that cannot be read was paid for all the same."""
+    return sum(results.by_status.get(status, 0) for status in ("succeeded", "missing"))
 
 
 def _retrieve_ended(batch_id: str, api: BatchApi) -> Batch:

@@ -43,21 +43,22 @@ def keep_raw(
     """
     expected = batch.request_counts.total
     previous: _Stream | None = None
+    agreed = True
     for download in range(1, DOWNLOADS + 1):
-        short: _Stream | None = None
         try:
             with atomic_writer(path) as target:
                 stream = _copy(api.stream_results(batch), target)
                 if stream.lines < expected or not stream.whole:
-                    short = stream
-                    if not (stream.whole and stream == previous):
+                    # What is missing is sent, and paid, again; so it is believed as late as possible.
+                    agreed = agreed and stream.whole and previous in (None, stream)
+                    if not agreed or download < DOWNLOADS:
                         raise _ShortError
         except _ShortError:
             log.warning(
                 "the results of batch %s ended after %d of %d lines (reading %d of %d)",
                 *(batch.id, stream.lines, expected, download, DOWNLOADS),
             )
-            previous = short
+            previous = stream
             sleep(min(2.0**download, 10.0))
             continue
         return stream.lines

@@ -178,3 +178,15 @@ def test_the_event_loop_stays_responsive(tmp_path: Path) -> None:
         submitting.join()
         assert answers[0]["request_counts"]["succeeded"] == 20_000
         assert slowest < 0.5
+
+
+def test_answers_on_a_kept_connection_do_not_wait_for_an_acknowledgement(tmp_path: Path) -> None:
+    with (
+        LocalApiServer(tmp_path) as server,
+        anthropic.Anthropic(api_key="k", base_url=server.base_url, max_retries=0) as client,
+    ):
+        client.messages.batches.list()
+        started = time.monotonic()
+        for _ in range(25):
+            client.messages.batches.list()
+        assert time.monotonic() - started < 0.7  # 40 ms each with Nagle's algorithm

@@ -17,6 +17,7 @@ from include.batches.model import Batch, RequestCounts
 from include.errors import ResultsError
 from include.results.collect import Provenance, ShardResults, collect_batch
 from include.results.publish import DaySummary, publish_day
+from include.results.raw import DOWNLOADS
 from include.settings import ShardLimits
 from include.shards.prompts import PromptTemplate
 from include.shards.requests import RequestTemplate, custom_id
@@ -154,11 +155,25 @@ def test_a_stream_cut_short_is_read_again(desk: Desk) -> None:
     assert api.downloads == 4
 
 
-def test_a_stream_that_is_short_in_the_same_way_twice_is_what_there_is(desk: Desk) -> None:
+def test_a_stream_that_is_short_in_the_same_way_every_time_is_what_there_is(desk: Desk) -> None:
     whole = desk.lines()
     api = Api(whole[: whole.index(b"\n") + 1], total=5)
     assert desk.collect(api).by_status == {"succeeded": 1, "missing": 4}
-    assert api.downloads == 2
+    assert api.downloads == DOWNLOADS
+
+
+def test_a_stream_that_is_cut_at_the_same_line_again_and_again_is_not_believed_at_once(desk: Desk) -> None:
+    whole = desk.lines()
+    cut = whole[: whole.index(b"\n") + 1]
+    assert desk.collect(Api(cut, cut, cut, whole, total=5)).by_status == {"succeeded": 5}
+
+
+def test_an_answer_that_cannot_be_read_was_billed_all_the_same(desk: Desk) -> None:
+    """Else another run would take the batch for one that bought nothing, and pay again."""
+    desk.collect(Api(desk.lines(lambda n, name: b'{"custom_id": "cut\n'), total=5))
+    entry = desk.ledger.load(desk.shard.key)
+    assert entry is not None
+    assert entry.answered == 5
 
 
 def test_a_stream_that_never_ends_well_keeps_nothing_and_says_it_is_paid_for(desk: Desk) -> None:

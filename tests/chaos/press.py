@@ -1,0 +1,393 @@
+"""The press without Airflow: the same calls into the core as the operators make, in the same order.
+
+Tasks are tried again, remembered when they are done (as Airflow does by XCom) and interleaved; what
+they wait for passes on a clock that the offline API shares.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import http.client
+import json
+import os
+import random
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import urlsplit
+
+import anthropic
+import msgspec
+from upath import UPath
+
+from include.articles.model import FieldMap
+from include.articles.reader import ReadStats, find_files, iter_articles
+from include.batches.client import MessageBatches
+from include.batches.ledger import Entry, Ledger
+from include.batches.model import Batch
+from include.batches.polling import BatchWait, Look
+from include.batches.submission import Body, Wait, submit_shard
+from include.costs.receipt import batch_receipt, make_receipt, write_receipt
+from include.errors import (
+    ConfigurationError,
+    InputError,
+    LedgerError,
+    RequestRefusedError,
+    ResultsError,
+    SubmitLaterError,
+)
+from include.results import raw
+from include.results.collect import Provenance, collect_batch
+from include.results.publish import publish_day
+from include.results.second_round import judge, write_second_round
+from include.settings import ShardLimits
+from include.shards.prompts import PromptTemplate
+from include.shards.requests import RequestTemplate
+from include.shards.shard import Shard, ShardFiles
+from include.shards.writer import write_shards
+from include.storage import StoragePath, create_exclusively
+from tests.chaos.steps import CountedTransport, Steps
+
+RETRIES = 5
+POLL_SECONDS = 300.0
+HTTP_SECONDS = 1.0
+"""Real time after which a request is given up; only ``hang`` faults take longer."""
+
+LONGEST_SECONDS = 30 * 24 * 3600.0
+"""Time on the shared clock after which a run counts as stuck."""
+
+_NO_RETRY = (ConfigurationError, InputError, LedgerError, RequestRefusedError)
+_replace, _sleep = os.replace, time.sleep
+
+Task = Generator[float, None, Any]
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """One start of the press.
+
+    :param run: run id; the same one again goes on where it was.
+    :param remembers: False does every task again after a kill, as after "clear all".
+    :param order: seed of the order in which the shards' tasks take turns.
+    :param die_at: see :class:`Steps`.
+    :param pause: real seconds for which the API gets to finish what it is doing before time passes.
+    :param delay: real seconds before the start.
+    """
+
+    root: str
+    source: str
+    base_url: str
+    run: str
+    pipeline: str
+    day: str
+    max_requests: int
+    remembers: bool
+    order: int
+    die_at: int | None
+    pause: float
+    delay: float
+    report: str
+    sabotaged: bool = False
+
+
+class StoppedError(Exception):
+    """The run stops with a message for a person, as ``AirflowFailException`` stops it."""
+
+
+class StuckError(Exception):
+    """The run waits for ever."""
+
+
+class SharedClock:
+    """The offline API's clock, which runs only as long as no POST is under way."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.pause = spec.pause
+        self._host = urlsplit(spec.base_url).netloc
+        self._lock = os.open(f"{spec.root}/clock.lock", os.O_RDWR | os.O_CREAT)
+        self._begun = self()
+
+    def __call__(self) -> float:
+        return self._post(0.0)
+
+    def sleep(self, seconds: float) -> None:
+        """Let ``seconds`` pass at once."""
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        try:
+            if os.pread(self._lock, 1, 0) == b"!":
+                _sleep(self.pause)
+                os.pwrite(self._lock, b".", 0)
+            now = self._post(seconds)
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+        if now - self._begun > LONGEST_SECONDS:
+            raise StuckError(f"{LONGEST_SECONDS / 3600:.0f} hours have passed")
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Let no time pass in this block, and after it only when the API had time to finish."""
+        fcntl.flock(self._lock, fcntl.LOCK_SH)
+        try:
+            os.pwrite(self._lock, b"!", 0)
+            yield
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def _post(self, seconds: float) -> float:
+        connection = http.client.HTTPConnection(self._host, timeout=20)
+        try:
+            connection.request("POST", "/local/clock", json.dumps({"advance_seconds": seconds}))
+            now: float = json.loads(connection.getresponse().read())["now"]
+        finally:
+            connection.close()
+        return now
+
+
+class Api(MessageBatches):
+    """The API on the shared clock."""
+
+    def __init__(self, spec: Spec, steps: Steps, clock: SharedClock) -> None:
+        http_client = anthropic.DefaultHttpxClient(transport=CountedTransport(steps))
+        client = anthropic.Anthropic(
+            api_key="test-key", base_url=spec.base_url, http_client=http_client, timeout=HTTP_SECONDS
+        )
+        if spec.sabotaged:
+            client.with_options = lambda **_: client  # type: ignore[method-assign, assignment]
+        super().__init__(client, clock)
+        self.clock = clock
+
+    def create(self, body: StoragePath, size: int, *, deadline: float) -> Batch:
+        with self.clock.stopped():
+            return super().create(body, size, deadline=deadline)
+
+
+class Press:
+    """One run of the pipeline.
+
+    :param note: told what happens on the way.
+    """
+
+    def __init__(self, spec: Spec, steps: Steps, note: Callable[[str], None]) -> None:
+        self.spec, self.steps, self.note = spec, steps, note
+        self.root = UPath(f"file://{spec.root}")
+        self.folder = self.root / "runs" / spec.pipeline / spec.day / spec.run
+        self.clock = SharedClock(spec)
+        self.api = Api(spec, steps, self.clock)
+        self.ledger = Ledger(self.root / "ledger", self.api.scope)
+        self.limits = ShardLimits(max_requests=spec.max_requests)
+        self.random = random.Random(spec.order)
+        self._memory = f"{spec.root}/memory-{spec.run}.json"
+        self._done: dict[str, Any] = {}
+        if spec.remembers and os.path.exists(self._memory):  # noqa: PTH110
+            with open(self._memory, "rb") as stream:  # noqa: PTH123
+                self._done = json.load(stream)
+        time.sleep = self.clock.sleep  # of the SDK's retries
+        raw.keep_raw.__defaults__ = (self.clock.sleep,)
+
+    def run(self) -> dict[str, Any]:
+        """Publish the day and return its receipt."""
+        (shards,) = self._together([self._task("read_articles", self._read)])
+        first = self._walk_all("shard", shards)
+        (again,) = self._together(
+            [self._task("collect_failures", lambda: self._collect_failures(shards, first))]
+        )
+        second = self._walk_all("second_round", again)
+        (receipt,) = self._together(
+            [self._task("publish", lambda: self._publish(shards, first, again, second))]
+        )
+        return dict(receipt)
+
+    def _walk_all(self, group: str, references: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        walks = [self._walk(group, Shard.from_reference(reference)) for reference in references]
+        return [result for result in self._together(walks) if result is not None]
+
+    def _together(self, tasks: Sequence[Task]) -> list[Any]:
+        """Let tasks take turns, each until it waits; one that fails does not stop the others."""
+        results: list[Any] = [None] * len(tasks)
+        waiting = dict.fromkeys(range(len(tasks)), 0.0)
+        failures: list[Exception] = []
+        while waiting:
+            now = self.clock()
+            ready = [index for index, moment in waiting.items() if moment <= now]
+            if not ready:
+                self.clock.sleep(min(waiting.values()) - now + 0.01)
+                continue
+            index = self.random.choice(ready)
+            try:
+                waiting[index] = next(tasks[index])
+            except StopIteration as stop:
+                results[index] = stop.value
+                del waiting[index]
+            except StuckError:
+                raise
+            except Exception as error:
+                failures.append(error)
+                del waiting[index]
+        if failures:
+            raise failures[0]
+        return results
+
+    def _task(self, name: str, body: Callable[[], Task]) -> Task:
+        if name in self._done:
+            return self._done[name]
+        failures = 0
+        while True:
+            try:
+                value = yield from body()
+                break
+            except (*_NO_RETRY, StoppedError, StuckError):
+                raise
+            except Exception as error:
+                failures += 1
+                self.note(f"error {type(error).__name__}")
+                if failures > RETRIES:
+                    raise
+            yield self.clock() + 15.0 * 2**failures
+        self.steps(f"task {name.partition(' ')[0]} done")
+        # In the second group a shard that was refused again is cleared by hand; in the first it stays skipped.
+        if value is not None or "second_round" not in name:
+            self._remember(name, value)
+        return value
+
+    def _remember(self, name: str, value: Any) -> None:
+        self._done[name] = value
+        if self.spec.remembers:
+            with open(self._memory + ".new", "w") as stream:  # noqa: PTH123
+                json.dump(self._done, stream)
+            _replace(self._memory + ".new", self._memory)
+
+    def _read(self) -> Task:
+        yield from ()
+        files = find_files(UPath(f"file://{self.spec.source}"))
+        rows = iter_articles(files, fields=FieldMap(), limit=None, encoding="utf-8", stats=ReadStats())
+        template = RequestTemplate("claude-haiku-4-5", 200, PromptTemplate("<article>{content}</article>"))
+        report = write_shards(rows, self.folder, template, limits=self.limits)
+        return [shard.to_reference() for shard in report.shards]
+
+    def _walk(self, group: str, shard: Shard) -> Task:
+        name = f"{group} {shard.name}"
+        batch_id = yield from self._task(f"submit {name}", lambda: self._submit(shard))
+        if batch_id is None:
+            return None
+        yield from self._task(f"wait {name}", lambda: self._wait(batch_id))
+        return (yield from self._task(f"write {name}", lambda: self._write(shard, batch_id)))
+
+    def _submit(self, shard: Shard) -> Task:
+        intent = Entry(
+            key=shard.key,
+            requests=shard.articles,
+            bytes=shard.bytes,
+            pipeline=self.spec.pipeline,
+            day=self.spec.day,
+            run=self.spec.run,
+            uri=shard.uri,
+        )
+        body = Body(UPath(shard.uri), shard.bytes)
+        while True:
+            try:
+                outcome = submit_shard(intent, body, self.api, self.ledger, self.clock)
+            except SubmitLaterError as error:
+                if error.retry_after_seconds is None:
+                    raise
+                self.note("told to wait")
+                yield self.clock() + error.retry_after_seconds
+                continue
+            except RequestRefusedError as error:
+                if error.account:
+                    return None
+                raise
+            if not isinstance(outcome, Wait):
+                self.note(outcome.how)
+                return outcome.batch_id
+            yield from self._pass_wait(outcome)
+
+    def _pass_wait(self, wait: Wait) -> Task:
+        if not wait.batch_ids:
+            self.note("settling")
+            yield wait.until
+            return
+        self.note("candidates")
+        waiting = BatchWait(wait.batch_ids, wait.until)
+        while waiting.on_look(self._look(waiting)) is None:
+            yield self.clock() + POLL_SECONDS
+
+    def _wait(self, batch_id: str) -> Task:
+        waiting = BatchWait([batch_id], self.clock() + 26 * 3600)
+        while (outcome := waiting.on_look(self._look(waiting))) is None:
+            yield self.clock() + POLL_SECONDS
+        if outcome.status != "ended":
+            raise StoppedError(outcome.message)
+        return batch_id
+
+    def _look(self, wait: BatchWait) -> Look:
+        """Look as the trigger does: at the list, then at what is missing in it."""
+        now = self.clock()
+        try:
+            batches = {batch.id: batch for batch in self.api.list().data}
+            absent = []
+            for batch_id in wait.open - batches.keys():
+                try:
+                    batches[batch_id] = self.api.retrieve(batch_id)
+                except anthropic.NotFoundError:
+                    absent.append(batch_id)
+        except anthropic.APIError as error:
+            refused = isinstance(error, (anthropic.AuthenticationError, anthropic.PermissionDeniedError))
+            return Look(at=now, error=type(error).__name__, refused=refused)
+        return Look(at=now, batches=batches, absent=absent)
+
+    def _write(self, shard: Shard, batch_id: str) -> Task:
+        yield from ()
+        provenance = Provenance(self.spec.pipeline, self.spec.day, batch_id)
+        return asdict(collect_batch(shard, UPath(shard.uri), provenance, self.api, self.ledger))
+
+    def _collect_failures(
+        self, references: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]]
+    ) -> Task:
+        yield from ()
+        shards = [Shard.from_reference(reference) for reference in references]
+        written = {result["uri"] for result in results}
+        files = {shard.uri: ShardFiles.beside(UPath(shard.uri)).results for shard in shards}
+        sent = [shard for shard in shards if str(files[shard.uri]) in written]
+        unsent = [shard for shard in shards if shard not in sent]
+        chosen = judge((shard, files[shard.uri]) for shard in sent)
+        if (unsent or chosen.account) and create_exclusively(self.folder / "paused.json", b"{}"):
+            raise StoppedError("the API refuses for the account's sake")
+        again = write_second_round(chosen, sent, self.folder, self.limits)
+        return [shard.to_reference() for shard in [*unsent, *again]]
+
+    def _publish(
+        self,
+        shards: Sequence[dict[str, Any]],
+        results: Sequence[dict[str, Any]],
+        second_shards: Sequence[dict[str, Any]],
+        second_results: Sequence[dict[str, Any]],
+    ) -> Task:
+        yield from ()
+        first = [str(ShardFiles.beside(UPath(shard["uri"])).results) for shard in shards]
+        again = [str(ShardFiles.beside(UPath(shard["uri"])).results) for shard in second_shards]
+        found = {result["uri"]: result for result in [*results, *second_results]}
+        if any(uri not in found for uri in [*first, *again]):
+            raise StoppedError("a shard has no results, so the day is not published")
+        later = [uri for uri in again if uri not in first]
+        summary = publish_day(
+            [UPath(uri) for uri in first],
+            self.root / self.spec.pipeline / f"day={self.spec.day}" / "answers.parquet",
+            pipeline=self.spec.pipeline,
+            day=self.spec.day,
+            rejected=self.folder / "rejected.parquet",
+            second=[UPath(uri) for uri in later],
+        )
+        receipt = make_receipt(
+            [batch_receipt(found[uri]) for uri in [*first, *later]],
+            pipeline=self.spec.pipeline,
+            day=self.spec.day,
+            run=self.spec.run,
+            offline=summary.offline,
+            wasted_usd=summary.wasted_usd,
+        )
+        write_receipt(receipt, self.root)
+        return asdict(receipt)
+
+
+__all__ = ["Press", "ResultsError", "Spec", "StoppedError", "StuckError"]

@@ -1,0 +1,228 @@
+"""Runs a scenario from a fresh root and a fresh API to its end, and audits it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from include.batches.ledger import Ledger
+from include.batches.submission import MAX_LOST_ATTEMPTS
+from include.errors import LedgerError
+from tests.chaos.audit import Books, Source, audit
+from tests.chaos.press import Spec
+from tests.chaos.scenarios import Rule, Scenario
+from tests.local_api_server import PROJECT, LocalApiServer
+
+PIPELINE, DAY = "chaos", "2026-11-22"
+BATCH_SECONDS = 900.0
+STOPS_BEFORE_MENDING = 3
+"""Starts that end with a clear error before the faults are switched off, as a person would mend them."""
+
+MOST_STOPS = 6
+LOST = f"POSTed {MAX_LOST_ATTEMPTS} times without an answer"
+_LINES = {"missing_ids", "malformed_lines"}
+OUTCOMES = ("untouched", "recovered", "adopted", "resubmitted", "refused", "FAILED")
+
+
+@dataclass(slots=True)
+class Result:
+    """How a case came out.
+
+    :param labels: faults that acted, and the steps at which the press was killed.
+    """
+
+    scenario: Scenario
+    outcome: str
+    labels: list[str]
+    problems: list[str]
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Worker:
+    """An offline API and a fork server of its own.
+
+    :param folder: on a fast disk; emptied after each case.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.server = LocalApiServer(folder / "api", seconds_per_batch=BATCH_SECONDS)
+        self._cases = 0
+
+    def __enter__(self) -> Self:
+        self.server.start()
+        with (self.folder / "child.log").open("wb") as log:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "tests.chaos.child"],
+                cwd=PROJECT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._child.communicate(timeout=90)
+        self.server.stop()
+
+    def start(self, specs: Sequence[Spec]) -> list[str]:
+        """Start processes together and tell how each ended."""
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._child.stdin.write(msgspec.json.encode(specs) + b"\n")
+        self._child.stdin.flush()
+        line = self._child.stdout.readline()
+        if not line:
+            raise RuntimeError("the fork server is gone: " + (self.folder / "child.log").read_text()[-2000:])
+        ends: list[str] = json.loads(line)
+        return ends
+
+    def run(self, scenario: Scenario) -> Result:
+        """Run a case to its end."""
+        self._cases += 1
+        root = self.folder / f"case-{self._cases}"
+        root.mkdir()
+        try:
+            return _Case(self, scenario, root, f"c{self._cases}").run()
+        finally:
+            shutil.rmtree(root)
+
+
+class _Case:
+    def __init__(self, worker: Worker, scenario: Scenario, root: Path, mark: str) -> None:
+        self.worker, self.scenario, self.root = worker, scenario, root
+        self.source = Source(mark, scenario.articles)
+        self.report = root / "report.jsonl"
+        self.problems: list[str] = []
+        self.rules: list[Rule] = []
+        self.given_up = False
+
+    def run(self) -> Result:
+        server = self.worker.server
+        server.reset()
+        source = self.root / "articles.jsonl"
+        source.write_text("".join(json.dumps(row) + "\n" for row in self.source.rows()))
+        if self.scenario.rules:
+            server.faults(*self.scenario.rules)
+        self._to_the_end()
+        if self.scenario.again and not self.problems and not self.given_up:
+            self._finish("again")
+        self._note_rules()
+        events = [json.loads(line) for line in self.report.read_text().splitlines()]
+        acted = [rule for rule in self.rules if rule["hits"]]
+        books = Books(
+            server=server,
+            root=self.root,
+            pipeline=PIPELINE,
+            day=DAY,
+            source=self.source,
+            receipts=[event["receipt"] for event in events if event["what"] == "done"],
+            damaged=any(rule["kind"] in _LINES for rule in acted),
+            unanswered=any(rule["kind"] in {*_LINES, "rows"} for rule in acted),
+            given_up=self.given_up,
+        )
+        self.problems += audit(books)
+        labels = [f"fault {_label(rule)}" for rule in acted]
+        labels += [f"kill at {event['at']}" for event in events if event["what"] == "killed"]
+        labels += books.notes
+        if self.scenario.company != "alone":
+            labels.append(f"company: {self.scenario.company}")
+        return Result(self.scenario, self._outcome(events), labels or ["nothing"], self.problems, events)
+
+    def _to_the_end(self) -> None:
+        deaths = [*self.scenario.deaths]
+        runs = {"alone": ["a"], "two runs": ["a", "b"], "orphan": ["a", "a"]}[self.scenario.company]
+        specs = [
+            self._spec(run, deaths.pop(0) if deaths else None, 0.02 * index) for index, run in enumerate(runs)
+        ]
+        ends = self.worker.start(specs)
+        self._judge(ends)
+        done = {run for run, end in zip(runs, ends, strict=True) if end == "done"}
+        for run in dict.fromkeys(runs):
+            if run not in done:
+                self._finish(run, deaths)
+
+    def _finish(self, run: str, deaths: Sequence[int | None] = ()) -> None:
+        """Start a run again and again until it is done."""
+        left, stops = [*deaths], 0
+        while not self.problems:
+            (end,) = self.worker.start([self._spec(run, left.pop(0) if left else None)])
+            self._judge([end])
+            if end == "done":
+                return
+            stops += end == "stopped"
+            if stops == STOPS_BEFORE_MENDING:
+                self._note_rules()
+                self.worker.server.request("DELETE", "/local/faults")
+            if stops == MOST_STOPS and LOST in self.report.read_text().splitlines()[-1]:
+                self.given_up = True
+                return
+            if stops == MOST_STOPS:
+                self.problems.append("stopped again and again, without any fault")
+
+    def _judge(self, ends: Sequence[str]) -> None:
+        self.problems += [
+            f"the press ended {end}" for end in ends if end not in ("done", "stopped", "SIGKILL")
+        ]
+
+    def _note_rules(self) -> None:
+        if not self.rules:
+            self.rules = self.worker.server.get("/local/faults")["rules"]
+
+    def _spec(self, run: str, die_at: int | None, delay: float = 0.0) -> Spec:
+        return Spec(
+            root=str(self.root),
+            source=str(self.root / "articles.jsonl"),
+            base_url=self.worker.server.base_url,
+            run=run,
+            pipeline=PIPELINE,
+            day=DAY,
+            max_requests=self.scenario.max_requests,
+            remembers=self.scenario.remembers,
+            order=self.scenario.order,
+            die_at=die_at,
+            pause=self.scenario.pause,
+            delay=delay,
+            report=str(self.report),
+            sabotaged=self.scenario.sabotaged,
+        )
+
+    def _outcome(self, events: Sequence[dict[str, Any]]) -> str:
+        if self.problems:
+            return "FAILED"
+        what = {event["what"].partition(" ")[0] for event in events}
+        if "stopped" in what:
+            return "refused"
+        try:
+            entries = list(Ledger(_upath(self.root) / "ledger", "offline").entries())
+        except LedgerError:
+            return "FAILED"
+        if any(attempt.outcome == "lost" for entry in entries for attempt in entry.attempts):
+            return "resubmitted"
+        if any(entry.adopted for entry in entries):
+            return "adopted"
+        return "recovered" if what & {"killed", "error", "told", "settling", "candidates"} else "untouched"
+
+
+def _upath(path: Path) -> Any:
+    from upath import UPath
+
+    return UPath(f"file://{path}")
+
+
+def _label(rule: Rule) -> str:
+    label = f"{rule['endpoint']} {rule['kind']}"
+    if rule["kind"] in ("status", "error_after_accept"):
+        label += f" {rule.get('status', 500)}"
+    return label

@@ -1,0 +1,190 @@
+"""What is done to a run: which articles, which faults, which deaths, in which company."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Rule = dict[str, Any]
+
+PAUSE_SECONDS = 0.06
+HANG_SECONDS = 1.3
+"""Longer than the press waits for an answer."""
+
+TYPICAL_STEPS = 450
+"""Deaths of random runs are drawn from this many steps; some come too late to happen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One case.
+
+    :param repeat: arguments of ``python -m tests.chaos`` that repeat it.
+    :param deaths: step at which the first, second, … start of the press dies; None lives. Further starts live.
+    :param company: ``alone``, ``two runs`` (other run id, same articles, same time) or ``orphan`` (the same
+        run twice at the same time).
+    :param again: when all is over, another run of the same day follows.
+    :param remembers: a run that was killed goes on where it was; else everything is cleared.
+    :param sabotaged: the SDK's retries of a POST are on, so that the audit has something to find.
+    """
+
+    repeat: str
+    articles: int = 6
+    max_requests: int = 3
+    rules: tuple[Rule, ...] = ()
+    deaths: tuple[int | None, ...] = ()
+    company: str = "alone"
+    again: bool = False
+    remembers: bool = True
+    order: int = 1
+    pause: float = PAUSE_SECONDS
+    sabotaged: bool = False
+
+
+_ROWS = {"endpoint": "create", "kind": "rows", "count": 1, "errored": 0.34, "expired": 0.34}
+
+FIXED: dict[str, Scenario] = {
+    "second-round": Scenario("", rules=(_ROWS,)),
+    "adopted": Scenario("", rules=({"endpoint": "create", "kind": "accept_then_drop", "count": 1},)),
+    "resubmitted": Scenario("", rules=({"endpoint": "create", "kind": "status", "count": 1},)),
+    "cleared": Scenario("", rules=(_ROWS,), remembers=False, again=True),
+}
+"""Each is killed at every one of its steps."""
+
+
+def at_step(name: str, step: int | None) -> Scenario:
+    """Return a fixed scenario that dies at a step."""
+    base = FIXED[name]
+    return Scenario(
+        f"--point {name}:{step}",
+        base.articles,
+        base.max_requests,
+        base.rules,
+        (step,),
+        base.company,
+        base.again,
+        base.remembers,
+    )
+
+
+def _status(endpoint: str, status: int, **more: Any) -> Callable[[random.Random], Rule]:
+    return lambda rng: {
+        "endpoint": endpoint,
+        "kind": "status",
+        "status": status,
+        "count": rng.randint(1, 3),
+        **more,
+    }
+
+
+def _plain(endpoint: str, kind: str, most: int = 2, **more: Any) -> Callable[[random.Random], Rule]:
+    return lambda rng: {"endpoint": endpoint, "kind": kind, "count": rng.randint(1, most), **more}
+
+
+def _rows(rng: random.Random) -> Rule:
+    errors = ["api_error", "overloaded_error", "rate_limit_error", "timeout_error", "invalid_request_error"]
+    errors += ["billing_error", "permission_error"]
+    shares = [round(rng.choice([0.0, 0.0, 0.2, 0.33]), 2) for _ in range(3)]
+    if not any(shares) or rng.random() < 0.1:
+        shares = rng.choice([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.3, 0.3, 0.3]])
+    names = dict(zip(("errored", "expired", "canceled"), shares, strict=True))
+    return {
+        "endpoint": "create",
+        "kind": "rows",
+        "count": rng.randint(1, 4),
+        "error_type": rng.choice(errors),
+        "seed": rng.randint(0, 999),
+        **names,
+    }
+
+
+def _late(rng: random.Random) -> Rule:
+    return {
+        "endpoint": "create",
+        "kind": "late_listing",
+        "count": rng.randint(1, 4),
+        "seconds": rng.choice([5, 30, 55]),
+    }
+
+
+_ON_CREATE = [
+    _plain("create", "accept_then_drop"),
+    _plain("create", "accept_then_drop"),
+    _plain("create", "error_after_accept", status=500),
+    _plain("create", "error_after_accept", status=502),
+    _status("create", 500),
+    _status("create", 503),
+    _status("create", 429, retry_after=30),
+    _status("create", 429),
+    _status("create", 529),
+    _status("create", 403),
+    _status("create", 401),
+    _status("create", 400),
+    _plain("create", "drop"),
+    _plain("create", "hang", 1, seconds=HANG_SECONDS),
+    _plain("create", "hang", 1, seconds=HANG_SECONDS, when="after"),
+    _late,
+    _late,
+    _rows,
+    _rows,
+    _rows,
+]
+_ON_READING = [
+    _plain("retrieve", "not_found"),
+    _status("retrieve", 500),
+    _status("retrieve", 529),
+    _plain("retrieve", "drop"),
+    _status("list", 500),
+    _status("list", 429, retry_after=20),
+    _plain("list", "drop"),
+    _plain("list", "not_found"),
+    _plain("list", "hang", 1, seconds=HANG_SECONDS),
+    _plain("results", "not_found"),
+    _status("results", 500),
+    _plain("results", "drop"),
+    _plain("results", "cut_mid_line", 3),
+    _plain("results", "cut_at_line", 3),
+    _plain("results", "cut_compressed", 3),
+    _plain("results", "missing_ids"),
+    _plain("results", "repeated_ids"),
+    _plain("results", "foreign_ids"),
+    _plain("results", "malformed_lines", 1),
+    _plain("results", "blank_lines"),
+    _plain("results", "hang", 1, seconds=HANG_SECONDS),
+]
+
+
+def random_scenario(seed: int) -> Scenario:
+    """Return the scenario of a seed."""
+    rng = random.Random(seed)
+    rules: list[Rule] = [rng.choice(_ON_CREATE)(rng) for _ in range(rng.choice([0, 1, 1, 2, 3]))]
+    rules += [rng.choice(_ON_READING)(rng) for _ in range(rng.choice([0, 0, 1, 1, 2]))]
+    for rule in rules:
+        rule["skip"] = rng.choice([0, 0, 1, 2])
+        rule.setdefault("seed", rng.randint(0, 999))
+    deaths = tuple(rng.randint(1, TYPICAL_STEPS) for _ in range(rng.choice([0, 1, 1, 2, 3])))
+    company = rng.choices(["alone", "two runs", "orphan"], [6, 2, 2])[0]
+    if rng.random() < 0.15:
+        # A batch that bought nothing is the one case in which another run sends the same shard again.
+        nothing = rng.choice([{"expired": 1.0}, {"canceled": 1.0}, {"errored": 1.0}])
+        rules.append(
+            {"endpoint": "create", "kind": "rows", "count": rng.randint(1, 3), "skip": rng.randint(0, 3)}
+            | nothing
+        )
+        company = rng.choice(["alone", "two runs", "two runs", "orphan"])
+    late_effects = any(rule["endpoint"] == "create" and rule["kind"] == "hang" for rule in rules)
+    max_requests = rng.choice([2, 3, 4])
+    return Scenario(
+        f"--seed {seed}",
+        articles=rng.randint(1, 4 * max_requests),
+        max_requests=max_requests,
+        rules=tuple(rules),
+        deaths=deaths,
+        company=company,
+        again=rng.random() < 0.3,
+        remembers=company != "orphan" and rng.random() < 0.7,
+        order=rng.randint(0, 999),
+        pause=HANG_SECONDS + PAUSE_SECONDS if late_effects else PAUSE_SECONDS,
+    )

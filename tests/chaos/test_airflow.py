@@ -1,0 +1,108 @@
+"""A whole Airflow whose task, scheduler and triggerer are killed in the middle of one run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.airflow_instance import PROJECT, AirflowInstance
+from tests.chaos.audit import Books, Source, audit
+from tests.local_api_server import LocalApiServer
+
+pytestmark = pytest.mark.airflow
+
+DAY = "2026-11-22"
+BATCH_SECONDS = 3000.0
+HANG_SECONDS = 60.0
+QUICK = {  # how soon a new scheduler takes over the tasks of a dead one: minutes by default
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "3",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "2",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "4",
+}
+
+
+@contextmanager
+def batches_ending(server: LocalApiServer) -> Iterator[None]:
+    stop = threading.Event()
+
+    def move() -> None:
+        while not stop.wait(1.0):
+            server.advance_clock(BATCH_SECONDS)
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        mover.join()
+
+
+def until(what: Callable[[], Any], seconds: float = 60.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.2)
+    return found
+
+
+def test_killed_task_scheduler_and_triggerer_cost_nothing(tmp_path: Path) -> None:
+    source = Source("whole", 12)
+    articles = tmp_path / "articles.jsonl"
+    articles.write_text("".join(json.dumps(row) + "\n" for row in source.rows()))
+    with (
+        LocalApiServer(tmp_path / "api", seconds_per_batch=BATCH_SECONDS) as server,
+        AirflowInstance(
+            tmp_path,
+            base_url=server.base_url,
+            dags=PROJECT / "tests" / "integration" / "dags",
+            env=QUICK,
+        ) as airflow,
+    ):
+        # Every POST is accepted, and two of the answers do not come before the one who waits is dead.
+        server.faults(
+            {"endpoint": "create", "kind": "hang", "when": "after", "seconds": HANG_SECONDS, "count": 2},
+            {"endpoint": "create", "kind": "rows", "errored": 0.34, "skip": 2, "count": 1},
+        )
+        run_id = airflow.trigger("press_3", {"source": str(articles), "day": DAY})
+
+        def submitting() -> list[int]:
+            found = airflow.api.task_instances("press_3", run_id)
+            return [
+                ti["pid"]
+                for ti in found
+                if ti["task_id"] == "shard.submit_batch" and ti["state"] == "running" and ti["pid"]
+            ]
+
+        def hanging() -> list[int]:
+            answered = airflow.states(run_id).get("shard.submit_batch", {})
+            done = list(answered.values()).count("success")
+            return submitting() if server.billing()["batches_accepted"] >= done + 2 else []
+
+        os.kill(until(hanging)[0], signal.SIGKILL)
+        time.sleep(1)
+        airflow.kill("scheduler")
+        airflow.start_component("scheduler")
+        airflow.wait_for_state(run_id, "shard.wait_for_batch", "deferred", count=2)
+        airflow.wait_for_state(run_id, "shard.submit_batch", "deferred", count=2)
+        airflow.kill("triggerer")
+        airflow.start_component("triggerer")
+        with batches_ending(server):
+            run = airflow.wait(run_id, 120)
+        assert run["state"] == "success", airflow.states(run_id)
+        receipt = json.loads((airflow.data / "receipts" / "press_3" / f"day={DAY}.json").read_text())
+        problems = audit(Books(server, airflow.data, "press_3", DAY, source, [receipt]))
+        assert problems == []
+        assert server.billing()["batches_accepted"] == 5
