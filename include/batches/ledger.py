@@ -63,6 +63,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     day: str = ""
     run: str = ""
     uri: str = ""
+    round: int = 1
     attempts: tuple[Attempt, ...] = ()
     earlier: tuple[str, ...] = ()
     batch_id: str | None = None

@@ -104,7 +104,7 @@ def submit_shard(
             f"shard {entry.key[:16]} has {entry.requests} requests and {entry.bytes} bytes in the ledger, but "
             f"{intent.requests} and {intent.bytes} now; nothing was sent"
         )
-    if entry.answered == 0 and entry.run != intent.run:
+    if entry.answered == 0 and entry.run != intent.run and intent.round > 1:
         entry = _start_over(entry, intent, ledger)
     if entry.batch_id is not None:
         return Submitted(entry.batch_id, "attached")
@@ -117,7 +117,10 @@ def submit_shard(
 
 
 def _start_over(entry: Entry, intent: Entry, ledger: Ledger) -> Entry:
-    """Let another run send a shard again whose batch ended without one answer: nothing was billed for it."""
+    """Let another run send a second-round shard again whose batch ended without one answer, so unbilled.
+
+    A first-round shard is not: its second round may have been answered, and is found by attaching to it.
+    """
     log.info("batch %s of shard %s bought nothing; the shard is sent again", entry.batch_id, entry.key[:16])
     earlier = (*entry.earlier, *filter(None, [entry.batch_id]))
     return ledger.save(msgspec.structs.replace(intent, attempts=entry.attempts, earlier=earlier))

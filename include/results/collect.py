@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from include.batches.client import BatchApi
-from include.batches.ledger import Ledger
+from include.batches.ledger import Entry, Ledger
 from include.batches.model import Batch
 from include.costs.prices import TokenColumns, cost_column, find_prices
 from include.errors import ResultsError
@@ -30,6 +30,9 @@ from include.shards.shard import Shard, ShardFiles
 from include.storage import StoragePath, atomic_writer
 
 log = logging.getLogger(__name__)
+
+READINGS = 3
+"""How often results are read in which lines are damaged or of other shards, before those count as missing."""
 
 _ROW_GROUP = 20_000
 _TEXT_COLUMNS = ("status", "text", "stop_reason", "model", "error_type", "error_message", "message_id")
@@ -105,17 +108,14 @@ def collect_batch(
     """
     files = ShardFiles.beside(requests)
     entry = ledger.load(shard.key)
-    if not _is_kept(files.raw, shard):
-        earlier = type(requests)(entry.raw) if entry and entry.raw else None
-        if earlier is not None and str(earlier) != str(files.raw) and _is_kept(earlier, shard):
-            _copy(earlier, files.raw)
-        else:
-            batch = _retrieve_ended(provenance.batch_id, api)
-            keep_raw(batch, files.raw, api)
-            entry = entry and msgspec.structs.replace(entry, ended_at=batch.ended_at)
     if entry is not None and (entry.pipeline, entry.day) != (provenance.pipeline, provenance.day):
         provenance = replace(provenance, reused=True)
-    results = collect_shard(shard, files, provenance)
+    if entry is not None and _take_kept(entry, shard, files, requests):
+        results = collect_shard(shard, files, provenance)
+    else:
+        batch = _retrieve_ended(provenance.batch_id, api)
+        entry = entry and msgspec.structs.replace(entry, ended_at=batch.ended_at)
+        results = _download(batch, shard, files, provenance, api)
     if entry is not None:
         ledger.save(
             msgspec.structs.replace(
@@ -126,6 +126,33 @@ def collect_batch(
                 results=entry.results if provenance.reused and entry.results else results.uri,
             )
         )
+    return results
+
+
+def _take_kept(entry: Entry, shard: Shard, files: ShardFiles, requests: StoragePath) -> bool:
+    """Put the kept results of the shard's batch in place, if the ledger knows where they are.
+
+    Only the ledger is believed: a file of the right name may be that of an earlier batch of the shard.
+    """
+    if entry.raw is None:
+        return False
+    kept = type(requests)(entry.raw)
+    if not _is_kept(kept, shard):
+        return False
+    if str(kept) != str(files.raw):
+        _copy(kept, files.raw)
+    return True
+
+
+def _download(
+    batch: Batch, shard: Shard, files: ShardFiles, provenance: Provenance, api: BatchApi
+) -> ShardResults:
+    """Keep and collect the results; read them again while any is missing, for what is missing is paid again."""
+    for _ in range(READINGS):
+        lines = keep_raw(batch, files.raw, api)
+        results = collect_shard(shard, files, provenance)
+        if lines < batch.request_counts.total or not results.by_status.get("missing"):
+            break
     return results
 
 

@@ -40,7 +40,7 @@ MAX_TOKENS_CAP = 4_096
 """Most ``max_tokens`` of a second round by itself; a request that had more keeps what it had."""
 
 MAX_CUT_OFF_SHARE = 0.2
-"""When more answers than this were cut off, ``max_tokens`` is too low for all: none is paid for twice."""
+"""When more of a shard's answers were cut off, ``max_tokens`` is too low for all: none is paid for twice."""
 
 _CUT_OFF = "max_tokens"
 _JUDGED = ["status", "error_type", "stop_reason"]
@@ -75,9 +75,7 @@ def judge(results: Iterable[tuple[Shard, StoragePath]]) -> SecondRound:
     :param results: each shard with its ``results-*.parquet``, in order.
     """
     chosen = SecondRound()
-    articles = 0
     for shard, path in results:
-        articles += shard.articles
         with path.open("rb") as stream:
             table = pq.read_table(pa.PythonFile(stream, mode="r"), columns=_JUDGED)
         # Most rows are fine; only the others become Python objects.
@@ -88,16 +86,16 @@ def judge(results: Iterable[tuple[Shard, StoragePath]]) -> SecondRound:
         ordinals = pc.indices_nonzero(interesting)
         for ordinal, row in zip(ordinals.to_pylist(), table.take(ordinals).to_pylist(), strict=True):
             _pick(chosen, shard.name, ordinal, row)
-    if chosen.reasons[_CUT_OFF] > MAX_CUT_OFF_SHARE * articles:
-        _leave_cut_off(chosen)
+        if len(chosen.longer.get(shard.name, ())) > MAX_CUT_OFF_SHARE * shard.articles:
+            _leave_cut_off(chosen, shard.name)
     return chosen
 
 
-def _leave_cut_off(chosen: SecondRound) -> None:
-    chosen.cut_off = chosen.reasons.pop(_CUT_OFF)
-    for name, ordinals in chosen.longer.items():
-        chosen.picked[name] = [ordinal for ordinal in chosen.picked[name] if ordinal not in ordinals]
-    chosen.longer.clear()
+def _leave_cut_off(chosen: SecondRound, name: str) -> None:
+    ordinals = chosen.longer.pop(name)
+    chosen.cut_off += len(ordinals)
+    chosen.reasons -= Counter({_CUT_OFF: len(ordinals)})
+    chosen.picked[name] = [ordinal for ordinal in chosen.picked[name] if ordinal not in ordinals]
 
 
 def _pick(chosen: SecondRound, name: str, ordinal: int, row: dict[str, Any]) -> None:
@@ -121,16 +119,26 @@ def _pick(chosen: SecondRound, name: str, ordinal: int, row: dict[str, Any]) -> 
 def write_second_round(
     chosen: SecondRound, shards: Sequence[Shard], folder: StoragePath, limits: ShardLimits
 ) -> list[Shard]:
-    """Write the picked articles into as few new shards as the limits allow.
+    """Write the picked articles of each shard into a new shard, named after it.
 
-    The new shards name the shard and the ordinal that each article had, so that its rows find each other.
+    What is sent again depends on that one shard and nothing else. So another run of the same shard, whatever
+    became of its neighbours, makes the same second shard, and finds the batch that was paid for it.
 
     :param shards: the first round's, in order; their bodies and articles are read.
     :param folder: the run's.
     :raises ResultsError: a body or the articles of a shard are not what was sent.
     """
-    staged = (request for shard in shards for request in _iter_staged(chosen, shard, folder))
-    return write_staged_shards(staged, folder, limits=limits, prefix=SECOND_ROUND_PREFIX, salt="second round")
+    return [
+        second
+        for shard in shards
+        for second in write_staged_shards(
+            _iter_staged(chosen, shard, folder),
+            folder,
+            limits=limits,
+            prefix=f"{SECOND_ROUND_PREFIX}{shard.name}-",
+            salt=f"second round of {shard.key}",
+        )
+    ]
 
 
 def _iter_staged(chosen: SecondRound, shard: Shard, folder: StoragePath) -> Iterator[StagedRequest]:

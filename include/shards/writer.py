@@ -141,6 +141,7 @@ class _ShardWriter:
     def __init__(self, folder: StoragePath, limits: ShardLimits, *, prefix: str = "", salt: str = "") -> None:
         self.folder, self.limits, self.prefix, self.salt = folder, limits, prefix, salt
         self.shards: list[Shard] = []
+        self._twins: Counter[str] = Counter()
         self._begin()
 
     def _begin(self) -> None:
@@ -165,7 +166,11 @@ class _ShardWriter:
         """Write the shard being filled, if there is anything in it."""
         if not self._requests:
             return
+        # Other articles with the same texts are another shard, or they would share one batch and its bill.
         key = shard_key(self._keys, self.salt)
+        twins, self._twins[key] = self._twins[key], self._twins[key] + 1
+        if twins:
+            key = shard_key(self._keys, f"{self.salt}#{twins}")
         files = ShardFiles(self.folder, f"{self.prefix}{len(self.shards):05d}")
         size = self._write_requests(files.requests, key)
         self._write_articles(files.articles, key)

@@ -130,22 +130,8 @@ def _check_articles(books: Books) -> Iterator[str]:
         lines = [stream] if isinstance(stream, dict) else map(json.loads, stream.splitlines())
         answers.update(texts[line["custom_id"]] for line in lines if line["result"]["type"] == "succeeded")
     twice = [number for number in answers.values() if number > 1]
-    if twice and _started_over(books):
-        books.notes.append("gap: started over")
-    elif twice:
+    if twice:
         yield f"PAID TWICE: {len(twice)} articles have up to {max(twice)} answers at the API"
-
-
-def _started_over(books: Books) -> bool:
-    """Tell whether another run sent a whole first-round shard again because its batch had bought nothing.
-
-    The first run's second round may have bought those answers by then, in a shard of its own: a known gap.
-    """
-    batches: Counter[str] = Counter()
-    for batch_id in books.meter:
-        body = books.server.get(f"/local/batches/{batch_id}/requests")
-        batches[body["requests"][0]["custom_id"].rpartition("-")[0]] += 1
-    return any(number > 1 for number in batches.values())
 
 
 def _check_receipts(books: Books) -> Iterator[str]:

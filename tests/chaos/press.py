@@ -282,6 +282,7 @@ class Press:
             day=self.spec.day,
             run=self.spec.run,
             uri=shard.uri,
+            round=shard.round,
         )
         body = Body(UPath(shard.uri), shard.bytes)
         while True:

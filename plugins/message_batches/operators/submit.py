@@ -100,6 +100,7 @@ class SubmitBatchOperator(BaseOperator):
             day=day_of_shard(shard),
             run=context["run_id"],
             uri=shard.uri,
+            round=shard.round,
         )
 
     def _wait_if_told(self, error: SubmitLaterError, entry: Entry | None) -> None:

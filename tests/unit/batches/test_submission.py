@@ -272,7 +272,7 @@ def test_a_batch_that_bought_nothing_may_be_sent_again_by_another_run(desk: Desk
     entry = desk.entry()
     desk.ledger.save(msgspec.structs.replace(entry, collected_at=entry.submitted_at, answered=0))
     assert desk.submit() == Submitted("msgbatch_0000", "attached")
-    intent = Entry(key=desk.shard.key, requests=3, bytes=desk.shard.bytes, run="another")
+    intent = Entry(key=desk.shard.key, requests=3, bytes=desk.shard.bytes, run="another", round=2)
     body = Body(UPath(desk.shard.uri), desk.shard.bytes)
     outcome = submit_shard(intent, body, desk.api, desk.ledger, desk.clock)
     assert outcome == Submitted("msgbatch_0001", "created")
@@ -286,7 +286,7 @@ def test_a_batch_that_bought_nothing_is_not_taken_for_the_one_that_follows_it(de
     desk.api.batches[0].ended = True
     entry = desk.entry()
     desk.ledger.save(msgspec.structs.replace(entry, collected_at=entry.submitted_at, answered=0))
-    intent = Entry(key=desk.shard.key, requests=3, bytes=desk.shard.bytes, run="another")
+    intent = Entry(key=desk.shard.key, requests=3, bytes=desk.shard.bytes, run="another", round=2)
     body = Body(UPath(desk.shard.uri), desk.shard.bytes)
     desk.api.plan = ["accept_then_drop"]
     with pytest.raises(UnknownOutcomeError):
@@ -298,3 +298,13 @@ def test_a_batch_that_bought_nothing_is_not_taken_for_the_one_that_follows_it(de
     assert submit_shard(intent, body, desk.api, desk.ledger, desk.clock) == Submitted(
         "msgbatch_0001", "adopted"
     )
+
+
+def test_a_first_round_that_bought_nothing_is_attached_so_that_its_second_round_is_found(desk: Desk) -> None:
+    desk.submit()
+    entry = desk.entry()
+    desk.ledger.save(msgspec.structs.replace(entry, collected_at=entry.submitted_at, answered=0))
+    intent = Entry(key=desk.shard.key, requests=3, bytes=desk.shard.bytes, run="another")
+    body = Body(UPath(desk.shard.uri), desk.shard.bytes)
+    outcome = submit_shard(intent, body, desk.api, desk.ledger, desk.clock)
+    assert outcome == Submitted("msgbatch_0000", "attached")

@@ -79,22 +79,22 @@ def day(tmp_path: Path) -> Day:
 
 
 def test_a_replayed_day_is_the_same_to_the_byte(day: Day) -> None:
-    assert len(day.again) == 1
+    assert len(day.again) == 3
     report = day.replay()
-    assert [made.outcome for made in report.shards] == [IDENTICAL] * 4
+    assert [made.outcome for made in report.shards] == [IDENTICAL] * 6
     assert report.day is not None
     assert report.day.outcome == IDENTICAL
     assert report.equal
     assert day.contents() == day.before
-    assert len(day.told) == 6
-    assert day.told[1] == "shard 1 of 4 (00000, msgbatch_00000): identical"
+    assert len(day.told) == 8
+    assert day.told[1] == "shard 1 of 6 (00000, msgbatch_00000): identical"
 
 
 def test_what_was_lost_is_made_again_to_the_byte(day: Day) -> None:
-    for number in range(4):
+    for number in range(6):
         day.files(number).results.unlink()
     report = day.replay()
-    assert [made.outcome for made in report.shards] == [WAS_GONE] * 4
+    assert [made.outcome for made in report.shards] == [WAS_GONE] * 6
     assert not report.equal
     assert day.contents() == day.before
 
@@ -195,7 +195,7 @@ def test_a_data_root_that_was_moved_is_found(day: Day, tmp_path: Path) -> None:
     shutil.move(tmp_path, moved)
     day.root = UPath(moved)
     report = day.replay()
-    assert [made.outcome for made in report.shards] == [IDENTICAL] * 4
+    assert [made.outcome for made in report.shards] == [IDENTICAL] * 6
     assert report.day is not None
     # Where its shards are is in the file, and that has changed; no row has.
     assert (report.day.outcome, report.day.detail) == (SAME_ROWS, "its metadata differs")
@@ -214,10 +214,10 @@ def test_the_sources_are_small_and_complete(day: Day) -> None:
     sources = read_sources(day.published)
     assert [source.batch_id for source in (*sources.first, *sources.second)] == [
         *(f"msgbatch_0000{n}" for n in range(3)),
-        "msgbatch_r2-00000",
+        *(f"msgbatch_r2-0000{n}-00000" for n in range(3)),
     ]
     text = (pq.read_schema(day.published.path).metadata or {})[KEY.encode()]
-    assert len(text) < 4 * 400 + 200
+    assert len(text) < 6 * 400 + 200
     assert json.loads(text)["first"][0]["articles"] == 4
 
 

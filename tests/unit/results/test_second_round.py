@@ -64,7 +64,7 @@ def test_what_may_pass_is_sent_again_as_it_was(tmp_path: Path, kind: str) -> Non
     second = json.loads(UPath(shard.uri).read_bytes())["requests"]
     assert [request["params"] for request in second] == [first[1]["params"]]
     assert shard.key != desk.shard.key
-    assert (shard.name, shard.round) == ("r2-00000", 2)
+    assert (shard.name, shard.round) == ("r2-00000-00000", 2)
 
 
 @pytest.mark.parametrize("kind", ["invalid_request_error", "not_found_error", "refusal", "succeeded"])
@@ -100,18 +100,19 @@ def test_more_tokens_have_a_cap(tmp_path: Path) -> None:
     assert again(desk) == []
 
 
-def test_many_shards_become_few(tmp_path: Path) -> None:
-    desk = collected(tmp_path, *["expired"] * 7)
+def test_a_second_shard_depends_on_its_first_alone(tmp_path: Path) -> None:
+    desk = collected(tmp_path / "alone", *["expired"] * 7)
     shards = again(desk)
-    assert [shard.articles for shard in shards] == [3, 3, 1]
-    rows = [
-        row
-        for shard in shards
-        for row in pq.read_table(ShardFiles.beside(UPath(shard.uri)).articles.path).to_pylist()
+    assert [(shard.name, shard.articles) for shard in shards] == [
+        *(("r2-00000-00000", 3), ("r2-00000-00001", 3), ("r2-00000-00002", 1))
     ]
+    files = [ShardFiles.beside(UPath(shard.uri)) for shard in shards]
+    rows = [row for file in files for row in pq.read_table(file.articles.path).to_pylist()]
     assert [(row["article_id"], row["origin_shard"], row["origin_ordinal"]) for row in rows] == [
         (f"id-{n}", "00000", n) for n in range(7)
     ]
+    elsewhere = collected(tmp_path / "elsewhere", *["expired"] * 7)
+    assert [shard.key for shard in again(elsewhere)] == [shard.key for shard in shards]
 
 
 def test_a_body_that_is_gone_is_named(tmp_path: Path) -> None:

@@ -169,3 +169,11 @@ def test_any_ids_and_texts_go_into_shards_once_and_in_order(
         texts = [request["params"]["messages"][0]["content"] for request in body]
         sent += zip(ids, texts, strict=True)
     assert sent == [(article.article_id, "|" + article.content) for article in source]
+
+
+def test_shards_of_the_same_texts_are_two_shards_all_the_same(tmp_path: Path) -> None:
+    rows = [Article(str(n), "", "the same text", {}, "f", n) for n in range(6)]
+    first = [shard.key for shard in write(rows, tmp_path / "a", limits=ShardLimits(max_requests=2)).shards]
+    assert len(set(first)) == 3
+    again = write(rows, tmp_path / "b", limits=ShardLimits(max_requests=2)).shards
+    assert [shard.key for shard in again] == first
