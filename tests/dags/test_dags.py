@@ -12,7 +12,7 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 DAGS = sorted((PROJECT / "dags").glob("*.py"))
-HEAVY = ("pandas", "pyarrow", "anthropic", "numpy", "ijson", "genai_prices")
+HEAVY = ("pandas", "pyarrow", "anthropic", "numpy", "genai_prices")
 
 DESCRIBE = """
 import json, runpy, sys

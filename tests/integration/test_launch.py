@@ -25,16 +25,6 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowInstanc
         yield instance
 
 
-def test_a_killed_triggerer_is_replaced_and_the_run_ends_well(airflow: AirflowInstance) -> None:
-    run_id = airflow.trigger(DAG, {"shards": 2, "wait_seconds": 15}, "2026-11-22")
-    airflow.wait_for_state(run_id, "shard.wait_for_batch", "deferred", count=2)
-    airflow.kill("triggerer")
-    airflow.start_component("triggerer")
-    assert airflow.wait(run_id)["state"] == "success"
-    assert airflow.xcom(run_id, "publish")["day"] == "2026-11-22"
-    assert airflow.xcom(run_id, "shard.submit_batch", 1) == "msgbatch_stub_0001"
-
-
 def test_unpausing_starts_no_scheduled_run(airflow: AirflowInstance) -> None:
     airflow.instance.wait_for_dag(DAG)
     airflow.api.set_paused(DAG, False)
