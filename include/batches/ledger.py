@@ -11,6 +11,11 @@ An entry is replaced atomically. An attempt or an owner is created exclusively: 
 disk, by a conditional put on object stores whose fsspec implementation knows ``mode="create"`` (S3,
 Google Cloud Storage); elsewhere the check comes just before the put, and two processes within that
 moment could both win.
+
+What remains, and cannot be closed without an idempotency key at the API: a process that is frozen (a
+suspended machine) for longer than a POST's deadline and the settling time, between its last look at the
+clock and sending the last quarter of a megabyte of a body; and a batch that the API's list shows only
+after the settling time.
 """
 
 from __future__ import annotations

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,12 @@ import pytest
 
 from tests.airflow_instance import PROJECT, AirflowInstance
 from tests.chaos.audit import Books, Source, audit
+from tests.integration.clock import BATCH_SECONDS, batches_ending
 from tests.local_api_server import LocalApiServer
 
 pytestmark = pytest.mark.airflow
 
 DAY = "2026-11-22"
-BATCH_SECONDS = 3000.0
 HANG_SECONDS = 60.0
 QUICK = {  # how soon a new scheduler takes over the tasks of a dead one: minutes by default
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "15",
@@ -31,23 +29,6 @@ QUICK = {  # how soon a new scheduler takes over the tasks of a dead one: minute
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "4",
 }
-
-
-@contextmanager
-def batches_ending(server: LocalApiServer) -> Iterator[None]:
-    stop = threading.Event()
-
-    def move() -> None:
-        while not stop.wait(1.0):
-            server.advance_clock(BATCH_SECONDS)
-
-    mover = threading.Thread(target=move)
-    mover.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        mover.join()
 
 
 def until(what: Callable[[], Any], seconds: float = 60.0) -> Any:
