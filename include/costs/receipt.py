@@ -186,7 +186,7 @@ def read_history(root: StoragePath, pipeline: str, template: str) -> History:
     folder = root / "receipts" / pipeline
     try:
         names = sorted((path.name for path in folder.iterdir() if path.name.startswith("day=")), reverse=True)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # which of them, depends on the file system
         return History()
     for name in names[:_DAYS_LOOKED_AT]:
         try:
