@@ -195,7 +195,7 @@ class Ledger:
 
         Many files are read at a time, since a ledger may have tens of thousands on an object store.
         """
-        attempts = self._count_attempts()
+        attempts = self.count_attempts()
         for name, data in self._read_all(self.folder):
             key = name.removesuffix(".json")
             try:
@@ -235,7 +235,7 @@ class Ledger:
         _move(self._entry_path(key), target / "entry.json")
         return target
 
-    def _count_attempts(self) -> dict[str, int]:
+    def count_attempts(self) -> dict[str, int]:
         """Return the highest number among each shard's attempt files."""
         highest: dict[str, int] = {}
         for name in self._list(self.folder / "attempts"):
