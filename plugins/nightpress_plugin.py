@@ -20,8 +20,6 @@ class NightpressPlugin(AirflowPlugin):
             "destination": "nav",
             "url_route": "batches",
             "nav_top_level": True,
-            "icon": f"{URL_PREFIX[1:]}/static/batches.svg",
-            "icon_dark_mode": f"{URL_PREFIX[1:]}/static/batches-dark.svg",
         },
         {
             "name": "Batches",

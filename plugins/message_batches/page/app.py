@@ -28,8 +28,6 @@ _STATIC_TYPES = {
     "batches.js": "text/javascript",
     "frame.js": "text/javascript",
     "page.css": "text/css",
-    "batches.svg": "image/svg+xml",
-    "batches-dark.svg": "image/svg+xml",
 }
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -90,6 +88,7 @@ def show_batches() -> Response:
 
 
 def show_data(
+    *,
     may_read: ReadableDep,
     pipeline: NameParam = "",
     day: NameParam = "",

@@ -35,7 +35,7 @@ def answer_error(request: Request, error: Exception) -> Response:
     return Response(
         render_notice(title, text, to_static(request), _login(request, status)),
         status,
-        headers | {"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'"},
+        headers | {"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:"},
         "text/html",
     )
 
@@ -69,7 +69,7 @@ def render_page(title: str, root: str, body: str) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title>"
-        f'<link rel="stylesheet" href="{root}static/page.css"><script src="{root}static/frame.js"></script>'
+        f'<link rel="icon" href="data:,"><link rel="stylesheet" href="{root}static/page.css"><script src="{root}static/frame.js"></script>'
         f"</head><body><main>{body}</main></body></html>"
     )
 

@@ -86,7 +86,7 @@
     if (!item.expected_end) {
       return item.expires_at
         ? ticking("span", () => now() < item.expires_at
-          ? `no history yet; at most until ${clock(item.expires_at)}` : "expired", { class: "faint" })
+          ? `no history yet, by ${clock(item.expires_at)} at the latest` : "expired", { class: "faint" })
         : el("span", { class: "faint" }, "–");
     }
     const basis = item.basis
@@ -181,6 +181,7 @@
 
   const drawRun = (run) => {
     const isOpen = opened.has(run.token);
+    const active = ["running", "question"].includes(run.status);
     const chips = run.failures.slice(0, 4).map((failure) =>
       el("span", { class: "chip" }, `${count(failure.requests)} ${failure.kind}`));
     return el("article", { class: `card run ${run.status}` },
@@ -203,9 +204,11 @@
         el("span", { class: "done" }, `${count(run.done)} of ${count(run.batches)} ended`)),
       el("div", { class: "numbers" },
         el("span", {}, el("span", { class: "faint" }, "requests "), count(run.requests)),
-        el("span", {}, el("span", { class: "faint" }, "cost so far "), el("b", {}, cost(run.cost_usd, run.cost_unknown)),
+        el("span", {}, el("span", { class: "faint" }, active ? "cost so far " : "cost "), el("b", {}, cost(run.cost_usd, run.cost_unknown)),
           run.saved_usd ? el("span", { class: "faint" }, `, ${usd(run.saved_usd)} saved on the day`) : null),
-        el("span", {}, el("span", { class: "faint" }, "age "), age(run.began)),
+        active || !run.last || run.began === null
+          ? el("span", {}, el("span", { class: "faint" }, "age "), age(run.began))
+          : el("span", {}, el("span", { class: "faint" }, "took "), span(run.last - run.began)),
         el("span", {}, runEnd(run)),
         chips.length > 0 && el("span", { class: "chips" }, chips,
           run.answered_again > 0 && el("span", { class: "faint" },
