@@ -69,7 +69,8 @@ def render_page(title: str, root: str, body: str) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title>"
-        f'<link rel="icon" href="data:,"><link rel="stylesheet" href="{root}static/page.css"><script src="{root}static/frame.js"></script>'
+        '<link rel="icon" href="data:,">'
+        f'<link rel="stylesheet" href="{root}static/page.css"><script src="{root}static/frame.js"></script>'
         f"</head><body><main>{body}</main></body></html>"
     )
 

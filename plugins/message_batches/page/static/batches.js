@@ -35,7 +35,7 @@
       else if (key === "onclick") node.addEventListener("click", value);
       else node.setAttribute(key, value === true ? "" : value);
     }
-    for (const child of children.flat()) {
+    for (const child of children.flat(Infinity)) {
       if (child === null || child === undefined || child === false) continue;
       node.append(child instanceof Node ? child : document.createTextNode(String(child)));
     }
@@ -44,7 +44,8 @@
   const count = (number) => Number(number).toLocaleString("en-US");
   const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
   const usd = (amount) => {
-    const digits = amount !== 0 && Math.abs(amount) < 1 ? 4 : 2;
+    const size = Math.abs(amount);
+    const digits = size === 0 || size >= 1 ? 2 : size >= 0.001 ? 4 : 6;
     return `$${amount.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
   };
   const cost = (amount, unknown) =>
@@ -121,7 +122,7 @@
     const unsent = states.intended || 0;
     return [
       fact("In progress", plural(active, "batch", "batches"),
-        unsent ? `${count(unsent)} not submitted yet` : "everything is submitted", active ? "busy" : ""),
+        unsent ? `${count(unsent)} not submitted yet` : active ? "everything is submitted" : "nothing is running", active ? "busy" : ""),
       fact("Ended", `${count(done)} of ${count(batches)}`, `${plural(runs, "run")}, ${plural(requests, "request")}`),
       fact("Cost so far", cost(cost_usd, cost_unknown),
         cost_unknown ? `${plural(cost_unknown, "batch", "batches")} without a known cost`
