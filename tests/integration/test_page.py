@@ -163,7 +163,7 @@ def test_filters_stay_in_the_address_and_the_theme_is_airflows(house: House, pag
     page.reload()
     inside.locator(".run").first.wait_for()
     assert inside.locator("#day").input_value() == DAY
-    for theme, colour in (("dark", "rgb(17, 17, 17)"), ("light", "rgb(255, 255, 255)")):
+    for theme, colour in (("dark", "oklch(0.23185 0.0323 266.44)"), ("light", "rgb(255, 255, 255)")):
         page.evaluate("theme => localStorage.setItem('theme', theme)", theme)
         page.reload()
         inside.locator(".run").first.wait_for()

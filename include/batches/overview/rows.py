@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from include.batches import desk
 from include.batches.ledger import Entry, Example
@@ -17,9 +18,10 @@ are not written yet; ``question``: a batch may exist that is not known, or the e
 _REQUESTS = "requests-"
 
 
-@dataclass(frozen=True, slots=True)
-class BatchRow:
+class BatchRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A shard and its batch. Moments are epoch seconds.
+
+    There are tens of thousands, none of them in a cycle, so the collector leaves them alone.
 
     :param name: of the shard in its run, e.g. ``00000`` or ``r2-00000``.
     :param state: one of :data:`STATES`.
@@ -126,12 +128,7 @@ def read_damaged(scope: str, key: str, error: LedgerError, touched: float | None
     """Return the row of an entry that cannot be read."""
     empty = Entry(key=key, requests=0, bytes=0)
     line = desk.Line(scope, empty, "damaged", str(error))
-    row = read_row(scope, empty, touched)
-    return BatchRow(
-        **{name: getattr(row, name) for name in BatchRow.__slots__ if name not in {"state", "line"}},
-        state="question",
-        line=line,
-    )
+    return msgspec.structs.replace(read_row(scope, empty, touched), state="question", line=line)
 
 
 def _shard_name(uri: str) -> str:

@@ -35,7 +35,10 @@ def answer_error(request: Request, error: Exception) -> Response:
     return Response(
         render_notice(title, text, to_static(request), _login(request, status)),
         status,
-        headers | {"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:"},
+        headers
+        | {
+            "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:"
+        },
         "text/html",
     )
 
