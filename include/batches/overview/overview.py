@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from include.batches import desk
 from include.batches.overview.history import History
+from include.batches.overview.plans import Plans
 from include.batches.overview.receipts import Receipts
 from include.batches.overview.rows import BatchRow
 from include.batches.overview.runs import RunView, group_runs
@@ -120,6 +121,7 @@ class Overview:
         self._fresh_seconds = fresh_seconds
         self._watches: dict[str, LedgerWatch] = {}
         self._receipts = Receipts(root / "receipts")
+        self._plans = Plans(root)
         self._picture = _Picture()
         self._lock = threading.Lock()
 
@@ -148,10 +150,14 @@ class Overview:
             states.update(run.states)
         pages = max(1, -(-len(runs) // query.per_page))
         page = min(max(1, query.page), pages)
+        shown = runs[(page - 1) * query.per_page : page * query.per_page]
+        for run in shown:
+            if run.active:
+                run.plan = self._plans.find(run.rows[0].folder, now)
         questions = _find_questions(runs, now)
         return Answer(
             looked_at=picture.looked_at,
-            runs=runs[(page - 1) * query.per_page : page * query.per_page],
+            runs=shown,
             count=len(runs),
             page=page,
             pages=pages,

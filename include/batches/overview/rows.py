@@ -23,6 +23,7 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     There are tens of thousands, none of them in a cycle, so the collector leaves them alone.
 
+    :param folder: of the run's files, as a URL.
     :param name: of the shard in its run, e.g. ``00000`` or ``r2-00000``.
     :param state: one of :data:`STATES`.
     :param until: a row of state ``submitting`` becomes a question then.
@@ -32,6 +33,7 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     scope: str
     key: str
+    folder: str
     name: str
     round: int
     pipeline: str
@@ -97,6 +99,7 @@ def read_row(scope: str, entry: Entry, touched: float | None) -> BatchRow:
     return BatchRow(
         scope=scope,
         key=entry.key,
+        folder=sys.intern(entry.uri.rpartition("/")[0]),
         name=_shard_name(entry.uri),
         round=entry.round,
         pipeline=sys.intern(entry.pipeline),

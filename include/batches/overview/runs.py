@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from include.batches.ledger import Example
+from include.batches.overview.plans import Plan
 from include.batches.overview.receipts import Receipt, Receipts
 from include.batches.overview.rows import STATES, BatchRow
 
@@ -37,6 +38,7 @@ class Failure:
 class RunView:
     """A run and its batches. Moments are epoch seconds, costs USD.
 
+    :param plan: of a run that is not over; None when it is not looked at or not there.
     :param token: names the run in a URL.
     :param status: ``question``, ``running``, ``stopped`` (shards that were never submitted are left),
         ``collected`` or ``published``.
@@ -53,6 +55,7 @@ class RunView:
     dag_id: str
     rows: list[BatchRow]
     receipt: Receipt | None = None
+    plan: Plan | None = None
     states: Counter[str] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
     requests: int = 0
@@ -72,6 +75,17 @@ class RunView:
     @property
     def done(self) -> int:
         return self.states["ended"] + self.states["collected"]
+
+    @property
+    def active(self) -> bool:
+        return self.status in {"question", "running", "stopped"}
+
+    @property
+    def to_come(self) -> int:
+        """Planned shards whose submit task has not begun; 0 when that cannot be told."""
+        if self.plan is None or self.plan.shards is None or self.plan.attached or not self.active:
+            return 0
+        return max(0, self.plan.shards - sum(row.round == 1 for row in self.rows))
 
     @property
     def published(self) -> bool:
@@ -114,7 +128,10 @@ def group_runs(rows: Iterable[BatchRow], receipts: Receipts, now: float) -> list
             paid[key[1], key[2]] = run.receipt.paid_by_batch()
         _add_up(run, paid.get((key[1], key[2]), {}), now)
         runs.append(run)
-    runs.sort(key=lambda run: (run.status not in {"question", "running"}, -run.last, run.pipeline, run.day))
+    # Entries that cannot be read are of no run; they are questions, and stand above all runs as such.
+    runs.sort(
+        key=lambda run: (not run.pipeline, run.status not in {"question", "running"}, -run.last, run.day)
+    )
     return runs
 
 

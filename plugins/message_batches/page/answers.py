@@ -83,6 +83,10 @@ def _describe_run(run: RunView, answer: Answer, now: float, page: int | None) ->
         "status": run.status,
         "states": run.states,
         "batches": len(run.rows),
+        "to_come": run.to_come,
+        "plan": {"cost_expected_usd": run.plan.cost_expected_usd, "cost_upper_usd": run.plan.cost_upper_usd}
+        if run.plan is not None and run.active
+        else None,
         "done": run.done,
         "requests": run.requests,
         "succeeded": run.succeeded,

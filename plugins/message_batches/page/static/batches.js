@@ -125,7 +125,7 @@
       fact("In progress", plural(active, "batch", "batches"),
         unsent ? `${count(unsent)} not submitted yet` : active ? "everything is submitted" : "nothing is running", active ? "busy" : ""),
       fact("Ended", `${count(done)} of ${count(batches)}`, `${plural(runs, "run")}, ${plural(requests, "request")}`),
-      fact("Cost so far", cost(cost_usd, cost_unknown),
+      fact(active ? "Cost so far" : "Cost", cost(cost_usd, cost_unknown),
         cost_unknown ? `${plural(cost_unknown, "batch", "batches")} without a known cost`
           : active ? "of ended batches; the rest is counted when it ends" : "at batch prices"),
       fact("Without an answer", count(failed), failed ? "by kind under each run" : "nothing failed", failed ? "bad" : ""),
@@ -140,7 +140,13 @@
     return el("div", { class: "card questions" },
       el("h2", {}, plural(data.question_count, "open question")),
       el("p", { class: "hint" }, "A batch may exist, and be paid for, that nobody collects."),
-      data.questions.map((question) => el("article", {},
+      data.questions.slice(0, 3).map(drawQuestion),
+      data.questions.length > 3 && el("details", {},
+        el("summary", {}, `${count(data.questions.length - 3)} more`), data.questions.slice(3).map(drawQuestion)),
+      more > 0 && el("p", {}, `… and ${count(more)} more: `, el("code", { class: "command" }, 'make ledger ARGS="--open"')));
+  });
+
+  const drawQuestion = (question) => el("article", {},
         el("h3", {},
           el("code", {}, question.key), " ",
           question.damaged ? badge("question", "unreadable entry") : `${question.pipeline || "?"}, ${question.day || "?"}`,
@@ -149,14 +155,12 @@
           el("dt", {}, "Seen"), el("dd", {}, question.seen),
           el("dt", {}, "By itself"), el("dd", {}, question.next),
           el("dt", {}, "You can"), el("dd", {}, question.options),
-          el("dt", {}, "Type"), el("dd", {}, question.commands.map((line) => el("code", { class: "command" }, line)))))),
-      more > 0 && el("p", {}, `… and ${count(more)} more: `, el("code", { class: "command" }, 'make ledger ARGS="--open"')));
-  });
+          el("dt", {}, "Type"), el("dd", {}, question.commands.map((line) => el("code", { class: "command" }, line)))));
 
   const bar = (run) => {
     const parts = STATES.filter(([state]) => run.states[state]).reverse();
     const node = el("div", {
-      class: "bar", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": run.batches, "aria-valuenow": run.done,
+      class: "bar", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": run.batches + run.to_come, "aria-valuenow": run.done,
       "aria-label": "batches ended",
       title: parts.map(([state, label]) => `${count(run.states[state])} ${label}`).join(", "),
     });
@@ -164,6 +168,11 @@
       const part = el("span", { class: state });
       part.style.flexGrow = run.states[state];
       node.append(part);
+    }
+    if (run.to_come) {
+      const rest = el("span", { title: `${count(run.to_come)} to come` });
+      rest.style.flexGrow = run.to_come;
+      node.append(rest);
     }
     return node;
   };
@@ -176,7 +185,7 @@
       return run.expected_end ? [el("span", { class: "faint" }, "expected end "), expectedEnd(run)]
         : el("span", { class: "faint" }, "no history yet: most batches end within 1 h, all within 24 h");
     }
-    if (run.status === "stopped") return el("span", { class: "warn" }, "shards are left that were never submitted");
+    if (run.status === "stopped") return el("span", { class: "warn" }, "shards were never submitted: open the run and read the log of submit_batch");
     if (run.status === "question") return el("span", { class: "warn" }, "see the open question above");
     return run.last ? el("span", { title: exact(run.last) }, `last change ${clock(run.last)}`) : "";
   };
@@ -203,10 +212,13 @@
           run.links.plan && el("a", { href: run.links.plan }, "Plan"),
           run.links.report && el("a", { href: run.links.report, "data-airflow": true, target: "_blank" }, "Report"))),
       el("div", { class: "progress" }, bar(run),
-        el("span", { class: "done" }, `${count(run.done)} of ${count(run.batches)} ended`)),
+        el("span", { class: "done" }, `${count(run.done)} of ${count(run.batches + run.to_come)} ended`)),
       el("div", { class: "numbers" },
         el("span", {}, el("span", { class: "faint" }, "requests "), count(run.requests)),
         el("span", {}, el("span", { class: "faint" }, active ? "cost so far " : "cost "), el("b", {}, cost(run.cost_usd, run.cost_unknown)),
+          active && run.plan && run.plan.cost_expected_usd !== null
+            ? el("span", { class: "faint" }, ` of about ${usd(run.plan.cost_expected_usd)} planned`,
+              run.plan.cost_upper_usd !== null ? `, ${usd(run.plan.cost_upper_usd)} at most` : "") : null,
           run.saved_usd ? el("span", { class: "faint" }, `, ${usd(run.saved_usd)} saved on the day`) : null),
         active || !run.last || run.began === null
           ? el("span", {}, el("span", { class: "faint" }, "age "), age(run.began))

@@ -233,6 +233,31 @@ def test_receipts_tell_what_is_published_and_what_older_batches_cost(root: UPath
     assert (run.status, run.cost_usd, run.cost_unknown, run.unanswered) == ("published", 0.75, 1, 7)
 
 
+def test_the_plan_tells_how_many_shards_are_to_come_and_what_they_may_cost(root: UPath) -> None:
+    folder = root / "runs" / "press" / "2026-11-22" / "night"
+    uri = {"uri": f"{folder}/requests-00000.json"}
+    put(
+        root,
+        entry(1, "submitted", **uri),
+        entry(2, "submitted", run="old", uri="file:///gone/requests-1.json"),
+    )
+    looker = Looker(root)
+    assert [run.to_come for run in looker.ask().runs] == [0, 0]
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = {"shards": 7, "attached": 0, "cost_expected_usd": 1.5, "cost_upper_usd": 3, "verdict": "go"}
+    (folder / "plan.json").write_text(json.dumps(plan))
+    looker.now += 31
+    run = next(run for run in looker.ask(Query(run="night")).runs)
+    assert run.plan is not None
+    assert (run.to_come, run.plan.cost_expected_usd, run.plan.cost_upper_usd) == (6, 1.5, 3)
+    (folder / "plan.json").write_text(json.dumps({**plan, "attached": 500}))
+    looker.now += 31
+    assert looker.ask(Query(run="night")).runs[0].to_come == 0
+    (folder / "plan.json").write_text(json.dumps({"shards": "many"}))
+    looker.now += 31
+    assert looker.ask(Query(run="night")).runs[0].plan is None
+
+
 def test_an_entry_of_before_is_shown_without_what_it_does_not_know(root: UPath) -> None:
     known = {"dag_id", "task_id", "map_index", "by_status", "errors", "examples", "cost_usd"}
     old = {name: value for name, value in msgspec.to_builtins(entry(1)).items() if name not in known}
