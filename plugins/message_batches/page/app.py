@@ -26,7 +26,9 @@ from message_batches.page.answers import describe
 STATIC = Path(__file__).with_name("static")
 _STATIC_TYPES = {
     "batches.js": "text/javascript",
+    "format.js": "text/javascript",
     "frame.js": "text/javascript",
+    "sections.js": "text/javascript",
     "page.css": "text/css",
 }
 _PAGE_POLICY = (
@@ -34,7 +36,7 @@ _PAGE_POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
 )
 _REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
-_MOST_OPENED = 10
+_MOST_OPENED = 20
 
 NameParam = Annotated[str, Query(max_length=300)]
 

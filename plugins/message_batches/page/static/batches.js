@@ -1,415 +1,161 @@
-// The Batches page: asks for the data every few seconds and shows it. Text is only ever set as text.
-"use strict";
-(() => {
-  const POLL_MS = 5000;
-  const STALE_MS = 20000;
-  const TIMEOUT_MS = 15000;
-  const UI = new URL("../", location.href).href; // Airflow's own root
-  const STATES = [
-    ["question", "open question"], ["submitting", "submitting"], ["submitted", "in progress"],
-    ["ended", "ended"], ["intended", "not submitted"], ["collected", "collected"],
-  ];
-  const LABEL = Object.fromEntries(STATES);
-  const RUN_LABEL = {
-    question: "open question", running: "running", stopped: "not all submitted",
-    collected: "collected", published: "published",
-  };
-  const params = new URLSearchParams(location.search);
-  const opened = new Map();   // run token -> page of its batches
-  const closed = new Set();   // runs that the user has closed
-  const drawn = new Map();    // section -> what it was drawn from
-  let data = null;
-  let answeredAt = 0;         // performance.now() of the last good answer
-  let trouble = "";
-  let asking = false;
-  let again = false;
-  let timer = 0;
+// The Batches page: asks for the data every few seconds and shows it.
+import { count, el, plural, setNow, span } from "./format.js";
+import { drawRun, explainEmpty, listQuestions, pager, summarize } from "./sections.js";
 
-  // ---- small things -------------------------------------------------------------------------------------
-  const $ = (id) => document.getElementById(id);
-  const el = (name, attributes = {}, ...children) => {
-    const node = document.createElement(name);
-    for (const [key, value] of Object.entries(attributes)) {
-      if (value === null || value === undefined || value === false) continue;
-      if (key === "class") node.className = value;
-      else if (key === "onclick") node.addEventListener("click", value);
-      else node.setAttribute(key, value === true ? "" : value);
-    }
-    for (const child of children.flat(Infinity)) {
-      if (child === null || child === undefined || child === false) continue;
-      node.append(child instanceof Node ? child : document.createTextNode(String(child)));
-    }
-    return node;
-  };
-  const count = (number) => Number(number).toLocaleString("en-US");
-  const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
-  const usd = (amount) => {
-    const size = Math.abs(amount);
-    const digits = size === 0 || size >= 1 ? 2 : size >= 0.001 ? 4 : 6;
-    return `$${amount.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
-  };
-  const cost = (amount, unknown) =>
-    unknown ? (amount ? `${usd(amount)} + ?` : "not known") : usd(amount);
-  const now = () => data.now + (performance.now() - answeredAt) / 1000;
-  const span = (seconds) => {
-    const whole = Math.max(0, Math.round(seconds));
-    if (whole < 60) return `${whole} s`;
-    if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole < 600 ? `${whole % 60} s` : ""}`.trim();
-    if (whole < 86400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
-    return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
-  };
-  const clock = (moment) => {
-    const at = new Date(moment * 1000);
-    const time = at.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
-    const near = Math.abs(moment - now()) < 43200;
-    return near ? time : `${at.toLocaleDateString("en-CA")} ${time}`;
-  };
-  const exact = (moment) => new Date(moment * 1000).toISOString().replace("T", " ").slice(0, 19) + " UTC";
-  // Elements whose text depends on the time are brought up to date each second, not drawn anew.
-  const ticking = (name, write, attributes = {}) => {
-    const node = el(name, { ...attributes, "data-ticks": true });
-    node.write = () => {
-      const text = write();
-      if (node.textContent !== text) node.textContent = text;
-    };
-    node.write();
-    return node;
-  };
-  const age = (moment) => (moment === null || moment === undefined)
-    ? el("span", { class: "faint" }, "–")
-    : ticking("time", () => span(now() - moment), { title: exact(moment) });
-  const uiLink = (path, text, extra = {}) =>
-    path ? el("a", { href: UI + path, "data-airflow": true, ...extra }, text) : text;
-  const badge = (state, text) => el("span", { class: `badge ${state}` }, text);
+const POLL_MS = 5000;
+const STALE_MS = 20000;
+const TIMEOUT_MS = 15000;
+const MOST_OPENED = 20;
+const $ = (id) => document.getElementById(id);
+const params = new URLSearchParams(location.search);
+const opened = new Map();   // run token -> page of its batches
+const closed = new Set();   // runs that the user has closed
+const drawn = new Map();    // section -> what it was drawn from
+let data = null;
+let answeredAt = 0;         // performance.now() of the last good answer
+let trouble = "";
+let asking = false;
+let again = false;
+let timer = 0;
 
-  // ---- expected end -------------------------------------------------------------------------------------
-  const expectedEnd = (item) => {
-    if (!item.expected_end) {
-      return item.expires_at
-        ? ticking("span", () => now() < item.expires_at
-          ? `no history yet, by ${clock(item.expires_at)} at the latest` : "expired", { class: "faint" })
-        : el("span", { class: "faint" }, "–");
-    }
-    const basis = item.basis
-      ? `from ${plural(item.basis.batches, "earlier batch", "earlier batches")} alike in ${item.basis.alike}; `
-        + `9 of 10 had ended by ${exact(item.late_at)}` : "";
-    return ticking("span", () => {
-      const left = item.expected_end - now();
-      if (left > 0) return `${clock(item.expected_end)}, in ${span(left)}`;
-      // Airflow asks the API now and then, and a worker must be free: a minute is not late.
-      if (now() <= item.late_at + 60) return `any moment, due ${clock(item.expected_end)}`;
-      return `late: usual end was ${clock(item.expected_end)}`;
-    }, { title: basis, class: "expected" });
-  };
+// ---- drawing ------------------------------------------------------------------------------------------
+// A section is drawn anew only when what it shows has changed, so that a selection or the focus stays.
+const draw = (id, source, make) => {
+  const key = JSON.stringify(source);
+  if (drawn.get(id) === key) return;
+  drawn.set(id, key);
+  const focus = document.activeElement?.id;
+  $(id).replaceChildren(...[make()].flat().filter(Boolean));
+  if (focus && document.activeElement?.id !== focus) $(focus)?.focus({ preventScroll: true });
+};
 
-  // ---- sections -----------------------------------------------------------------------------------------
-  const draw = (id, source, make) => {
-    const key = JSON.stringify(source);
-    if (drawn.get(id) === key) return;
-    drawn.set(id, key);
-    const focus = document.activeElement?.id;
-    $(id).replaceChildren(...[make()].flat().filter(Boolean));
-    if (focus && document.activeElement?.id !== focus) $(focus)?.focus({ preventScroll: true });
-  };
-
-  const fact = (label, value, hint, kind = "") => el("div", { class: `fact ${kind}` },
-    el("span", { class: "label" }, label), el("strong", {}, value), el("span", { class: "hint" }, hint));
-
-  const drawSummary = () => draw("summary", [data.totals, data.empty, data.question_count, data.page], () => {
-    if (data.empty || !data.totals.runs) return [];
-    const { states, batches, failed, cost_usd, cost_unknown, requests, runs } = data.totals;
-    const active = (states.submitted || 0) + (states.submitting || 0);
-    const done = (states.ended || 0) + (states.collected || 0);
-    const unsent = states.intended || 0;
-    return [
-      fact("In progress", plural(active, "batch", "batches"),
-        unsent ? `${count(unsent)} not submitted yet` : active ? "everything is submitted" : "nothing is running", active ? "busy" : ""),
-      fact("Ended", `${count(done)} of ${count(batches)}`, `${plural(runs, "run")}, ${plural(requests, "request")}`),
-      fact(active ? "Cost so far" : "Cost", cost(cost_usd, cost_unknown),
-        cost_unknown ? `${plural(cost_unknown, "batch", "batches")} without a known cost`
-          : active ? "of ended batches; the rest is counted when it ends" : "at batch prices"),
-      fact("Without an answer", count(failed), failed ? "by kind under each run" : "nothing failed", failed ? "bad" : ""),
-      fact("Open questions", count(data.question_count), data.question_count ? "look at them first" : "none",
-        data.question_count ? "bad" : ""),
-    ];
-  });
-
-  const drawQuestions = () => draw("questions", [data.questions, data.question_count], () => {
-    if (!data.questions.length) return [];
-    const more = data.question_count - data.questions.length;
-    return el("div", { class: "card questions" },
-      el("h2", {}, plural(data.question_count, "open question")),
-      el("p", { class: "hint" }, "A batch may exist, and be paid for, that nobody collects."),
-      data.questions.slice(0, 3).map(drawQuestion),
-      data.questions.length > 3 && el("details", {},
-        el("summary", {}, `${count(data.questions.length - 3)} more`), data.questions.slice(3).map(drawQuestion)),
-      more > 0 && el("p", {}, `… and ${count(more)} more: `, el("code", { class: "command" }, 'make ledger ARGS="--open"')));
-  });
-
-  const drawQuestion = (question) => el("article", {},
-        el("h3", {},
-          el("code", {}, question.key), " ",
-          question.damaged ? badge("question", "unreadable entry") : `${question.pipeline || "?"}, ${question.day || "?"}`,
-          question.task ? [" · ", uiLink(question.task, "task")] : null),
-        el("dl", {},
-          el("dt", {}, "Seen"), el("dd", {}, question.seen),
-          el("dt", {}, "By itself"), el("dd", {}, question.next),
-          el("dt", {}, "You can"), el("dd", {}, question.options),
-          el("dt", {}, "Type"), el("dd", {}, question.commands.map((line) => el("code", { class: "command" }, line)))));
-
-  const bar = (run) => {
-    const parts = STATES.filter(([state]) => run.states[state]).reverse();
-    const node = el("div", {
-      class: "bar", role: "progressbar", "aria-valuemin": 0, "aria-valuemax": run.batches + run.to_come, "aria-valuenow": run.done,
-      "aria-label": "batches ended",
-      title: parts.map(([state, label]) => `${count(run.states[state])} ${label}`).join(", "),
-    });
-    for (const [state] of parts) {
-      const part = el("span", { class: state });
-      part.style.flexGrow = run.states[state];
-      node.append(part);
-    }
-    if (run.to_come) {
-      const rest = el("span", { title: `${count(run.to_come)} to come` });
-      rest.style.flexGrow = run.to_come;
-      node.append(rest);
-    }
-    return node;
-  };
-
-  const runEnd = (run) => {
-    if (run.status === "published" && run.published_at) {
-      return el("span", { title: exact(run.published_at) }, `published ${clock(run.published_at)}`);
-    }
-    if (run.states.submitted) {
-      return run.expected_end ? [el("span", { class: "faint" }, "expected end "), expectedEnd(run)]
-        : el("span", { class: "faint" }, "no history yet: most batches end within 1 h, all within 24 h");
-    }
-    if (run.status === "stopped") return el("span", { class: "warn" }, "shards were never submitted: open the run and read the log of submit_batch");
-    if (run.status === "question") return el("span", { class: "warn" }, "see the open question above");
-    return run.last ? el("span", { title: exact(run.last) }, `last change ${clock(run.last)}`) : "";
-  };
-
-  const drawRun = (run) => {
-    const isOpen = opened.has(run.token);
-    const active = ["running", "question"].includes(run.status);
-    const chips = run.failures.slice(0, 4).map((failure) =>
-      el("span", { class: "chip" }, `${count(failure.requests)} ${failure.kind}`));
-    return el("article", { class: `card run ${run.status}` },
-      el("div", { class: "head" },
-        el("button", {
-          id: `toggle-${run.token}`, class: "toggle", "aria-expanded": String(isOpen), "aria-controls": `rows-${run.token}`,
-          title: isOpen ? "hide the batches" : "show the batches",
-          onclick: () => { if (isOpen) { opened.delete(run.token); closed.add(run.token); } else { opened.set(run.token, 1); } render(); ask(); },
-        }, isOpen ? "▾" : "▸"),
-        el("div", { class: "name" },
-          el("strong", {}, run.pipeline || "unreadable entries"), " ", el("span", {}, run.day),
-          run.run && el("span", { class: "runid", title: run.run }, uiLink(run.links.run, run.run))),
-        badge(run.status, RUN_LABEL[run.status]),
-        run.offline && el("span", { class: "tag", title: "no model was called" }, "offline API"),
-        el("nav", { class: "links" },
-          run.links.run && uiLink(run.links.run, "Run"),
-          run.links.plan && el("a", { href: run.links.plan }, "Plan"),
-          run.links.report && el("a", { href: run.links.report, "data-airflow": true, target: "_blank" }, "Report"))),
-      el("div", { class: "progress" }, bar(run),
-        el("span", { class: "done" }, `${count(run.done)} of ${count(run.batches + run.to_come)} ended`)),
-      el("div", { class: "numbers" },
-        el("span", {}, el("span", { class: "faint" }, "requests "), count(run.requests)),
-        el("span", {}, el("span", { class: "faint" }, active ? "cost so far " : "cost "), el("b", {}, cost(run.cost_usd, run.cost_unknown)),
-          active && run.plan && run.plan.cost_expected_usd !== null
-            ? el("span", { class: "faint" }, ` of about ${usd(run.plan.cost_expected_usd)} planned`,
-              run.plan.cost_upper_usd !== null ? `, ${usd(run.plan.cost_upper_usd)} at most` : "") : null,
-          run.saved_usd ? el("span", { class: "faint" }, `, ${usd(run.saved_usd)} saved on the day`) : null),
-        active || !run.last || run.began === null
-          ? el("span", {}, el("span", { class: "faint" }, "age "), age(run.began))
-          : el("span", {}, el("span", { class: "faint" }, "took "), span(run.last - run.began)),
-        el("span", {}, runEnd(run)),
-        chips.length > 0 && el("span", { class: "chips" }, chips,
-          run.answered_again > 0 && el("span", { class: "faint" },
-            `${count(run.answered_again)} answered in the second round`))),
-      isOpen && drawOpened(run));
-  };
-
-  const drawOpened = (run) => el("div", { class: "opened", id: `rows-${run.token}` },
-    run.failures.length > 0 && el("section", { class: "failures" },
-      el("h3", {}, "Failures by kind"),
-      run.failures.map((failure) => el("div", { class: "failure" },
-        el("p", {}, el("b", {}, `${count(failure.requests)} × ${failure.kind}`),
-          ` in ${plural(failure.batches, "batch", "batches")}. `, el("span", { class: "hint" }, failure.advice)),
-        failure.examples.length > 0 && el("ul", {}, failure.examples.map((example) =>
-          el("li", {}, el("code", {}, example.custom_id), example.message ? ` ${example.message}` : "")))))),
-    run.rows ? drawRows(run) : el("p", { class: "faint" }, "Loading the batches…"));
-
-  const drawRows = (run) => [
-    el("div", { class: "scroll" }, el("table", { class: "batches" },
-      el("thead", {}, el("tr", {}, ["Shard", "State", "Batch", "Requests", "Outcome", "Age", "Expected end", "Cost", ""]
-        .map((title) => el("th", { scope: "col" }, title)))),
-      el("tbody", {}, run.rows.items.map((row) => drawRow(row))))),
-    run.rows.pages > 1 && pager(run.rows.page, run.rows.pages, plural(run.rows.count, "batch", "batches"), `of-${run.token}`,
-      (page) => { opened.set(run.token, page); ask(); }),
-  ];
-
-  const drawRow = (row) => {
-    const name = /^\d+$/.test(row.name) ? String(Number(row.name)) : row.name || "?";
-    const failed = Object.entries(row.errors);
-    const succeeded = row.by_status.succeeded || 0;
-    return el("tr", { class: row.state },
-      el("td", { title: row.key }, name, row.round > 1 ? el("span", { class: "tag" }, "round 2") : null),
-      el("td", {}, badge(row.state, LABEL[row.state])),
-      el("td", { class: "mono" }, row.links.batch
-        ? el("a", { href: row.links.batch, "data-airflow": true, target: "_blank" }, row.batch_id) : row.batch_id || "–",
-        row.adopted ? el("span", { class: "tag", title: "the reply to its POST was lost; it was found and proved" }, "adopted") : null),
-      el("td", { class: "right" }, count(row.requests)),
-      el("td", {}, Object.keys(row.by_status).length
-        ? [el("span", { class: succeeded ? "good" : "" }, `${count(succeeded)} ok`),
-          failed.map(([kind, times]) => el("span", { class: "chip" }, `${count(times)} ${kind}`))]
-        : el("span", { class: "faint" }, "–")),
-      el("td", {}, row.state === "ended" || row.state === "collected"
-        ? (row.submitted && row.ended ? el("span", { title: `ended ${exact(row.ended)}` }, `took ${span(row.ended - row.submitted)}`) : "–")
-        : age(row.submitted ?? row.since)),
-      el("td", {}, row.state === "submitted" ? expectedEnd(row) : el("span", { class: "faint" }, "–")),
-      el("td", { class: "right" }, row.cost_usd === null ? el("span", { class: "faint" }, "–") : usd(row.cost_usd)),
-      el("td", {}, row.links.task ? uiLink(row.links.task, "Task") : ""));
-  };
-
-  const pager = (page, pages, what, id, go) => el("div", { class: "pager" },
-    el("button", { id: `${id}-back`, disabled: page <= 1, onclick: () => go(page - 1) }, "‹ Back"),
-    el("span", {}, `page ${count(page)} of ${count(pages)}, ${what}`),
-    el("button", { id: `${id}-on`, disabled: page >= pages, onclick: () => go(page + 1) }, "Next ›"));
-
-  const drawEmpty = () => {
-    const filtered = ["pipeline", "day", "dag_id", "run"].some((name) => params.get(name));
-    if (!data.empty || (filtered && params.get("run"))) {
-      return el("div", { class: "card empty" },
-        el("h2", {}, params.get("run") ? "This run has no batches of its own" : "No run is like that"),
-        el("p", {}, params.get("run")
-          ? "Batches appear here when submit_batch has run. What another run submitted and paid for before is found again, and stays with that run."
-          : "No run that you may see passes this filter."),
-        el("p", {}, el("a", { href: "batches" }, "Show all runs")));
-    }
-    return el("div", { class: "card empty" },
-      el("h2", {}, "No batches yet"),
-      el("p", {}, "Nothing was submitted from this data root, or nothing that you may see. To begin:"),
-      el("ol", {},
-        el("li", {}, "Open ", uiLink("dags/article_summaries", "article_summaries"),
-          ", press ", el("b", {}, "Trigger"), ", name a source and a day."),
-        el("li", {}, "Or publish the bundled sample, which needs no key: ", el("code", { class: "command" }, "make run")),
-        el("li", {}, "Every batch appears here as soon as it is to be submitted.")));
-  };
-
-  const drawRuns = () => draw("runs", [data.runs, data.empty, [...opened]], () =>
-    data.runs.length ? data.runs.map(drawRun) : drawEmpty());
-
-  const drawPages = () => draw("pages", [data.page, data.pages, data.totals.runs, data.left_out], () => [
-    data.pages > 1 && pager(data.page, data.pages, plural(data.totals.runs, "run"), "pages", (page) => {
-      params.set("page", page);
-      location.assign(`batches?${params}`);
-    }),
-    data.left_out > 0 && el("p", { class: "faint" }, `${count(data.left_out)} older ledger entries are not shown.`),
-  ]);
-
-  const drawFilters = () => draw("chosen", [data.pipelines, data.days], () => {
-    for (const [name, values] of [["pipeline", data.pipelines], ["day", data.days]]) {
-      const chosen = params.get(name) || "";
-      const all = chosen && !values.includes(chosen) ? [chosen, ...values] : values;
-      $(name).replaceChildren(el("option", { value: "" }, "all"), ...all.map((value) => el("option", { value }, value)));
-      $(name).value = chosen;
-    }
-    const chips = [["dag_id", "DAG"], ["run", "run"]].filter(([name]) => params.get(name))
-      .map(([name, label]) => [el("span", { class: "tag" }, `${label} ${params.get(name)}`),
-        el("input", { type: "hidden", name, value: params.get(name) })]);
-    $("clear").hidden = !["pipeline", "day", "dag_id", "run"].some((name) => params.get(name));
-    return chips.flat();
-  });
-
-  const drawLive = () => {
-    const node = $("live");
-    const silent = performance.now() - answeredAt;
-    const stale = data !== null && (trouble || silent > STALE_MS);
-    node.className = `live ${trouble ? "away" : stale ? "stale" : data ? "fresh" : ""}`;
-    const text = !data ? (trouble ? "No data" : "Loading…")
-      : stale ? `Data is ${span(silent / 1000)} old` : "Live";
-    if ($("live-text").textContent !== text) $("live-text").textContent = text;
-    $("trouble").hidden = !trouble;
-    if (trouble && $("trouble").textContent !== trouble) $("trouble").textContent = trouble;
-    document.body.classList.toggle("is-stale", Boolean(stale));
-  };
-
-  const render = () => {
-    if (data) {
-      drawFilters();
-      drawSummary();
-      drawQuestions();
-      drawRuns();
-      drawPages();
-    }
-    drawLive();
-  };
-
-  // ---- asking -------------------------------------------------------------------------------------------
-  const openWhatMatters = () => {
-    const active = data.runs.filter((run) => run.pipeline && ["question", "running"].includes(run.status));
-    const wanted = data.runs.length === 1 ? data.runs : active.length ? active.slice(0, 1) : [];
-    const fresh = wanted.filter((run) => !opened.has(run.token) && !closed.has(run.token));
-    if (opened.size === 0 || data.runs.length === 1) for (const run of fresh) opened.set(run.token, 1);
-    return fresh.some((run) => opened.has(run.token) && !run.rows);
-  };
-
-  const explain = (status, detail) => {
-    if (status === 401) return "Your login has ended: log in to Airflow again, then reload this page.";
-    if (status === 403) return "Your user may not read these runs.";
-    if (status === 503) return `The ledger cannot be read: ${detail || "the store does not answer"}. What is shown is the last that was seen.`;
-    return `Airflow answered with status ${status}. What is shown is the last that was seen.`;
-  };
-
-  const load = async () => {
-    const query = new URLSearchParams(params);
-    for (const [token, page] of [...opened].slice(-10)) query.append("opened", `${token}:${page}`);
-    const answer = await fetch(`batches.json?${query}`, {
-      headers: { Accept: "application/json" }, credentials: "same-origin", signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
-    if (!answer.ok) {
-      let detail = "";
-      try { detail = String((await answer.json()).detail || ""); } catch { /* no JSON */ }
-      trouble = explain(answer.status, detail);
-      return;
-    }
-    data = await answer.json();
-    answeredAt = performance.now();
-    trouble = "";
-    again = openWhatMatters() || again;
-  };
-
-  const ask = async () => {
-    clearTimeout(timer);
-    if (asking) { again = true; return; }
-    asking = true;
-    try {
-      await load();
-    } catch {
-      trouble = "Airflow does not answer. Asking again every few seconds; what is shown is the last that was seen.";
-    }
-    asking = false;
+const view = {
+  isOpen: (token) => opened.has(token),
+  toggle: (token) => {
+    if (opened.delete(token)) closed.add(token);
+    else opened.set(token, 1);
     render();
-    const soon = again;
-    again = false;
-    if (!document.hidden) timer = setTimeout(ask, soon ? 0 : POLL_MS);
-  };
+    ask();
+  },
+  turn: (token, page) => {
+    opened.set(token, page);
+    ask();
+  },
+};
 
-  document.addEventListener("visibilitychange", () => { if (document.hidden) clearTimeout(timer); else ask(); });
-  setInterval(() => {
-    if (document.hidden) return;
-    if (data) for (const node of document.querySelectorAll("[data-ticks]")) node.write();
-    drawLive();
-  }, 1000);
-  for (const name of ["pipeline", "day"]) {
-    $(name).addEventListener("change", () => {
-      for (const field of ["pipeline", "day"]) {
-        if ($(field).value) params.set(field, $(field).value); else params.delete(field);
-      }
-      params.delete("page");
-      location.assign(params.size ? `batches?${params}` : "batches"); // a real load, so that Airflow's address follows
-    });
+const drawRuns = () => draw("runs", [data.runs, data.empty, [...opened]], () =>
+  data.runs.length ? data.runs.map((run) => drawRun(run, view)) : explainEmpty(data, params));
+
+const drawPages = () => draw("pages", [data.page, data.pages, data.totals.runs, data.left_out], () => [
+  data.pages > 1 && pager(data.page, data.pages, plural(data.totals.runs, "run"), "pages", (page) => {
+    params.set("page", page);
+    location.assign(`batches?${params}`);
+  }),
+  data.left_out > 0 && el("p", { class: "faint" }, `${count(data.left_out)} older ledger entries are not shown.`),
+]);
+
+const drawFilters = () => draw("chosen", [data.pipelines, data.days], () => {
+  for (const [name, values] of [["pipeline", data.pipelines], ["day", data.days]]) {
+    const chosen = params.get(name) || "";
+    const all = chosen && !values.includes(chosen) ? [chosen, ...values] : values;
+    $(name).replaceChildren(el("option", { value: "" }, "all"), ...all.map((value) => el("option", { value }, value)));
+    $(name).value = chosen;
   }
-  ask();
-})();
+  const chips = [["dag_id", "DAG"], ["run", "run"]].filter(([name]) => params.get(name))
+    .map(([name, label]) => [el("span", { class: "tag" }, `${label} ${params.get(name)}`),
+      el("input", { type: "hidden", name, value: params.get(name) })]);
+  $("clear").hidden = !["pipeline", "day", "dag_id", "run"].some((name) => params.get(name));
+  return chips.flat();
+});
+
+const drawLive = () => {
+  const node = $("live");
+  const silent = performance.now() - answeredAt;
+  const stale = data !== null && (trouble || silent > STALE_MS);
+  node.className = `live ${trouble ? "away" : stale ? "stale" : data ? "fresh" : ""}`;
+  const text = !data ? (trouble ? "No data" : "Loading…")
+    : stale ? `Data is ${span(silent / 1000)} old` : "Live";
+  if ($("live-text").textContent !== text) $("live-text").textContent = text;
+  $("trouble").hidden = !trouble;
+  if (trouble && $("trouble").textContent !== trouble) $("trouble").textContent = trouble;
+  document.body.classList.toggle("is-stale", Boolean(stale));
+};
+
+const render = () => {
+  if (data) {
+    drawFilters();
+    draw("summary", [data.totals, data.empty, data.question_count], () => summarize(data));
+    draw("questions", [data.questions, data.question_count], () => listQuestions(data));
+    drawRuns();
+    drawPages();
+  }
+  drawLive();
+};
+
+// ---- asking -------------------------------------------------------------------------------------------
+const openWhatMatters = () => {
+  const active = data.runs.filter((run) => run.pipeline && ["question", "running"].includes(run.status));
+  const wanted = data.runs.length === 1 ? data.runs : active.length ? active.slice(0, 1) : [];
+  const fresh = wanted.filter((run) => !opened.has(run.token) && !closed.has(run.token));
+  if (opened.size === 0 || data.runs.length === 1) for (const run of fresh) opened.set(run.token, 1);
+  return fresh.some((run) => opened.has(run.token) && !run.rows);
+};
+
+const explain = (status, detail) => {
+  if (status === 401) return "Your login has ended: log in to Airflow again, then reload this page.";
+  if (status === 403) return "Your user may not read these runs.";
+  if (status === 503) return `The ledger cannot be read: ${detail || "the store does not answer"}. What is shown is the last that was seen.`;
+  return `Airflow answered with status ${status}. What is shown is the last that was seen.`;
+};
+
+const load = async () => {
+  const query = new URLSearchParams(params);
+  for (const [token, page] of [...opened].slice(-MOST_OPENED)) query.append("opened", `${token}:${page}`);
+  const answer = await fetch(`batches.json?${query}`, {
+    headers: { Accept: "application/json" }, credentials: "same-origin", signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+  if (!answer.ok) {
+    let detail = "";
+    try { detail = String((await answer.json()).detail || ""); } catch { /* no JSON */ }
+    trouble = explain(answer.status, detail);
+    return;
+  }
+  data = await answer.json();
+  answeredAt = performance.now();
+  setNow(data.now);
+  trouble = "";
+  again = openWhatMatters() || again;
+};
+
+const ask = async () => {
+  clearTimeout(timer);
+  if (asking) { again = true; return; }
+  asking = true;
+  try {
+    await load();
+  } catch {
+    trouble = "Airflow does not answer. Asking again every few seconds; what is shown is the last that was seen.";
+  }
+  asking = false;
+  render();
+  const soon = again;
+  again = false;
+  if (!document.hidden) timer = setTimeout(ask, soon ? 0 : POLL_MS);
+};
+
+document.addEventListener("visibilitychange", () => { if (document.hidden) clearTimeout(timer); else ask(); });
+setInterval(() => {
+  if (document.hidden) return;
+  if (data) for (const node of document.querySelectorAll("[data-ticks]")) node.write();
+  drawLive();
+}, 1000);
+for (const name of ["pipeline", "day"]) {
+  $(name).addEventListener("change", () => {
+    for (const field of ["pipeline", "day"]) {
+      if ($(field).value) params.set(field, $(field).value); else params.delete(field);
+    }
+    params.delete("page");
+    location.assign(params.size ? `batches?${params}` : "batches"); // a real load, so that Airflow's address follows
+  });
+}
+ask();
