@@ -57,6 +57,7 @@ def collect_batch(
                 **_outcome(entry, results, type(requests)(results.uri)),
             )
         )
+        results = replace(results, submitted_at=_iso(entry.submitted_at), ended_at=_iso(entry.ended_at))
     return results
 
 
@@ -71,6 +72,10 @@ def _outcome(entry: Entry, results: ShardResults, rows: StoragePath) -> dict[str
         "examples": examples,
         "cost_usd": entry.cost_usd if results.reused else results.cost_usd,
     }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat()
 
 
 def _take_kept(entry: Entry, shard: Shard, files: ShardFiles, requests: StoragePath) -> bool:
