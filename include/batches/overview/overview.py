@@ -25,6 +25,7 @@ RUNS_OF_A_PAGE = 20
 MOST_DAYS = 400
 
 _FRESH_SECONDS = 1.0
+_PATIENCE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +178,24 @@ class Overview:
         )
 
     def look(self) -> _Picture:
-        """Look at the store unless that was done within the last second; return what is seen."""
-        with self._lock:
+        """Look at the store unless that was done within the last second; return what is seen.
+
+        While someone else's look takes long, what was seen before is returned: a slow store must not hold up
+        all threads of the server.
+
+        :raises OSError: the store cannot be asked, or has not answered yet for the first time.
+        """
+        if not self._lock.acquire(timeout=_PATIENCE_SECONDS):
+            if self._picture.looked_at:
+                return self._picture
+            raise TimeoutError("the store has not answered yet")
+        try:
             now = self._clock()
             if not 0 <= now - self._picture.looked_at < self._fresh_seconds:
                 self._picture = self._look(now)
             return self._picture
+        finally:
+            self._lock.release()
 
     def _look(self, now: float) -> _Picture:
         watches = open_watches(self._root / "ledger", self._watches, limit=self._most_entries)

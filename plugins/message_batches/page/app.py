@@ -119,7 +119,7 @@ def show_plan(request: Request, pipeline: str, day: str, run: str, may_read: Rea
     """Show the plan of a run."""
     _check_pipeline(pipeline)
     _check_day(day)
-    _check_readable(may_read, pipeline=pipeline, run=run)
+    _check_readable(may_read, pipeline=pipeline)
     found = plans.find_plan(config.data_root(), pipeline, day, run)
     return html(plans.render(found, pipeline, day, run, notices.to_static(request)))
 
@@ -173,7 +173,7 @@ def _check_day(day: str) -> None:
         )
 
 
-def _check_readable(may_read: ReadableDep, *, pipeline: str = "", day: str = "", run: str = "") -> None:
+def _check_readable(may_read: ReadableDep, *, pipeline: str = "", day: str = "") -> None:
     """Refuse who may not read each DAG whose articles are in the document.
 
     A report is of all pipelines of its day. Where the ledger knows no run, the pipeline's name decides, and
@@ -182,7 +182,7 @@ def _check_readable(may_read: ReadableDep, *, pipeline: str = "", day: str = "",
     known = {
         (seen.dag_id, seen.pipeline)
         for seen in overview().look().runs
-        if pipeline in {"", seen.pipeline} and day in {"", seen.day} and (not run or run == seen.run)
+        if pipeline in {"", seen.pipeline} and day in {"", seen.day}
     }
     if not all(may_read(*names) for names in known or {("", pipeline)}):
         raise HTTPException(HTTPStatus.FORBIDDEN, "Forbidden")

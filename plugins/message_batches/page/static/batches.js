@@ -1,5 +1,5 @@
 // The Batches page: asks for the data every few seconds and shows it.
-import { count, el, plural, setNow, span } from "./format.js";
+import { count, el, now, plural, setNow, span } from "./format.js";
 import { drawRun, explainEmpty, listQuestions, pager, summarize } from "./sections.js";
 
 const POLL_MS = 5000;
@@ -12,7 +12,6 @@ const opened = new Map();   // run token -> page of its batches
 const closed = new Set();   // runs that the user has closed
 const drawn = new Map();    // section -> what it was drawn from
 let data = null;
-let answeredAt = 0;         // performance.now() of the last good answer
 let trouble = "";
 let asking = false;
 let again = false;
@@ -70,7 +69,7 @@ const drawFilters = () => draw("chosen", [data.pipelines, data.days], () => {
 
 const drawLive = () => {
   const node = $("live");
-  const silent = performance.now() - answeredAt;
+  const silent = data ? (now() - data.looked_at) * 1000 : 0;
   const stale = data !== null && (trouble || silent > STALE_MS);
   node.className = `live ${trouble ? "away" : stale ? "stale" : data ? "fresh" : ""}`;
   const text = !data ? (trouble ? "No data" : "Loading…")
@@ -121,7 +120,6 @@ const load = async () => {
     return;
   }
   data = await answer.json();
-  answeredAt = performance.now();
   setNow(data.now);
   trouble = "";
   again = openWhatMatters() || again;

@@ -266,6 +266,19 @@ def test_an_entry_of_before_is_shown_without_what_it_does_not_know(root: UPath) 
     assert (run.dag_id, run.states, run.cost_unknown, run.failures) == ("", {"collected": 1}, 1, [])
 
 
+def test_a_store_that_hangs_does_not_hold_up_who_looks_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.batches.overview.overview._PATIENCE_SECONDS", 0.05)
+    put(UPath(tmp_path), entry(1, "submitted"))
+    overview = Overview(UPath(tmp_path), lambda: NOW, fresh_seconds=0)
+    with overview._lock, pytest.raises(TimeoutError):
+        overview.look()
+    seen = overview.look()
+    with overview._lock:
+        assert overview.look() is seen
+
+
 def test_many_people_looking_is_one_look_a_second(tmp_path: Path) -> None:
     put(UPath(tmp_path), entry(1, "submitted"))
     now = [NOW]
