@@ -62,7 +62,7 @@ def render(plan: dict[str, Any], pipeline: str, day: str, run: str, root: str) -
     body = (
         f'<nav class="crumbs"><a href="{root}batches">Batches</a> / plan</nav>'
         f'<header class="top"><h1>Plan of {escape(pipeline)} for {escape(day)}</h1>{offline}</header>'
-        f'<section class="card"><p class="verdict">{escape(verdict)}</p>'
+        f'<section class="card"><p class="verdict"><span class="faint">Verdict:</span> {escape(verdict)}</p>'
         + "".join(f'<p class="note">{escape(str(note))}</p>' for note in notes or [])
         + "</section>"
         f'<div class="columns">{_table("Articles", _article_rows(plan))}{_table("Money", _money_rows(plan))}'
@@ -105,7 +105,8 @@ def _request_rows(plan: dict[str, Any], run: str) -> list[tuple[str, str]]:
         ("output tokens, at most", _count(plan.get("output_tokens_upper"))),
         ("fresh answers asked for", "yes" if plan.get("fresh") else "no"),
         ("source", _text(plan.get("source"))),
-        ("run", run),
+        ("plan only, nothing is sent", "yes" if plan.get("plan_only") else "no"),
+        ("run", _text(plan.get("run") or run)),
     ]
 
 
