@@ -120,6 +120,7 @@ class SubmitBatchOperator(BaseOperator):
     def _intent(self, shard: Shard, context: Context) -> Entry:
         from include.batches.ledger import Entry
 
+        task = context["ti"]
         return Entry(
             key=shard.key,
             requests=shard.articles,
@@ -129,6 +130,9 @@ class SubmitBatchOperator(BaseOperator):
             run=context["run_id"],
             uri=shard.uri,
             round=shard.round,
+            dag_id=task.dag_id,
+            task_id=task.task_id,
+            map_index=-1 if task.map_index is None else task.map_index,
         )
 
     def _wait_if_told(self, error: SubmitLaterError, entry: Entry | None) -> None:
