@@ -29,9 +29,7 @@ def money(of: PipelineDay) -> str:
     """Say in a sentence what it cost."""
     today = of.today
     if today.paid_usd is None:
-        return (
-            "What it cost is unknown: there is no price for " + (", ".join(today.models) or "its model") + "."
-        )
+        return "What it cost is unknown: there is no known price for a model that answered."
     if not today.paid_usd:
         return "Nothing was paid."
     verb = "would have been paid" if today.offline else "was paid"
@@ -47,7 +45,10 @@ def summary(report: DayReport) -> tuple[str, str]:
     if not articles:
         return "none", "Published, without articles."
     if report.absent:
-        return "bad", f"Published in part: {counted(len(report.absent), 'pipeline')} did not publish."
+        return (
+            "bad",
+            f"Published in part: {', '.join(one.pipeline for one in report.absent)} did not publish.",
+        )
     if failed == articles:
         return "bad", "Published, but no article was answered."
     if failed:

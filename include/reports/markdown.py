@@ -17,7 +17,7 @@ MOST_ARTICLES = 200
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;", ":": "&#58;", "$": "&#36;"}
 _SPECIAL = re.compile(
-    r"([\\`*_{}\[\]()#+\-!|~^=])|([&<>@$])|(:(?=/|\w))|((?<=[wW]{3})\.)|((?<=\d)[.)](?=\s))"
+    r"([\\`*_\[\]|~])|([&<>@$])|(:(?=/))|((?<=[wW]{3})\.)|(^[#+=-])|((?<=^\d)[.)]|(?<=^\d\d)[.)])"
 )
 
 
@@ -29,7 +29,7 @@ def literal(value: object) -> str:
 
 def _escape(found: re.Match[str]) -> str:
     text = found[0]
-    if text == ".":
+    if text == "." and found[4]:
         return "&#46;"
     return _ENTITIES.get(text) or f"\\{text}"
 
@@ -38,14 +38,14 @@ def iter_markdown(report: DayReport) -> Iterator[str]:
     """Yield the report of a day."""
     yield f"# Nightpress, {long_day(report.day)}\n\n**{literal(summary(report)[1])}**\n"
     if report.offline:
-        yield f"\n> **Offline.** {literal(OFFLINE)}\n"
+        yield f"\n> **Offline.** {OFFLINE}\n"
     if not report.pipelines and not report.absent:
         yield "\nNothing was ever run here. Trigger the DAG `article_summaries` with this day.\n"
-    for one in report.absent:
-        yield f"\n## {literal(one.pipeline)}\n\n**Not published.** {literal(one.explain())}\n"
     for pipeline in report.pipelines:
-        yield f"\n## {literal(pipeline.pipeline)}\n\n{literal(verdict(pipeline))} {literal(money(pipeline))}\n"
+        yield f"\n## {literal(pipeline.pipeline)}\n\n{verdict(pipeline)} {money(pipeline)}\n"
         yield from _sections(pipeline)
+    for one in report.absent:
+        yield f"\n## {literal(one.pipeline)}\n\n**Not published.** {one.explain()}\n"
     yield f"\n---\nWritten {moment(report.written_at)}. The whole report is report.html beside this file.\n"
 
 
@@ -54,7 +54,7 @@ def _sections(of: PipelineDay) -> Iterator[str]:
     if actions:
         yield "\n### What to do\n\n"
         for action in actions:
-            yield f"- **{count(action.count)} {literal(action.what)}**: {literal(action.remedy)}\n"
+            yield f"- **{count(action.count)} {literal(action.what)}**: {action.remedy}\n"
     yield f"\n### Numbers\n\n{_table(numbers_table(of))}"
     for title, kinds in (("Failures", of.failures), ("Rejected rows", of.rejected)):
         if kinds:
@@ -84,5 +84,5 @@ def _lay_out(article: Article) -> str:
 def _table(table: Table) -> str:
     lines = ["| " + " | ".join(literal(name) for name in table.headings) + " |"]
     lines.append("|" + " --- |" + " ---: |" * (len(table.headings) - 1))
-    lines += ["| " + " | ".join(literal(cell) for cell in row) + " |" for row in table.rows]
+    lines += ["| " + " | ".join([literal(row[0]), *row[1:]]) + " |" for row in table.rows]
     return "\n".join(lines) + "\n"

@@ -39,12 +39,12 @@ def iter_page(report: DayReport) -> Iterator[str]:
     if report.offline:
         yield f'<p class="note" role="note"><strong>Offline.</strong> {shown(OFFLINE)}</p>'
     yield "</header>\n"
-    yield from _absent(report)
     for one in report.pipelines:
         yield f'<section><h2 id="{shown(one.pipeline)}">{shown(one.pipeline)}</h2>\n'
         for section in SECTIONS:
             yield from section(one)
         yield "</section>\n"
+    yield from _absent(report)
     yield (
         f"<footer>Written {moment(report.written_at)} from the published answers and receipts. "
         "Days are in UTC, amounts in US dollars.</footer></main></body></html>\n"

@@ -71,7 +71,9 @@ def _outcomes(today: DayFigures) -> Plot:
     bars = base.mark_bar(height=14).encode(color=alt.Color("colour:N", scale=None))
     labels = base.mark_text(align="left", dx=5, color=_SOFT, fontSize=11).encode(text="text:N")
     text = ", ".join(f"{kind} {n:,} ({share(n, whole)})" for kind, n, _ in rows)
-    return Plot("How the articles ended", text, _render(bars + labels, height=24 * len(data) + 8))
+    return Plot(
+        "How the articles ended", text, _render(bars + labels, width=WIDTH - 90, height=26 * len(data) + 6)
+    )
 
 
 def _articles(days: Sequence[DayFigures]) -> Plot:
@@ -98,7 +100,7 @@ def _articles(days: Sequence[DayFigures]) -> Plot:
 def _costs(days: Sequence[DayFigures]) -> Plot:
     known = [one for one in days if one.paid_usd is not None]
     data = [{"day": one.day, "usd": one.paid_usd} for one in known] or [{"day": days[-1].day, "usd": 0}]
-    chart = _by_day(data, "usd", "USD paid").encode(color=alt.value(_SECOND))
+    chart = _by_day(data, "usd", "USD paid", "$~g").encode(color=alt.value(_SECOND))
     left_out = f" {counted(len(days) - len(known), 'day')} without a known price left out." * (known != days)
     total = sum(one.paid_usd or 0.0 for one in known)
     text = (
@@ -107,7 +109,7 @@ def _costs(days: Sequence[DayFigures]) -> Plot:
     return Plot("Cost by day", text, _render(chart))
 
 
-def _by_day(data: list[dict[str, Any]], name: str, title: str) -> alt.Chart:
+def _by_day(data: list[dict[str, Any]], name: str, title: str, form: str = "~s") -> alt.Chart:
     days = sorted({row["day"] for row in data})
     shown = days[:: -(-len(days) // 6)]
     chart: alt.Chart = (
@@ -121,7 +123,7 @@ def _by_day(data: list[dict[str, Any]], name: str, title: str) -> alt.Chart:
                 scale=alt.Scale(paddingInner=0.3),
                 axis=alt.Axis(values=shown, labelAngle=0, labelExpr="slice(datum.value, 5)", ticks=False),
             ),
-            y=alt.Y(f"{name}:Q", title=title, axis=alt.Axis(tickCount=4, format="~s")),
+            y=alt.Y(f"{name}:Q", title=title, axis=alt.Axis(tickCount=4, format=form)),
         )
     )
     return chart
@@ -174,9 +176,9 @@ def _bars(bins: Iterable[Bin], x: str, y: str, colour: str) -> alt.Chart:
     return chart
 
 
-def _render(chart: alt.Chart | alt.LayerChart, height: int = HEIGHT) -> str:
+def _render(chart: alt.Chart | alt.LayerChart, *, width: int = WIDTH, height: int = HEIGHT) -> str:
     spec = (
-        chart.properties(width=WIDTH, height=height, background="transparent")
+        chart.properties(width=width, height=height, background="transparent")
         .configure(font=_FONT, padding=2)
         .configure_view(stroke=None)
         .configure_axis(
@@ -189,8 +191,15 @@ def _render(chart: alt.Chart | alt.LayerChart, height: int = HEIGHT) -> str:
             gridColor=_LINE,
             tickColor=_LINE,
         )
-        .configure_axisY(domain=False, ticks=False, titleAnchor="end", titleAngle=0, titleAlign="left")
-        .configure_axisY(titleX=0, titleY=-9, labelPadding=5)
+        .configure_axisY(
+            domain=False,
+            ticks=False,
+            labelPadding=5,
+            titleAngle=0,
+            titleAlign="left",
+            titleX=0,
+            titleY=-9,
+        )
     )
     svg: str = vl_convert.vegalite_to_svg(spec.to_json())
     for colour, name in _COLOURS.items():

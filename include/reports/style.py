@@ -22,25 +22,25 @@ p{margin:.4rem 0}a{color:var(--accent)}
 .note{background:var(--wash);border-left:3px solid var(--look);padding:.65rem .9rem;margin:1.1rem 0;
 border-radius:0 4px 4px 0;font-size:.94rem}
 .soft{color:var(--soft)}.small{font-size:.88rem}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.2rem,1fr));gap:.7rem;margin:1.1rem 0;padding:0}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.8rem,1fr));gap:.7rem;margin:1.1rem 0;padding:0}
 .tile{background:var(--card);border:1px solid var(--line);border-radius:6px;padding:.65rem .85rem .7rem}
 .tile dt{font-size:.82rem;color:var(--soft)}
-.tile dd{margin:0;font-size:1.45rem;font-weight:600;line-height:1.25;font-variant-numeric:tabular-nums;
+.tile dd{margin:0;font-size:1.35rem;font-weight:600;line-height:1.25;font-variant-numeric:tabular-nums;
 letter-spacing:-.01em;white-space:nowrap}
 .tile dd+dd{font-size:.8rem;font-weight:400;color:var(--soft);letter-spacing:0;white-space:normal}
 .tile.bad dd:first-of-type{color:var(--bad)}
 .todo{list-style:none;padding:0;margin:.5rem 0}
-.todo li{display:grid;grid-template-columns:minmax(3.2rem,auto) 1fr;gap:0 .9rem;padding:.55rem 0;
+.todo li{display:grid;grid-template-columns:minmax(1.6rem,auto) 1fr;gap:0 .9rem;padding:.55rem 0;
 border-top:1px solid var(--line)}
 .todo li:last-child{border-bottom:1px solid var(--line)}
-.todo b{font-variant-numeric:tabular-nums;text-align:right}
+.todo b{font-variant-numeric:tabular-nums}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;font-size:.92rem;font-variant-numeric:tabular-nums;min-width:min(100%,26rem)}
 th,td{padding:.28rem 0 .28rem 1.6rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap;
 vertical-align:baseline}
 thead th{color:var(--soft);font-weight:500;font-size:.82rem;border-bottom-color:var(--quiet)}
 tbody th{font-weight:400}
-th:first-child{text-align:left;padding-left:0;white-space:normal;overflow-wrap:anywhere;min-width:7rem;max-width:20rem}
+th:first-child{text-align:left;padding-left:0;white-space:normal;overflow-wrap:anywhere;min-width:6.5rem;max-width:20rem}
 td:nth-child(2){font-weight:600}.plain td:nth-child(2){font-weight:400}
 tr.in th:first-child{padding-left:1.1rem;color:var(--soft)}
 .reasons td,.reasons th{text-align:left;white-space:normal;vertical-align:top}
@@ -60,8 +60,8 @@ article p{margin:.15rem 0 0;white-space:pre-line;overflow-wrap:anywhere}
 article .id{color:var(--soft);font-size:.78rem;overflow-wrap:anywhere;margin-top:.1rem}
 article .fail{color:var(--bad)}
 footer{margin-top:3.5rem;color:var(--soft);font-size:.82rem;border-top:1px solid var(--line);padding-top:.8rem}
-@media(max-width:36rem){main{padding:1.4rem 1rem 3rem}h1{font-size:1.5rem}th,td{padding-left:1rem}
-.tiles{grid-template-columns:1fr 1fr}.tile dd{font-size:1.25rem}}
+@media(max-width:36rem){main{padding:1.4rem 1rem 3rem}h1{font-size:1.5rem}th,td{padding-left:.7rem}
+table{font-size:.84rem;min-width:100%}tr.in th:first-child{padding-left:.6rem}.tiles{grid-template-columns:1fr 1fr}.tile dd{font-size:1.25rem}}
 @media print{:root{color-scheme:light;--paper:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#ccc;--accent:#2f6f9f;
 --second:#7a9e87;--quiet:#999;--bad:#a03a24;--good:#2c6346;--look:#7d560d;--wash:#f3f3f3}
 @page{margin:16mm}body{font-size:10pt}main{max-width:none;padding:0}
