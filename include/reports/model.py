@@ -62,7 +62,7 @@ class PipelineDay:
     group: str | None
 
     def actions(self) -> list[Action]:
-        """Return what wants a look, most first; empty when all is well."""
+        """Return what wants a look, failures first; empty when all is well."""
         found = [
             Action(kind.count, f"failed: {kind.name}", advice.advise(kind.name)) for kind in self.failures
         ]

@@ -49,7 +49,7 @@ tr.in th:first-child{padding-left:1.1rem;color:var(--soft)}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,19rem),1fr));gap:1rem}
 figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:6px;padding:.85rem 1rem .7rem;
 break-inside:avoid}
-figure svg{display:block;width:100%;height:auto;max-height:15rem;overflow:visible}
+figure svg{display:block;width:100%;height:auto;max-width:23rem;overflow:visible}
 figcaption{font-size:.8rem;color:var(--soft);margin-top:.5rem;line-height:1.45}
 details{border-top:1px solid var(--line)}details:last-of-type{border-bottom:1px solid var(--line)}
 summary{cursor:pointer;padding:.5rem 0;font-weight:600;overflow-wrap:anywhere}
@@ -61,7 +61,8 @@ article .id{color:var(--soft);font-size:.78rem;overflow-wrap:anywhere;margin-top
 article .fail{color:var(--bad)}
 footer{margin-top:3.5rem;color:var(--soft);font-size:.82rem;border-top:1px solid var(--line);padding-top:.8rem}
 @media(max-width:36rem){main{padding:1.4rem 1rem 3rem}h1{font-size:1.5rem}th,td{padding-left:.7rem}
-table{font-size:.84rem;min-width:100%}tr.in th:first-child{padding-left:.6rem}.tiles{grid-template-columns:1fr 1fr}.tile dd{font-size:1.25rem}}
+table{font-size:.84rem;min-width:100%}tr.in th:first-child{padding-left:.6rem}
+.tiles{grid-template-columns:1fr 1fr}.tile dd{font-size:1.25rem}}
 @media print{:root{color-scheme:light;--paper:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#ccc;--accent:#2f6f9f;
 --second:#7a9e87;--quiet:#999;--bad:#a03a24;--good:#2c6346;--look:#7d560d;--wash:#f3f3f3}
 @page{margin:16mm}body{font-size:10pt}main{max-width:none;padding:0}

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         PublishResultsOperator,
         ReadArticlesOperator,
         SubmitBatchOperator,
+        WriteReportOperator,
         WriteResultsOperator,
     )
     from message_batches.pipeline import message_batch_pipeline
@@ -27,6 +28,7 @@ __all__ = [
     "PublishResultsOperator",
     "ReadArticlesOperator",
     "SubmitBatchOperator",
+    "WriteReportOperator",
     "WriteResultsOperator",
     "message_batch_pipeline",
 ]

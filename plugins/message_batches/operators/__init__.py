@@ -9,6 +9,7 @@ from __future__ import annotations
 from message_batches.operators.collect import CollectFailuresOperator
 from message_batches.operators.publish import PublishResultsOperator
 from message_batches.operators.read import ReadArticlesOperator
+from message_batches.operators.report import WriteReportOperator
 from message_batches.operators.submit import SubmitBatchOperator
 from message_batches.operators.write import WriteResultsOperator
 
@@ -17,5 +18,6 @@ __all__ = [
     "PublishResultsOperator",
     "ReadArticlesOperator",
     "SubmitBatchOperator",
+    "WriteReportOperator",
     "WriteResultsOperator",
 ]
