@@ -25,9 +25,9 @@ print(json.dumps({
     "params": {name: dag.params.get_param(name).description for name in dag.params},
     "paused": dag.is_paused_upon_creation, "catchup": dag.catchup, "tags": sorted(dag.tags), "doc": dag.doc_md or "",
     "inlets": {task.task_id: [asset.name for asset in task.inlets] for task in dag.tasks if task.inlets},
-    "partitioned": bool(getattr(dag.timetable, "partition_mapper_config", None) is not None),
-    "schedule": [asset.name for _, asset in dag.timetable.asset_condition.iter_assets()]
-    if hasattr(dag.timetable, "asset_condition") else [],
+    "schedule": type(dag.timetable).__name__,
+    "follows": [asset.name for asset in dag.timetable.asset_condition.objects]
+    if hasattr(dag.timetable.asset_condition, "objects") else getattr(dag.timetable.asset_condition, "name", None),
     "max_active_runs": dag.max_active_runs,
     "outlets": {task.task_id: [asset.name for asset in task.outlets] for task in dag.tasks if task.outlets},
     "imported": sorted(set(sys.modules) - before),
@@ -88,8 +88,8 @@ def test_the_pipeline_is_the_one_of_the_design(tmp_path: Path) -> None:
 def test_the_report_follows_the_published_partition(tmp_path: Path) -> None:
     dag = describe(PROJECT / "dags" / "daily_report.py", tmp_path)
     assert dag["tasks"] == {"write_report": []}
-    assert dag["schedule"] == ["article_summaries"]
-    assert dag["partitioned"] is True
+    assert dag["schedule"] == "PartitionedAssetTimetable"
+    assert dag["follows"] == "article_summaries"
     assert dag["inlets"] == {"write_report": ["article_summaries"]}
     assert dag["outlets"] == {"write_report": ["daily_report"]}
     assert dag["max_active_runs"] != 1  # events of days that wait for it would be lost
