@@ -93,9 +93,9 @@ def find_examples(path: StoragePath, failed: Sequence[tuple[str, int]]) -> list[
             for row in batch.to_pylist() if kinds else ():
                 if row["status"] == "succeeded":
                     continue
-                kind = kinds.get(row["error_type"] or row["status"])
+                kind = kinds.get(row.get("error_type") or row["status"])
                 if kind is not None and len(kind.examples) < _EXAMPLES:
-                    message = row["error_message"]
+                    message = row.get("error_message")
                     kind.examples.append(f"{row['article_id']}: {message}" if message else row["article_id"])
                     wanted -= 1
             if wanted <= 0:

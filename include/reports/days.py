@@ -86,7 +86,10 @@ def open_answers(path: StoragePath, dictionaries: Sequence[str] = ()) -> Iterato
     """
     try:
         with path.open("rb") as stream:
-            yield pq.ParquetFile(pa.PythonFile(stream, mode="r"), read_dictionary=list(dictionaries))
+            file = pa.PythonFile(stream, mode="r")
+            metadata = pq.read_metadata(file)
+            known = [name for name in dictionaries if name in metadata.schema.names]
+            yield pq.ParquetFile(file, metadata=metadata, read_dictionary=known)
     except pa.ArrowInvalid as error:
         raise ResultsError(
             f"{path} cannot be read ({error}). Clear publish of the run that made it, or `make replay` the day: both "
