@@ -105,7 +105,13 @@ class Ledger:
     """
 
     def __init__(self, root: StoragePath, scope: str) -> None:
+        self.scope = scope
         self.folder = root / scope
+
+    @property
+    def offline(self) -> bool:
+        """True for the ledger of the offline API, which calls no model and bills nothing."""
+        return self.scope == "offline"
 
     def load(self, key: str) -> Entry | None:
         """Return the entry of a shard with all its attempts, or None when nothing was ever intended.

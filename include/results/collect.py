@@ -52,7 +52,12 @@ def collect_batch(
                 results=entry.results if provenance.reused and entry.results else results.uri,
             )
         )
+        results = replace(results, submitted_at=_iso(entry.submitted_at), ended_at=_iso(entry.ended_at))
     return results
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat()
 
 
 def _take_kept(entry: Entry, shard: Shard, files: ShardFiles, requests: StoragePath) -> bool:

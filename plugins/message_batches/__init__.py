@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from message_batches.operators import (
+        ApprovePlanOperator,
         CollectFailuresOperator,
         PublishResultsOperator,
         ReadArticlesOperator,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from message_batches.triggers import MessageBatchTrigger
 
 __all__ = [
+    "ApprovePlanOperator",
     "CollectFailuresOperator",
     "MessageBatchSensor",
     "MessageBatchTrigger",

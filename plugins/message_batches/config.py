@@ -16,6 +16,7 @@ from airflow.sdk.definitions._internal.mixins import ResolveMixin
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.errors import (
+    BudgetError,
     ConfigurationError,
     InputError,
     LedgerError,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_CONN_ID = "anthropic_default"
 
-_NO_RETRY = (ConfigurationError, InputError, LedgerError, RequestRefusedError)
+_NO_RETRY = (BudgetError, ConfigurationError, InputError, LedgerError, RequestRefusedError)
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 

@@ -388,7 +388,7 @@ class Press:
             wasted_usd=summary.wasted_usd,
         )
         write_receipt(receipt, self.root)
-        return asdict(receipt)
+        return dict(msgspec.to_builtins(receipt))
 
 
 __all__ = ["Press", "ResultsError", "Spec", "StoppedError", "StuckError"]
