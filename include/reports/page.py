@@ -153,7 +153,9 @@ def _table(table: Table, kind: str = "") -> str:
     for place, (name, *cells) in enumerate(table.rows):
         inset = ' class="in"' if place in table.inset else ""
         values = "".join(f"<td>{shown(cell)}</td>" for cell in cells)
-        rows.append(f'<tr{inset}><th scope="row"><bdi>{shown(name)}</bdi></th>{values}</tr>')
+        # A long name may break after its underscores, so that a phone has room for the numbers.
+        label = shown(name).replace("_", "_<wbr>")
+        rows.append(f'<tr{inset}><th scope="row"><bdi>{label}</bdi></th>{values}</tr>')
     return (
         f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"

@@ -46,7 +46,7 @@ def draw_plots(of: PipelineDay) -> list[Plot]:
         plots += [_articles(days), _costs(days)]
     if of.output_tokens:
         plots.append(_tokens(of.output_tokens))
-    if of.today.latencies:
+    if len(of.today.latencies) > 1:
         plots.append(_latencies(of.today.latencies))
     return plots
 
@@ -179,7 +179,7 @@ def _bars(bins: Iterable[Bin], x: str, y: str, colour: str) -> alt.Chart:
 def _render(chart: alt.Chart | alt.LayerChart, *, width: int = WIDTH, height: int = HEIGHT) -> str:
     spec = (
         chart.properties(width=width, height=height, background="transparent")
-        .configure(font=_FONT, padding=2)
+        .configure(font=_FONT, padding={"left": 8, "right": 4, "top": 2, "bottom": 2})
         .configure_view(stroke=None)
         .configure_axis(
             labelColor=_SOFT,

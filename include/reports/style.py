@@ -40,7 +40,7 @@ th,td{padding:.28rem 0 .28rem 1.6rem;text-align:right;border-bottom:1px solid va
 vertical-align:baseline}
 thead th{color:var(--soft);font-weight:500;font-size:.82rem;border-bottom-color:var(--quiet)}
 tbody th{font-weight:400}
-th:first-child{text-align:left;padding-left:0;white-space:normal;overflow-wrap:anywhere;min-width:6.5rem;max-width:20rem}
+th:first-child{text-align:left;padding-left:0;white-space:normal;overflow-wrap:break-word;min-width:6.5rem;max-width:20rem}
 td:nth-child(2){font-weight:600}.plain td:nth-child(2){font-weight:400}
 tr.in th:first-child{padding-left:1.1rem;color:var(--soft)}
 .reasons td,.reasons th{text-align:left;white-space:normal;vertical-align:top}
@@ -60,8 +60,8 @@ article p{margin:.15rem 0 0;white-space:pre-line;overflow-wrap:anywhere}
 article .id{color:var(--soft);font-size:.78rem;overflow-wrap:anywhere;margin-top:.1rem}
 article .fail{color:var(--bad)}
 footer{margin-top:3.5rem;color:var(--soft);font-size:.82rem;border-top:1px solid var(--line);padding-top:.8rem}
-@media(max-width:36rem){main{padding:1.4rem 1rem 3rem}h1{font-size:1.5rem}th,td{padding-left:.7rem}
-table{font-size:.84rem;min-width:100%}tr.in th:first-child{padding-left:.6rem}
+@media(max-width:36rem){main{padding:1.4rem 1rem 3rem}h1{font-size:1.5rem}th,td{padding-left:.6rem}
+table{font-size:.8rem;min-width:100%}tr.in th:first-child{padding-left:.6rem}th:first-child{min-width:5rem}
 .tiles{grid-template-columns:1fr 1fr}.tile dd{font-size:1.25rem}}
 @media print{:root{color-scheme:light;--paper:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#ccc;--accent:#2f6f9f;
 --second:#7a9e87;--quiet:#999;--bad:#a03a24;--good:#2c6346;--look:#7d560d;--wash:#f3f3f3}

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from include.reports.categories import CategoryTable
 from include.reports.figures import DayFigures
 from include.reports.model import PipelineDay
-from include.reports.wording import count, duration, share, usd
+from include.reports.wording import count, duration, share, short_day, usd
 
 _WEEK = 7
 
@@ -39,14 +39,15 @@ def numbers_table(of: PipelineDay) -> Table:
     for name, take, write, inner in _lines(of):
         cells = [name, write(take(of.today))]
         if last is not None:
-            cells += [write(take(last)), write(_mean([take(day) for day in week]))]
+            cells.append(write(take(last)))
+        if len(week) > 1:
+            cells.append(write(_mean([take(day) for day in week])))
         if inner:
             inset.add(len(rows))
         rows.append(cells)
-    headings = ["", of.today.day]
+    headings = ["", short_day(of.today.day)]
     if last is not None:
-        days = "the day before" if len(week) == 1 else f"mean of {len(week)} days"
-        headings += [last.day, days]
+        headings += [short_day(last.day), *([f"{len(week)}-day mean"] if len(week) > 1 else [])]
     return Table(headings, rows, frozenset(inset))
 
 
@@ -58,7 +59,7 @@ def _lines(of: PipelineDay) -> list[tuple[str, _Take, _Write, bool]]:
         ("of them reused", lambda day: day.reused, _whole, True),
         ("failed", lambda day: day.failures, _whole, True),
     ]
-    lines += [(f"– {kind}", _failed(kind), _whole, True) for kind in kinds]
+    lines += [(f"\u2013\u00a0{kind}", _failed(kind), _whole, True) for kind in kinds]
     return [
         *lines,
         ("Rejected before sending", lambda day: day.rejected, _whole, False),

@@ -56,6 +56,12 @@ def long_day(day: str) -> str:
     return f"{parsed:%A}, {parsed.day} {parsed:%B} {parsed.year}"
 
 
+def short_day(day: str) -> str:
+    """Write a day for the head of a column: 22 Nov."""
+    parsed = date.fromisoformat(day)
+    return f"{parsed.day} {parsed:%b}"
+
+
 def moment(at: datetime) -> str:
     """Write an instant to the minute, in UTC."""
     return f"{at:%Y-%m-%d %H:%M} UTC"
