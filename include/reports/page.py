@@ -106,7 +106,10 @@ def _numbers(of: PipelineDay) -> Iterator[str]:
     heading = "The day beside the days before" if of.before else "The day in numbers"
     yield f"<h3>{heading}</h3>{_table(numbers_table(of))}\n"
     if of.today.models:
-        yield f'<p class="soft small">Model: {shown(", ".join(of.today.models))}. Tokens are those of new answers.</p>'
+        yield (
+            f'<p class="soft small">Model: {shown(", ".join(of.today.models))}. Tokens are those of new answers; '
+            "what was paid covers all runs of the day.</p>"
+        )
 
 
 def _plots(of: PipelineDay) -> Iterator[str]:

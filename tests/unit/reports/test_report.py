@@ -153,12 +153,12 @@ def test_failures_come_with_what_to_do_and_the_apis_words(root: UPath) -> None:
     for wanted in (
         "Published, 3 articles without an answer.",
         "3 of 6 articles answered (50.0 %); 3 failed.",
-        "mend the prompt, model, max_tokens or the article",
+        "Mend the article, then run the day again: only these are paid for",
         "a-1: content: short",
         "only articles without an answer are sent and paid for",
         "A kind not known here",
-        "Raise max_tokens",
-        "declined",
+        "raise max_tokens",
+        "declined by the model",
         "Mend them in the source",
     ):
         assert wanted in text
