@@ -107,6 +107,11 @@ def run_folder(pipeline: str, day: str, run_id: str) -> ObjectStoragePath:
     return data_root() / "runs" / pipeline / day / safe
 
 
+def is_run_folder(name: str) -> bool:
+    """Tell whether a name can be that of a run's folder, as `run_folder` makes them."""
+    return bool(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,128}", name))
+
+
 def published_day(pipeline: str, day: str) -> ObjectStoragePath:
     """Return where a day's answers are published."""
     return data_root() / pipeline / f"day={day}" / "answers.parquet"

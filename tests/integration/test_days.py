@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow.parquet as pq
 import pytest
@@ -24,11 +26,45 @@ DAYS = [f"2026-11-{day:02d}" for day in range(10, 17)]
 ARTICLES_A_DAY = 4
 
 
+class Metrics:
+    """A StatsD server."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.setblocking(False)
+        self.seen: dict[str, list[float]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._socket.close()
+
+    def settings(self) -> dict[str, str]:
+        """What Airflow is told of it; only our own numbers are wanted."""
+        return {
+            "AIRFLOW__METRICS__STATSD_ON": "True",
+            "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+            "AIRFLOW__METRICS__STATSD_PORT": str(self._socket.getsockname()[1]),
+            "AIRFLOW__METRICS__METRICS_ALLOW_LIST": "nightpress",
+        }
+
+    def read(self) -> dict[str, list[float]]:
+        """Give all values that came so far, by name."""
+        with suppress(BlockingIOError):
+            while True:
+                for line in self._socket.recv(65536).decode().splitlines():
+                    name, _, rest = line.partition(":")
+                    self.seen.setdefault(name, []).append(float(rest.partition("|")[0]))
+        return self.seen
+
+
 class Newsroom:
     """An Airflow with the project's own DAGs, an offline API, and an inbox."""
 
-    def __init__(self, server: LocalApiServer, airflow: AirflowInstance) -> None:
-        self.server, self.airflow = server, airflow
+    def __init__(self, server: LocalApiServer, airflow: AirflowInstance, metrics: Metrics) -> None:
+        self.server, self.airflow, self.metrics = server, airflow, metrics
 
     def write_day(
         self, day: str, count: int = ARTICLES_A_DAY, changed: Mapping[int, str] | None = None
@@ -121,10 +157,11 @@ def newsroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newsroom]:
     folder = tmp_path_factory.mktemp("newsroom")
     with (
         LocalApiServer(folder / "api", seconds_per_batch=BATCH_SECONDS) as server,
-        AirflowInstance(folder, base_url=server.base_url, schedules=True) as airflow,
+        Metrics() as metrics,
+        AirflowInstance(folder, base_url=server.base_url, schedules=True, env=metrics.settings()) as airflow,
         batches_ending(server),
     ):
-        yield Newsroom(server, airflow)
+        yield Newsroom(server, airflow, metrics)
 
 
 def test_a_plan_comes_first_and_plan_only_ends_there(newsroom: Newsroom) -> None:
@@ -191,7 +228,13 @@ def test_a_no_ends_the_run_cleanly_and_a_yes_lets_it_go_on(newsroom: Newsroom) -
     assert newsroom.airflow.wait(agreed)["state"] == "success"
     assert newsroom.billed() == ARTICLES_A_DAY
     assert len(newsroom.answers(day)) == ARTICLES_A_DAY
-    assert newsroom.plan(agreed)["cost_upper_usd"] >= newsroom.receipt(day)["paid_usd"]
+    paid = newsroom.receipt(day)["paid_usd"]
+    assert newsroom.plan(agreed)["cost_upper_usd"] >= paid
+    metrics = newsroom.metrics.read()
+    assert metrics["airflow.nightpress.batches.submitted"] == [1]
+    assert metrics["airflow.nightpress.rows.succeeded"] == [ARTICLES_A_DAY]
+    assert metrics["airflow.nightpress.day.cost_usd"][-1] == pytest.approx(paid)
+    assert metrics["airflow.nightpress.requests.in_flight"][0] == 0
 
 
 def test_a_backfill_pays_once_and_changed_articles_alone(newsroom: Newsroom) -> None:

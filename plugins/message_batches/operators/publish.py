@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, BaseOperator, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowFailException
 
-from message_batches import config
+from message_batches import config, metrics
 from message_batches.operators.references import as_list, results_of
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class PublishResultsOperator(BaseOperator):
             "published %s: %s articles; receipt %s", summary.uri, f"{summary.articles:,}", receipt_uri
         )
         numbers = asdict(summary) | {"receipt_uri": receipt_uri}
+        metrics.show_day(self.pipeline, numbers)
         self._tell_assets(context, day, numbers)
         return numbers
 

@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.errors import ConfigurationError, RequestRefusedError, SubmitLaterError
-from message_batches import config
+from message_batches import config, metrics
 from message_batches.links import BatchLink, batch_url
 from message_batches.operators.references import day_of_shard, label_map_index
 from message_batches.triggers import MessageBatchTrigger
@@ -98,6 +98,8 @@ class SubmitBatchOperator(BaseOperator):
             raise AssertionError("deferring does not return")
         if outcome.how == "attached":
             self.log.info("shard %s was submitted before: batch %s", shard.name, outcome.batch_id)
+        else:
+            metrics.count_submitted(self.pipeline)
         self.batch_url = batch_url(str(api.client.base_url), outcome.batch_id, api.scope == "offline")
         return outcome.batch_id
 
@@ -105,7 +107,9 @@ class SubmitBatchOperator(BaseOperator):
         """Defer while a shard that nothing was sent of would overfill the API's queue; an empty one takes any."""
         if self.max_requests_in_flight is None or ledger.load(shard.key) is not None:
             return
-        waiting = sum(batch.request_counts.processing for batch in api.list(limit=1000).data)
+        batches = api.list(limit=1000).data
+        metrics.show_in_flight(batches)
+        waiting = sum(batch.request_counts.processing for batch in batches)
         if waiting and waiting + shard.articles > self.max_requests_in_flight:
             self.log.info(
                 "%s requests wait at the API; %s more would exceed max_requests_in_flight=%s: looking again in %.0f s",
@@ -116,6 +120,7 @@ class SubmitBatchOperator(BaseOperator):
     def _intent(self, shard: Shard, context: Context) -> Entry:
         from include.batches.ledger import Entry
 
+        task = context["ti"]
         return Entry(
             key=shard.key,
             requests=shard.articles,
@@ -125,6 +130,9 @@ class SubmitBatchOperator(BaseOperator):
             run=context["run_id"],
             uri=shard.uri,
             round=shard.round,
+            dag_id=task.dag_id,
+            task_id=task.task_id,
+            map_index=-1 if task.map_index is None else task.map_index,
         )
 
     def _wait_if_told(self, error: SubmitLaterError, entry: Entry | None) -> None:
