@@ -18,7 +18,7 @@ export NIGHTPRESS_TO := $(value TO)
 export PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run up plan ledger replay test chaos mutation lint format lock clean python
+.PHONY: help setup setup-dev run up plan ledger replay report test chaos mutation lint format lock clean python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ ledger: setup ## batches, owners and open questions; adopt or discard by hand: [
 
 replay: setup ## rebuild a published day from its kept raw results, without the API: DAY=2026-11-22 [PIPELINE=]
 	@$(BIN)/python -m launch.replay $(ARGS)
+
+report: setup ## write a day's report again, without Airflow: DAY=2026-11-22 [PIPELINE=]
+	@$(BIN)/python -m launch.report $(ARGS)
 
 test: lint ## lint, types, import contracts and all tests: [ARGS="-k name"]
 	@AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}" $(BIN)/python -m pytest $(ARGS)

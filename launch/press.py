@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from include.settings import MODELS
-from launch import leftovers, summary
+from launch import daily_report, leftovers, summary
 from launch.airflow_api import AirflowApiError
 from launch.environment import LaunchError
 from launch.instance import COMPONENTS, Instance
@@ -109,6 +109,8 @@ def run(instance: Instance, request: Request, reporter: Reporter) -> int:
     reporter.say("")
     code = _conclude(instance, view, reporter)
     leftovers.settle(instance, mark_failed=False)
+    if code == 0:
+        daily_report.write(instance, request.day, reporter)
     reporter.say(f"\nstart {started - begun:.0f} s, run {time.monotonic() - started:.0f} s")
     return code
 

@@ -44,6 +44,9 @@ SETTLING_SECONDS = 60.0
 CLOCK_MARGIN_SECONDS = 300.0
 """How far this machine's clock may be from the API's."""
 
+UNKNOWN_RECHECK_SECONDS = 30.0
+"""Between two looks for the batch of a POST whose outcome is unknown; another process may still be at it."""
+
 RUNNING_RECHECK_SECONDS = 3600.0
 """How long to wait for running candidates before the list is read again."""
 
@@ -180,7 +183,8 @@ def _resolve(entry: Entry, api: BatchApi, ledger: Ledger, now: float) -> Submitt
         return Wait(why, now + RUNNING_RECHECK_SECONDS, tuple(running))
     settled = entry.attempts[-1].deadline + SETTLING_SECONDS
     if now < settled:
-        return Wait("the outcome of a POST is unknown, and its batch may still appear in the list", settled)
+        why = "the outcome of a POST is unknown, and its batch may still appear in the list"
+        return Wait(why, min(settled, now + UNKNOWN_RECHECK_SECONDS))
     log.warning("no batch came of the last POST of shard %s; it is sent again", entry.key[:16])
     return _mark(entry, ledger, "lost", "no batch of it in the list after the settling time")
 

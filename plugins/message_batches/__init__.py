@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         PublishResultsOperator,
         ReadArticlesOperator,
         SubmitBatchOperator,
+        WriteReportOperator,
         WriteResultsOperator,
     )
     from message_batches.pipeline import message_batch_pipeline
@@ -29,6 +30,7 @@ __all__ = [
     "PublishResultsOperator",
     "ReadArticlesOperator",
     "SubmitBatchOperator",
+    "WriteReportOperator",
     "WriteResultsOperator",
     "message_batch_pipeline",
 ]

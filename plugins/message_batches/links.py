@@ -58,6 +58,29 @@ def plan_url(pipeline: str, day: str, run: str) -> str:
     return f"/nightpress/plans/{quote(pipeline)}/{quote(day)}/{quote(run, safe='')}"
 
 
+class ReportLink(BaseOperatorLink):
+    """From the task that wrote a day's report to the report, inside Airflow's UI."""
+
+    @property
+    def name(self) -> str:
+        """Label of the button."""
+        return "Report"
+
+    @property
+    def xcom_key(self) -> str:
+        """Where the link is kept."""
+        return "report_url"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
+        """Return the address that the task found out when it ran."""
+        return getattr(operator, "report_url", "")
+
+
+def report_url(day: str) -> str:
+    """Return the page of a day's report, inside Airflow's UI."""
+    return f"/nightpress/reports/{day}"
+
+
 def batch_url(base_url: str, batch_id: str, offline: bool) -> str:
     """Return the page of a batch."""
     return f"{base_url.rstrip('/')}/batches/{batch_id}" if offline else f"{CONSOLE}/{batch_id}"

@@ -12,7 +12,7 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 DAGS = sorted((PROJECT / "dags").glob("*.py"))
-HEAVY = ("pandas", "pyarrow", "anthropic", "numpy", "genai_prices")
+HEAVY = ("pandas", "pyarrow", "anthropic", "numpy", "genai_prices", "altair", "vl_convert")
 
 DESCRIBE = """
 import json, runpy, sys
@@ -24,6 +24,11 @@ print(json.dumps({
     "tasks": {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks},
     "params": {name: dag.params.get_param(name).description for name in dag.params},
     "paused": dag.is_paused_upon_creation, "catchup": dag.catchup, "tags": sorted(dag.tags), "doc": dag.doc_md or "",
+    "inlets": {task.task_id: [asset.name for asset in task.inlets] for task in dag.tasks if task.inlets},
+    "schedule": type(dag.timetable).__name__,
+    "follows": [asset.name for asset in dag.timetable.asset_condition.objects]
+    if hasattr(dag.timetable.asset_condition, "objects") else getattr(dag.timetable.asset_condition, "name", None),
+    "max_active_runs": dag.max_active_runs,
     "outlets": {task.task_id: [asset.name for asset in task.outlets] for task in dag.tasks if task.outlets},
     "imported": sorted(set(sys.modules) - before),
 }))
@@ -53,7 +58,8 @@ def test_a_dag_file_is_a_short_documented_declaration(path: Path, tmp_path: Path
     assert 25 <= len(path.read_text().splitlines()) <= 60
     dag = describe(path, tmp_path)
     assert dag["doc"]
-    assert dag["paused"] is True
+    # What spends waits for a person; the report costs nothing, and is wanted as soon as a day is published.
+    assert dag["paused"] is (path.stem != "daily_report")
     assert dag["catchup"] is False
     assert "nightpress" in dag["tags"]
     params = dag["params"]
@@ -79,6 +85,16 @@ def test_the_pipeline_is_the_one_of_the_design(tmp_path: Path) -> None:
     asked = {"source", "day", "limit", "model", "other_model", "prompt", "max_tokens"}
     money = {"plan_only", "max_cost_usd", "approve_above_usd", "fresh", "reuse_days"}
     assert params.keys() == asked | money
+
+
+def test_the_report_follows_the_published_partition(tmp_path: Path) -> None:
+    dag = describe(PROJECT / "dags" / "daily_report.py", tmp_path)
+    assert dag["tasks"] == {"write_report": []}
+    assert dag["schedule"] == "PartitionedAssetTimetable"
+    assert dag["follows"] == "article_summaries"
+    assert dag["inlets"] == {"write_report": ["article_summaries"]}
+    assert dag["outlets"] == {"write_report": ["daily_report"]}
+    assert dag["max_active_runs"] != 1  # events of days that wait for it would be lost
 
 
 def test_the_readmes_pipeline_works_when_pasted(tmp_path: Path) -> None:

@@ -128,6 +128,7 @@ def test_a_killed_launcher_takes_all_with_it_and_the_next_run_cleans_up(tmp_path
         assert press.process.wait(120) == 0, press.output.read_text()
         output = press.output.read_text()
         assert f"an earlier run was interrupted and is now marked failed: {left}" in output
+        assert "There is no report of 2026-11-22: there is no DAG daily_report." in output
         assert "Published 2026-11-22: /stub/article_summaries/day=2026-11-22/answers.parquet" in output
         assert not (press.home / "launch-run.json").exists()
         assert processes_with_home(press.home) == []

@@ -10,6 +10,7 @@ from message_batches.operators.approve import ApprovePlanOperator
 from message_batches.operators.collect import CollectFailuresOperator
 from message_batches.operators.publish import PublishResultsOperator
 from message_batches.operators.read import ReadArticlesOperator
+from message_batches.operators.report import WriteReportOperator
 from message_batches.operators.submit import SubmitBatchOperator
 from message_batches.operators.write import WriteResultsOperator
 
@@ -19,5 +20,6 @@ __all__ = [
     "PublishResultsOperator",
     "ReadArticlesOperator",
     "SubmitBatchOperator",
+    "WriteReportOperator",
     "WriteResultsOperator",
 ]

@@ -107,7 +107,12 @@ class SubmitBatchOperator(BaseOperator):
         """Defer while a shard that nothing was sent of would overfill the API's queue; an empty one takes any."""
         if self.max_requests_in_flight is None or ledger.load(shard.key) is not None:
             return
-        batches = api.list(limit=1000).data
+        try:
+            batches = api.list(limit=1000).data
+        except Exception as error:
+            # No reason to hold anything back; the POST will tell what is wrong, in words that fit.
+            self.log.info("could not look at the API's queue: %s", type(error).__name__)
+            return
         metrics.show_in_flight(batches)
         waiting = sum(batch.request_counts.processing for batch in batches)
         if waiting and waiting + shard.articles > self.max_requests_in_flight:

@@ -13,6 +13,7 @@ from include.batches.submission import (
     MAX_LOST_ATTEMPTS,
     POST_SECONDS,
     SETTLING_SECONDS,
+    UNKNOWN_RECHECK_SECONDS,
     Body,
     Submitted,
     Wait,
@@ -45,6 +46,13 @@ class Desk:
         intent = Entry(key=shard.key, requests=shard.articles, bytes=shard.bytes)
         body = Body(UPath(shard.uri), shard.bytes)
         return submit_shard(intent, body, self.api, self.ledger, self.clock)
+
+    def submit_when_told(self) -> Submitted:
+        """Come again whenever told to, until there is a batch."""
+        while isinstance(outcome := self.submit(), Wait):
+            assert 0 < outcome.until - self.clock() <= UNKNOWN_RECHECK_SECONDS
+            self.clock.now = outcome.until
+        return outcome
 
     def entry(self) -> Entry:
         entry = self.ledger.load(self.shard.key)
@@ -132,11 +140,9 @@ def test_another_batch_of_the_same_size_is_not_adopted(desk: Desk) -> None:
     with pytest.raises(UnknownOutcomeError):
         desk.submit()
     desk.api.put(["somebody-else-1"] * 3).ended = True
-    waiting = desk.submit()
-    assert isinstance(waiting, Wait)
-    assert waiting.until == desk.clock() + SETTLING_SECONDS
-    desk.clock.now = waiting.until
-    assert desk.submit() == Submitted("msgbatch_0002", "created")
+    asked = desk.clock()
+    assert desk.submit_when_told() == Submitted("msgbatch_0002", "created")
+    assert desk.clock() == asked + SETTLING_SECONDS
 
 
 def test_a_batch_that_is_late_in_the_list_is_waited_for(desk: Desk) -> None:
@@ -154,9 +160,20 @@ def test_a_killed_process_may_still_be_sending_until_its_deadline(desk: Desk) ->
     desk.api.plan = ["crash"]
     with pytest.raises(Crash):
         desk.submit()
+    asked = desk.clock()
+    assert desk.submit_when_told() == Submitted("msgbatch_0000", "created")
+    assert desk.clock() == asked + POST_SECONDS + SETTLING_SECONDS
+
+
+def test_the_batch_of_a_process_that_is_still_sending_is_found_soon(desk: Desk) -> None:
+    desk.api.plan = ["crash"]
+    with pytest.raises(Crash):
+        desk.submit()
     waiting = desk.submit()
     assert isinstance(waiting, Wait)
-    assert waiting.until == desk.clock() + POST_SECONDS + SETTLING_SECONDS
+    assert waiting.until == desk.clock() + UNKNOWN_RECHECK_SECONDS
+    desk.ledger.save(msgspec.structs.replace(desk.entry(), batch_id="msgbatch_0000"))
+    assert desk.submit() == Submitted("msgbatch_0000", "attached")
 
 
 def test_a_candidate_is_found_behind_the_first_page_and_with_another_clock(desk: Desk) -> None:
@@ -261,10 +278,7 @@ def test_killed_between_the_attempt_and_its_entry(desk: Desk, monkeypatch: pytes
         desk.submit()
     monkeypatch.undo()
     assert desk.api.posts == 0
-    waiting = desk.submit()
-    assert isinstance(waiting, Wait)
-    desk.clock.now = waiting.until
-    assert desk.submit() == Submitted("msgbatch_0000", "created")
+    assert desk.submit_when_told() == Submitted("msgbatch_0000", "created")
 
 
 def test_a_batch_that_bought_nothing_may_be_sent_again_by_another_run(desk: Desk) -> None:

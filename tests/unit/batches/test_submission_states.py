@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from include.batches.ledger import Ledger
-from include.batches.submission import MAX_LOST_ATTEMPTS, SETTLING_SECONDS, Submitted, Wait
+from include.batches.submission import (
+    MAX_LOST_ATTEMPTS,
+    POST_SECONDS,
+    SETTLING_SECONDS,
+    UNKNOWN_RECHECK_SECONDS,
+    Submitted,
+    Wait,
+)
 from include.errors import SubmissionError
 from include.shards.requests import custom_id_prefix
 from tests.unit.batches.model_api import Crash, Sent, status_error
@@ -119,7 +126,7 @@ class Submission(RuleBasedStateMachine):
 
     def must_come_to_an_end(self) -> None:
         """With no more faults and all batches ending, the shard gets its one batch."""
-        for _ in range(4):
+        for _ in range(4 + round((POST_SECONDS + SETTLING_SECONDS) / UNKNOWN_RECHECK_SECONDS)):
             for sent in self.desk.api.batches:
                 sent.ended = True
             lost = sum(attempt.outcome == "lost" for attempt in self.attempts())

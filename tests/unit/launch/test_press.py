@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from launch.environment import LaunchError
-from launch.press import Request, read_request
+from launch.press import SAMPLE_MAX_TOKENS, Request, read_request
 
 NOW = datetime(2026, 11, 23, 0, 30, tzinfo=UTC)
 
@@ -17,7 +17,12 @@ def read(folder: Path, **given: str) -> Request:
 
 
 def test_nothing_given_is_the_sample_and_yesterday(tmp_path: Path) -> None:
-    assert read(tmp_path) == Request("2026-11-22", {"source": str(tmp_path / "include" / "sample")})
+    sample = {"source": str(tmp_path / "include" / "sample"), "max_tokens": SAMPLE_MAX_TOKENS}
+    assert read(tmp_path) == Request("2026-11-22", sample)
+
+
+def test_a_model_that_is_not_in_the_list_goes_where_the_form_has_it(tmp_path: Path) -> None:
+    assert read(tmp_path, model="claude-new-9").conf["other_model"] == "claude-new-9"
 
 
 def test_only_what_is_given_goes_into_the_run(tmp_path: Path) -> None:
