@@ -4,6 +4,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+# Two test files at a time: most of them wait for an Airflow.
+SIDE_BY_SIDE := -n 2 --dist loadfile
 RUNS ?= 1000
 SEED ?= 1
 
@@ -55,7 +57,7 @@ report: setup ## write a day's report again, without Airflow: DAY=2026-11-22 [PI
 	@$(BIN)/python -m launch.report $(ARGS)
 
 test: lint ## lint, types, import contracts and all tests: [ARGS="-k name"]
-	@AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}" $(BIN)/python -m pytest $(ARGS)
+	@AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}" $(BIN)/python -m pytest $(or $(ARGS),$(SIDE_BY_SIDE))
 
 chaos: setup-dev ## kill the press at every step, then RUNS random runs from SEED on: [RUNS=1000] [SEED=1]
 	@$(BIN)/python -m tests.chaos $(RUNS) $(SEED)

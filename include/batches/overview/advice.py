@@ -13,7 +13,7 @@ _KINDS = {
     "rate_limit_error": f"The API's rate limit. {_AGAIN}",
     "timeout_error": f"The API took too long. {_AGAIN}",
     "invalid_request_error": "Not sent again, the same would come back: mend prompt, model or max_tokens, "
-    "then run the day again; only these are paid for.",
+    "then run the day again. A changed prompt or model asks, and pays for, the whole day anew.",
     "request_too_large": "Not sent again: lower max_content_chars, then run the day again.",
     "not_found_error": "Not sent again: the model's name is not known to the API. Mend it and run the day again.",
     "authentication_error": _ACCOUNT.format("the key of the connection"),
