@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from include.outputs.models import UNSUPPORTED
-from include.outputs.nodes import ABSENT, TEMPORAL, Field, Kind, Node
+from include.outputs.nodes import ABSENT, Field, Kind, Node
 from include.outputs.rules import BOUNDS, check_name, read_bounds, read_choices, refuse, refuse_repeated
 
 MAX_DEPTH = 8
@@ -26,6 +26,7 @@ _SHAPE: dict[Kind, tuple[str, ...]] = {
 _TYPES: dict[str, Kind] = {
     name: name for name in ("string", "integer", "number", "boolean", "array", "object")
 }
+_OF_FORMAT: dict[str, Kind] = {"date": "date", "date-time": "date-time", "time": "time"}
 _UNREADABLE_FORMATS = {
     "duration": "a duration; a number of seconds is needed",
     "binary": "bytes; text is needed",
@@ -210,8 +211,8 @@ def _kind(schema: Mapping[str, Any], path: Sequence[str]) -> Kind:
     form = schema.get("format")
     if name == "string" and form in _UNREADABLE_FORMATS:
         raise refuse(path, f"no column holds {_UNREADABLE_FORMATS[form]}")
-    if name == "string" and form in TEMPORAL:
-        return form
+    if name == "string" and form in _OF_FORMAT:
+        return _OF_FORMAT[form]
     if name in ("string", "number") and form == "decimal":
         return "decimal"
     return _TYPES[name]
