@@ -20,6 +20,7 @@ model      struct
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -77,11 +78,35 @@ def answer_columns(schema: OutputSchema, rows: Sequence[Mapping[str, Any] | None
 
 
 def _column(field: Field, rows: Sequence[Mapping[str, Any] | None]) -> pa.Array:
-    name, kind = field.name, arrow_type(field.node)
-    values = [None if row is None else row[name] for row in rows]
+    return _array(field.node, [None if row is None else row[field.name] for row in rows])
+
+
+def _array(node: Node, values: list[Any]) -> pa.Array:
+    if node.kind == "object":
+        return _struct(node, values)
+    if node.kind == "array":
+        return _list(node, values)
+    kind = arrow_type(node)
     if not pa.types.is_dictionary(kind):
         return pa.array(values, kind)
     # All choices in the schema's order, so that every file of a day has the same dictionary.
-    codes = {choice: code for code, choice in enumerate(field.node.choices)}
+    codes = {choice: code for code, choice in enumerate(node.choices)}
     indices = pa.array([None if value is None else codes[value] for value in values], pa.int32())
-    return pa.DictionaryArray.from_arrays(indices, pa.array(list(field.node.choices), pa.string()))
+    return pa.DictionaryArray.from_arrays(indices, pa.array(list(node.choices), pa.string()))
+
+
+def _struct(node: Node, values: list[Any]) -> pa.Array:
+    children = [
+        _array(child.node, [None if value is None else value[child.name] for value in values])
+        for child in node.fields
+    ]
+    nulls = pa.array([value is None for value in values], pa.bool_())
+    return pa.StructArray.from_arrays(children, fields=list(arrow_type(node)), mask=nulls)
+
+
+def _list(node: Node, values: list[Any]) -> pa.Array:
+    assert node.item is not None
+    items = _array(node.item, [item for value in values if value is not None for item in value])
+    ends = accumulate((0 if value is None else len(value) for value in values), initial=0)
+    nulls = pa.array([value is None for value in values], pa.bool_())
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), items, type=arrow_type(node), mask=nulls)
