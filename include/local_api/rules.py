@@ -7,6 +7,7 @@ The API takes no bounds of numbers and lengths, so requests carry them in descri
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 _NUMBER = r"(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)"
@@ -43,6 +44,11 @@ def with_rules(schema: dict[str, Any]) -> dict[str, Any]:
     description, kind = schema.get("description"), schema.get("type")
     if not isinstance(description, str) or not isinstance(kind, str):
         return schema
+    return {**_told(kind, description), **schema}
+
+
+@lru_cache(maxsize=1_000)
+def _told(kind: str, description: str) -> dict[str, Any]:
     rules: dict[str, Any] = {}
     for name in _OF_TYPE.get(kind, ()):
         if found := _PATTERNS[name].search(description):
@@ -54,4 +60,4 @@ def with_rules(schema: dict[str, Any]) -> dict[str, Any]:
     if "maxDigits" in rules:  # as a model would, stay well within
         places = rules.get("decimalPlaces", 0)
         rules.setdefault("maximum", str(10 ** max(0, rules["maxDigits"] - places) - 1))
-    return {**rules, **schema}
+    return rules

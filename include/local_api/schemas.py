@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
@@ -15,6 +16,25 @@ _BUSHY = 2
 _MOST_ITEMS = 3
 _NULL_EVERY = 5
 _LAST_MOMENT = datetime(2026, 11, 22, tzinfo=UTC)
+_YEAR_SECONDS = 365 * 86_400
+
+
+def _moment(number: int) -> datetime:
+    return _LAST_MOMENT - timedelta(seconds=number * 31 % _YEAR_SECONDS)
+
+
+_FORMATS: dict[str, Callable[[int], str]] = {
+    "date": lambda number: _moment(number).date().isoformat(),
+    "date-time": lambda number: f"{_moment(number):%Y-%m-%dT%H:%M:%SZ}",
+    "time": lambda number: f"{_moment(number):%H:%M:%SZ}",
+    "duration": lambda number: f"PT{number}S",
+    "email": lambda number: f"reader{number}@example.com",
+    "hostname": lambda _number: "example.com",
+    "uri": lambda number: f"https://example.com/{number}",
+    "ipv4": lambda number: f"192.0.2.{number % 255}",
+    "ipv6": lambda number: f"2001:db8::{number % 9999}",
+    "uuid": lambda number: f"00000000-0000-4000-8000-{number:012d}",
+}
 
 
 def example(schema: object, text: str) -> Any:
@@ -109,28 +129,13 @@ class _Example:
         return found
 
     def _string(self, schema: dict[str, Any], path: str) -> str:
-        ago = timedelta(days=self.draw(path, 365), seconds=self.draw(f"{path}:", 86_400))
-        moment = _LAST_MOMENT - ago
-        formats = {
-            "date": moment.date().isoformat(),
-            "date-time": f"{moment:%Y-%m-%dT%H:%M:%SZ}",
-            "time": f"{moment:%H:%M:%SZ}",
-            "duration": f"PT{ago.seconds}S",
-            "email": f"reader{self.draw(path, 1000)}@example.com",
-            "hostname": "example.com",
-            "uri": f"https://example.com/{self.draw(path, 1000)}",
-            "ipv4": f"192.0.2.{self.draw(path, 255)}",
-            "ipv6": f"2001:db8::{self.draw(path, 9999)}",
-            "uuid": f"00000000-0000-4000-8000-{self.draw(path, 10**6):012d}",
-        }
-        if (form := schema.get("format")) in formats:
-            return formats[form]
-        least, most = schema.get("minLength", 0), schema.get("maxLength")
-        number = self.draw(path, 8)
+        number = self.draw(path, 1_000_000)
+        if make := _FORMATS.get(schema.get("format", "")):
+            return make(number)
         # Items of a list are tags more often than sentences.
-        text = self.excerpts.phrase(self.draw(path, 50)) if "[]" in path.rpartition(".")[2] else ""
+        text = self.excerpts.phrase(number) if "[]" in path.rpartition(".")[2] else ""
         text = text or self.excerpts.sentence(number)
-        return self.excerpts.fitted(text, least, most)
+        return self.excerpts.fitted(text, schema.get("minLength", 0), schema.get("maxLength"))
 
     def _number(self, schema: dict[str, Any], kind: str, path: str) -> int | float:
         """Return a multiple of the step within the bounds; 0 to 100 when there are none."""

@@ -134,6 +134,7 @@ BILLION = one({"$ref": "#/$defs/a3"}) | {
         for level in range(1, 4)
     }
 }
+BILLION["$defs"]["a0"] = {"type": "string"}
 
 
 @pytest.mark.parametrize(
