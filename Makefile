@@ -13,10 +13,12 @@ export NIGHTPRESS_DAY := $(value DAY)
 export NIGHTPRESS_MODEL := $(value MODEL)
 export NIGHTPRESS_LIMIT := $(value LIMIT)
 export NIGHTPRESS_PIPELINE := $(value PIPELINE)
+export NIGHTPRESS_FROM := $(value FROM)
+export NIGHTPRESS_TO := $(value TO)
 export PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run up ledger replay test chaos mutation lint format lock clean python
+.PHONY: help setup setup-dev run up plan ledger replay test chaos mutation lint format lock clean python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +41,9 @@ run: setup ## publish a day: [ARTICLES=file|folder|glob] [DAY=2026-11-22] [MODEL
 
 up: setup ## start Airflow and its UI, and stay until Ctrl-C: [PORT=8080]
 	@exec $(BIN)/python -m launch up
+
+plan: setup ## what a backfill would cost, before it starts: FROM=2026-11-01 TO=2026-11-30 [PIPELINE=] [MODEL=]
+	@$(BIN)/python -m launch.preview $(ARGS)
 
 ledger: setup ## batches, owners and open questions; adopt or discard by hand: [ARGS="--open"]
 	@$(BIN)/python -m launch.ledger $(ARGS)

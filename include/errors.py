@@ -6,6 +6,7 @@ The class says what a retry would do and whether money can be involved::
     ├── ConfigurationError        before spending; a retry cannot help: change the setting
     ├── InputError                before spending; a retry cannot help: mend the source
     │   └── TooManyRejectsError
+    ├── BudgetError               before spending; a retry cannot help: send less or allow more
     ├── SubmissionError
     │   ├── RequestRefusedError   no batch exists; a retry cannot help: fix what the message names
     │   ├── SubmitLaterError      no batch exists; a retry may help (rate limit, overload, API down)
@@ -31,6 +32,10 @@ class InputError(NightpressError):
 
 class TooManyRejectsError(InputError):
     """More rows were rejected than ``max_rejected_share`` allows; nothing was spent."""
+
+
+class BudgetError(NightpressError):
+    """The plan costs more than was allowed; nothing was spent, and a retry cannot help."""
 
 
 class SubmissionError(NightpressError):

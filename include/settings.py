@@ -13,9 +13,23 @@ API_MAX_BYTES = 256 * 1024 * 1024
 """Bytes of one batch's body: Message Batches API documentation, "Batch limitations"."""
 
 DEFAULT_MODEL = "claude-haiku-4-5"
+MODELS = {
+    "claude-haiku-5-5": (0.10, 0.50),
+    "claude-haiku-4-5": (1.0, 5.0),
+    "claude-sonnet-5-5": (2.0, 10.0),
+    "claude-sonnet-5": (2.0, 10.0),
+    "claude-sonnet-4-6": (3.0, 15.0),
+    "claude-opus-5-5": (4.0, 20.0),
+    "claude-opus-5": (5.0, 25.0),
+    "claude-opus-4-8": (5.0, 25.0),
+}
+"""Models to choose from, with USD per million tokens in and out at list price (genai-prices; a test compares)."""
+
 DEFAULT_MAX_TOKENS = 200
 DEFAULT_MAX_CONTENT_CHARS = 2_000
 DEFAULT_MAX_REJECTED_SHARE = 0.2
+DEFAULT_MAX_REQUESTS_IN_FLIGHT = 200_000
+"""Requests that may wait at the API at once: the queue of its lowest tier (documentation, "Rate limits")."""
 
 SUMMARY_PROMPT = """Summarize the following article in exactly two sentences, in the article's own language.
 

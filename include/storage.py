@@ -10,16 +10,43 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 from upath import UPath
 from upath.extensions import ProxyUPath
 
 StoragePath: TypeAlias = UPath | ProxyUPath
 """Any fsspec-backed path, Airflow's ObjectStoragePath included."""
+
+
+_READ_AT_ONCE = 1_000
+_VERSION_FIELDS = (
+    "ETag",
+    "etag",
+    "md5Hash",
+    "generation",
+    "mtime",
+    "LastModified",
+    "last_modified",
+    "updated",
+    "created",
+)
+_MOMENT_FIELDS = ("LastModified", "last_modified", "updated", "mtime", "created")
+
+
+class Version(NamedTuple):
+    """What is known of a file without reading it.
+
+    :param stamp: equal for equal contents; None when the store tells nothing, so that it must be read.
+    :param modified: epoch seconds; None when the store does not say.
+    """
+
+    stamp: tuple[Any, ...] | None
+    modified: float | None
 
 
 def is_local(path: StoragePath) -> bool:
@@ -93,6 +120,67 @@ def create_exclusively(path: StoragePath, data: bytes) -> bool:
         aside.unlink(missing_ok=True)
     _sync_folder(target.parent)
     return True
+
+
+def list_versions(folder: StoragePath) -> dict[str, Version]:
+    """Return each file of a folder with what tells one content of it from the next.
+
+    :raises OSError: the store cannot be asked; a folder that does not exist has no files.
+    """
+    try:
+        if is_local(folder):
+            with os.scandir(folder.path) as found:
+                return {entry.name: _local_version(entry) for entry in found if entry.is_file()}
+        folder.fs.invalidate_cache(folder.path)
+        infos = folder.fs.ls(folder.path, detail=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    return {
+        str(info["name"]).rstrip("/").rsplit("/", 1)[-1]: _remote_version(info)
+        for info in infos
+        if info.get("type") != "directory"
+    }
+
+
+def _local_version(entry: os.DirEntry[str]) -> Version:
+    try:
+        found = entry.stat()
+    except FileNotFoundError:
+        return Version(None, None)
+    # A replaced file is another inode, however coarse the clock of the file system is.
+    return Version((found.st_mtime_ns, found.st_size, found.st_ino), found.st_mtime)
+
+
+def _remote_version(info: Mapping[str, Any]) -> Version:
+    known = [(name, str(info[name])) for name in _VERSION_FIELDS if info.get(name) is not None]
+    moments = [info[name] for name in _MOMENT_FIELDS if isinstance(info.get(name), datetime)]
+    return Version((*known, info.get("size")) if known else None, moments[0].timestamp() if moments else None)
+
+
+def read_files(folder: StoragePath, names: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
+    """Yield files of a folder, many at a time, or why one cannot be read; one that is gone is left out."""
+    for start in range(0, len(names), _READ_AT_ONCE):
+        chunk = names[start : start + _READ_AT_ONCE]
+        if is_local(folder):
+            contents: Sequence[Any] = [_read_local(f"{folder.path}/{name}") for name in chunk]
+        else:
+            paths = [f"{folder.path.rstrip('/')}/{name}" for name in chunk]
+            contents = folder.fs.cat_ranges(paths, None, None, on_error="return")
+        for name, content in zip(chunk, contents, strict=True):
+            if isinstance(content, FileNotFoundError):
+                continue
+            if isinstance(content, BaseException) and not isinstance(content, OSError):
+                raise content
+            yield name, content
+
+
+def _read_local(path: str) -> bytes | OSError:
+    try:
+        # Ten thousand Path objects would take longer than ten thousand reads.
+        with open(path, "rb") as stream:  # noqa: PTH123
+            return stream.read()
+    except OSError as error:
+        return error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -22,6 +22,7 @@ SECRET_BYTES = {"fernet_key": 32, "jwt_secret": 64, "api_secret_key": 32}
 
 _CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
 _EXECUTOR_SLOTS = 4
+_DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
 
 class LaunchError(Exception):
@@ -208,6 +209,9 @@ def airflow_environment(
         if not name.startswith("AIRFLOW__") and name not in (*_CREDENTIALS, "AIRFLOW_HOME", "AIRFLOW_CONFIG")
     }
     environment.update(_tunables())
+    if _DATABASE not in own:
+        for kind in ("ARGS", "ARGS_ASYNC"):
+            environment[f"AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_{kind}"] = "launch.sqlite.CONNECT_ARGS"
     environment.update({name: value for name, value in own.items() if name not in _CREDENTIALS})
     environment.update(_fixed(layout, port=port, schedules=schedules))
     environment[CONNECTION_VARIABLE] = api.connection()

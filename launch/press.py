@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from include.settings import MODELS
 from launch import leftovers, summary
 from launch.airflow_api import AirflowApiError
 from launch.environment import LaunchError
@@ -20,6 +21,7 @@ from launch.run_view import RunView
 
 DAG_ID = "article_summaries"
 POLL_SECONDS = 1.0
+SAMPLE_MAX_TOKENS = 120
 _OVER = ("success", "failed")
 
 
@@ -45,8 +47,11 @@ def read_request(
     :raises LaunchError: with the value seen and what would be right.
     """
     conf: dict[str, Any] = {"source": _source(articles.strip(), project)}
+    if not articles.strip():
+        # The sample's articles are short, and so are their summaries; the plan's upper bound rests on this.
+        conf["max_tokens"] = SAMPLE_MAX_TOKENS
     if model.strip():
-        conf["model"] = model.strip()
+        conf["model" if model.strip() in MODELS else "other_model"] = model.strip()
     if limit.strip():
         conf["limit"] = _limit(limit.strip())
     return Request(_day(day.strip(), now or datetime.now(UTC)), conf)

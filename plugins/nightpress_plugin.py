@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
-from message_batches.links import BatchLink
+from message_batches.links import BatchLink, PlanLink
+from message_batches.page import URL_PREFIX, PageApp
 
 
 class NightpressPlugin(AirflowPlugin):
-    """Links from tasks to their batches."""
+    """Links from tasks to their batches, and the Batches page."""
 
     name = "nightpress"
-    operator_extra_links = [BatchLink()]  # noqa: RUF012
+    operator_extra_links = [BatchLink(), PlanLink()]  # noqa: RUF012
+    fastapi_apps = [{"app": PageApp(), "url_prefix": URL_PREFIX, "name": "Nightpress"}]  # noqa: RUF012
+    external_views = [  # noqa: RUF012
+        {
+            "name": "Batches",
+            "href": f"{URL_PREFIX[1:]}/batches",
+            "destination": "nav",
+            "url_route": "batches",
+            "nav_top_level": True,
+        },
+        {
+            "name": "Batches",
+            "href": f"{URL_PREFIX[1:]}/batches?dag_id={{DAG_ID}}&run={{RUN_ID}}",
+            "destination": "dag_run",
+            "url_route": "run_batches",
+        },
+    ]

@@ -4,6 +4,22 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="nightpress-test-home-"))
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium; see `tests.browser`."""
+    from tests.browser import open_browser
+
+    with open_browser() as opened:
+        yield opened

@@ -49,6 +49,18 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class Example(msgspec.Struct, frozen=True):
+    """One request of a kind of failure.
+
+    :param kind: the API's error type, or the status of a request that has none.
+    :param message: what the API said, cut short; empty when it said nothing.
+    """
+
+    kind: str
+    custom_id: str
+    message: str = ""
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of one shard.
 
@@ -59,6 +71,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         was billed.
     :param raw: where the untouched result stream is kept, once it is.
     :param results: where the shard's Parquet is, once it is.
+    :param dag_id: of the task that first wanted the shard submitted, with ``task_id`` and ``map_index``; empty
+        when it was no task of Airflow.
+    :param by_status: requests by status, once collected; they add up to ``requests``.
+    :param errors: of those, the ones without an answer, by the API's error type or else the status.
+    :param examples: a few requests of each kind in ``errors``.
+    :param cost_usd: what the batch cost the run that paid for it; None while, or if, it is not known.
     """
 
     key: str
@@ -79,6 +97,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     answered: int | None = None
     raw: str | None = None
     results: str | None = None
+    dag_id: str = ""
+    task_id: str = ""
+    map_index: int = -1
+    by_status: dict[str, int] = {}
+    errors: dict[str, int] = {}
+    examples: tuple[Example, ...] = ()
+    cost_usd: float | None = None
 
     @property
     def state(self) -> str:
@@ -105,7 +130,13 @@ class Ledger:
     """
 
     def __init__(self, root: StoragePath, scope: str) -> None:
+        self.scope = scope
         self.folder = root / scope
+
+    @property
+    def offline(self) -> bool:
+        """True for the ledger of the offline API, which calls no model and bills nothing."""
+        return self.scope == "offline"
 
     def load(self, key: str) -> Entry | None:
         """Return the entry of a shard with all its attempts, or None when nothing was ever intended.
@@ -170,7 +201,7 @@ class Ledger:
 
         Many files are read at a time, since a ledger may have tens of thousands on an object store.
         """
-        attempts = self._count_attempts()
+        attempts = self.count_attempts()
         for name, data in self._read_all(self.folder):
             key = name.removesuffix(".json")
             try:
@@ -210,7 +241,7 @@ class Ledger:
         _move(self._entry_path(key), target / "entry.json")
         return target
 
-    def _count_attempts(self) -> dict[str, int]:
+    def count_attempts(self) -> dict[str, int]:
         """Return the highest number among each shard's attempt files."""
         highest: dict[str, int] = {}
         for name in self._list(self.folder / "attempts"):

@@ -1,46 +1,58 @@
-"""The receipt of a day: what each batch cost, what was saved, and what was paid for and not used."""
+"""The receipt of a day: what each batch cost, what was saved, and what was paid for and not used.
+
+A day may be run more than once. Its receipt keeps every batch that was paid for it, each once, so that the
+sum of all receipts is what the API billed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from include.costs.plan import History
+from include.errors import ResultsError
 from include.storage import StoragePath, write_atomically
 
 
-@dataclass(frozen=True, slots=True)
-class BatchReceipt:
+class BatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
     """What one batch came to.
 
+    :param run: the run that collected it first.
     :param round: 1 or 2.
     :param reused: paid for by another day or pipeline; costs nothing here.
     :param by_status: requests by outcome; only ``succeeded`` ones are billed.
     :param paid_usd: None when a model's price is not known.
     :param cache_saved_usd: what prompt caching saved, at batch prices.
+    :param submitted_at: when the POST was accepted, or the batch adopted; None when not recorded.
     """
 
     batch_id: str
     shard_key: str
-    round: int
-    reused: bool
-    requests: int
-    by_status: Mapping[str, int]
-    input_tokens: int
-    output_tokens: int
-    cache_creation_input_tokens: int
-    cache_read_input_tokens: int
-    list_usd: float | None
-    paid_usd: float | None
-    cache_saved_usd: float | None
+    run: str = ""
+    round: int = 1
+    reused: bool = False
+    requests: int = 0
+    by_status: Mapping[str, int] = {}
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_creation_input_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    list_usd: float | None = None
+    paid_usd: float | None = None
+    cache_saved_usd: float | None = None
+    submitted_at: datetime | None = None
+    ended_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DayReceipt:
+class DayReceipt(msgspec.Struct, frozen=True, kw_only=True):
     """What a day came to, in USD.
 
+    :param run: the last run that published the day.
+    :param template: digest of that run's prompt and settings.
+    :param numbers: that run's publication: articles, succeeded, failed by kind, rejected, reused.
     :param paid_usd: the sum of the batches; None when a model's price is not known.
     :param saved_usd: list price less what was paid.
     :param wasted_usd: paid for answers that a second round replaced.
@@ -50,18 +62,45 @@ class DayReceipt:
     day: str
     run: str
     offline: bool
-    batches: Sequence[BatchReceipt]
+    published_at: datetime | None = None
+    template: str = ""
+    numbers: Mapping[str, Any] = {}
     list_usd: float | None
     paid_usd: float | None
     saved_usd: float | None
     cache_saved_usd: float | None
     wasted_usd: float | None
+    batches: Sequence[BatchReceipt]
+
+
+def receipt_path(root: StoragePath, pipeline: str, day: str) -> StoragePath:
+    """Return where a day's receipt is."""
+    return root / "receipts" / pipeline / f"day={day}.json"
+
+
+def read_receipt(path: StoragePath) -> DayReceipt | None:
+    """Return a receipt, or None when there is none.
+
+    :raises ResultsError: the file is not a receipt.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=DayReceipt)
+    except FileNotFoundError:
+        return None
+    except msgspec.MsgspecError as error:
+        raise ResultsError(
+            f"the receipt {path} cannot be read ({error}). It holds what the day's earlier runs paid: restore it, or "
+            "move it away and clear this task; the ledger still knows every batch."
+        ) from None
 
 
 def write_receipt(receipt: DayReceipt, root: StoragePath) -> StoragePath:
-    """Store a day's receipt as JSON, replacing an earlier one; return where."""
-    path = root / "receipts" / receipt.pipeline / f"day={receipt.day}.json"
-    write_atomically(path, msgspec.json.format(msgspec.json.encode(asdict(receipt)), indent=2))
+    """Store a day's receipt as JSON, with the batches of the day's earlier runs; return where."""
+    path = receipt_path(root, receipt.pipeline, receipt.day)
+    earlier = read_receipt(path)
+    if earlier is not None:
+        receipt = _add_earlier(receipt, earlier)
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(receipt), indent=2))
     return path
 
 
@@ -73,8 +112,12 @@ def make_receipt(
     run: str,
     offline: bool,
     wasted_usd: float | None,
+    **about: Any,
 ) -> DayReceipt:
-    """Add up a day's batches."""
+    """Add up a day's batches.
+
+    :param about: ``published_at``, ``template`` and ``numbers`` of :class:`DayReceipt`.
+    """
     listed = total(batch.list_usd for batch in batches)
     paid = total(batch.paid_usd for batch in batches)
     return DayReceipt(
@@ -88,14 +131,40 @@ def make_receipt(
         saved_usd=None if listed is None or paid is None else listed - paid,
         cache_saved_usd=total(batch.cache_saved_usd for batch in batches),
         wasted_usd=wasted_usd,
+        **about,
     )
 
 
-def batch_receipt(results: Mapping[str, Any]) -> BatchReceipt:
+def _add_earlier(receipt: DayReceipt, earlier: DayReceipt) -> DayReceipt:
+    """Return the receipt with the batches that only earlier runs of the day used."""
+    known = {batch.batch_id for batch in earlier.batches}
+    now = {batch.batch_id: batch for batch in receipt.batches}
+    # A batch stays with the run that collected it first.
+    kept = [
+        msgspec.structs.replace(now.pop(batch.batch_id), run=batch.run) if batch.batch_id in now else batch
+        for batch in earlier.batches
+    ]
+    brought_new = any(batch.batch_id not in known for batch in receipt.batches)
+    wasted = [earlier.wasted_usd, receipt.wasted_usd] if brought_new else [earlier.wasted_usd]
+    return make_receipt(
+        [*kept, *now.values()],
+        pipeline=receipt.pipeline,
+        day=receipt.day,
+        run=receipt.run,
+        offline=receipt.offline or earlier.offline,
+        wasted_usd=total(wasted),
+        published_at=receipt.published_at,
+        template=receipt.template,
+        numbers=receipt.numbers,
+    )
+
+
+def batch_receipt(results: Mapping[str, Any], run: str = "") -> BatchReceipt:
     """Read what collecting a shard returned."""
     return BatchReceipt(
         batch_id=results["batch_id"],
         shard_key=results["key"],
+        run=run,
         round=results["round"],
         reused=results["reused"],
         requests=results["articles"],
@@ -107,10 +176,39 @@ def batch_receipt(results: Mapping[str, Any]) -> BatchReceipt:
         list_usd=results["list_cost_usd"],
         paid_usd=results["cost_usd"],
         cache_saved_usd=results["cache_saved_usd"],
+        submitted_at=_moment(results.get("submitted_at")),
+        ended_at=_moment(results.get("ended_at")),
     )
+
+
+def read_history(root: StoragePath, pipeline: str, template: str) -> History:
+    """Return what answers to the same prompt came to on the last day published with it."""
+    folder = root / "receipts" / pipeline
+    try:
+        names = sorted((path.name for path in folder.iterdir() if path.name.startswith("day=")), reverse=True)
+    except (FileNotFoundError, NotADirectoryError):  # which of them, depends on the file system
+        return History()
+    for name in names[:_DAYS_LOOKED_AT]:
+        try:
+            receipt = read_receipt(folder / name)
+        except ResultsError:
+            continue
+        if receipt is None or receipt.template != template:
+            continue
+        answers = sum(batch.by_status.get("succeeded", 0) for batch in receipt.batches)
+        if answers:
+            return History(receipt.day, sum(batch.output_tokens for batch in receipt.batches) / answers)
+    return History()
+
+
+_DAYS_LOOKED_AT = 31
 
 
 def total(amounts: Iterable[float | None]) -> float | None:
     """Add up amounts; one that is not known makes the sum unknown."""
     known = list(amounts)
     return None if any(amount is None for amount in known) else sum(amount or 0.0 for amount in known)
+
+
+def _moment(text: Any) -> datetime | None:
+    return datetime.fromisoformat(text) if isinstance(text, str) else text

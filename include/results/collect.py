@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -13,6 +14,7 @@ from include.batches.ledger import Entry, Ledger
 from include.batches.model import Batch
 from include.errors import ResultsError
 from include.results.decode import StreamReport, iter_outcomes
+from include.results.failures import find_failures
 from include.results.raw import keep_raw, open_raw
 from include.results.rows import Provenance, ShardResults, collect_shard
 from include.shards.shard import Shard, ShardFiles
@@ -40,7 +42,9 @@ def collect_batch(
         results = collect_shard(shard, files, provenance)
     else:
         batch = _retrieve_ended(provenance.batch_id, api)
-        entry = entry and msgspec.structs.replace(entry, ended_at=batch.ended_at)
+        if entry is not None:
+            # Saved at once: a long download is no running batch.
+            entry = ledger.save(msgspec.structs.replace(entry, ended_at=batch.ended_at))
         results = _download(batch, shard, files, provenance, api)
     if entry is not None:
         ledger.save(
@@ -50,9 +54,28 @@ def collect_batch(
                 answered=_may_be_billed(results),
                 raw=entry.raw if provenance.reused and entry.raw else str(files.raw),
                 results=entry.results if provenance.reused and entry.results else results.uri,
+                **_outcome(entry, results, type(requests)(results.uri)),
             )
         )
+        results = replace(results, submitted_at=_iso(entry.submitted_at), ended_at=_iso(entry.ended_at))
     return results
+
+
+def _outcome(entry: Entry, results: ShardResults, rows: StoragePath) -> dict[str, Any]:
+    """Return what the entry says of the batch's outcome; the numbers of whoever paid are left as they are."""
+    if results.reused and entry.by_status:
+        return {}
+    errors, examples = find_failures(rows) if set(results.by_status) != {"succeeded"} else ({}, ())
+    return {
+        "by_status": results.by_status,
+        "errors": errors,
+        "examples": examples,
+        "cost_usd": entry.cost_usd if results.reused else results.cost_usd,
+    }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat()
 
 
 def _take_kept(entry: Entry, shard: Shard, files: ShardFiles, requests: StoragePath) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from include.errors import ResultsError
 from include.results.merge import SecondRoundRows, merge
+from include.results.reuse import interleave, read_ordinals
 from include.results.schema import answers_schema, metadata_fields
 from include.results.sources import KEY, describe_sources
 from include.shards.columns import common_type
@@ -59,6 +60,8 @@ def publish_day(
     day: str,
     rejected: StoragePath,
     second: Sequence[StoragePath] = (),
+    reused: Sequence[StoragePath] = (),
+    made_by: Mapping[str, str] | None = None,
 ) -> DaySummary:
     """Join the results of a day's shards, in order, into ``target``; readers see the old file or the new.
 
@@ -67,16 +70,19 @@ def publish_day(
     :param results: ``results-*.parquet`` of the shards, in article order.
     :param second: those of the second round; each row joins that of the same article.
     :param rejected: ``rejected.parquet`` of the run.
+    :param reused: ``reused-*.parquet`` of the run: rows that were not sent.
+    :param made_by: further metadata of the file, such as the run and the digest of its prompt.
     """
-    schema = _common_schema(results)
-    sources = describe_sources(results, second, rejected)
+    schema = _common_schema([*results, *reused])
+    sources = describe_sources(results, second, rejected, reused)
     schema = schema.with_metadata(
-        {"pipeline": pipeline, "day": day, "shards": str(len(results)), KEY: sources}
+        {"pipeline": pipeline, "day": day, "shards": str(len(results)), KEY: sources} | dict(made_by or {})
     )
     numbers = _Numbers()
+    sent = (_fit(rows, schema) for rows in _iter_rows(results, second, numbers))
+    copies = ((read_ordinals(path), _fit(_read(path), schema)) for path in reused)
     with atomic_writer(target) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
-        for rows in _iter_rows(results, second, numbers):
-            table = _fit(rows, schema)
+        for table in interleave(sent, copies):
             numbers.add(table)
             writer.write_table(table, row_group_size=_ROW_GROUP)
     return DaySummary(
@@ -121,6 +127,11 @@ def _iter_rows(
                 continue
             for group in range(file.num_row_groups):
                 yield file.read_row_group(group)
+
+
+def _read(path: StoragePath) -> pa.Table:
+    with path.open("rb") as stream:
+        return pq.read_table(pa.PythonFile(stream, mode="r"))
 
 
 def count_rows(path: StoragePath) -> int:

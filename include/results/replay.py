@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
@@ -24,7 +24,7 @@ from include.results.collect import Provenance, collect_shard
 from include.results.decode import StreamReport, iter_outcomes
 from include.results.publish import publish_day
 from include.results.raw import open_raw
-from include.results.sources import DaySources, ShardSource, read_sources
+from include.results.sources import DaySources, ShardSource, read_made_by, read_sources
 from include.shards.shard import Shard, ShardFiles
 from include.storage import StoragePath, atomic_writer
 
@@ -97,7 +97,8 @@ def replay_day(
     sources = read_sources(published)
     places = {source: _find_files(source.results, root, open_path) for source in _all(sources)}
     rejected = _locate(sources.rejected, root, open_path)
-    _check_files(places, rejected)
+    reused = [_locate(uri, root, open_path) for uri in sources.reused]
+    _check_files(places, [rejected, *reused])
     tell(f"{pipeline} {day}: {len(places)} shard(s), {sum(s.articles for s in sources.first):,} articles")
     report = ReplayReport()
     with tempfile.TemporaryDirectory(prefix="nightpress-replay-") as folder:
@@ -118,6 +119,8 @@ def replay_day(
             day=day,
             rejected=rejected,
             second=[places[source].results for source in sources.second],
+            reused=reused,
+            made_by=read_made_by(published),
         )
         report.day = _settle(made_day, published, write)
     tell(f"{published}: {_say(report.day)}")
@@ -146,7 +149,7 @@ def _locate(uri: str, root: StoragePath, open_path: Callable[[str], StoragePath]
     return noted
 
 
-def _check_files(places: dict[ShardSource, ShardFiles], rejected: StoragePath) -> None:
+def _check_files(places: dict[ShardSource, ShardFiles], others: Sequence[StoragePath]) -> None:
     gone = []
     for source, files in places.items():
         if not files.raw.exists():
@@ -159,8 +162,7 @@ def _check_files(places: dict[ShardSource, ShardFiles], rejected: StoragePath) -
                 f"the articles {files.articles} of shard {files.name} (clear read_articles of the run; the batches "
                 "are attached to, not paid again)"
             )
-    if not rejected.exists():
-        gone.append(f"the rejected rows {rejected}")
+    gone += [f"the run's {path}" for path in others if not path.exists()]
     if gone:
         more = f"; and {len(gone) - 5} more" if len(gone) > 5 else ""
         raise ResultsError(

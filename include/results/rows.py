@@ -53,6 +53,7 @@ class ShardResults:
     :param cost_usd: USD paid here, or None when a model's price is not known.
     :param cache_saved_usd: USD that prompt caching saved at batch prices; negative when writing to the cache
         cost more than reading from it saved.
+    :param submitted_at: ISO 8601, UTC; None when the ledger does not know.
     """
 
     key: str
@@ -69,6 +70,8 @@ class ShardResults:
     cost_usd: float | None
     list_cost_usd: float | None
     cache_saved_usd: float | None
+    submitted_at: str | None = None
+    ended_at: str | None = None
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from include.storage import StoragePath
 KEY = "sources"
 """Name in the metadata of ``answers.parquet``."""
 
+_OF_THE_DAY = {"pipeline", "day", "shards", KEY}
 _OF_A_ROW = ["batch_id", "reused", "day"]
 
 
@@ -36,18 +37,25 @@ class DaySources(msgspec.Struct, frozen=True):
     """The shards of a day in the order they were joined.
 
     :param rejected: URI of the run's ``rejected.parquet``.
+    :param reused: URIs of the run's ``reused-*.parquet``: rows that were copied, not sent.
     """
 
     first: tuple[ShardSource, ...]
     second: tuple[ShardSource, ...]
     rejected: str
+    reused: tuple[str, ...] = ()
 
 
 def describe_sources(
-    first: Iterable[StoragePath], second: Iterable[StoragePath], rejected: StoragePath
+    first: Iterable[StoragePath],
+    second: Iterable[StoragePath],
+    rejected: StoragePath,
+    reused: Iterable[StoragePath] = (),
 ) -> str:
     """Return the JSON to keep in the published file."""
-    sources = DaySources(tuple(map(_describe, first)), tuple(map(_describe, second)), str(rejected))
+    sources = DaySources(
+        tuple(map(_describe, first)), tuple(map(_describe, second)), str(rejected), tuple(map(str, reused))
+    )
     return msgspec.json.encode(sources).decode()
 
 
@@ -84,3 +92,14 @@ def read_sources(published: StoragePath) -> DaySources:
             "once, which pays nothing; then it can be replayed."
         )
     return msgspec.json.decode(found, type=DaySources)
+
+
+def read_made_by(published: StoragePath) -> dict[str, str]:
+    """Return what a published file says of the run that made it, besides its sources; empty without a file."""
+    try:
+        with published.open("rb") as stream:
+            metadata = pq.read_schema(pa.PythonFile(stream, mode="r")).metadata or {}
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return {}
+    texts = {name.decode(): value.decode() for name, value in metadata.items()}
+    return {name: value for name, value in texts.items() if name not in _OF_THE_DAY}

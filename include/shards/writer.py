@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.articles.model import Article, Rejected
+from include.costs.plan import RequestSizes
 from include.errors import TooManyRejectsError
 from include.settings import ShardLimits
 from include.shards.columns import column_name, metadata_column
@@ -43,19 +45,23 @@ class ReadReport:
     """What reading a source came to.
 
     :param shards: references, in the order of the articles.
-    :param articles: articles that will be sent.
+    :param sizes: what the requests of each shard come to.
+    :param articles: articles in the shards.
+    :param reused: articles with an answer that was paid for before.
     :param rejected: rows not sent, by reason.
     """
 
     shards: list[Shard] = field(default_factory=list)
+    sizes: list[RequestSizes] = field(default_factory=list)
     articles: int = 0
+    reused: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
 
     @property
     def rejected_share(self) -> float:
         """Share of the rows that are lost to the user; an exact repeat of another row is not."""
         lost = self.rejected.total() - self.rejected["duplicate"]
-        seen = self.articles + lost
+        seen = self.articles + self.reused + lost
         return lost / seen if seen else 0.0
 
 
@@ -70,6 +76,16 @@ class StagedRequest(msgspec.Struct, frozen=True, gc=False):
     row: dict[str, object]
 
 
+class Answered(Protocol):
+    """Knows which requests were answered before, and takes their articles."""
+
+    def take(self, key: bytes, row: dict[str, object], ordinal: int) -> bool:
+        """Take the article of a request key; False when it has to be sent."""
+
+    def flush(self) -> None:
+        """Store what was taken."""
+
+
 def write_shards(
     rows: Iterable[Article | Rejected],
     folder: StoragePath,
@@ -78,23 +94,30 @@ def write_shards(
     limits: ShardLimits,
     max_rejected_share: float = 1.0,
     salt: str = "",
+    answered: Answered | None = None,
+    write: bool = True,
 ) -> ReadReport:
     """Write the shards of ``rows`` and ``rejected.parquet`` into ``folder``.
 
+    :param answered: takes the articles that need not be sent.
+    :param write: False only counts, and makes the keys; nothing is stored.
     :param salt: makes the shards differ from those of the same articles sent before (fresh answers).
     :param max_rejected_share: 0 to 1; more rejected rows than this fail the read before anything is spent.
     :raises TooManyRejectsError: naming the counts by reason and where the rejected rows are.
     """
     report = ReadReport()
-    writer = _ShardWriter(folder, limits, salt=salt)
-    with _RejectedFile(folder / "rejected.parquet") as rejected_file:
+    writer = _ShardWriter(folder, limits, salt=salt, answered=answered, write=write)
+    with _RejectedFile(folder / "rejected.parquet") if write else nullcontext() as rejected_file:
         for row in rows:
             refused = row if isinstance(row, Rejected) else _add_article(writer, row, template, limits)
             if refused is not None:
                 report.rejected[refused.reason] += 1
-                rejected_file.add(refused)
+                if rejected_file is not None:
+                    rejected_file.add(refused)
         writer.close_shard()
-    report.shards = writer.shards
+        if answered is not None:
+            answered.flush()
+    report.shards, report.sizes, report.reused = writer.shards, writer.sizes, writer.reused
     report.articles = sum(shard.articles for shard in writer.shards)
     if report.rejected_share > max_rejected_share:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in report.rejected.most_common())
@@ -138,9 +161,22 @@ def _add_article(
 class _ShardWriter:
     """Fills shards and writes each when it is full."""
 
-    def __init__(self, folder: StoragePath, limits: ShardLimits, *, prefix: str = "", salt: str = "") -> None:
+    def __init__(
+        self,
+        folder: StoragePath,
+        limits: ShardLimits,
+        *,
+        prefix: str = "",
+        salt: str = "",
+        answered: Answered | None = None,
+        write: bool = True,
+    ) -> None:
         self.folder, self.limits, self.prefix, self.salt = folder, limits, prefix, salt
+        self.answered, self.write = answered, write
         self.shards: list[Shard] = []
+        self.sizes: list[RequestSizes] = []
+        self.reused = 0
+        self._ordinal = 0
         self._twins: Counter[str] = Counter()
         self._begin()
 
@@ -154,12 +190,17 @@ class _ShardWriter:
         entry = _ENTRY_OVERHEAD + len(str(len(self._requests))) + len(request.params)
         if entry + len(_HEAD) + len(_TAIL) > self.limits.max_bytes:
             return False
+        key = request_key(request.params)
+        self._ordinal += 1
+        if self.answered is not None and self.answered.take(key, request.row, self._ordinal - 1):
+            self.reused += 1
+            return True
         full = len(self._requests) == self.limits.max_requests
         if full or self._size + entry > self.limits.max_bytes:
             self.close_shard()
         self._size += entry
         self._requests.append(request)
-        self._keys.append(request_key(request.params))
+        self._keys.append(key)
         return True
 
     def close_shard(self) -> None:
@@ -172,9 +213,12 @@ class _ShardWriter:
         if twins:
             key = shard_key(self._keys, f"{self.salt}#{twins}")
         files = ShardFiles(self.folder, f"{self.prefix}{len(self.shards):05d}")
-        size = self._write_requests(files.requests, key)
-        self._write_articles(files.articles, key)
+        size = self._size - 1
+        if self.write:
+            size = self._write_requests(files.requests, key)
+            self._write_articles(files.articles, key)
         self.shards.append(Shard(str(files.requests), len(self._requests), size, key))
+        self.sizes.append(_measure(self._requests))
         self._begin()
 
     def _write_requests(self, path: StoragePath, key: str) -> int:
@@ -196,6 +240,12 @@ class _ShardWriter:
         table = pa.table(columns).replace_schema_metadata({"shard_key": key})
         with atomic_writer(path) as stream:
             pq.write_table(table, stream, compression="zstd")
+
+
+def _measure(requests: list[StagedRequest]) -> RequestSizes:
+    sizes = [len(request.params) for request in requests]
+    characters = sum([len(request.params.decode()) for request in requests])
+    return RequestSizes(len(requests), characters, sum(sizes), max(sizes))
 
 
 class _RejectedFile:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from message_batches.operators import (
+        ApprovePlanOperator,
         CollectFailuresOperator,
         PublishResultsOperator,
         ReadArticlesOperator,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from message_batches.triggers import MessageBatchTrigger
 
 __all__ = [
+    "ApprovePlanOperator",
     "CollectFailuresOperator",
     "MessageBatchSensor",
     "MessageBatchTrigger",

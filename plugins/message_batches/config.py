@@ -16,6 +16,7 @@ from airflow.sdk.definitions._internal.mixins import ResolveMixin
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.errors import (
+    BudgetError,
     ConfigurationError,
     InputError,
     LedgerError,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_CONN_ID = "anthropic_default"
 
-_NO_RETRY = (ConfigurationError, InputError, LedgerError, RequestRefusedError)
+_NO_RETRY = (BudgetError, ConfigurationError, InputError, LedgerError, RequestRefusedError)
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
@@ -104,6 +105,11 @@ def run_folder(pipeline: str, day: str, run_id: str) -> ObjectStoragePath:
     if safe != run_id:
         safe += "-" + hashlib.sha256(run_id.encode()).hexdigest()[:8]
     return data_root() / "runs" / pipeline / day / safe
+
+
+def is_run_folder(name: str) -> bool:
+    """Tell whether a name can be that of a run's folder, as `run_folder` makes them."""
+    return bool(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,128}", name))
 
 
 def published_day(pipeline: str, day: str) -> ObjectStoragePath:

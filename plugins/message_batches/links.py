@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
 
@@ -29,6 +30,32 @@ class BatchLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
         """Return the address that the task found out when it ran."""
         return getattr(operator, "batch_url", "")
+
+
+class PlanLink(BaseOperatorLink):
+    """From the task that read the articles to the plan it made."""
+
+    @property
+    def name(self) -> str:
+        """Label of the button."""
+        return "Plan"
+
+    @property
+    def xcom_key(self) -> str:
+        """Where the link is kept."""
+        return "plan_url"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
+        """Return the address that the task found out when it ran."""
+        return getattr(operator, "plan_url", "")
+
+
+def plan_url(pipeline: str, day: str, run: str) -> str:
+    """Return the page of a plan, inside Airflow's UI.
+
+    :param run: name of the run's folder.
+    """
+    return f"/nightpress/plans/{quote(pipeline)}/{quote(day)}/{quote(run, safe='')}"
 
 
 def batch_url(base_url: str, batch_id: str, offline: bool) -> str:

@@ -1,4 +1,4 @@
-"""A pipeline as one call inside a DAG: read; submit, wait and write for each shard; once more; publish."""
+"""A pipeline as one call inside a DAG: read, approve; submit, wait, write for each shard; once more; publish."""
 
 from __future__ import annotations
 
@@ -6,9 +6,21 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Asset, task_group
+from airflow.sdk.definitions._internal.contextmanager import DagContext
+from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
+from include.errors import ConfigurationError
+from include.settings import (
+    DEFAULT_MAX_CONTENT_CHARS,
+    DEFAULT_MAX_REQUESTS_IN_FLIGHT,
+    DEFAULT_MAX_TOKENS,
+    DEFAULT_MODEL,
+)
+from include.shards.prompts import PromptTemplate
 from message_batches.config import DEFAULT_CONN_ID
+from message_batches.form import add_form
 from message_batches.operators import (
+    ApprovePlanOperator,
     CollectFailuresOperator,
     PublishResultsOperator,
     ReadArticlesOperator,
@@ -30,34 +42,58 @@ def message_batch_pipeline(
     name: str,
     *,
     prompt: Any,
+    model: Any = DEFAULT_MODEL,
+    max_tokens: Any = DEFAULT_MAX_TOKENS,
+    limit: Any = None,
     source: Any = None,
     day: Any = None,
     conn_id: str = DEFAULT_CONN_ID,
     poll_seconds: float | None = None,
+    approval_timeout: timedelta = timedelta(hours=12),
+    max_requests_in_flight: int = DEFAULT_MAX_REQUESTS_IN_FLIGHT,
     **reading: Any,
 ) -> Asset:
-    """Add a whole pipeline to the DAG in whose context this is called.
+    """Add a whole pipeline to the DAG in whose context this is called, and its trigger form.
 
-    Every value may be a reference to a param of the DAG, such as ``dag.param("model")``.
+    Values given here are what the form shows first; a person who triggers the DAG may change them for that
+    run. A value that is a reference, such as ``dag.param("model")``, is taken as it is.
 
     :param name: the pipeline's name; its answers are published under it, and the asset is named after it.
     :param prompt: the user message, with ``{content}`` and, if wanted, ``{title}`` and ``{id}``.
+    :param model: model id.
+    :param max_tokens: most tokens of one answer.
+    :param limit: only the first so many articles; None takes all.
     :param source: file, glob or folder; None reads the day's inbox.
     :param day: YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
     :param conn_id: Airflow connection of type ``anthropic``.
     :param poll_seconds: seconds between looks at the API; see :class:`MessageBatchSensor`.
-    :param reading: further arguments of :class:`ReadArticlesOperator`: model, max_tokens, limit, fields, …
+    :param approval_timeout: how long a plan that needs one waits for a person's yes; nothing is spent without.
+    :param max_requests_in_flight: requests that may wait at the API at once, all runs together; a shard that
+        would exceed it waits before it is submitted. The API's own queue holds 200,000 to 500,000 by tier.
+    :param reading: further arguments of :class:`ReadArticlesOperator`: fields, system, max_content_chars, … and
+        defaults of the form's money section: max_cost_usd, approve_above_usd, fresh, reuse_days.
     :return: the asset that a published day updates, partition by day.
     """
     asset = Asset(name)
-    shards = ReadArticlesOperator(
+    asked = {"prompt": prompt, "model": model, "max_tokens": max_tokens, "limit": limit, "day": day} | reading
+    arguments = _with_form(asked)
+    read = ReadArticlesOperator(
         task_id="read_articles",
         pipeline=name,
-        prompt=prompt,
         source=source,
-        day=day,
+        conn_id=conn_id,
+        inlets=[Asset(f"{name}_articles")],
         **RETRIES,
-        **reading,
+        **arguments,
+    )
+    plan = read.output["plan"]  # type: ignore[index]
+    # What is expanded over passes through the approval, so that nothing is sent before it.
+    shards = ApprovePlanOperator(
+        task_id="approve_plan",
+        shards=read.output,
+        plan=plan,
+        response_timeout=approval_timeout,
+        **RETRIES,
     ).output
 
     def walk(reference: Any) -> Any:
@@ -68,6 +104,7 @@ def message_batch_pipeline(
             pipeline=name,
             conn_id=conn_id,
             skip_on_account_trouble=True,
+            max_requests_in_flight=max_requests_in_flight,
             **labelled,
         )
         ended = MessageBatchSensor(
@@ -93,6 +130,7 @@ def message_batch_pipeline(
         shards=shards,
         results=results,
         conn_id=conn_id,
+        plan=plan,
         # No shard at all, or shards that were not submitted, are skipped; both are this task's business.
         trigger_rule="none_failed",
         **RETRIES,
@@ -104,11 +142,26 @@ def message_batch_pipeline(
         results=results,
         second_shards=second_shards,
         second_results=second_results,
+        plan=plan,
         pipeline=name,
-        day=day,
+        day=arguments["day"],
         outlets=[asset],
         # Without failures there is no second round to wait for, and the day is published all the same.
         trigger_rule="none_failed",
         **RETRIES,
     )
     return asset
+
+
+def _with_form(asked: dict[str, Any]) -> dict[str, Any]:
+    """Add the trigger form to the DAG, and return the reader's arguments: references to the form's params."""
+    dag = DagContext.get_current()
+    if dag is None:
+        raise ConfigurationError(
+            "message_batch_pipeline is called outside a DAG; call it inside `with DAG(…)` or @dag"
+        )
+    references = {name: value for name, value in asked.items() if isinstance(value, ResolveMixin)}
+    if isinstance(asked["prompt"], str):
+        PromptTemplate(asked["prompt"], asked.get("max_content_chars", DEFAULT_MAX_CONTENT_CHARS))
+    shown = {name: value for name, value in asked.items() if name not in references}
+    return shown | add_form(dag, shown, skip=references) | references

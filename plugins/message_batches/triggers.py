@@ -21,6 +21,7 @@ from include.batches.client import ROUTE, is_loopback
 from include.batches.model import decode_batch, decode_page
 from include.batches.polling import MIN_POLL_SECONDS, BatchWait, Look, PollOutcome, next_look_seconds
 from include.batches.refusals import read_retry_after
+from message_batches import metrics
 
 log = structlog.get_logger(__name__)
 
@@ -97,6 +98,7 @@ class MessageBatchTrigger(BaseEventTrigger):
                     poll_seconds = effective_poll_seconds(kwargs["poll_seconds"], str(client.base_url))
                 look = await _look_at_list(client)
                 failures, retry_after = 0, None
+                metrics.show_in_flight(look.batches.values())
             except Exception as error:
                 failures += 1
                 look, retry_after = _failed_look(error)

@@ -174,6 +174,16 @@ def published(root: Path, pipeline: str, day: str) -> Path:
     return root / pipeline / f"day={day}" / "answers.parquet"
 
 
+def check_plan(books: Books, upper_usd: float) -> Iterator[str]:
+    """Say so when more was billed than the plan's upper bound.
+
+    :param upper_usd: the highest of the plans of the day's runs; a later one plans for less.
+    """
+    billed = sum(price(row) for row in books.meter.values())
+    if billed > upper_usd + _EXACT:
+        yield f"${billed:.6f} was billed, more than the plan's upper bound of ${upper_usd:.6f}"
+
+
 def _check_rows(books: Books) -> Iterator[str]:
     path = published(books.root, books.pipeline, books.day)
     if not path.exists():

@@ -23,12 +23,13 @@ import msgspec
 from upath import UPath
 
 from include.articles.model import FieldMap
-from include.articles.reader import ReadStats, find_files, iter_articles
+from include.articles.reader import find_files
 from include.batches.client import MessageBatches
 from include.batches.ledger import Entry, Ledger
 from include.batches.model import Batch
 from include.batches.polling import BatchWait, Look
 from include.batches.submission import Body, Wait, submit_shard
+from include.costs.plan import Limits
 from include.costs.receipt import batch_receipt, make_receipt, write_receipt
 from include.errors import (
     ConfigurationError,
@@ -38,15 +39,16 @@ from include.errors import (
     ResultsError,
     SubmitLaterError,
 )
+from include.planning import Reuse, Run, Source, prepare_run
 from include.results import raw
 from include.results.collect import Provenance, collect_batch
 from include.results.publish import publish_day
+from include.results.reuse import reused_file
 from include.results.second_round import judge, write_second_round
 from include.settings import ShardLimits
 from include.shards.prompts import PromptTemplate
 from include.shards.requests import RequestTemplate
 from include.shards.shard import Shard, ShardFiles
-from include.shards.writer import write_shards
 from include.storage import StoragePath, create_exclusively
 from tests.chaos.steps import CountedTransport, Steps
 
@@ -187,14 +189,15 @@ class Press:
 
     def run(self) -> dict[str, Any]:
         """Publish the day and return its receipt."""
-        (shards,) = self._together([self._task("read_articles", self._read)])
+        (prepared,) = self._together([self._task("read_articles", self._read)])
+        shards, reused = prepared["shards"], prepared["reused"]
         first = self._walk_all("shard", shards)
         (again,) = self._together(
             [self._task("collect_failures", lambda: self._collect_failures(shards, first))]
         )
         second = self._walk_all("second_round", again)
         (receipt,) = self._together(
-            [self._task("publish", lambda: self._publish(shards, first, again, second))]
+            [self._task("publish", lambda: self._publish(shards, first, again, second, reused))]
         )
         return dict(receipt)
 
@@ -260,10 +263,21 @@ class Press:
     def _read(self) -> Task:
         yield from ()
         files = find_files(UPath(f"file://{self.spec.source}"))
-        rows = iter_articles(files, fields=FieldMap(), limit=None, encoding="utf-8", stats=ReadStats())
         template = RequestTemplate("claude-haiku-4-5", 200, PromptTemplate("<article>{content}</article>"))
-        report = write_shards(rows, self.folder, template, limits=self.limits)
-        return [shard.to_reference() for shard in report.shards]
+        prepared = prepare_run(
+            Run(self.spec.pipeline, self.spec.day, self.spec.run, self.root, self.folder, self.ledger),
+            Source(self.spec.source, files, FieldMap()),
+            template,
+            shard_limits=self.limits,
+            max_rejected_share=0.2,
+            reuse=Reuse(),
+            limits=Limits(),
+        )
+        self.note(f"plan ${prepared.plan.cost_upper_usd:.9f}")
+        return {
+            "shards": [shard.to_reference() for shard in prepared.shards],
+            "reused": prepared.plan.reused_files,
+        }
 
     def _walk(self, group: str, shard: Shard) -> Task:
         name = f"{group} {shard.name}"
@@ -363,6 +377,7 @@ class Press:
         results: Sequence[dict[str, Any]],
         second_shards: Sequence[dict[str, Any]],
         second_results: Sequence[dict[str, Any]],
+        reused: int,
     ) -> Task:
         yield from ()
         first = [str(ShardFiles.beside(UPath(shard["uri"])).results) for shard in shards]
@@ -378,6 +393,7 @@ class Press:
             day=self.spec.day,
             rejected=self.folder / "rejected.parquet",
             second=[UPath(uri) for uri in later],
+            reused=[reused_file(self.folder, number) for number in range(reused)],
         )
         receipt = make_receipt(
             [batch_receipt(found[uri]) for uri in [*first, *later]],
@@ -388,7 +404,7 @@ class Press:
             wasted_usd=summary.wasted_usd,
         )
         write_receipt(receipt, self.root)
-        return asdict(receipt)
+        return dict(msgspec.to_builtins(receipt))
 
 
 __all__ = ["Press", "ResultsError", "Spec", "StoppedError", "StuckError"]

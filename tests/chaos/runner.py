@@ -17,7 +17,7 @@ import msgspec
 from include.batches.ledger import Ledger
 from include.batches.submission import MAX_LOST_ATTEMPTS
 from include.errors import LedgerError
-from tests.chaos.audit import Books, Source, audit
+from tests.chaos.audit import Books, Source, audit, check_plan
 from tests.chaos.press import Spec
 from tests.chaos.scenarios import Rule, Scenario
 from tests.local_api_server import PROJECT, LocalApiServer
@@ -132,7 +132,13 @@ class _Case:
             unanswered=any(rule["kind"] in {*_LINES, "rows"} for rule in acted),
             given_up=self.given_up,
         )
+        plans = [
+            float(event["what"].removeprefix("plan $"))
+            for event in events
+            if event["what"].startswith("plan ")
+        ]
         self.problems += audit(books)
+        self.problems += check_plan(books, max(plans, default=0.0))
         labels = [f"fault {_label(rule)}" for rule in acted]
         labels += [f"kill at {event['at']}" for event in events if event["what"] == "killed"]
         labels += books.notes

@@ -70,13 +70,15 @@ def test_the_pipeline_is_the_one_of_the_design(tmp_path: Path) -> None:
     assert isinstance(tasks, dict)
     steps = ("submit_batch", "wait_for_batch", "write_results")
     groups = {f"{group}.{step}" for group in ("shard", "second_round") for step in steps}
-    assert tasks.keys() == {"read_articles", "collect_failures", "publish"} | groups
+    assert tasks.keys() == {"read_articles", "approve_plan", "collect_failures", "publish"} | groups
     assert "shard.wait_for_batch" in tasks["shard.submit_batch"]
     assert "publish" in tasks["second_round.write_results"]
     assert dag["outlets"] == {"publish": ["article_summaries"]}
     params = dag["params"]
     assert isinstance(params, dict)
-    assert params.keys() == {"source", "day", "model", "prompt", "max_tokens", "limit"}
+    asked = {"source", "day", "limit", "model", "other_model", "prompt", "max_tokens"}
+    money = {"plan_only", "max_cost_usd", "approve_above_usd", "fresh", "reuse_days"}
+    assert params.keys() == asked | money
 
 
 def test_the_readmes_pipeline_works_when_pasted(tmp_path: Path) -> None:

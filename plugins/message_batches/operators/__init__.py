@@ -6,6 +6,7 @@ and numbers; no text of an article or a prompt is templated, rendered, logged or
 
 from __future__ import annotations
 
+from message_batches.operators.approve import ApprovePlanOperator
 from message_batches.operators.collect import CollectFailuresOperator
 from message_batches.operators.publish import PublishResultsOperator
 from message_batches.operators.read import ReadArticlesOperator
@@ -13,6 +14,7 @@ from message_batches.operators.submit import SubmitBatchOperator
 from message_batches.operators.write import WriteResultsOperator
 
 __all__ = [
+    "ApprovePlanOperator",
     "CollectFailuresOperator",
     "PublishResultsOperator",
     "ReadArticlesOperator",

@@ -28,10 +28,11 @@ class CollectFailuresOperator(BaseOperator):
     :param shards: what :class:`ReadArticlesOperator` returned.
     :param results: what :class:`WriteResultsOperator` returned for the shards that were submitted.
     :param conn_id: Airflow connection of type ``anthropic``; its ledger tells why a shard was refused.
+    :param plan: the XCom ``plan`` of :class:`ReadArticlesOperator`; what would go over its budget is not sent again.
     :param limits: when a new shard closes.
     """
 
-    template_fields: Sequence[str] = ("shards", "results", "conn_id")
+    template_fields: Sequence[str] = ("shards", "results", "conn_id", "plan")
     ui_color = "#f0dcdc"
 
     def __init__(
@@ -40,6 +41,7 @@ class CollectFailuresOperator(BaseOperator):
         shards: Any,
         results: Any,
         conn_id: str = config.DEFAULT_CONN_ID,
+        plan: Any = None,
         limits: ShardLimits | None = None,
         **kwargs: Any,
     ) -> None:
@@ -47,6 +49,7 @@ class CollectFailuresOperator(BaseOperator):
         self.shards = shards
         self.results = results
         self.conn_id = conn_id
+        self.plan = plan
         self.limits = limits or ShardLimits()
 
     def execute(self, context: Context) -> list[dict[str, Any]]:  # noqa: ARG002
@@ -67,14 +70,43 @@ class CollectFailuresOperator(BaseOperator):
             if unsent or chosen.account:
                 self._pause_once(folder, unsent, dict(chosen.account))
             again = write_second_round(chosen, sent, folder, self.limits)
+            again = self._within_budget(again, unsent)
         if chosen.cut_off:
             self.log.warning(
                 "%s answers were cut off by max_tokens; that many are not sent again. Raise max_tokens and run again.",
                 f"{chosen.cut_off:,}",
             )
         if again:
-            self.log.info("sending %s articles again: %s", f"{chosen.articles:,}", dict(chosen.reasons))
+            articles = sum(shard.articles for shard in again)
+            self.log.info("sending %s articles again: %s", f"{articles:,}", dict(chosen.reasons))
         return [shard.to_reference() for shard in [*unsent, *again]]
+
+    def _within_budget(self, again: Sequence[Shard], unsent: Sequence[Shard]) -> list[Shard]:
+        """Return the shards that the run's budget bears; the others' articles stay as they ended."""
+        from include.costs.plan import read_plan, second_round_upper
+
+        plan = read_plan(self.plan) if self.plan else None
+        if plan is None or plan.max_cost_usd is None:
+            return list(again)
+        results = as_list(self.results)
+        # What is missing may have been answered, and billed.
+        open_articles = sum(result["by_status"].get("missing", 0) for result in results)
+        open_articles += sum(shard.articles for shard in unsent)
+        left = plan.max_cost_usd - sum(result["cost_usd"] or 0.0 for result in results)
+        left -= open_articles * plan.upper_usd_each
+        borne = []
+        for shard in again:
+            upper = second_round_upper(plan, shard.articles, shard.bytes)
+            if upper <= left:
+                borne.append(shard)
+                left -= upper
+        if dropped := sum(shard.articles for shard in again) - sum(shard.articles for shard in borne):
+            self.log.warning(
+                "%s articles are not sent again: that might go over max_cost_usd=%g. Raise it and run the day again: "
+                "only they are sent.",
+                *(f"{dropped:,}", plan.max_cost_usd),
+            )
+        return borne
 
     def _pause_once(
         self, folder: ObjectStoragePath, unsent: Sequence[Shard], account: dict[str, int]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, BaseOperator, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowFailException
 
-from message_batches import config
+from message_batches import config, metrics
 from message_batches.operators.references import as_list, results_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from include.results.publish import DaySummary
 
 
 class PublishResultsOperator(BaseOperator):
@@ -26,11 +29,12 @@ class PublishResultsOperator(BaseOperator):
     :param results: what :class:`WriteResultsOperator` returned for each of them.
     :param second_shards: what :class:`CollectFailuresOperator` returned, if there is a second round.
     :param second_results: what :class:`WriteResultsOperator` returned for each of those.
+    :param plan: the XCom ``plan`` of :class:`ReadArticlesOperator`; without it, reused rows are not looked for.
     :param pipeline: name of the pipeline; the day is published under it.
     :param day: YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
     """
 
-    template_fields: Sequence[str] = ("shards", "results", "second_shards", "second_results", "day")
+    template_fields: Sequence[str] = ("shards", "results", "second_shards", "second_results", "plan", "day")
     ui_color = "#dcf0e4"
 
     def __init__(
@@ -41,6 +45,7 @@ class PublishResultsOperator(BaseOperator):
         pipeline: str,
         second_shards: Any = None,
         second_results: Any = None,
+        plan: Any = None,
         day: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -49,40 +54,63 @@ class PublishResultsOperator(BaseOperator):
         self.results = results
         self.second_shards = second_shards
         self.second_results = second_results
+        self.plan = plan
         self.pipeline = config.check_pipeline_name(pipeline)
         self.day = day
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish the day, write its receipt and tell the asset."""
-        from include.costs.receipt import batch_receipt, make_receipt, write_receipt
-        from include.results.publish import publish_day
-
         with config.clear_failures():
             day = config.day_of_run(context, self.day or None)
             first, second = self._results_in_order()
-            summary = publish_day(
-                [ObjectStoragePath(result["uri"]) for result in first],
-                config.published_day(self.pipeline, day),
-                pipeline=self.pipeline,
-                day=day,
-                rejected=config.run_folder(self.pipeline, day, context["run_id"]) / "rejected.parquet",
-                second=[ObjectStoragePath(result["uri"]) for result in second],
-            )
-            receipt = make_receipt(
-                [batch_receipt(result) for result in [*first, *second]],
-                pipeline=self.pipeline,
-                day=day,
-                run=context["run_id"],
-                offline=summary.offline,
-                wasted_usd=summary.wasted_usd,
-            )
-            receipt_uri = str(write_receipt(receipt, config.data_root()))
+            summary = self._publish(day, context["run_id"], first, second)
+            receipt_uri = self._write_receipt(summary, context["run_id"], [*first, *second])
         self.log.info(
             "published %s: %s articles; receipt %s", summary.uri, f"{summary.articles:,}", receipt_uri
         )
         numbers = asdict(summary) | {"receipt_uri": receipt_uri}
+        metrics.show_day(self.pipeline, numbers)
         self._tell_assets(context, day, numbers)
         return numbers
+
+    def _publish(
+        self, day: str, run_id: str, first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]
+    ) -> DaySummary:
+        from include.planning import TEMPLATE
+        from include.results.publish import publish_day
+        from include.results.reuse import reused_file
+
+        plan = self.plan or {}
+        folder = config.run_folder(self.pipeline, day, run_id)
+        return publish_day(
+            [ObjectStoragePath(result["uri"]) for result in first],
+            config.published_day(self.pipeline, day),
+            pipeline=self.pipeline,
+            day=day,
+            rejected=folder / "rejected.parquet",
+            second=[ObjectStoragePath(result["uri"]) for result in second],
+            reused=[reused_file(folder, number) for number in range(plan.get("reused_files", 0))],
+            made_by={"run": run_id, TEMPLATE: plan.get("template", "")},
+        )
+
+    def _write_receipt(self, summary: DaySummary, run_id: str, results: Sequence[dict[str, Any]]) -> str:
+        from include.costs.receipt import batch_receipt, make_receipt, write_receipt
+
+        numbers = {
+            name: getattr(summary, name) for name in ("articles", "succeeded", "failed", "rejected", "reused")
+        }
+        receipt = make_receipt(
+            [batch_receipt(result, run_id) for result in results],
+            pipeline=self.pipeline,
+            day=summary.day,
+            run=run_id,
+            offline=summary.offline,
+            wasted_usd=summary.wasted_usd,
+            published_at=datetime.now(UTC),
+            template=(self.plan or {}).get("template", ""),
+            numbers=numbers,
+        )
+        return str(write_receipt(receipt, config.data_root()))
 
     def _results_in_order(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Return the results of the shards, in their order, and those of the second round."""

@@ -1,8 +1,9 @@
-"""Articles to shards."""
+"""Articles to shards, and the plan of what sending them costs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -16,18 +17,25 @@ from include.settings import (
     ShardLimits,
 )
 from message_batches import config
+from message_batches.links import PlanLink, plan_url
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from include.planning import Run, Source
     from include.shards.requests import RequestTemplate
+
+PLAN = "plan"
+"""XCom key of the plan's numbers."""
 
 
 class ReadArticlesOperator(BaseOperator):
-    """Read and check articles and write them as shards, ready to be submitted.
+    """Read and check articles, write them as shards ready to be submitted, and plan what that costs.
 
     Returns a list of shard references, ``{"uri", "articles", "bytes", "key"}``, to expand a mapped task
-    group over. What is rejected goes to ``rejected.parquet`` with file, position and reason.
+    group over. What is rejected goes to ``rejected.parquet`` with file, position and reason; articles whose
+    request was answered before go to ``reused-*.parquet``. The plan is in the log, in ``plan.json`` and,
+    as numbers, in XCom under ``plan``; one that costs more than ``max_cost_usd`` fails here.
 
     :param pipeline: name of the pipeline; a folder is named after it.
     :param prompt: the user message, with ``{content}`` and, if wanted, ``{title}`` and ``{id}``; text, or a
@@ -44,9 +52,22 @@ class ReadArticlesOperator(BaseOperator):
     :param encoding: of CSV files.
     :param limits: when a shard closes.
     :param max_rejected_share: 0 to 1; more rejected rows than this fail the task before money is spent.
+    :param max_cost_usd: USD; a plan whose upper bound is above it fails; None for no budget.
+    :param approve_above_usd: USD; a plan whose upper bound is above it waits in :class:`ApprovePlanOperator`.
+    :param fresh: ask again what was answered before, and pay again.
+    :param reuse_days: published days before this one whose answers may stand in, 0 or more.
+    :param plan_only: end after the plan; :class:`ApprovePlanOperator` sees to it.
+    :param chosen_source: wins over ``source`` unless empty: what a person gave in the form.
+    :param chosen_model: wins over ``model`` unless empty.
+    :param conn_id: Airflow connection of type ``anthropic`` whose ledger tells what was submitted before;
+        None when that does not matter.
     """
 
-    template_fields: Sequence[str] = ("source", "day", "model", "max_tokens", "limit")
+    template_fields: Sequence[str] = (
+        *("source", "day", "model", "max_tokens", "limit", "max_cost_usd", "approve_above_usd"),
+        *("fresh", "reuse_days", "plan_only", "conn_id", "chosen_source", "chosen_model"),
+    )
+    operator_extra_links = (PlanLink(),)
     ui_color = "#e4ecf0"
 
     def __init__(
@@ -65,6 +86,14 @@ class ReadArticlesOperator(BaseOperator):
         encoding: str = "utf-8",
         limits: ShardLimits | None = None,
         max_rejected_share: float = DEFAULT_MAX_REJECTED_SHARE,
+        max_cost_usd: Any = None,
+        approve_above_usd: Any = None,
+        fresh: Any = False,
+        reuse_days: Any = 0,
+        plan_only: Any = False,
+        chosen_source: Any = None,
+        chosen_model: Any = None,
+        conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -83,6 +112,15 @@ class ReadArticlesOperator(BaseOperator):
         self.encoding = encoding
         self.limits = limits or ShardLimits()
         self.max_rejected_share = max_rejected_share
+        self.max_cost_usd = max_cost_usd
+        self.approve_above_usd = approve_above_usd
+        self.fresh = fresh
+        self.reuse_days = reuse_days
+        self.plan_only = plan_only
+        self.chosen_source = chosen_source
+        self.chosen_model = chosen_model
+        self.conn_id = conn_id
+        self.plan_url = ""
         self._check_what_is_known()
 
     def _check_what_is_known(self) -> None:
@@ -100,51 +138,69 @@ class ReadArticlesOperator(BaseOperator):
             value = getattr(self, name)
             if isinstance(value, int) and value < 1:
                 raise ConfigurationError(f"{name} is {value}; it must be 1 or more")
+        for name in ("max_cost_usd", "approve_above_usd"):
+            value = getattr(self, name)
+            if isinstance(value, int | float) and not value > 0:
+                raise ConfigurationError(f"{name} is {value}; it must be above 0 USD, or None for no limit")
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Write the shards and return their references."""
+        """Write the shards, tell the plan and return the shards' references."""
+        from include.costs.plan import Limits, describe
+        from include.planning import Reuse, prepare_run
+
         with config.clear_failures():
-            return self._read(context)
-
-    def _read(self, context: Context) -> list[dict[str, Any]]:
-        from include.articles.model import FieldMap
-        from include.articles.reader import ReadStats, find_files, iter_articles
-        from include.shards.writer import write_shards
-
-        template = self._template(context)
-        day = config.day_of_run(context, self.day or None)
-        folder = config.run_folder(self.pipeline, day, context["run_id"])
-        source = config.source_path(self.source, day)
-        files = find_files(source, missing_ok=not self.source)
-        self.log.info("reading %d file(s) of %s", len(files), source)
-        stats = ReadStats()
-        rows = iter_articles(
-            files,
-            fields=FieldMap(**self.fields),
-            limit=self._limit(),
-            encoding=self.encoding,
-            stats=stats,
-        )
-        report = write_shards(
-            rows, folder, template, limits=self.limits, max_rejected_share=self.max_rejected_share
-        )
-        self.log.info(
-            "%s articles in %d shard(s); rejected: %s",
-            *(f"{report.articles:,}", len(report.shards), dict(report.rejected) or "none"),
-        )
-        if stats.replaced_characters:
+            run = self._run(context)
+            self.plan_url = plan_url(run.pipeline, run.day, run.folder.name)
+            prepared = prepare_run(
+                run,
+                self._source(run.day),
+                self._template(context),
+                shard_limits=self.limits,
+                max_rejected_share=self.max_rejected_share,
+                reuse=Reuse(fresh=bool(self.fresh), days=int(self.reuse_days or 0)),
+                limits=Limits(_usd(self.max_cost_usd), _usd(self.approve_above_usd)),
+                plan_only=bool(self.plan_only),
+            )
+        plan = prepared.plan
+        width = max(len(name) for name, _ in describe(plan))
+        self.log.info("plan\n%s", "\n".join(f"  {name:<{width}}  {value}" for name, value in describe(plan)))
+        for note in plan.notes:
+            self.log.warning(note)
+        if prepared.stats.replaced_characters:
             self.log.warning(
                 "%d characters that are no text (NUL, lone surrogates) were replaced",
-                stats.replaced_characters,
+                prepared.stats.replaced_characters,
             )
-        return [shard.to_reference() for shard in report.shards]
+        context["ti"].xcom_push(key=PLAN, value=asdict(plan))
+        return [shard.to_reference() for shard in prepared.shards]
+
+    def _run(self, context: Context) -> Run:
+        from include.planning import Run
+
+        day = config.day_of_run(context, self.day or None)
+        folder = config.run_folder(self.pipeline, day, context["run_id"])
+        ledger = config.open_ledger(config.connect(self.conn_id).scope) if self.conn_id else None
+        return Run(self.pipeline, day, context["run_id"], config.data_root(), folder, ledger)
+
+    def _source(self, day: str) -> Source:
+        from include.articles.model import FieldMap
+        from include.articles.reader import find_files
+        from include.planning import Source
+
+        given = self.chosen_source or self.source
+        source = config.source_path(given, day)
+        files = find_files(source, missing_ok=not given)
+        self.log.info("reading %d file(s) of %s", len(files), source)
+        return Source(str(source), files, FieldMap(**self.fields), self.encoding, self._limit())
 
     def _template(self, context: Context) -> RequestTemplate:
         from include.shards.prompts import PromptTemplate
         from include.shards.requests import RequestTemplate
 
         prompt = PromptTemplate(str(config.resolve(self.prompt, context)), self.max_content_chars)
-        return RequestTemplate(str(self.model), int(self.max_tokens), prompt, self.system)
+        return RequestTemplate(
+            str(self.chosen_model or self.model), int(self.max_tokens), prompt, self.system
+        )
 
     def _limit(self) -> int | None:
         if self.limit in {None, ""}:
@@ -154,3 +210,13 @@ class ReadArticlesOperator(BaseOperator):
                 f"limit is {self.limit}; it must be 1 or more, or empty for all articles"
             )
         return int(self.limit)
+
+
+def _usd(amount: Any) -> float | None:
+    """Return an amount as a form may give it: a number, a number as text, or nothing."""
+    if amount in {None, ""}:
+        return None
+    try:
+        return float(amount)
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"{amount!r} is no amount of USD; a number such as 2.50 is needed") from None

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.errors import RequestRefusedError, SubmitLaterError
-from message_batches import config
+from include.errors import ConfigurationError, RequestRefusedError, SubmitLaterError
+from message_batches import config, metrics
 from message_batches.links import BatchLink, batch_url
 from message_batches.operators.references import day_of_shard, label_map_index
 from message_batches.triggers import MessageBatchTrigger
@@ -19,12 +19,14 @@ from message_batches.triggers import MessageBatchTrigger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from include.batches.ledger import Entry
+    from include.batches.client import MessageBatches
+    from include.batches.ledger import Entry, Ledger
     from include.batches.submission import Wait
     from include.shards.shard import Shard
 
 _SAFE_FIRST_WAIT_SECONDS = 15.0
 _MAX_REFUSALS = 50
+_ROOM_SECONDS = 60.0
 
 
 class SubmitBatchOperator(BaseOperator):
@@ -37,6 +39,9 @@ class SubmitBatchOperator(BaseOperator):
     :param shard: a shard reference as :class:`ReadArticlesOperator` returns it.
     :param pipeline: name of the pipeline, for the ledger.
     :param conn_id: Airflow connection of type ``anthropic``.
+    :param max_requests_in_flight: requests that may wait at the API at once, of everybody who uses its workspace;
+        a shard that would exceed it is submitted later. None never waits. The look and the POST are two steps,
+        so shards submitted in the same moment may exceed it; the API then answers 429, and nothing is lost.
     :param skip_on_account_trouble: when the API refuses for the account's sake (key, credit, permission),
         skip instead of failing, so that :class:`CollectFailuresOperator` says it once for all shards.
     """
@@ -51,10 +56,16 @@ class SubmitBatchOperator(BaseOperator):
         shard: Any,
         pipeline: str,
         conn_id: str = config.DEFAULT_CONN_ID,
+        max_requests_in_flight: int | None = None,
         skip_on_account_trouble: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if max_requests_in_flight is not None and max_requests_in_flight < 1:
+            raise ConfigurationError(
+                f"max_requests_in_flight is {max_requests_in_flight}; it must be 1 or more, or None for no limit"
+            )
+        self.max_requests_in_flight = max_requests_in_flight
         self.skip_on_account_trouble = skip_on_account_trouble
         self.shard = shard
         self.pipeline = config.check_pipeline_name(pipeline)
@@ -73,6 +84,7 @@ class SubmitBatchOperator(BaseOperator):
             ledger = config.open_ledger(api.scope)
             body = Body(ObjectStoragePath(shard.uri), shard.bytes)
             try:
+                self._wait_for_room(shard, api, ledger)
                 outcome = submit_shard(self._intent(shard, context), body, api, ledger, time.time)
             except SubmitLaterError as error:
                 self._wait_if_told(error, ledger.load(shard.key))
@@ -86,12 +98,29 @@ class SubmitBatchOperator(BaseOperator):
             raise AssertionError("deferring does not return")
         if outcome.how == "attached":
             self.log.info("shard %s was submitted before: batch %s", shard.name, outcome.batch_id)
+        else:
+            metrics.count_submitted(self.pipeline)
         self.batch_url = batch_url(str(api.client.base_url), outcome.batch_id, api.scope == "offline")
         return outcome.batch_id
+
+    def _wait_for_room(self, shard: Shard, api: MessageBatches, ledger: Ledger) -> None:
+        """Defer while a shard that nothing was sent of would overfill the API's queue; an empty one takes any."""
+        if self.max_requests_in_flight is None or ledger.load(shard.key) is not None:
+            return
+        batches = api.list(limit=1000).data
+        metrics.show_in_flight(batches)
+        waiting = sum(batch.request_counts.processing for batch in batches)
+        if waiting and waiting + shard.articles > self.max_requests_in_flight:
+            self.log.info(
+                "%s requests wait at the API; %s more would exceed max_requests_in_flight=%s: looking again in %.0f s",
+                *(f"{waiting:,}", f"{shard.articles:,}", f"{self.max_requests_in_flight:,}", _ROOM_SECONDS),
+            )
+            self._defer_until(time.time() + _ROOM_SECONDS)
 
     def _intent(self, shard: Shard, context: Context) -> Entry:
         from include.batches.ledger import Entry
 
+        task = context["ti"]
         return Entry(
             key=shard.key,
             requests=shard.articles,
@@ -101,6 +130,9 @@ class SubmitBatchOperator(BaseOperator):
             run=context["run_id"],
             uri=shard.uri,
             round=shard.round,
+            dag_id=task.dag_id,
+            task_id=task.task_id,
+            map_index=-1 if task.map_index is None else task.map_index,
         )
 
     def _wait_if_told(self, error: SubmitLaterError, entry: Entry | None) -> None:

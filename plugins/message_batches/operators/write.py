@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, ObjectStoragePath
 
-from message_batches import config
+from message_batches import config, metrics
 from message_batches.operators.references import day_of_shard, label_map_index
 
 if TYPE_CHECKING:
@@ -59,4 +59,5 @@ class WriteResultsOperator(BaseOperator):
                 shard, ObjectStoragePath(shard.uri), provenance, api, config.open_ledger(api.scope)
             )
         self.log.info("shard %s: %s -> %s", shard.name, results.by_status, results.uri)
+        metrics.count_rows(self.pipeline, results.by_status)
         return asdict(results)

@@ -6,11 +6,23 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
-from include.costs.receipt import BatchReceipt, make_receipt, write_receipt
+from include.costs.plan import History
+from include.costs.receipt import BatchReceipt, make_receipt, read_history, read_receipt, write_receipt
+from include.errors import ResultsError
 
 
-def batch(listed: float | None, paid: float | None) -> BatchReceipt:
-    return BatchReceipt("msgbatch_1", "k", 1, False, 2, {"succeeded": 2}, 10, 5, 0, 0, listed, paid, 0.25)
+def batch(listed: float | None, paid: float | None, batch_id: str = "msgbatch_1") -> BatchReceipt:
+    return BatchReceipt(
+        batch_id=batch_id,
+        shard_key="k",
+        requests=2,
+        by_status={"succeeded": 2},
+        input_tokens=10,
+        output_tokens=5,
+        list_usd=listed,
+        paid_usd=paid,
+        cache_saved_usd=0.25,
+    )
 
 
 def test_a_receipt_adds_up_its_batches(tmp_path: Path) -> None:
@@ -41,3 +53,36 @@ def test_what_is_not_known_is_not_zero(listed: float | None, paid: float | None)
 def test_an_empty_day_cost_nothing() -> None:
     receipt = make_receipt([], pipeline="p", day="d", run="r", offline=False, wasted_usd=0.0)
     assert (receipt.list_usd, receipt.paid_usd, receipt.saved_usd) == (0.0, 0.0, 0.0)
+
+
+def test_a_day_that_was_run_twice_has_every_batch_on_its_receipt_once(tmp_path: Path) -> None:
+    root, about = UPath(tmp_path), {"pipeline": "p", "day": "d", "offline": True}
+    first = [batch(2.0, 1.0, "a"), batch(4.0, 2.0, "b")]
+    write_receipt(make_receipt(first, run="one", wasted_usd=0.5, **about), root)
+    again = [batch(4.0, 2.0, "b"), batch(0.2, 0.1, "c")]
+    write_receipt(make_receipt(again, run="two", wasted_usd=0.25, **about), root)
+    path = write_receipt(make_receipt([], run="three", wasted_usd=0.0, **about), root)
+    receipt = read_receipt(path)
+    assert receipt is not None
+    assert [one.batch_id for one in receipt.batches] == ["a", "b", "c"]
+    assert (receipt.run, receipt.paid_usd, receipt.wasted_usd) == ("three", pytest.approx(3.1), 0.75)
+
+
+def test_a_receipt_that_cannot_be_read_is_not_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "receipts" / "p" / "day=d.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'{"pipeline": "p"')
+    receipt = make_receipt([], pipeline="p", day="d", run="r", offline=True, wasted_usd=0.0)
+    with pytest.raises(ResultsError, match="cannot be read"):
+        write_receipt(receipt, UPath(tmp_path))
+    assert path.read_bytes() == b'{"pipeline": "p"'
+
+
+def test_history_is_that_of_the_same_prompt(tmp_path: Path) -> None:
+    root, about = UPath(tmp_path), {"pipeline": "p", "run": "r", "offline": True, "wasted_usd": 0.0}
+    for day, template in (("2026-11-20", "x"), ("2026-11-21", "y"), ("2026-11-22", "x")):
+        write_receipt(make_receipt([batch(1.0, 1.0)], day=day, template=template, **about), root)
+    assert read_history(root, "p", "y") == History("2026-11-21", 2.5)
+    assert read_history(root, "p", "x") == History("2026-11-22", 2.5)
+    assert read_history(root, "p", "z") == History()
+    assert read_history(root, "other", "x") == History()

@@ -168,7 +168,7 @@ def test_raw_results_that_are_gone_are_named_before_anything_is_made(day: Day) -
 
 def test_rejected_rows_that_are_gone_are_named(day: Day) -> None:
     (day.files(0).folder / "rejected.parquet").unlink()
-    with pytest.raises(ResultsError, match=r"the rejected rows .*rejected\.parquet"):
+    with pytest.raises(ResultsError, match=r"the run's .*rejected\.parquet"):
         day.replay()
 
 

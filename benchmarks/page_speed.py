@@ -1,0 +1,115 @@
+"""How fast the Batches page's data is with many batches: cold, warm, and after one batch has changed.
+
+Run ``python -m benchmarks.page_speed [--batches 10000] [--runs 200] [--store local|memory]``. Timed is what the
+data route does: look at the ledger, answer a page of runs with one run opened, and encode it as JSON. A median
+of five for cold (a new overview each time), of 21 for the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from upath import UPath
+
+from include.batches.ledger import Attempt, Entry, Example
+from include.batches.overview import Overview, Query
+
+PLUGINS = Path(__file__).resolve().parent.parent / "plugins"
+STATES = ("collected",) * 18 + ("submitted", "ended")
+
+
+def main() -> None:
+    """Measure and print milliseconds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--batches", type=int, default=10_000)
+    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--store", choices=("local", "memory"), default="local")
+    options = parser.parse_args()
+    sys.path.insert(0, str(PLUGINS))
+    with tempfile.TemporaryDirectory(prefix="nightpress-page-") as folder:
+        root = UPath(folder) if options.store == "local" else UPath("memory:///nightpress-page")
+        for number in range(options.batches):
+            put(root, make_entry(number, options.runs))
+        for name, milliseconds in measure(root, options.runs).items():
+            print(f"{options.batches:,} batches, {options.store}, {name}: {milliseconds:.0f} ms")
+
+
+def measure(root: UPath, runs: int) -> dict[str, float]:
+    """Return the median milliseconds of an answer."""
+    overviews = [Overview(root, fresh_seconds=0) for _ in range(5)]
+    cold = [_time(lambda overview=overview: answer(overview)) for overview in overviews]  # type: ignore[misc]
+    overview = overviews[0]
+    warm = [_time(lambda: answer(overview)) for _ in range(21)]
+    changed = []
+    for number in range(21):
+        put(root, msgspec.structs.replace(make_entry(number, runs), cost_usd=number / 7))
+        changed.append(_time(lambda: answer(overview)))
+    medians = {"cold": cold, "warm": warm, "one batch changed": changed}
+    return {name: statistics.median(times) * 1000 for name, times in medians.items()}
+
+
+def answer(overview: Overview) -> bytes:
+    """Do what the data route does."""
+    from message_batches.page.answers import describe
+
+    found = overview.answer(Query(), lambda *_: True)
+    return msgspec.json.encode(describe(found, time.time(), {found.runs[0].token: 1} if found.runs else {}))
+
+
+def make_entry(number: int, runs: int) -> Entry:
+    """Return an entry as a night's work leaves it."""
+    state, now = STATES[number % len(STATES)], time.time()
+    submitted = now - 3600 - number
+    known = {
+        "by_status": {"succeeded": 9_990, "errored": 10},
+        "errors": {"overloaded_error": 10},
+        "examples": tuple(Example("overloaded_error", f"{number:016x}-{n}", "Overloaded") for n in range(3)),
+        "cost_usd": 1.25,
+        "collected_at": _moment(submitted + 1900),
+    }
+    return Entry(
+        key=f"{number:064x}",
+        requests=10_000,
+        bytes=32_000_000,
+        pipeline=f"pipeline_{number % 5}",
+        day=f"2026-11-{number % runs % 28 + 1:02d}",
+        run=f"scheduled__{number % runs:05d}",
+        uri=f"file:///data/runs/requests-{number // runs:05d}.json",
+        attempts=(Attempt(number=1, at=submitted, deadline=submitted + 600, outcome="accepted"),),
+        batch_id=f"msgbatch_{number:020d}",
+        submitted_at=_moment(submitted),
+        ended_at=None if state == "submitted" else _moment(submitted + 1800),
+        dag_id=f"dag_{number % 5}",
+        task_id="shard.submit_batch",
+        map_index=number // runs,
+        **(known if state == "collected" else {}),  # type: ignore[arg-type]
+    )
+
+
+def put(root: UPath, entry: Entry) -> None:
+    """Store an entry without the durability of the ledger, which would take minutes."""
+    path = root / "ledger" / "api.anthropic.com" / f"{entry.key}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.encode(entry))
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _time(action: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,280 @@
+"""Answers that were paid for before: found by their request key, copied, not sent again.
+
+The index holds 16 bytes a row: eight of the request key, sorted, and the row's place. A key that is found
+there is compared whole before it counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from include.results.schema import TAIL, answers_schema
+from include.shards.columns import metadata_column
+from include.storage import StoragePath, atomic_writer
+
+ORDINALS = b"ordinals"
+"""Key of the schema metadata of ``reused-*.parquet``: see :func:`read_ordinals`."""
+
+_ROWS_A_FILE = 20_000
+_KEY_CHARACTERS = 64
+_HEAD_CHARACTERS = 16
+_ANSWER = [column.name for column in TAIL if column.name not in {"request_key", "day"}]
+_OF_OURS = {"article_id", "title", "source_file", "source_position"}
+
+
+class AnswerIndex:
+    """Where the answer to a request is, among published files of one pipeline.
+
+    :param published: ``answers.parquet`` files, the preferred one first; one that is not there is no error.
+    """
+
+    def __init__(self, published: Iterable[StoragePath]) -> None:
+        self.files: list[StoragePath] = []
+        self.rows = 0
+        heads, places, self._keys = [], [], []
+        for path in published:
+            keys = _read_keys(path)
+            if keys is None:
+                continue
+            hexadecimal, rows = keys
+            heads.append(_heads(hexadecimal))
+            places.append(np.arange(len(rows), dtype=np.int64) + self.rows)
+            self._keys.append((self.rows, hexadecimal, rows))
+            self.files.append(path)
+            self.rows += len(rows)
+        self._heads = np.concatenate(heads) if heads else np.empty(0, np.uint64)
+        order = np.argsort(self._heads, kind="stable")
+        self._heads, self._places = self._heads[order], (np.concatenate(places)[order] if places else order)
+
+    def find(self, key: bytes) -> tuple[int, int] | None:
+        """Return the file's number and the row of an answer, or None.
+
+        :param key: the request key, 32 bytes.
+        """
+        if not self.rows:
+            return None
+        head = np.uint64(int.from_bytes(key[:8], "big"))
+        position = int(np.searchsorted(self._heads, head))
+        wanted = key.hex().encode()
+        while position < self.rows and self._heads[position] == head:
+            place = int(self._places[position])
+            number = max(n for n, (start, _, _) in enumerate(self._keys) if start <= place)
+            start, hexadecimal, rows = self._keys[number]
+            if hexadecimal[place - start].tobytes() == wanted:
+                return number, int(rows[place - start])
+            position += 1
+        return None
+
+
+def _read_keys(path: StoragePath) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the request keys of a file's answers, one row of 64 characters each, and their rows."""
+    try:
+        with path.open("rb") as stream:
+            file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+            tables = [
+                _answered(file.read_row_group(number, columns=["request_key", "status"]))
+                for number in range(file.num_row_groups)
+            ]
+            starts = np.cumsum([0] + [file.metadata.row_group(n).num_rows for n in range(len(tables))])
+    except FileNotFoundError:
+        return None
+    keys = [keys for keys, _ in tables]
+    rows = [rows + start for (_, rows), start in zip(tables, starts[:-1], strict=True)]
+    if not keys:
+        return np.empty((0, _KEY_CHARACTERS), np.uint8), np.empty(0, np.int64)
+    return np.concatenate(keys), np.concatenate(rows)
+
+
+def _answered(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    chosen = pc.and_(
+        pc.equal(table["status"], "succeeded"),
+        pc.equal(pc.binary_length(table["request_key"]), _KEY_CHARACTERS),
+    )
+    rows = pc.indices_nonzero(chosen).to_numpy().astype(np.int64)
+    keys = table["request_key"].filter(chosen).combine_chunks().cast(pa.large_binary())
+    data = np.frombuffer(keys.buffers()[2] or b"", np.uint8)
+    first = keys.offset and int(np.frombuffer(keys.buffers()[1], np.int64)[keys.offset])
+    whole = data[first : first + len(keys) * _KEY_CHARACTERS]
+    return whole.reshape(len(keys), _KEY_CHARACTERS).copy(), rows
+
+
+def _heads(hexadecimal: np.ndarray) -> np.ndarray:
+    """Return the first eight bytes of each key as a number."""
+    digits = hexadecimal[:, :_HEAD_CHARACTERS].astype(np.uint64)
+    digits = np.where(digits >= ord("a"), digits - np.uint64(ord("a") - 10), digits - np.uint64(ord("0")))
+    heads = np.zeros(len(digits), np.uint64)
+    for column in range(_HEAD_CHARACTERS):
+        heads = (heads << np.uint64(4)) | digits[:, column]
+    return heads
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Articles whose answers are about to be copied."""
+
+    ordinals: list[int] = field(default_factory=list)
+    places: list[tuple[int, int]] = field(default_factory=list)
+    articles: list[dict[str, object]] = field(default_factory=list)
+
+
+class ReusedRows:
+    """Takes the articles that have an answer already, and writes them as ``reused-<n>.parquet``.
+
+    The rows are those of a shard's results: the article's own id, title and metadata of today, the answer of
+    then, ``reused`` set and ``cost_usd`` 0.
+
+    :param folder: the run's.
+    :param day: partition key, YYYY-MM-DD.
+    """
+
+    def __init__(self, index: AnswerIndex, folder: StoragePath, day: str, *, write: bool = True) -> None:
+        self.index, self.folder, self.day, self.write = index, folder, day, write
+        self.files: list[StoragePath] = []
+        self.count = 0
+        self._waiting = _Waiting()
+
+    def take(self, key: bytes, row: dict[str, object], ordinal: int) -> bool:
+        """Take an article if its request was answered before.
+
+        :param key: the request key, 32 bytes.
+        :param row: the article's columns, without its text.
+        :param ordinal: its place among all articles of the run, from 0.
+        """
+        place = self.index.find(key)
+        if place is None:
+            return False
+        self.count += 1
+        if self.write:
+            self._waiting.ordinals.append(ordinal)
+            self._waiting.places.append(place)
+            self._waiting.articles.append(row)
+            if len(self._waiting.ordinals) == _ROWS_A_FILE:
+                self.flush()
+        return True
+
+    def flush(self) -> None:
+        """Write what was taken and not written yet."""
+        waiting, self._waiting = self._waiting, _Waiting()
+        if not waiting.ordinals:
+            return
+        answers = self._copy_answers(waiting.places)
+        names = dict.fromkeys(name for row in waiting.articles for name in row)
+        own = {name: metadata_column([row.get(name) for row in waiting.articles]) for name in names}
+        columns = {name: answers[name] for name in answers.column_names} | own
+        count = len(waiting.ordinals)
+        columns["cost_usd"] = pa.array(np.zeros(count))
+        columns["reused"] = pa.repeat(True, count)
+        columns["day"] = pa.repeat(self.day, count)
+        metadata = [pa.field(name, column.type) for name, column in own.items() if name not in _OF_OURS]
+        schema = answers_schema(metadata)
+        table = pa.table([columns[name] for name in schema.names], schema=schema)
+        ordinals = np.asarray(waiting.ordinals, np.int64).tobytes()
+        path = reused_file(self.folder, len(self.files))
+        with atomic_writer(path) as stream:
+            pq.write_table(
+                table.replace_schema_metadata({ORDINALS: ordinals.hex()}), stream, compression="zstd"
+            )
+        self.files.append(path)
+
+    def _copy_answers(self, places: Sequence[tuple[int, int]]) -> pa.Table:
+        """Return the answers at these places, in this order; each row group is read once."""
+        found = np.asarray(places, np.int64)
+        tables: list[pa.Table] = []
+        positions = np.empty(len(found), np.int64)
+        start = 0
+        for number in np.unique(found[:, 0]):
+            wanted = np.flatnonzero(found[:, 0] == number)
+            rows, inverse = np.unique(found[wanted, 1], return_inverse=True)
+            tables.append(_read_rows(self.index.files[int(number)], rows))
+            positions[wanted] = start + inverse
+            start += len(rows)
+        return pa.concat_tables(tables).take(pa.array(positions))
+
+
+def _read_rows(path: StoragePath, rows: np.ndarray) -> pa.Table:
+    """Return the answers in the given rows of a published file, which are sorted."""
+    tables = []
+    with path.open("rb") as stream:
+        file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+        start = 0
+        for number in range(file.num_row_groups):
+            end = start + file.metadata.row_group(number).num_rows
+            inside = rows[(rows >= start) & (rows < end)] - start
+            if len(inside):
+                group = file.read_row_group(number, columns=[*_ANSWER, "request_key"])
+                tables.append(group.take(pa.array(inside)))
+            start = end
+    return pa.concat_tables(tables)
+
+
+def reused_file(folder: StoragePath, number: int) -> StoragePath:
+    """Return where the ``number``-th file of reused rows of a run is, counted from 0."""
+    return folder / f"reused-{number:05d}.parquet"
+
+
+def read_ordinals(path: StoragePath) -> np.ndarray:
+    """Return the place of each row of a file of reused rows among all articles of the run, from 0."""
+    with path.open("rb") as stream:
+        metadata = pq.read_schema(pa.PythonFile(stream, mode="r")).metadata or {}
+    return np.frombuffer(bytes.fromhex(metadata[ORDINALS].decode()), np.int64)
+
+
+def interleave(sent: Iterable[pa.Table], reused: Iterable[tuple[np.ndarray, pa.Table]]) -> Iterator[pa.Table]:
+    """Yield the rows of a run in article order, holding a table of each kind at a time.
+
+    :param sent: rows that were sent, in order; they fill the places that reused rows leave free.
+    :param reused: ordinals and rows, in order; all tables have the same schema.
+    """
+    copies = _Copies(reused)
+    passed = 0
+    for table in sent:
+        rest = table
+        end = passed + table.num_rows
+        while (found := copies.before(end)) is not None:
+            behind, rows = found
+            count = int(behind[-1]) - passed
+            # A copy with so many sent rows behind it comes just before the next of them.
+            places = np.concatenate([2 * (passed + np.arange(count)) + 1, 2 * behind])
+            yield pa.concat_tables([rest.slice(0, count), rows]).take(
+                pa.array(np.argsort(places, kind="stable"))
+            )
+            rest = rest.slice(count)
+            passed += count
+        if rest.num_rows:
+            yield rest
+        passed = end
+    while (found := copies.before(None)) is not None:
+        yield found[1]
+
+
+class _Copies:
+    """Reused rows, to be had as far as they come before a number of sent ones."""
+
+    def __init__(self, files: Iterable[tuple[np.ndarray, pa.Table]]) -> None:
+        self._files = iter(files)
+        self._behind = np.empty(0, np.int64)
+        self._rows: pa.Table | None = None
+        self._seen = 0
+
+    def before(self, end: int | None) -> tuple[np.ndarray, pa.Table] | None:
+        """Return the next copies that have fewer than ``end`` sent rows behind them, with how many each has."""
+        if not len(self._behind):
+            following = next(self._files, None)
+            if following is None:
+                return None
+            ordinals, self._rows = following
+            self._behind = ordinals - (self._seen + np.arange(len(ordinals)))
+            self._seen += len(ordinals)
+        count = len(self._behind) if end is None else int(np.searchsorted(self._behind, end))
+        if not count:
+            return None
+        assert self._rows is not None
+        found = self._behind[:count], self._rows.slice(0, count)
+        self._behind, self._rows = self._behind[count:], self._rows.slice(count)
+        return found

@@ -1,0 +1,154 @@
+"""The trigger form of a pipeline: its params, in three sections, with a word of help each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from airflow.sdk import DAG, Param
+
+from include.settings import DEFAULT_MAX_TOKENS, DEFAULT_MODEL, MODELS
+
+_ARTICLES, _QUESTION, _MONEY = "1 · Articles", "2 · Question", "3 · Money"
+
+
+def add_form(dag: DAG, shown: Mapping[str, Any], skip: Collection[str] = ()) -> dict[str, Any]:
+    """Add the params of a pipeline to its DAG, and return references to them.
+
+    A param that the DAG has already stays as it is.
+
+    :param shown: what the form shows first, by name.
+    :param skip: names that are no part of the form, since their value comes from elsewhere.
+    :return: arguments of :class:`ReadArticlesOperator`.
+    """
+    form = _articles(shown) | _question(shown) | _money(shown)
+    names = [name for name in form if name not in skip]
+    for name in names:
+        if name not in dag.params:
+            dag.params[name] = form[name]
+    return {_ARGUMENTS.get(name, name): dag.param(name) for name in names}
+
+
+_ARGUMENTS = {"source": "chosen_source", "other_model": "chosen_model"}
+"""Arguments that win over what the DAG file says, under the form's shorter names."""
+
+
+def _articles(shown: Mapping[str, Any]) -> dict[str, Param]:
+    return {
+        "source": Param(
+            None,
+            type=["null", "string"],
+            title="Source",
+            section=_ARTICLES,
+            description="File, glob or folder of JSON, JSONL, CSV or Parquet, here or on an object store (s3://…). "
+            "Empty: what the pipeline reads every day.",
+        ),
+        "day": Param(
+            None,
+            type=["null", "string"],
+            format="date",
+            title="Day",
+            section=_ARTICLES,
+            description="The day to publish; an earlier publication of it is replaced. Empty: the run's own day.",
+        ),
+        "limit": Param(
+            shown.get("limit"),
+            type=["null", "integer"],
+            minimum=1,
+            title="Only the first …",
+            section=_ARTICLES,
+            description="Articles to take; the day is then published with these alone. Empty: all.",
+        ),
+    }
+
+
+def _question(shown: Mapping[str, Any]) -> dict[str, Param]:
+    model = shown.get("model", DEFAULT_MODEL)
+    known = dict.fromkeys([model, *MODELS])
+    return {
+        "model": Param(
+            model,
+            type="string",
+            enum=list(known),
+            values_display={name: _with_price(name) for name in known},
+            title="Model",
+            section=_QUESTION,
+            description="Prices are for batches: half the list price.",
+        ),
+        "other_model": Param(
+            None,
+            type=["null", "string"],
+            title="Another model",
+            section=_QUESTION,
+            description="Id of a model that is not in the list; wins over it.",
+        ),
+        "prompt": Param(
+            shown.get("prompt", ""),
+            type="string",
+            format="multiline",
+            minLength=1,
+            title="Prompt",
+            section=_QUESTION,
+            description="What is asked of each article. {content}, and if wanted {title} and {id}, are filled in.",
+        ),
+        "max_tokens": Param(
+            shown.get("max_tokens", DEFAULT_MAX_TOKENS),
+            type="integer",
+            minimum=1,
+            title="Longest answer",
+            section=_QUESTION,
+            description="In tokens; 100 tokens are about 75 English words. The plan's upper bound rests on it.",
+        ),
+    }
+
+
+def _money(shown: Mapping[str, Any]) -> dict[str, Param]:
+    return {
+        "plan_only": Param(
+            False,
+            type="boolean",
+            title="Plan only",
+            section=_MONEY,
+            description="Read and count, tell the cost, and end there. Nothing is sent.",
+        ),
+        "max_cost_usd": Param(
+            shown.get("max_cost_usd"),
+            type=["null", "number"],
+            exclusiveMinimum=0,
+            title="Budget (USD)",
+            section=_MONEY,
+            description="If the run may cost more than this, it fails before anything is sent. Empty: no budget.",
+        ),
+        "approve_above_usd": Param(
+            shown.get("approve_above_usd"),
+            type=["null", "number"],
+            exclusiveMinimum=0,
+            title="Ask me above (USD)",
+            section=_MONEY,
+            description="If the run may cost more than this, it waits under Required Actions for a yes. Empty: never.",
+        ),
+        "fresh": Param(
+            shown.get("fresh", False),
+            type="boolean",
+            title="Fresh answers",
+            section=_MONEY,
+            description="Ask again what was answered before, and pay again.",
+        ),
+        "reuse_days": Param(
+            shown.get("reuse_days", 0),
+            type="integer",
+            minimum=0,
+            maximum=366,
+            title="Reuse answers of earlier days",
+            section=_MONEY,
+            description="Days before this one whose answers to the very same request are copied, not paid again. "
+            "The day's own answers always are.",
+        ),
+    }
+
+
+def _with_price(model: str) -> str:
+    if model not in MODELS:
+        return model
+    in_usd, out_usd = (price / 2 for price in MODELS[model])
+    return f"{model}   ${in_usd:.2f} in, ${out_usd:.2f} out per million tokens"

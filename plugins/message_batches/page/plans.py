@@ -1,0 +1,133 @@
+"""The plan of a run as a page: what will be sent, what it can cost, and what was decided."""
+
+from __future__ import annotations
+
+from html import escape
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from airflow.sdk import ObjectStoragePath
+from fastapi import HTTPException
+
+from message_batches import config
+from message_batches.page.notices import render_page
+
+_MOST_BYTES = 1_000_000
+
+
+def find_plan(root: ObjectStoragePath, pipeline: str, day: str, run: str) -> dict[str, Any]:
+    """Return the plan of a run.
+
+    :param run: the run's id, or the name of its folder.
+    :raises HTTPException: 404 when there is none, 422 when it cannot be read.
+    """
+    name = config.run_folder(pipeline, day, run).name
+    folders = [root / "runs" / pipeline / day / name]
+    if run != name and config.is_run_folder(run):
+        folders.append(root / "runs" / pipeline / day / run)
+    for folder in folders:
+        try:
+            content = (folder / "plan.json").read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            continue
+        return _decode(content)
+    raise HTTPException(
+        HTTPStatus.NOT_FOUND,
+        f"There is no plan of run {run[:200]!r} ({pipeline}, {day}). The task read_articles writes it; to see one "
+        'without sending anything, trigger the DAG with "plan only" switched on.',
+    )
+
+
+def _decode(content: bytes) -> dict[str, Any]:
+    try:
+        if len(content) > _MOST_BYTES:
+            raise msgspec.DecodeError(f"{len(content):,} bytes are too many")
+        return msgspec.json.decode(content, type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise HTTPException(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"The plan cannot be read ({error}). Clear the run from read_articles on: it is written again.",
+        ) from None
+
+
+def render(plan: dict[str, Any], pipeline: str, day: str, run: str, root: str) -> str:
+    """Return the page of a plan; every value is shown as text.
+
+    :param root: the way to the application's root.
+    """
+    verdict = str(plan.get("verdict") or "not decided")
+    offline = '<span class="tag">offline API: nothing is billed</span>' if plan.get("offline") else ""
+    notes = plan.get("notes") if isinstance(plan.get("notes"), list) else []
+    body = (
+        f'<nav class="crumbs"><a href="{root}batches">Batches</a> / plan</nav>'
+        f'<header class="top"><h1>Plan of {escape(pipeline)} for {escape(day)}</h1>{offline}</header>'
+        f'<section class="card"><p class="verdict"><span class="faint">Verdict:</span> {escape(verdict)}</p>'
+        + "".join(f'<p class="note">{escape(str(note))}</p>' for note in notes or [])
+        + "</section>"
+        f'<div class="columns">{_table("Articles", _article_rows(plan))}{_table("Money", _money_rows(plan))}'
+        f"{_table('Requests', _request_rows(plan, run))}</div>"
+    )
+    return render_page(f"Plan: {pipeline} {day}", root, body)
+
+
+def _article_rows(plan: dict[str, Any]) -> list[tuple[str, str]]:
+    rejected = plan.get("rejected")
+    reasons = rejected if isinstance(rejected, dict) else {}
+    return [
+        ("articles found", _count(plan.get("articles"))),
+        ("to send", _count(plan.get("to_send"))),
+        ("already submitted", _count(plan.get("attached"))),
+        ("reused from earlier answers", _count(plan.get("reused"))),
+        ("rejected", _count(_sum(reasons) if isinstance(rejected, dict) else rejected)),
+        *((f"· {reason}", _count(count)) for reason, count in reasons.items()),
+    ]
+
+
+def _money_rows(plan: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("cost, expected", _usd(plan.get("cost_expected_usd"))),
+        ("cost, upper bound", _usd(plan.get("cost_upper_usd"))),
+        ("upper bound at list price", _usd(plan.get("list_upper_usd"))),
+        ("budget (max_cost_usd)", _usd(plan.get("max_cost_usd"), "none")),
+        ("a person approves above", _usd(plan.get("approve_above_usd"), "never asked")),
+    ]
+
+
+def _request_rows(plan: dict[str, Any], run: str) -> list[tuple[str, str]]:
+    return [
+        ("model", _text(plan.get("model"))),
+        ("max_tokens of an answer", _count(plan.get("max_tokens"))),
+        ("shards", _count(plan.get("shards"))),
+        ("input tokens, expected", _count(plan.get("input_tokens_expected"))),
+        ("input tokens, at most", _count(plan.get("input_tokens_upper"))),
+        ("output tokens, expected", _count(plan.get("output_tokens_expected"))),
+        ("output tokens, at most", _count(plan.get("output_tokens_upper"))),
+        ("fresh answers asked for", "yes" if plan.get("fresh") else "no"),
+        ("source", _text(plan.get("source"))),
+        ("plan only, nothing is sent", "yes" if plan.get("plan_only") else "no"),
+        ("run", _text(plan.get("run") or run)),
+    ]
+
+
+def _table(title: str, rows: list[tuple[str, str]]) -> str:
+    cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
+    return f'<section class="card"><h2>{escape(title)}</h2><table class="facts">{cells}</table></section>'
+
+
+def _text(value: Any) -> str:
+    return "–" if value in {None, ""} else str(value)
+
+
+def _sum(counts: dict[str, Any]) -> int:
+    return sum(count for count in counts.values() if isinstance(count, int))
+
+
+def _count(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int | float) else _text(value)
+
+
+def _usd(value: Any, missing: str = "not known") -> str:
+    if not isinstance(value, int | float):
+        return missing if value is None else str(value)
+    return f"${value:,.4f}" if 0 < abs(value) < 1 else f"${value:,.2f}"

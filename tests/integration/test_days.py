@@ -1,0 +1,278 @@
+"""Days and people on a real Airflow: the plan, its limits and approvals, and backfills that pay nothing twice."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+import pyarrow.parquet as pq
+import pytest
+
+from include.costs.prices import find_prices
+from include.settings import DEFAULT_MODEL
+from tests.airflow_instance import AirflowInstance
+from tests.integration.clock import BATCH_SECONDS, batches_ending
+from tests.local_api_server import LocalApiServer
+
+pytestmark = pytest.mark.airflow
+
+DAG = "article_summaries"
+DAYS = [f"2026-11-{day:02d}" for day in range(10, 17)]
+ARTICLES_A_DAY = 4
+
+
+class Metrics:
+    """A StatsD server."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.setblocking(False)
+        self.seen: dict[str, list[float]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._socket.close()
+
+    def settings(self) -> dict[str, str]:
+        """What Airflow is told of it; only our own numbers are wanted."""
+        return {
+            "AIRFLOW__METRICS__STATSD_ON": "True",
+            "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+            "AIRFLOW__METRICS__STATSD_PORT": str(self._socket.getsockname()[1]),
+            "AIRFLOW__METRICS__METRICS_ALLOW_LIST": "nightpress",
+        }
+
+    def read(self) -> dict[str, list[float]]:
+        """Give all values that came so far, by name."""
+        with suppress(BlockingIOError):
+            while True:
+                for line in self._socket.recv(65536).decode().splitlines():
+                    name, _, rest = line.partition(":")
+                    self.seen.setdefault(name, []).append(float(rest.partition("|")[0]))
+        return self.seen
+
+
+class Newsroom:
+    """An Airflow with the project's own DAGs, an offline API, and an inbox."""
+
+    def __init__(self, server: LocalApiServer, airflow: AirflowInstance, metrics: Metrics) -> None:
+        self.server, self.airflow, self.metrics = server, airflow, metrics
+
+    def write_day(
+        self, day: str, count: int = ARTICLES_A_DAY, changed: Mapping[int, str] | None = None
+    ) -> Path:
+        rows = [
+            {
+                "id": f"{day}-{n}",
+                "title": f"title {n}",
+                "content": (changed or {}).get(n, f"Article {n} of {day} says so. It is short."),
+                "category": "news" if n % 2 else "sport",
+            }
+            for n in range(count)
+        ]
+        path = self.airflow.data / "inbox" / f"day={day}" / "articles.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    def start(self, day: str, **conf: Any) -> str:
+        return self.airflow.trigger(DAG, {"day": day, **conf})
+
+    def run(self, day: str, **conf: Any) -> str:
+        run_id = self.start(day, **conf)
+        run = self.airflow.wait(run_id, 120)
+        assert run["state"] == "success", self.airflow.states(run_id)
+        return run_id
+
+    def plan(self, run_id: str) -> dict[str, Any]:
+        plan = self.airflow.api.xcom(DAG, run_id, "read_articles", key="plan")
+        assert isinstance(plan, dict)
+        return plan
+
+    def answers(self, day: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = pq.read_table(
+            self.airflow.data / DAG / f"day={day}" / "answers.parquet"
+        ).to_pylist()
+        return rows
+
+    def is_published(self, day: str) -> bool:
+        return (self.airflow.data / DAG / f"day={day}" / "answers.parquet").exists()
+
+    def receipt(self, day: str) -> dict[str, Any]:
+        path = self.airflow.data / "receipts" / DAG / f"day={day}.json"
+        receipt: dict[str, Any] = json.loads(path.read_text())
+        return receipt
+
+    def billed(self) -> int:
+        return int(self.server.billing()["requests_billed"])
+
+    def billed_usd(self) -> float:
+        """What the billing meter's tokens cost in a batch of the default model."""
+        meter, prices = self.server.billing(), find_prices(DEFAULT_MODEL)
+        assert prices is not None
+        price = prices.batch[0]
+        return float(meter["input_tokens"] * price.input + meter["output_tokens"] * price.output) / 1e6
+
+    def answer(self, run_id: str, choice: str) -> None:
+        """Answer a plan that waits for a person, as the UI does."""
+        self.airflow.wait_for_state(run_id, "approve_plan", "awaiting_input")
+        # No person is faster than the scheduler, which fails the try when it sees the answer first.
+        time.sleep(4)
+        path = f"/api/v2/dags/{DAG}/dagRuns/{run_id}/taskInstances/approve_plan/-1/hitlDetails"
+        self.airflow.api.call("PATCH", path, {"chosen_options": [choice], "params_input": {}})
+
+    def backfill(self, *, reprocess: bool) -> None:
+        """Run all days with Airflow's own backfill."""
+        body = {
+            "dag_id": DAG,
+            "from_date": f"{DAYS[0]}T00:00:00Z",
+            "to_date": f"{DAYS[-1]}T00:00:00Z",
+            "reprocess_behavior": "completed" if reprocess else "none",
+            "max_active_runs": 4,
+        }
+        backfill_id = self.airflow.api.call("POST", "/api/v2/backfills", body)["id"]
+        deadline = time.monotonic() + 240
+        while True:
+            runs = [run for run in self.airflow.api.runs(DAG) if run["run_type"] == "backfill"]
+            states = {run["dag_run_id"]: run["state"] for run in runs}
+            if len(states) >= len(DAYS) and all(state in ("success", "failed") for state in states.values()):
+                break
+            assert time.monotonic() < deadline, states
+            time.sleep(0.5)
+        assert set(states.values()) == {"success"}, states
+        # Airflow closes a backfill within half a minute by itself; another one has to wait for that.
+        self.airflow.api.call("PUT", f"/api/v2/backfills/{backfill_id}/cancel")
+
+
+@pytest.fixture(scope="module")
+def newsroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newsroom]:
+    folder = tmp_path_factory.mktemp("newsroom")
+    with (
+        LocalApiServer(folder / "api", seconds_per_batch=BATCH_SECONDS) as server,
+        Metrics() as metrics,
+        AirflowInstance(folder, base_url=server.base_url, schedules=True, env=metrics.settings()) as airflow,
+        batches_ending(server),
+    ):
+        yield Newsroom(server, airflow, metrics)
+
+
+def test_a_plan_comes_first_and_plan_only_ends_there(newsroom: Newsroom) -> None:
+    day = "2026-10-01"
+    newsroom.write_day(day)
+    run_id = newsroom.run(day, plan_only=True)
+    plan = newsroom.plan(run_id)
+    assert (plan["articles"], plan["to_send"], plan["reused"], plan["shards"]) == (4, 4, 0, 1)
+    assert 0 < plan["cost_expected_usd"] < plan["cost_upper_usd"]
+    assert plan["verdict"] == "plan only: nothing is sent"
+    states = newsroom.airflow.states(run_id)
+    assert {state for task, by_index in states.items() for state in by_index.values() if "." in task} == {
+        "skipped"
+    }
+    assert states["publish"] == {-1: "skipped"}
+    assert (newsroom.billed(), newsroom.is_published(day)) == (0, False)
+    log = " ".join(line["event"] for line in newsroom.airflow.api.log(DAG, run_id, "read_articles"))
+    assert "to send" in log
+    assert "expected" in log
+
+
+def test_over_the_budget_nothing_is_sent_and_the_message_says_what_to_do(newsroom: Newsroom) -> None:
+    day = "2026-10-02"
+    newsroom.write_day(day)
+    run_id = newsroom.start(day, max_cost_usd=0.0001)
+    assert newsroom.airflow.wait(run_id)["state"] == "failed"
+    error = newsroom.airflow.api.last_error(DAG, run_id, "read_articles")
+    assert error is not None
+    assert "max_cost_usd=0.0001" in error
+    assert "Nothing was sent" in error
+    assert "raise max_cost_usd" in error
+    assert (newsroom.billed(), newsroom.is_published(day)) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("conf", "named"),
+    [
+        ({"prompt": "no placeholder"}, "{content}"),
+        ({"prompt": "{content} {author}"}, "{author}"),
+        ({"source": "/nowhere/at/all.jsonl"}, "/nowhere/at/all.jsonl"),
+        ({"other_model": "claude-nope-9", "max_cost_usd": 5}, "claude-nope-9"),
+    ],
+)
+def test_bad_input_fails_at_once_with_its_name(newsroom: Newsroom, conf: dict[str, Any], named: str) -> None:
+    day = "2026-10-03"
+    newsroom.write_day(day)
+    run_id = newsroom.start(day, **conf)
+    assert newsroom.airflow.wait(run_id)["state"] == "failed"
+    assert named in str(newsroom.airflow.api.last_error(DAG, run_id, "read_articles"))
+    assert (newsroom.billed(), newsroom.is_published(day)) == (0, False)
+
+
+def test_a_no_ends_the_run_cleanly_and_a_yes_lets_it_go_on(newsroom: Newsroom) -> None:
+    day = "2026-10-04"
+    newsroom.write_day(day)
+    refused = newsroom.start(day, approve_above_usd=0.0001)
+    newsroom.answer(refused, "Reject")
+    assert newsroom.airflow.wait(refused)["state"] == "success"
+    assert (newsroom.billed(), newsroom.is_published(day)) == (0, False)
+    assert newsroom.airflow.states(refused)["publish"] == {-1: "skipped"}
+
+    agreed = newsroom.start(day, approve_above_usd=0.0001)
+    newsroom.answer(agreed, "Approve")
+    assert newsroom.airflow.wait(agreed)["state"] == "success"
+    assert newsroom.billed() == ARTICLES_A_DAY
+    assert len(newsroom.answers(day)) == ARTICLES_A_DAY
+    paid = newsroom.receipt(day)["paid_usd"]
+    assert newsroom.plan(agreed)["cost_upper_usd"] >= paid
+    metrics = newsroom.metrics.read()
+    assert metrics["airflow.nightpress.batches.submitted"] == [1]
+    assert metrics["airflow.nightpress.rows.succeeded"] == [ARTICLES_A_DAY]
+    assert metrics["airflow.nightpress.day.cost_usd"][-1] == pytest.approx(paid)
+    assert metrics["airflow.nightpress.requests.in_flight"][0] == 0
+
+
+def test_a_backfill_pays_once_and_changed_articles_alone(newsroom: Newsroom) -> None:
+    for day in DAYS:
+        newsroom.write_day(day)
+    before = newsroom.billed()
+    newsroom.backfill(reprocess=False)
+    assert all(len(newsroom.answers(day)) == ARTICLES_A_DAY for day in DAYS)
+    assert newsroom.billed() - before == len(DAYS) * ARTICLES_A_DAY
+    first = {day: [row["text"] for row in newsroom.answers(day)] for day in DAYS}
+
+    newsroom.write_day(DAYS[3], 5, {0: "Another one. Indeed.", 2: "And this one. Too."})
+    newsroom.backfill(reprocess=True)
+    assert newsroom.billed() - before == len(DAYS) * ARTICLES_A_DAY + 3
+    unchanged = [day for day in DAYS if day != DAYS[3]]
+    assert all([row["text"] for row in newsroom.answers(day)] == first[day] for day in unchanged)
+    assert all(row["reused"] and row["cost_usd"] == 0 for day in unchanged for row in newsroom.answers(day))
+    rows = newsroom.answers(DAYS[3])
+    assert [row["article_id"] for row in rows] == [f"{DAYS[3]}-{n}" for n in range(5)]
+    assert [row["reused"] for row in rows] == [False, True, False, True, False]
+    assert [row["text"] for row in rows[:3]] == [
+        "Another one. Indeed.",
+        first[DAYS[3]][1],
+        "And this one. Too.",
+    ]
+
+    paid = sum(newsroom.receipt(day)["paid_usd"] for day in [*DAYS, "2026-10-04"])
+    assert paid == pytest.approx(newsroom.billed_usd())
+
+
+def test_a_changed_prompt_pays_again_and_the_plan_says_so_first(newsroom: Newsroom) -> None:
+    before = newsroom.billed()
+    run_id = newsroom.run(DAYS[0], prompt="In one word: {content}", plan_only=True)
+    plan = newsroom.plan(run_id)
+    assert (plan["to_send"], plan["reused"]) == (ARTICLES_A_DAY, 0)
+    assert any("prompt" in note and "paid for again" in note for note in plan["notes"])
+    unchanged = newsroom.plan(newsroom.run(DAYS[0], plan_only=True))
+    assert (unchanged["to_send"], unchanged["reused"], unchanged["cost_upper_usd"]) == (0, ARTICLES_A_DAY, 0)
+    fresh = newsroom.plan(newsroom.run(DAYS[0], fresh=True, plan_only=True))
+    assert (fresh["to_send"], fresh["reused"]) == (ARTICLES_A_DAY, 0)
+    assert newsroom.billed() == before

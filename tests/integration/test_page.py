@@ -1,0 +1,238 @@
+"""The Batches page in a real browser, inside a real Airflow, while a pipeline runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from message_batches import config
+from upath import UPath
+
+from include.batches.ledger import Attempt, Example
+from tests.airflow_instance import AirflowInstance
+from tests.local_api_server import LocalApiServer
+from tests.unit.batches.overview.ledgers import entry, put
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, FrameLocator, Page
+
+pytestmark = pytest.mark.airflow
+
+DAGS = Path(__file__).with_name("dags")
+DAY = "2026-11-22"
+BATCH_SECONDS = 600.0
+SCRIPT = "<script>window.pwned=1</script><img src=x onerror='window.pwned=1'>"
+
+
+class House:
+    """An offline API, an Airflow, and a page of a browser that notes what it should not see."""
+
+    def __init__(self, server: LocalApiServer, airflow: AirflowInstance, folder: Path) -> None:
+        self.server, self.airflow, self.folder = server, airflow, folder
+        self.data = UPath(airflow.data)
+
+    def articles(self, count: int) -> str:
+        path = self.folder / f"articles-{count}.jsonl"
+        rows = ({"id": f"a-{n}", "title": SCRIPT, "content": f"{SCRIPT} number {n}."} for n in range(count))
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return str(path)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("page")
+    with (
+        LocalApiServer(folder / "api", seconds_per_batch=BATCH_SECONDS) as server,
+        AirflowInstance(folder, base_url=server.base_url, dags=DAGS) as airflow,
+    ):
+        yield House(server, airflow, folder)
+
+
+@pytest.fixture
+def page(house: House, browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1500, "height": 900}, base_url=house.airflow.api.url)
+    opened = context.new_page()
+    said: list[str] = []
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.on("dialog", lambda dialog: said.append(dialog.message))
+    opened.on(
+        "console",
+        lambda line: said.append(line.text) if "Content Security Policy" in line.text else None,
+    )
+    try:
+        yield opened
+        assert said == []
+    finally:
+        context.close()
+
+
+def framed(page: Page) -> FrameLocator:
+    return page.frame_locator("iframe[title=Batches]")
+
+
+def pwned(page: Page) -> list[Any]:
+    return [frame.evaluate("window.pwned") for frame in page.frames if frame.evaluate("window.pwned")]
+
+
+def test_an_empty_page_says_how_to_begin(house: House, page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("link", name="Batches").click()
+    inside = framed(page)
+    inside.get_by_role("heading", name="No batches yet").wait_for()
+    inside.get_by_role("link", name="article_summaries").click()
+    page.wait_for_url("**/dags/article_summaries")
+
+
+def test_a_run_is_seen_from_its_first_batch_to_the_published_day(house: House, page: Page) -> None:
+    run_id = house.airflow.trigger("press_3", {"source": house.articles(12), "day": DAY})
+    page.goto("/plugin/batches")
+    inside = framed(page)
+    inside.get_by_text("0 of 4 ended").wait_for(timeout=90_000)
+    inside.locator("tr.submitted").nth(3).wait_for(timeout=60_000)
+    assert inside.locator("tr.submitted").count() == 4
+    assert inside.get_by_text("running").count() == 1
+
+    house.server.advance_clock(BATCH_SECONDS)
+    inside.get_by_text("published", exact=True).wait_for(timeout=120_000)
+    assert house.airflow.wait(run_id)["state"] == "success"
+    inside.get_by_text("4 of 4 ended").first.wait_for()
+    cost = inside.locator(".run .numbers b").inner_text()
+    receipt = json.loads((house.airflow.data / "receipts" / "press_3" / f"day={DAY}.json").read_text())
+    assert float(cost.removeprefix("$")) == pytest.approx(receipt["paid_usd"], abs=5e-5)
+    assert inside.locator("tr.collected").first.locator("td").nth(4).inner_text() == "3 ok"
+
+    inside.locator("tr.collected").first.get_by_role("link", name="Task").click()
+    page.wait_for_url(
+        f"**/dags/press_3/runs/{run_id.replace('+', '%2B').replace(':', '*')}/tasks/shard.write_results/mapped/*"
+    )
+    page.get_by_text("shard 0 · 3 articles").first.wait_for()
+
+
+def test_the_ledger_knows_the_tasks_and_outcomes(house: House) -> None:
+    entries = [
+        msgspec.json.decode(path.read_bytes())
+        for path in sorted((house.airflow.data / "ledger" / "offline").glob("*.json"))
+    ]
+    assert {(one["dag_id"], one["task_id"]) for one in entries} == {("press_3", "shard.submit_batch")}
+    assert sorted(one["map_index"] for one in entries) == [0, 1, 2, 3]
+    assert all(one["by_status"] == {"succeeded": 3} and one["cost_usd"] > 0 for one in entries)
+    assert "pwned" not in json.dumps(entries)
+
+
+def test_scripts_in_the_ledger_are_text(house: House, page: Page) -> None:
+    evil = {"pipeline": SCRIPT, "run": SCRIPT, "dag_id": SCRIPT, "task_id": SCRIPT}
+    examples = (Example(SCRIPT, SCRIPT, SCRIPT),)
+    lost = (Attempt(number=1, at=1.0, deadline=2.0, outcome="open", detail=SCRIPT),)
+    put(
+        house.data,
+        entry(
+            900,
+            **evil,
+            day="2026-11-01",
+            uri=f"file:///x/requests-{SCRIPT}.json",
+            batch_id=SCRIPT,
+            by_status={"succeeded": 1, SCRIPT: 2},
+            errors={SCRIPT: 2},
+            examples=examples,
+        ),
+        entry(901, "intended", **evil, day="2026-11-01", attempts=lost),
+    )
+    (house.airflow.data / "ledger" / "offline" / f"{SCRIPT.replace('/', '')}.json").write_text("{")
+    page.goto("/nightpress/batches")
+    page.get_by_text("2 open questions").wait_for()
+    page.get_by_text("Failures by kind").first.wait_for()
+    page.locator("tr.collected", has_text=SCRIPT).first.wait_for()
+    text = page.locator("main").inner_text()
+    assert text.count(SCRIPT) >= 6
+    assert page.locator("main script, main img").count() == 0
+    assert pwned(page) == []
+
+
+def test_filters_stay_in_the_address_and_the_theme_is_airflows(house: House, page: Page) -> None:
+    page.goto("/plugin/batches")
+    inside = framed(page)
+    inside.locator("#day").select_option(DAY)
+    page.wait_for_url(f"**/plugin/batches/nightpress/batches?day={DAY}")
+    inside.locator(".run").first.wait_for()
+    assert inside.locator(".run .name strong").all_inner_texts() == ["press_3"]
+    page.reload()
+    inside.locator(".run").first.wait_for()
+    assert inside.locator("#day").input_value() == DAY
+    for theme, colour in (("dark", "oklch(0.23185 0.0323 266.44)"), ("light", "rgb(255, 255, 255)")):
+        page.evaluate("theme => localStorage.setItem('theme', theme)", theme)
+        page.reload()
+        inside.locator(".run").first.wait_for()
+        assert inside.locator("body").evaluate("body => getComputedStyle(body).backgroundColor") == colour
+
+
+def test_the_page_says_when_its_data_is_old(house: House, page: Page) -> None:
+    page.goto("/nightpress/batches")
+    page.get_by_text("Live").wait_for()
+    page.route("**/batches.json*", lambda route: route.abort())
+    page.get_by_text("Airflow does not answer").wait_for(timeout=20_000)
+    assert page.locator(".run").count() > 0
+    page.get_by_text(re.compile(r"Data is \d+ s old")).wait_for()
+    page.unroute("**/batches.json*")
+    page.get_by_text("Live").wait_for(timeout=20_000)
+    ledger = house.airflow.data / "ledger"
+    away = ledger.with_name("away")
+    ledger.rename(away)
+    ledger.write_text("no folder")
+    try:
+        page.get_by_text("The ledger cannot be read").wait_for(timeout=20_000)
+    finally:
+        ledger.unlink()
+        away.rename(ledger)
+    page.get_by_text("Live").wait_for(timeout=20_000)
+
+
+def test_a_plan_is_shown_as_text(house: House, page: Page) -> None:
+    run = f"run {SCRIPT}"
+    folder = house.airflow.data / "runs" / "press_3" / DAY / config.run_folder("press_3", DAY, run).name
+    folder.mkdir(parents=True)
+    plan = {
+        "verdict": SCRIPT,
+        "notes": [SCRIPT],
+        "rejected": {SCRIPT: 2},
+        "model": SCRIPT,
+        "source": SCRIPT,
+        "articles": 1200,
+        "cost_upper_usd": 0.0123,
+        "cost_expected_usd": None,
+        "offline": True,
+    }
+    (folder / "plan.json").write_text(json.dumps(plan))
+    page.goto(f"/nightpress/plans/press_3/{DAY}/{run.replace('/', '%2F').replace(' ', '%20')}")
+    text = page.locator("main").inner_text()
+    assert text.count(SCRIPT) >= 6
+    assert [word in text for word in ("1,200", "$0.0123", "not known", "offline API")] == [True] * 4
+    assert pwned(page) == []
+    assert page.locator("body").evaluate("body => getComputedStyle(body).margin") == "0px"
+    (folder / "plan.json").write_text('{"verdict"')
+    page.reload()
+    page.get_by_text("The plan cannot be read").wait_for()
+    page.goto(f"/nightpress/plans/press_3/{DAY}/none")
+    page.get_by_text("There is no plan of run").wait_for()
+    page.get_by_role("link", name="To the batches").click()
+    page.wait_for_url("**/nightpress/batches")
+
+
+def test_a_report_may_run_nothing(house: House, browser: Browser) -> None:
+    folder = house.airflow.data / "reports" / f"day={DAY}"
+    folder.mkdir(parents=True)
+    (folder / "report.html").write_text(f"<style>h1 {{ color: rgb(1, 2, 3) }}</style><h1>Report</h1>{SCRIPT}")
+    page = browser.new_page(base_url=house.airflow.api.url)
+    blocked: list[str] = []
+    page.on("console", lambda line: blocked.append(line.text))
+    page.goto(f"/nightpress/reports/{DAY}")
+    colour = page.locator("h1").evaluate("node => getComputedStyle(node).color")
+    assert (colour, pwned(page)) == ("rgb(1, 2, 3)", [])
+    assert any("Blocked script execution" in line or "Content Security Policy" in line for line in blocked)
+    page.goto("/nightpress/reports/2026-10-01")
+    page.get_by_text("There is no report of 2026-10-01 yet").wait_for()
+    page.close()

@@ -1,0 +1,177 @@
+"""Who sees what on the Batches page: Airflow's own login and permissions, over a real API server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+import pytest
+from message_batches import config
+from upath import UPath
+
+from tests.airflow_instance import AirflowInstance
+from tests.unit.batches.overview.ledgers import entry, put
+
+pytestmark = pytest.mark.airflow
+
+DAGS = Path(__file__).with_name("dags")
+PASSWORD = "test-password"
+USERS = {"reader": "VIEWER", "nobody": "", "press_3_only": "VIEWER", "boss": "ADMIN"}
+RUN = "manual__2026-11-22T00:00:00+00:00"
+GUARDED = (
+    "/nightpress/",
+    "/nightpress/batches",
+    "/nightpress/batches.json",
+    "/nightpress/batches.json?dag_id=press_3",
+    f"/nightpress/plans/press_3/2026-11-22/{RUN}",
+    "/nightpress/reports/2026-11-22",
+)
+
+
+class Door:
+    """An API server that asks for a login."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.tokens = {name: self._log_in(name) for name in USERS}
+
+    def _log_in(self, name: str) -> str:
+        body = json.dumps({"username": name, "password": PASSWORD}).encode()
+        headers = {"content-type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/auth/token", body, headers, method="POST")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return str(json.load(answer)["access_token"])
+
+    def get(self, path: str, user: str = "", accept: str = "application/json") -> tuple[int, str]:
+        headers = {"accept": accept}
+        if user:
+            headers["cookie"] = f"_token={self.tokens[user]}"
+        request = urllib.request.Request(self.url + path, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def pipelines(self, user: str) -> list[str]:
+        status, body = self.get("/nightpress/batches.json", user)
+        assert status == 200, body
+        return sorted(run["pipeline"] for run in json.loads(body)["runs"])
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> AirflowInstance:
+    """A database that knows the DAGs, and a data root with two pipelines' batches, a plan and reports."""
+    made = AirflowInstance(tmp_path_factory.mktemp("door"), dags=DAGS)
+    made._seed_database()
+    subprocess.run(
+        [sys.executable, "-m", "airflow", "dags", "reserialize"],
+        env=made.environment,
+        check=True,
+        capture_output=True,
+    )
+    root = UPath(made.data)
+    put(
+        root,
+        entry(1, pipeline="press_3", dag_id="press_3", run=RUN),
+        entry(2, pipeline="press_1000", dag_id="press_1000", run=RUN),
+        entry(3, pipeline="press_3", dag_id="press_3", day="2026-11-21"),
+        entry(4, pipeline="old", dag_id="", day="2026-11-20"),
+    )
+    folder = (
+        made.data / "runs" / "press_3" / "2026-11-22" / config.run_folder("press_3", "2026-11-22", RUN).name
+    )
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text('{"verdict": "under the budget"}')
+    for day in ("2026-11-20", "2026-11-21", "2026-11-22"):
+        report = made.data / "reports" / f"day={day}" / "report.html"
+        report.parent.mkdir(parents=True)
+        report.write_text(f"<h1>report of {day}</h1>")
+    return made
+
+
+@contextmanager
+def opened(made: AirflowInstance, manager: str) -> Iterator[Door]:
+    """Start an API server with these users, and an auth manager that asks for a login."""
+    passwords = made.home / "passwords.json"
+    passwords.write_text(json.dumps(dict.fromkeys(USERS, PASSWORD)))
+    plain = type(made.instance).environment(made.instance)
+    locked = plain | {
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(
+            f"{name}:{role}" for name, role in USERS.items()
+        ),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
+        "AIRFLOW__CORE__AUTH_MANAGER": manager,
+    }
+    made.instance.environment = lambda: locked  # type: ignore[method-assign]
+    try:
+        made.instance.start("api-server")
+        made.instance.wait_for_api()
+        yield Door(made.api.url)
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="module")
+def simple(instance: AirflowInstance) -> Iterator[Door]:
+    manager = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+    with opened(instance, manager) as door:
+        yield door
+
+
+def test_without_a_login_or_a_permission_nothing_is_shown(simple: Door) -> None:
+    for path in GUARDED:
+        assert simple.get(path)[0] == 401, path
+        assert simple.get(path, "nobody")[0] == 403, path
+        status, body = simple.get(path, "reader")
+        assert status == 200, (path, body)
+    status, body = simple.get("/nightpress/batches", accept="text/html")
+    assert (status, "Log in" in body) == (401, True)
+
+
+def test_who_may_read_all_sees_all(simple: Door) -> None:
+    assert simple.pipelines("reader") == ["old", "press_1000", "press_3", "press_3"]
+    assert "under the budget" in simple.get(GUARDED[4], "reader")[1]
+    assert "report of 2026-11-22" in simple.get(GUARDED[5], "reader")[1]
+
+
+def test_paths_that_lead_elsewhere_lead_nowhere(simple: Door) -> None:
+    for path in (
+        "/nightpress/plans/..%2F..%2Fetc/2026-11-22/x",
+        "/nightpress/plans/press_3/2026-13-99/x",
+        "/nightpress/plans/press_3/2026-11-22/..%2F..%2F..%2F..%2Fetc%2Fpasswd",
+        "/nightpress/plans/press_3/2026-11-22/..%2fplan.json",
+        "/nightpress/reports/..%2F..%2Fetc",
+        "/nightpress/reports/20261122",
+        "/nightpress/static/..%2Fapp.py",
+        "/nightpress/static/app.py",
+        "/nightpress/nothing",
+    ):
+        status, body = simple.get(path, "boss")
+        assert status == 404, (path, status, body)
+        assert "Traceback" not in body
+
+
+def test_a_user_sees_only_the_runs_of_dags_that_may_be_read(instance: AirflowInstance, simple: Door) -> None:
+    instance.stop()
+    with opened(instance, "tests.integration.deny_auth.OneDagAuthManager") as door:
+        assert door.pipelines("press_3_only") == ["press_3", "press_3"]
+        assert door.pipelines("reader") == ["old", "press_1000", "press_3", "press_3"]
+        assert door.get("/nightpress/batches.json?dag_id=press_1000", "press_3_only")[0] == 403
+        assert door.get(GUARDED[4], "press_3_only")[0] == 200
+        assert door.get("/nightpress/plans/press_1000/2026-11-22/x", "press_3_only")[0] == 403
+        # The report of a day has the articles of all its pipelines.
+        assert door.get("/nightpress/reports/2026-11-21", "press_3_only")[0] == 200
+        for day in ("2026-11-22", "2026-11-20", "2026-11-19"):
+            assert door.get(f"/nightpress/reports/{day}", "press_3_only")[0] == 403, day
+        data: Any = json.loads(door.get("/nightpress/batches.json", "press_3_only")[1])
+        assert (data["totals"]["batches"], data["days"]) == (2, ["2026-11-22", "2026-11-21"])

@@ -1,0 +1,195 @@
+"""From a source to a plan, and from the plan to the bill."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import pyarrow.parquet as pq
+import pytest
+from upath import UPath
+
+from include.articles.model import FieldMap
+from include.articles.reader import find_files
+from include.batches.client import MessageBatches
+from include.batches.ledger import Entry, Ledger
+from include.batches.submission import Body, submit_shard
+from include.costs.plan import Limits
+from include.costs.prices import find_prices
+from include.errors import BudgetError, ConfigurationError
+from include.planning import Prepared, Reuse, Run, Source, prepare_run
+from include.results.collect import Provenance, collect_batch
+from include.results.publish import publish_day
+from include.results.reuse import reused_file
+from include.settings import DEFAULT_MODEL, SUMMARY_PROMPT, ShardLimits
+from include.shards.prompts import PromptTemplate
+from include.shards.requests import RequestTemplate
+from include.shards.shard import ShardFiles
+from launch.press import SAMPLE_MAX_TOKENS
+from tests.local_api_server import LocalApiServer
+
+PROJECT = Path(__file__).resolve().parents[2]
+DAY = "2026-11-22"
+
+
+class Desk:
+    """One pipeline's runs against an offline API."""
+
+    def __init__(self, server: LocalApiServer, root: Path) -> None:
+        client = anthropic.Anthropic(api_key="k", base_url=server.base_url, max_retries=0)
+        self.server, self.root = server, UPath(root)
+        self.api = MessageBatches(client)
+        self.ledger = Ledger(self.root / "ledger", self.api.scope)
+
+    def run(self, run_id: str, day: str = DAY) -> Run:
+        folder = self.root / "runs" / "p" / day / run_id
+        return Run("p", day, run_id, self.root, folder, self.ledger)
+
+    def prepare(
+        self, run: Run, source: Path, template: RequestTemplate | None = None, **options: Any
+    ) -> Prepared:
+        asked = template or RequestTemplate(DEFAULT_MODEL, SAMPLE_MAX_TOKENS, PromptTemplate(SUMMARY_PROMPT))
+        limit = options.pop("limit", None)
+        values: dict[str, Any] = {"reuse": Reuse(), "limits": Limits()} | options
+        files = find_files(UPath(source))
+        return prepare_run(
+            run,
+            Source(str(source), files, FieldMap(), limit=limit),
+            asked,
+            shard_limits=ShardLimits(),
+            max_rejected_share=0.5,
+            **values,
+        )
+
+    def send(self, run: Run, prepared: Prepared) -> None:
+        """Submit, collect and publish what was prepared."""
+        results = []
+        for shard in prepared.shards:
+            intent = Entry(
+                key=shard.key,
+                requests=shard.articles,
+                bytes=shard.bytes,
+                pipeline="p",
+                day=run.day,
+                uri=shard.uri,
+            )
+            submitted = submit_shard(
+                intent, Body(UPath(shard.uri), shard.bytes), self.api, self.ledger, time.time
+            )
+            batch_id = submitted.batch_id  # type: ignore[union-attr]
+            while not self.api.retrieve(batch_id).ended:
+                time.sleep(0.05)
+            provenance = Provenance("p", run.day, batch_id)
+            collect_batch(shard, UPath(shard.uri), provenance, self.api, self.ledger)
+            results.append(ShardFiles.beside(UPath(shard.uri)).results)
+        publish_day(
+            results,
+            run.published(run.day),
+            pipeline="p",
+            day=run.day,
+            rejected=run.folder / "rejected.parquet",
+            reused=[reused_file(run.folder, n) for n in range(prepared.plan.reused_files)],
+            made_by={"template": prepared.plan.template},
+        )
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Any:
+    with LocalApiServer(tmp_path / "api") as server:
+        yield Desk(server, tmp_path / "data")
+
+
+def write(path: Path, texts: list[str]) -> Path:
+    path.write_text(json.dumps([{"id": n, "content": text} for n, text in enumerate(texts)]))
+    return path
+
+
+def test_the_samples_plan_is_never_below_its_bill_and_at_most_twice(desk: Desk) -> None:
+    run = desk.run("one")
+    prepared = desk.prepare(run, PROJECT / "include" / "sample")
+    desk.send(run, prepared)
+    meter, prices = desk.server.billing(), find_prices(DEFAULT_MODEL)
+    assert prices is not None
+    billed = (
+        meter["input_tokens"] * prices.batch[0].input + meter["output_tokens"] * prices.batch[0].output
+    ) / 1e6
+    upper, expected = prepared.plan.cost_upper_usd, prepared.plan.cost_expected_usd
+    assert upper is not None
+    assert expected is not None
+    assert billed <= upper <= 2 * billed
+    assert expected == pytest.approx(billed, rel=0.25)
+
+
+def test_what_was_answered_is_not_sent_again_and_what_changed_is(desk: Desk, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.json", ["One.", "Two.", "Three."])
+    run = desk.run("one")
+    desk.send(run, desk.prepare(run, source))
+    write(source, ["One.", "Two, changed.", "Three.", "Four."])
+    again = desk.run("two")
+    prepared = desk.prepare(again, source)
+    assert (prepared.plan.to_send, prepared.plan.reused, prepared.plan.articles) == (2, 2, 4)
+    desk.send(again, prepared)
+    rows = pq.read_table(str(again.published(DAY))).to_pylist()
+    assert [(row["article_id"], row["reused"]) for row in rows] == [
+        ("0", True), ("1", False), ("2", True), ("3", False),
+    ]  # fmt: skip
+    assert all(row["status"] == "succeeded" for row in rows)
+    assert desk.server.billing()["requests_billed"] == 5
+    fresh = desk.prepare(desk.run("three"), source, reuse=Reuse(fresh=True))
+    assert (fresh.plan.to_send, fresh.plan.reused) == (4, 0)
+    assert "Fresh answers" in fresh.plan.notes[0]
+
+
+def test_answers_of_earlier_days_stand_in_when_asked_to(desk: Desk, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.json", ["One.", "Two."])
+    run = desk.run("one", "2026-11-20")
+    desk.send(run, desk.prepare(run, source))
+    later = desk.run("two", "2026-11-22")
+    assert desk.prepare(later, source, reuse=Reuse(days=1)).plan.reused == 0
+    assert desk.prepare(later, source, reuse=Reuse(days=2)).plan.reused == 2
+    with pytest.raises(ConfigurationError, match="reuse_days is -1"):
+        Reuse(days=-1)
+
+
+def test_a_shard_that_has_a_batch_is_not_to_send(desk: Desk, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.json", ["One.", "Two."])
+    prepared = desk.prepare(desk.run("one"), source)
+    (shard,) = prepared.shards
+    entry = Entry(key=shard.key, requests=2, bytes=shard.bytes, pipeline="p", day=DAY, batch_id="msgbatch_1")
+    desk.ledger.save(entry)
+    plan = desk.prepare(desk.run("two"), source).plan
+    assert (plan.to_send, plan.attached) == (0, 2)
+    # It runs, so its bill is still to come.
+    assert plan.cost_upper_usd == prepared.plan.cost_upper_usd
+    of_another_day = desk.prepare(desk.run("three", "2026-11-23"), source).plan
+    assert (of_another_day.attached, of_another_day.cost_upper_usd) == (2, 0)
+
+
+def test_another_prompt_and_a_limit_are_told_before_they_cost(desk: Desk, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.json", ["One.", "Two.", "Three."])
+    run = desk.run("one")
+    desk.send(run, desk.prepare(run, source))
+    other = RequestTemplate(DEFAULT_MODEL, 50, PromptTemplate("In a word: {content}"))
+    (note,) = desk.prepare(desk.run("two"), source, other).plan.notes
+    assert "changed since 2026-11-22 was published" in note
+    assert "3 articles" in note
+    (note,) = desk.prepare(desk.run("three"), source, limit=1).plan.notes
+    assert "published with 3 articles; with this limit it will hold 1 only" in note
+
+
+def test_over_the_budget_the_plan_is_kept_and_nothing_else_happens(desk: Desk, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.json", ["One."])
+    run = desk.run("one")
+    with pytest.raises(BudgetError, match="Nothing was sent"):
+        desk.prepare(run, source, limits=Limits(max_cost_usd=1e-9))
+    assert json.loads((run.folder / "plan.json").read_bytes())["verdict"].startswith("over the budget")
+    assert desk.prepare(run, source, limits=Limits(max_cost_usd=1e-9), plan_only=True).plan.plan_only
+
+
+def test_a_preview_stores_nothing(desk: Desk, tmp_path: Path) -> None:
+    plan = desk.prepare(desk.run("one"), write(tmp_path / "a.json", ["One.", ""]), write=False).plan
+    assert (plan.to_send, plan.rejected, plan.shards) == (1, {"missing_content": 1}, 1)
+    assert not desk.root.exists()
