@@ -41,6 +41,15 @@ class Excerpts:
         """Return one of the first sentences, a long one cut at a word."""
         return self.fitted(self._sentences[number % len(self._sentences)], 0, _LONGEST)
 
+    def sentences(self, number: int, least: int) -> str:
+        """Return as many of the first sentences, from one on, as have so many characters together."""
+        found = self.sentence(number)
+        for following in range(1, len(self._sentences)):
+            if len(found) >= least:
+                break
+            found = f"{found} {self.sentence(number + following)}"
+        return found
+
     def phrase(self, number: int) -> str:
         """Return a word or two; empty when there are none."""
         start = number % len(self._words) if self._words else 0

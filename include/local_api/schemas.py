@@ -115,10 +115,10 @@ class _Example:
 
     def _list(self, schema: dict[str, Any], path: str, depth: int) -> list[Any]:
         least = schema.get("minItems", 0)
-        most = schema.get("maxItems", max(least, 1) + _MOST_ITEMS - 1)
-        wanted = least if depth > _DEEP else min(most, max(least, 1))
+        wanted = least if depth > _DEEP else max(least, 1)
         if depth <= _BUSHY:
-            wanted += self.draw(f"{path}#", min(_MOST_ITEMS, most - wanted + 1))
+            wanted = least + self.draw(f"{path}#", _MOST_ITEMS)
+        wanted = min(wanted, schema.get("maxItems", wanted))
         found: list[Any] = []
         for index in range(4 * wanted + 40 if wanted else 0):
             item = self.value(schema.get("items"), f"{path}[]{index}", depth + 1)
@@ -134,8 +134,8 @@ class _Example:
             return make(number)
         # Items of a list are tags more often than sentences.
         text = self.excerpts.phrase(number) if "[]" in path.rpartition(".")[2] else ""
-        text = text or self.excerpts.sentence(number)
-        return self.excerpts.fitted(text, schema.get("minLength", 0), schema.get("maxLength"))
+        least, most = schema.get("minLength", 0), schema.get("maxLength")
+        return self.excerpts.fitted(text or self.excerpts.sentences(number, least), least, most)
 
     def _number(self, schema: dict[str, Any], kind: str, path: str) -> int | float:
         """Return a multiple of the step within the bounds; 0 to 100 when there are none."""
