@@ -227,3 +227,46 @@ def test_reserved_names_are_free_below_the_top() -> None:
         inner: Status
 
     assert [field.name for field in OutputSchema.of(Below, OURS).fields] == ["inner"]
+
+
+def test_a_model_that_is_not_finished() -> None:
+    class Unfinished(BaseModel):
+        value: Nowhere  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(ConfigurationError, match="Unfinished cannot be read as a schema"):
+        OutputSchema.of(Unfinished)
+
+
+def test_pydantics_own_json_schema_of_a_decimal_is_read() -> None:
+    class Price(BaseModel):
+        price: Decimal | None = Field(ge=0)
+
+    (field,) = OutputSchema.of(Price.model_json_schema()).fields
+    assert (field.node.kind, field.node.nullable, field.node.precision_and_scale) == (
+        "decimal",
+        True,
+        (38, 9),
+    )
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '"x"', "{}"])
+def test_a_damaged_kept_schema(text: str) -> None:
+    with pytest.raises(ConfigurationError):
+        OutputSchema.from_json(text)
+
+
+def test_a_default_stands_in_for_an_absent_field_and_only_for_that() -> None:
+    class Rated(BaseModel):
+        name: str
+        rating: int = 3
+        tags: list[str] = ["none"]
+        made: list[str] = Field(default_factory=list)
+
+    reader = OutputSchema.of(Rated).reader()
+    first, second = (reader.read('{"name": "a", "made": []}') for _ in range(2))
+    assert first == second == {"name": "a", "rating": 3, "tags": ["none"], "made": []}
+    assert first["tags"] is not second["tags"]  # type: ignore[index]
+    null = reader.read('{"name": "a", "rating": null, "made": []}')
+    assert null.message == "rating: a whole number is needed"  # type: ignore[union-attr]
+    missing = reader.read('{"name": "a"}')
+    assert missing.message == "made: the field is missing"  # type: ignore[union-attr]
