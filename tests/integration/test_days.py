@@ -216,7 +216,6 @@ def test_over_the_budget_nothing_is_sent_and_the_message_says_what_to_do(newsroo
         ({"prompt": "{content} {author}"}, "{author}"),
         ({"source": "/nowhere/at/all.jsonl"}, "/nowhere/at/all.jsonl"),
         ({"other_model": "claude-nope-9", "max_cost_usd": 5}, "claude-nope-9"),
-        ({"day": "someday"}, "'someday'"),
     ],
 )
 def test_bad_input_fails_at_once_with_its_name(newsroom: Newsroom, conf: dict[str, Any], named: str) -> None:
