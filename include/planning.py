@@ -77,6 +77,11 @@ class Run:
     folder: StoragePath
     ledger: Ledger | None = None
 
+    @property
+    def offline(self) -> bool:
+        """True when the offline API would answer."""
+        return self.ledger is not None and self.ledger.offline
+
     def published(self, day: str) -> StoragePath:
         """Return where a day of the pipeline is published."""
         return self.root / self.pipeline / f"day={day}" / "answers.parquet"
@@ -137,10 +142,10 @@ def prepare_run(
 
 def _open_index(run: Run, reuse: Reuse) -> AnswerIndex:
     if reuse.fresh:
-        return AnswerIndex([])
+        return AnswerIndex([], offline=False)
     day = date.fromisoformat(run.day)
     days = [run.day, *((day - timedelta(days=back)).isoformat() for back in range(1, reuse.days + 1))]
-    return AnswerIndex(run.published(day) for day in days)
+    return AnswerIndex(map(run.published, days), offline=run.offline)
 
 
 def _plan(  # noqa: PLR0917 - private, called once
@@ -163,7 +168,7 @@ def _plan(  # noqa: PLR0917 - private, called once
         source=source.shown,
         model=template.model,
         max_tokens=template.max_tokens,
-        offline=run.ledger is not None and run.ledger.offline,
+        offline=run.offline,
         fresh=reuse.fresh,
         plan_only=plan_only,
         articles=report.articles + report.reused,

@@ -102,7 +102,7 @@ class PublishResultsOperator(BaseOperator):
     ) -> str:
         """Put what was paid on the day's receipt, and the numbers of the publication once there is one."""
         from include.costs.receipt import batch_receipt, make_receipt, write_receipt
-        from include.results.publish import is_offline
+        from include.settings import is_offline
 
         about: dict[str, Any] = {}
         if summary is not None:
@@ -116,7 +116,7 @@ class PublishResultsOperator(BaseOperator):
             pipeline=self.pipeline,
             day=day,
             run=run_id,
-            offline=any(is_offline(result["batch_id"]) for result in results),
+            offline=bool((self.plan or {}).get("offline")) or any(is_offline(r["batch_id"]) for r in results),
             wasted_usd=summary.wasted_usd if summary else 0.0,
             **about,
         )
