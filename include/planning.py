@@ -28,6 +28,10 @@ TEMPLATE = "template"
 """Name in the metadata of ``answers.parquet`` of the digest of what was asked."""
 
 
+OFFLINE = "offline"
+"""Name in that metadata of whether the offline API answered: yes or no."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """What is read.
@@ -117,6 +121,8 @@ def prepare_run(
     :raises InputError: the source cannot be read.
     :raises BudgetError: the plan costs more than was allowed; it is stored all the same, nothing was sent.
     """
+    if write and not plan_only:
+        _protect_what_was_paid(run)
     stats = ReadStats()
     reused = ReusedRows(_open_index(run, reuse), run.folder, run.day, write=write)
     report = write_shards(
@@ -138,6 +144,17 @@ def prepare_run(
         if not plan_only:
             plan.check_budget()
     return Prepared(report.shards, plan, stats)
+
+
+def _protect_what_was_paid(run: Run) -> None:
+    """Refuse to replace a model's answers, which were paid for, by those of the offline API."""
+    published = run.published(run.day)
+    if run.offline and read_made_by(published).get(OFFLINE) == "no":
+        raise ConfigurationError(
+            f"{run.pipeline} {run.day} is published with answers of a model, and this run would replace them by the "
+            "offline API's. Nothing was sent. Set ANTHROPIC_API_KEY, or try things on another day or another "
+            "NIGHTPRESS_ROOT."
+        )
 
 
 def _open_index(run: Run, reuse: Reuse) -> AnswerIndex:

@@ -80,7 +80,7 @@ class PublishResultsOperator(BaseOperator):
     def _publish(
         self, day: str, run_id: str, first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]
     ) -> DaySummary:
-        from include.planning import TEMPLATE
+        from include.planning import OFFLINE, TEMPLATE
         from include.results.publish import publish_day
         from include.results.reuse import reused_file
 
@@ -94,7 +94,8 @@ class PublishResultsOperator(BaseOperator):
             rejected=folder / "rejected.parquet",
             second=[ObjectStoragePath(result["uri"]) for result in second],
             reused=[reused_file(folder, number) for number in range(plan.get("reused_files", 0))],
-            made_by={"run": run_id, TEMPLATE: plan.get("template", "")},
+            made_by={"run": run_id}
+            | ({TEMPLATE: plan["template"], OFFLINE: "yes" if plan["offline"] else "no"} if plan else {}),
         )
 
     def _write_receipt(
