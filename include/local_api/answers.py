@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from include.local_api.misfits import misfit_text
 from include.local_api.schemas import example
 
 SENTENCES = 2
@@ -56,11 +57,18 @@ def _texts(content: object) -> Iterator[str]:
 
 
 def article(params: dict[str, Any]) -> str:
-    """Return the text between the article tags of the last user message, or that whole message."""
+    """Return the text between the article tags of the last user message that has some.
+
+    Without tags it is the last user message; of a structured request the first, for the others say what was
+    wrong with an answer.
+    """
     users = [message for message in params["messages"] if message.get("role") == "user"]
-    text = "\n".join(_texts(users[-1]["content"])) if users else ""
-    start, end = text.find(_OPEN), text.rfind(_CLOSE)
-    return text[start + len(_OPEN) : end] if 0 <= start < end else text
+    texts = ["\n".join(_texts(message["content"])) for message in users]
+    for text in reversed(texts):
+        start, end = text.find(_OPEN), text.rfind(_CLOSE)
+        if 0 <= start < end:
+            return text[start + len(_OPEN) : end]
+    return texts[0 if wanted_schema(params) is not None else -1] if texts else ""
 
 
 def leading_sentences(text: str, count: int = SENTENCES) -> str:
@@ -85,24 +93,32 @@ class Answer:
     text: str
 
 
-def answer(params: dict[str, Any], tool_use_id: str = "toolu_local") -> Answer:
-    """Return the answer to a checked request: text, or a value that fits the requested schema."""
-    sentences = leading_sentences(article(params))
+def answer(params: dict[str, Any], tool_use_id: str = "toolu_local", misfit: str | None = None) -> Answer:
+    """Return the answer to a checked request: text, or a value that fits the requested schema.
+
+    :param misfit: how it must not fit (``include/local_api/misfits.py``); None for one that does.
+    """
+    text = article(params)
     if tool := _forced_tool(params):
-        value = example(tool.get("input_schema"), sentences)
+        value = example(tool.get("input_schema"), text)
         block = {"type": "tool_use", "id": tool_use_id, "name": tool["name"], "input": value}
         return Answer([block], "tool_use", json.dumps(value, ensure_ascii=False))
-    whole = _structured(params, sentences) or sentences
+    whole, stop_reason, schema = leading_sentences(text), "end_turn", wanted_schema(params)
+    if schema is not None:
+        value = example(schema, text)
+        whole = json.dumps(value, ensure_ascii=False)
+        if misfit is not None:
+            whole, stop_reason = misfit_text(misfit, value, schema)
     cut = cut_to_tokens(whole, params["max_tokens"])
-    return Answer([{"type": "text", "text": cut}], "end_turn" if cut == whole else "max_tokens", cut)
+    blocks = [{"type": "text", "text": cut}] if cut else []
+    return Answer(blocks, stop_reason if cut == whole else "max_tokens", cut)
 
 
-def _structured(params: dict[str, Any], text: str) -> str | None:
+def wanted_schema(params: dict[str, Any]) -> Any:
+    """Return the schema of a structured request; None of any other."""
     config = params.get("output_config")
     wanted = config.get("format") if isinstance(config, dict) else None
-    if not isinstance(wanted, dict) or wanted.get("type") != "json_schema":
-        return None
-    return json.dumps(example(wanted.get("schema"), text), ensure_ascii=False)
+    return wanted.get("schema") if isinstance(wanted, dict) and wanted.get("type") == "json_schema" else None
 
 
 def _forced_tool(params: dict[str, Any]) -> dict[str, Any] | None:

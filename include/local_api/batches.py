@@ -14,7 +14,7 @@ import msgspec
 from include.local_api.clock import Clock, rfc3339
 from include.local_api.errors import ApiError
 from include.local_api.faults import Faults
-from include.local_api.plans import CANCELED, EXPIRED, FORCED, FORCED_ERRORS, Plan, read_plan
+from include.local_api.plans import CANCELED, EXPIRED, FORCED, FORCED_ERRORS, Plan, make_misfits, read_plan
 from include.local_api.store import Record, Store
 
 log = logging.getLogger(__name__)
@@ -113,6 +113,10 @@ class Batches:
                     EXPIRED: rule.expired,
                     CANCELED: rule.canceled,
                 },
+            )
+        if rule := faults.take("create", ["misfits"]):
+            make_misfits(
+                plan, body, seed=rule.seed, share=rule.share, misfit=rule.misfit, repairs=rule.repairs
             )
         late = faults.take("create", ["late_listing"])
         with self._lock:

@@ -12,7 +12,9 @@ from typing import Any
 
 import msgspec
 
+from include.local_api.caching import marks_refusal
 from include.local_api.errors import ApiError
+from include.local_api.schema_checks import schema_refusal
 
 MAX_REQUESTS = 100_000
 REQUIRED = ("model", "max_tokens", "messages")
@@ -122,7 +124,20 @@ def refusal(params: dict[str, Any]) -> tuple[str, str] | None:
     for name in _GONE:
         if params.get(name) is not None:
             return _invalid(f"{name}: Extra inputs are not permitted")
-    return _messages_refusal(params["messages"])
+    return _messages_refusal(params["messages"]) or _options_refusal(params)
+
+
+def _options_refusal(params: dict[str, Any]) -> tuple[str, str] | None:
+    if refused := marks_refusal(params):
+        return _invalid(refused)
+    config = params.get("output_config")
+    wanted = config.get("format") if isinstance(config, dict) else None
+    if wanted is None:
+        return None
+    if not isinstance(wanted, dict) or wanted.get("type") != "json_schema":
+        return _invalid("output_config.format.type: Input should be 'json_schema'")
+    refused = schema_refusal(wanted.get("schema"))
+    return _invalid(f"output_config.format.schema: {refused}") if refused else None
 
 
 def _messages_refusal(messages: object) -> tuple[str, str] | None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from include.local_api.errors import ApiError
+from include.local_api.misfits import MISFITS
 from include.local_api.plans import FORCED_ERRORS
 
 Endpoint = Literal["create", "retrieve", "list", "results", "cancel"]
@@ -25,7 +26,7 @@ CUTS = ("cut_mid_line", "cut_at_line", "cut_compressed")
 LINES = ("missing_ids", "repeated_ids", "foreign_ids", "malformed_lines", "blank_lines")
 _ANYWHERE = (*BEFORE, *AFTER, "hang")
 KINDS: dict[str, tuple[str, ...]] = {
-    "create": (*_ANYWHERE, "rows", "late_listing"),
+    "create": (*_ANYWHERE, "rows", "misfits", "late_listing"),
     "retrieve": _ANYWHERE,
     "list": _ANYWHERE,
     "results": (*_ANYWHERE, *CUTS, *LINES),
@@ -51,6 +52,9 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaul
     :param clean: a cut that looks like the end of the stream (True) or breaks the connection (False).
     :param errored: of ``rows``: share of the requests that end so; ``expired``, ``canceled`` alike.
     :param error_type: of the errored rows.
+    :param share: of ``misfits``: share of the structured requests whose answer does not fit the schema.
+    :param misfit: how it does not fit (``include/local_api/misfits.py``); None is in every way, in turn.
+    :param repairs: of ``misfits``: also the answers to requests that repair an answer.
     """
 
     endpoint: Endpoint
@@ -72,21 +76,34 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaul
     expired: float = 0.0
     canceled: float = 0.0
     error_type: str = "api_error"
+    share: float = 1.0
+    misfit: str | None = None
+    repairs: bool = False
 
     def __post_init__(self) -> None:
         together = round(self.errored + self.expired + self.canceled, 9)
-        shares = (self.probability or 0.0, self.at, self.errored, self.expired, self.canceled, together)
+        shares = (
+            self.probability or 0.0,
+            self.at,
+            self.errored,
+            self.expired,
+            self.canceled,
+            together,
+            self.share,
+        )
         numbers = (self.count or 0, self.skip, self.rows, self.seconds, self.retry_after or 0)
         if self.kind not in KINDS[self.endpoint]:
             raise ValueError(f"{self.endpoint} knows the kinds {', '.join(KINDS[self.endpoint])}")
         if not all(0 <= share <= 1 for share in shares):
-            raise ValueError("probability, at, errored, expired and canceled are shares from 0 to 1")
+            raise ValueError("probability, at, errored, expired, canceled and share are shares from 0 to 1")
         if min(numbers) < 0:
             raise ValueError("count, skip, rows, seconds and retry_after are not negative")
         if not 400 <= self.status <= 599:
             raise ValueError("status is from 400 to 599")
         if self.error_type not in FORCED_ERRORS:
             raise ValueError(f"error_type is one of {', '.join(FORCED_ERRORS)}")
+        if self.misfit is not None and self.misfit not in MISFITS:
+            raise ValueError(f"misfit is one of {', '.join(MISFITS)}")
 
     def error(self) -> ApiError:
         """Return the refusal this rule asks for."""

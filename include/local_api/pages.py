@@ -20,7 +20,7 @@ td, th {{ text-align: left; padding: .2rem 1rem .2rem 0 }} .note {{ background: 
 .note {{ background: #443a10 }} }}</style>
 <h1>{title}</h1>
 <p class="note">Offline Message Batches API: no model was called, nothing was billed. The answers are the
-articles' own first sentences.</p>
+articles' own first sentences, or values made up of them that fit the schema asked for.</p>
 {content}
 </html>
 """

@@ -11,6 +11,7 @@ from pathlib import Path
 from include.local_api import answers
 from include.local_api.checks import Item, decode_body, decode_params, refusal
 from include.local_api.errors import ApiError
+from include.local_api.misfits import MISFITS
 
 SUCCEEDED, ERRORED, CANCELED, EXPIRED, FORCED = range(5)
 FORCED_ERRORS = (
@@ -25,6 +26,19 @@ FORCED_ERRORS = (
     "overloaded_error",
 )
 """Code ``FORCED + n`` is an errored result of type ``FORCED_ERRORS[n]`` that a fault rule asked for."""
+
+MISFIT = 64
+"""Code ``MISFIT + n`` is a succeeded result whose answer does not fit its schema, in the way ``MISFITS[n]``."""
+
+
+def has_answer(code: int) -> bool:
+    """Tell whether a request ends succeeded, and so is billed."""
+    return code == SUCCEEDED or code >= MISFIT
+
+
+def misfit_of(code: int) -> str | None:
+    """Return how the answer of a succeeded request must not fit; None when it fits."""
+    return MISFITS[code - MISFIT] if code >= MISFIT else None
 
 
 @dataclass
@@ -59,12 +73,13 @@ class Plan:
     def billed_tokens(self) -> tuple[int, int]:
         """Return input and output tokens of the succeeded requests."""
         rows = zip(self.codes, self.input_tokens, self.output_tokens, strict=True)
-        billed = [(inputs, outputs) for code, inputs, outputs in rows if code == SUCCEEDED]
+        billed = [(inputs, outputs) for code, inputs, outputs in rows if has_answer(code)]
         return sum(row[0] for row in billed), sum(row[1] for row in billed)
 
     def counts(self) -> dict[str, int]:
         """Return how many requests end in each way."""
-        succeeded, canceled, expired = map(self.codes.count, (SUCCEEDED, CANCELED, EXPIRED))
+        canceled, expired = map(self.codes.count, (CANCELED, EXPIRED))
+        succeeded = sum(map(has_answer, self.codes))
         return {
             "succeeded": succeeded,
             "errored": len(self.codes) - succeeded - canceled - expired,
@@ -98,3 +113,25 @@ def read_plan(body: Path) -> Plan:
         else:
             plan.add(SUCCEEDED, *answers.tokens(params, answers.answer(params).text))
     return plan
+
+
+def make_misfits(
+    plan: Plan, body: Path, *, seed: int, share: float, misfit: str | None, repairs: bool
+) -> None:
+    """Let some answers of structured requests not fit.
+
+    :param share: of the structured requests that would succeed.
+    :param misfit: one of ``MISFITS``, or None for all of them in turn.
+    :param repairs: also those of a second turn, which says what was wrong with the first.
+    """
+    items, structured = map_items(body), []
+    for index, code in enumerate(plan.codes):
+        params = decode_params(index, items[index].params) if code == SUCCEEDED else {}
+        if params and answers.wanted_schema(params) is not None and (repairs or len(params["messages"]) == 1):
+            structured.append(index)
+    chosen = random.Random(seed).sample(structured, round(share * len(structured)))  # noqa: S311
+    for number, index in enumerate(sorted(chosen)):
+        name = misfit or MISFITS[number % len(MISFITS)]
+        params = decode_params(index, items[index].params)
+        plan.codes[index] = MISFIT + MISFITS.index(name)
+        plan.output_tokens[index] = answers.tokens(params, answers.answer(params, misfit=name).text)[1]

@@ -10,9 +10,19 @@ from typing import Any
 import msgspec
 
 from include.local_api import answers
+from include.local_api.caching import PromptCache
 from include.local_api.checks import decode_params, refusal
 from include.local_api.errors import envelope
-from include.local_api.plans import CANCELED, EXPIRED, FORCED, FORCED_ERRORS, SUCCEEDED, map_items
+from include.local_api.plans import (
+    CANCELED,
+    EXPIRED,
+    FORCED,
+    FORCED_ERRORS,
+    MISFIT,
+    has_answer,
+    map_items,
+    misfit_of,
+)
 from include.local_api.store import Record, Store
 
 _encode = msgspec.json.Encoder().encode
@@ -43,24 +53,25 @@ class ResultsWriter:
     def _iter_lines(self, record: Record) -> Iterator[bytes]:
         codes = self.store.plan(record.id).codes
         items = map_items(self.store.body_path(record.id))
+        cache = PromptCache()
         order = list(range(record.requests))
         random.Random(f"{self.seed}:{record.ordinal}").shuffle(order)  # noqa: S311
         for index in order:
-            result = _result(record.id, index, codes[index], items[index].params)
+            result = _result(record.id, index, codes[index], items[index].params, cache)
             yield _encode({"custom_id": items[index].custom_id, "result": result}) + b"\n"
 
 
-def _result(batch_id: str, index: int, code: int, raw: msgspec.Raw) -> dict[str, Any]:
+def _result(batch_id: str, index: int, code: int, raw: msgspec.Raw, cache: PromptCache) -> dict[str, Any]:
     if code == CANCELED:
         return {"type": "canceled"}
     if code == EXPIRED:
         return {"type": "expired"}
-    if code >= FORCED:
+    if FORCED <= code < MISFIT:
         error_type = FORCED_ERRORS[code - FORCED]
         return _errored(batch_id, index, error_type, f"{error_type} asked for by a fault rule")
     params = decode_params(index, raw)
-    if code == SUCCEEDED:
-        return {"type": "succeeded", "message": _message(batch_id, index, params)}
+    if has_answer(code):
+        return {"type": "succeeded", "message": _message(batch_id, index, params, cache, misfit_of(code))}
     return _errored(batch_id, index, *(refusal(params) or ("api_error", "Internal server error")))
 
 
@@ -73,9 +84,13 @@ def _suffix(batch_id: str, index: int) -> str:
     return f"{batch_id.rpartition('_')[2]}{index:06x}"
 
 
-def _message(batch_id: str, index: int, params: dict[str, Any]) -> dict[str, Any]:
-    answer = answers.answer(params, f"toolu_local_{_suffix(batch_id, index)}")
+def _message(
+    batch_id: str, index: int, params: dict[str, Any], cache: PromptCache, misfit: str | None
+) -> dict[str, Any]:
+    answer = answers.answer(params, f"toolu_local_{_suffix(batch_id, index)}", misfit)
     input_tokens, output_tokens = answers.tokens(params, answer.text)
+    used = cache.use(params, index, answers.count_tokens)
+    written = {"5m": 0, "1h": 0, used.ttl: used.written}
     return {
         "id": f"msg_local_{_suffix(batch_id, index)}",
         "type": "message",
@@ -85,10 +100,13 @@ def _message(batch_id: str, index: int, params: dict[str, Any]) -> dict[str, Any
         "stop_reason": answer.stop_reason,
         "stop_sequence": None,
         "usage": {
-            "input_tokens": input_tokens,
-            "cache_creation_input_tokens": 0,
-            "cache_read_input_tokens": 0,
-            "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+            "input_tokens": max(0, input_tokens - used.written - used.read),
+            "cache_creation_input_tokens": used.written,
+            "cache_read_input_tokens": used.read,
+            "cache_creation": {
+                "ephemeral_5m_input_tokens": written["5m"],
+                "ephemeral_1h_input_tokens": written["1h"],
+            },
             "output_tokens": output_tokens,
             "output_tokens_details": {"thinking_tokens": 0},
             "service_tier": "batch",
