@@ -151,4 +151,4 @@ def _with_price(model: str) -> str:
     if model not in MODELS:
         return model
     in_usd, out_usd = (price / 2 for price in MODELS[model])
-    return f"{model}   ${in_usd:.2f} in, ${out_usd:.2f} out per million tokens"
+    return f"{model} · ${in_usd:.2f} in, ${out_usd:.2f} out per million tokens"

@@ -1,0 +1,181 @@
+"""An analyst's way through Airflow's UI in a real browser: form, plan, approval, Batches page, report.
+
+``NIGHTPRESS_SCREENSHOTS=docs/images pytest tests/integration/test_by_hand.py`` makes the pictures of the docs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.airflow_instance import AirflowInstance
+from tests.integration.clock import BATCH_SECONDS
+from tests.local_api_server import LocalApiServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.airflow
+
+DAG, DAY = "article_summaries", "2026-11-05"
+SCRIPT = "<script>window.pwned=1</script><img src=x onerror='window.pwned=1'>"
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+class Desk:
+    """An Airflow, an offline API whose batches end when told to, and the analyst's browser."""
+
+    def __init__(
+        self, server: LocalApiServer, airflow: AirflowInstance, page: Page, shots: Path | None
+    ) -> None:
+        self.server, self.airflow, self.page, self.shots = server, airflow, page, shots
+
+    def show(self, path: str) -> None:
+        self.page.goto(f"{self.airflow.api.url}{path}")
+
+    def picture(self, name: str, height: int = 860) -> None:
+        """Keep what is seen, when pictures are wanted."""
+        if self.shots is not None:
+            self.page.wait_for_timeout(2_500)
+            clip: Any = {"x": 0, "y": 0, "width": 1280, "height": height}
+            self.page.screenshot(path=self.shots / f"{name}.png", clip=clip)
+
+    def new_run(self, known: set[str]) -> str:
+        """Give the run that a click has started."""
+        for _ in range(60):
+            runs = [run["dag_run_id"] for run in self.airflow.api.runs(DAG) if run["run_type"] == "manual"]
+            if new := [run_id for run_id in runs if run_id not in known]:
+                return str(new[0])
+            time.sleep(0.5)
+        raise AssertionError("the click on Trigger started no run")
+
+    def wait_for(self, run_id: str, task: str, state: str) -> None:
+        for _ in range(240):
+            if state in self.airflow.states(run_id, DAG).get(task, {}).values():
+                return
+            time.sleep(0.5)
+        raise AssertionError(self.airflow.states(run_id, DAG))
+
+    def approve(self, run_id: str) -> None:
+        """Click Approve; again, when the scheduler was slower than the click and asks a second time."""
+        for _ in range(3):
+            self.page.wait_for_timeout(5_000)
+            self.page.get_by_role("button", name="Approve").click()
+            for _ in range(50):
+                if self.airflow.states(run_id, DAG)["approve_plan"][-1] == "success":
+                    return
+                time.sleep(0.5)
+            self.page.reload()
+        raise AssertionError(self.airflow.states(run_id, DAG))
+
+    def report(self) -> Path:
+        path = self.airflow.data / "reports" / f"day={DAY}" / "report.html"
+        for _ in range(120):
+            if path.exists():
+                return path
+            time.sleep(0.5)
+        raise AssertionError("no report came")
+
+    def nothing_ran(self) -> None:
+        assert [frame.url for frame in self.page.frames if frame.evaluate("window.pwned")] == []
+
+
+@pytest.fixture
+def desk(tmp_path: Path, browser: Browser) -> Iterator[Desk]:
+    wanted = os.environ.get("NIGHTPRESS_SCREENSHOTS")
+    shots = PROJECT / wanted if wanted else None
+    context = browser.new_context(viewport={"width": 1280, "height": 860})
+    page = context.new_page()
+    said: list[str] = []
+    page.on("dialog", lambda dialog: said.append(dialog.message))
+    try:
+        with (
+            LocalApiServer(tmp_path / "api", seconds_per_batch=BATCH_SECONDS) as server,
+            AirflowInstance(tmp_path, base_url=server.base_url, schedules=True) as airflow,
+        ):
+            airflow.instance.wait_for_dag(DAG)
+            airflow.instance.wait_for_dag("daily_report")
+            yield Desk(server, airflow, page, shots)
+        assert said == []
+    finally:
+        context.close()
+
+
+def write_articles(path: Path, mark: str) -> Path:
+    """Write 24 of the sample's articles with ``mark`` in every field, of today's day."""
+    sample = json.loads((PROJECT / "include" / "sample" / "articles-en.json").read_text())
+    rows = [row for row in sample if row.get("id") and row.get("content")][:24]
+    marked = [{name: f"{value}{mark}" for name, value in row.items()} for row in rows]
+    path.write_text("".join(json.dumps(row) + "\n" for row in marked))
+    return path
+
+
+def test_an_analyst_asks_approves_watches_and_reads(desk: Desk, tmp_path: Path) -> None:
+    source = write_articles(tmp_path / "articles.jsonl", "" if desk.shots else SCRIPT)
+    page = desk.page
+    desk.show(f"/dags/{DAG}")
+    page.get_by_role("button", name="Trigger").first.click()
+    form = page.get_by_role("dialog")
+    form.get_by_role("button", name="1 · Articles").click()
+    form.locator("#element_source").fill(str(source))
+    form.locator("#element_day").fill(DAY)
+    form.get_by_role("button", name="2 · Question").click()
+    assert form.get_by_text("claude-haiku-4-5 · $0.50 in, $2.50 out per million tokens").is_visible()
+    desk.picture("form")
+    form.get_by_role("button", name="3 · Money").click()
+    form.locator("[name=element_approve_above_usd]").fill("0.001")
+    known = {run["dag_run_id"] for run in desk.airflow.api.runs(DAG)}
+    form.get_by_role("button", name="Trigger", exact=True).click()
+    run_id = desk.new_run(known)
+    desk.wait_for(run_id, "approve_plan", "awaiting_input")
+
+    run_path = f"/dags/{DAG}/runs/{quote(run_id, safe='')}"
+    desk.show(f"{run_path}/tasks/read_articles/details")
+    link = page.locator("a[href*='/nightpress/plans/']")
+    link.wait_for()
+    assert link.inner_text() == "Plan"
+    page.goto(desk.airflow.api.url + str(link.get_attribute("href")))
+    page.get_by_text("waits for approval").wait_for()
+    assert "24" in page.inner_text("body")
+    desk.picture("plan", 470)
+    desk.nothing_ran()
+
+    desk.show(f"{run_path}/tasks/approve_plan/required_actions")
+    page.get_by_text("24 articles, at most").wait_for()
+    desk.picture("approval")
+    assert desk.server.billing()["batches_accepted"] == 0
+    desk.approve(run_id)
+    desk.wait_for(run_id, "shard.wait_for_batch", "deferred")
+    desk.show("/plugin/batches")
+    frame = page.frame_locator("iframe[title=Batches]")
+    frame.get_by_text("0 of 1 ended").wait_for()
+    desk.picture("batches")
+    desk.nothing_ran()
+
+    desk.server.advance_clock(BATCH_SECONDS)
+    assert desk.airflow.wait(run_id, dag_id=DAG)["state"] == "success"
+    report = desk.report()
+    frame.get_by_text("published", exact=True).first.wait_for()
+    desk.nothing_ran()
+    desk.show(run_path)
+    desk.picture("grid")
+    if desk.shots:
+        page.get_by_role("button", name="Graph").first.click()
+        desk.picture("graph")
+    desk.show(f"/nightpress/reports/{DAY}")
+    page.get_by_text("Published, every article answered").wait_for()
+    desk.picture("report")
+    page.emulate_media(color_scheme="dark")
+    desk.picture("report-dark")
+    page.goto(report.as_uri())
+    page.get_by_text("Published, every article answered").wait_for()
+    desk.nothing_ran()
+    assert page.locator("script").count() == 0
+    assert desk.shots or "<script>" in page.inner_text("body")
