@@ -12,12 +12,14 @@ import msgspec
 from include.articles.model import FieldMap
 from include.articles.reader import ReadStats, iter_articles
 from include.batches.ledger import Ledger
+from include.costs.caching import LIFETIME
 from include.costs.plan import Cost, Limits, Plan, RequestSizes, dollars, estimate, write_plan
 from include.costs.receipt import read_history
 from include.errors import ConfigurationError
 from include.results.publish import count_rows
 from include.results.reuse import AnswerIndex, ReusedRows
 from include.results.sources import read_made_by
+from include.results.typed import keep_output
 from include.settings import ShardLimits
 from include.shards.requests import RequestTemplate
 from include.shards.shard import Shard
@@ -113,7 +115,9 @@ def prepare_run(
     :raises BudgetError: the plan costs more than was allowed; it is stored all the same, nothing was sent.
     """
     stats = ReadStats()
-    reused = ReusedRows(_open_index(run, reuse), run.folder, run.day, write=write)
+    if write:
+        keep_output(template.output, run.folder)
+    reused = ReusedRows(_open_index(run, reuse), run.folder, run.day, output=template.output, write=write)
     report = write_shards(
         iter_articles(
             source.files, fields=source.fields, limit=source.limit, encoding=source.encoding, stats=stats
@@ -204,13 +208,17 @@ def _split_by_ledger(run: Run, report: ReadReport) -> tuple[int, RequestSizes]:
 
 def digest_of(template: RequestTemplate) -> str:
     """Return the SHA-256 of everything that is asked of an article, but the article."""
-    asked = [
+    asked: list[object] = [
         template.model,
         template.max_tokens,
         template.system,
         template.prompt.template,
         template.prompt.max_content_chars,
     ]
+    if template.output is not None:
+        asked.append(template.output.digest)
+    if template.cache:
+        asked.append(LIFETIME)
     return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
 
 

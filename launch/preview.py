@@ -110,6 +110,8 @@ def _plan(day: str, reader: Any, asked: _Asked, root: UPath, scope: str) -> Plan
         int(read("max_tokens")),
         PromptTemplate(read("prompt"), reader.max_content_chars),
         reader.system,
+        reader.schema,
+        reader.cache,
     )
     run = Run(
         reader.pipeline, day, "preview", root, root / "runs" / "preview", Ledger(root / "ledger", scope)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, task_group
 from airflow.sdk.definitions._internal.contextmanager import DagContext
@@ -29,6 +30,9 @@ from message_batches.operators import (
 )
 from message_batches.sensors import MessageBatchSensor
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
 RETRIES: dict[str, Any] = {
     "retries": 5,
     "retry_delay": timedelta(seconds=15),
@@ -42,6 +46,9 @@ def message_batch_pipeline(
     name: str,
     *,
     prompt: Any,
+    system: str | None = None,
+    output: type[BaseModel] | Mapping[str, Any] | None = None,
+    cache: bool = False,
     model: Any = DEFAULT_MODEL,
     max_tokens: Any = DEFAULT_MAX_TOKENS,
     limit: Any = None,
@@ -59,7 +66,12 @@ def message_batch_pipeline(
     run. A value that is a reference, such as ``dag.param("model")``, is taken as it is.
 
     :param name: the pipeline's name; its answers are published under it, and the asset is named after it.
-    :param prompt: the user message, with ``{content}`` and, if wanted, ``{title}`` and ``{id}``.
+    :param prompt: the user message, with ``{content}`` and, if wanted, ``{title}``, ``{id}`` and any other field
+        of the source, such as ``{brand}``.
+    :param system: what all requests begin with, or None.
+    :param output: a Pydantic model's class or a JSON schema. Answers are then JSON of that shape, and each field
+        is a typed column; see docs/typed-columns.md for what can be one.
+    :param cache: keep ``system`` in the prompt cache for an hour; the plan says when it is too short for that.
     :param model: model id.
     :param max_tokens: most tokens of one answer.
     :param limit: only the first so many articles; None takes all.
@@ -70,7 +82,7 @@ def message_batch_pipeline(
     :param approval_timeout: how long a plan that needs one waits for a person's yes; nothing is spent without.
     :param max_requests_in_flight: requests that may wait at the API at once, all runs together; a shard that
         would exceed it waits before it is submitted. The API's own queue holds 200,000 to 500,000 by tier.
-    :param reading: further arguments of :class:`ReadArticlesOperator`: fields, system, max_content_chars, … and
+    :param reading: further arguments of :class:`ReadArticlesOperator`: fields, max_content_chars, … and
         defaults of the form's money section: max_cost_usd, approve_above_usd, fresh, reuse_days.
     :return: the asset that a published day updates, partition by day.
     """
@@ -81,6 +93,9 @@ def message_batch_pipeline(
         task_id="read_articles",
         pipeline=name,
         source=source,
+        system=system,
+        output=output,
+        cache=cache,
         conn_id=conn_id,
         inlets=[Asset(f"{name}_articles")],
         **RETRIES,
@@ -121,6 +136,7 @@ def message_batch_pipeline(
             batch_id=ended.output,  # type: ignore[arg-type]
             pipeline=name,
             conn_id=conn_id,
+            model=output if isinstance(output, type) else None,
             **labelled,
         ).output
 
