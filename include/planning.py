@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import msgspec
 
-from include.articles.model import FieldMap
-from include.articles.reader import ReadStats, iter_articles
+from include.articles.chain import Published
+from include.articles.model import Article, FieldMap, ReadStats, Rejected
+from include.articles.reader import iter_articles
 from include.batches.ledger import Ledger
 from include.costs.caching import LIFETIME
 from include.costs.plan import Cost, Limits, Plan, RequestSizes, dollars, estimate, write_plan
 from include.costs.receipt import read_history
 from include.errors import ConfigurationError
 from include.results.publish import count_rows
+from include.results.published import iter_published
 from include.results.reuse import AnswerIndex, ReusedRows
 from include.results.sources import read_made_by
 from include.results.typed import keep_output
@@ -37,6 +39,7 @@ class Source:
     :param shown: as the user wrote it, for people.
     :param files: what it came to.
     :param limit: only the first so many articles; None takes all.
+    :param published: what the one file is, when it is a published day of another pipeline.
     """
 
     shown: str
@@ -44,6 +47,18 @@ class Source:
     fields: FieldMap
     encoding: str = "utf-8"
     limit: int | None = None
+    published: Published | None = None
+
+    def iter_rows(self, day: str, stats: ReadStats) -> Iterator[Article | Rejected]:
+        """Yield its rows.
+
+        :raises InputError: it cannot be read.
+        """
+        if self.published is not None:
+            return iter_published(self.files[0], self.published, day, stats, self.limit)
+        return iter_articles(
+            self.files, fields=self.fields, limit=self.limit, encoding=self.encoding, stats=stats
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +134,7 @@ def prepare_run(
         keep_output(template.output, run.folder)
     reused = ReusedRows(_open_index(run, reuse), run.folder, run.day, output=template.output, write=write)
     report = write_shards(
-        iter_articles(
-            source.files, fields=source.fields, limit=source.limit, encoding=source.encoding, stats=stats
-        ),
+        source.iter_rows(run.day, stats),
         run.folder,
         template,
         limits=shard_limits,

@@ -10,6 +10,7 @@ from airflow.sdk import Asset, task_group
 from airflow.sdk.definitions._internal.contextmanager import DagContext
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
+from include.articles.chain import Published
 from include.errors import ConfigurationError
 from include.settings import (
     DEFAULT_MAX_CONTENT_CHARS,
@@ -18,7 +19,7 @@ from include.settings import (
     DEFAULT_MODEL,
 )
 from include.shards.prompts import PromptTemplate
-from message_batches.config import DEFAULT_CONN_ID
+from message_batches.config import DEFAULT_CONN_ID, check_pipeline_name
 from message_batches.form import add_form
 from message_batches.operators import (
     ApprovePlanOperator,
@@ -75,7 +76,7 @@ def message_batch_pipeline(
     :param model: model id.
     :param max_tokens: most tokens of one answer.
     :param limit: only the first so many articles; None takes all.
-    :param source: file, glob or folder; None reads the day's inbox.
+    :param source: file, glob or folder, or :func:`published`; None reads the day's inbox.
     :param day: YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
     :param conn_id: Airflow connection of type ``anthropic``.
     :param poll_seconds: seconds between looks at the API; see :class:`MessageBatchSensor`.
@@ -87,6 +88,7 @@ def message_batch_pipeline(
     :return: the asset that a published day updates, partition by day.
     """
     asset = Asset(name)
+    chained = Published.of_source(source)
     asked = {"prompt": prompt, "model": model, "max_tokens": max_tokens, "limit": limit, "day": day} | reading
     arguments = _with_form(asked)
     read = ReadArticlesOperator(
@@ -97,7 +99,7 @@ def message_batch_pipeline(
         output=output,
         cache=cache,
         conn_id=conn_id,
-        inlets=[Asset(f"{name}_articles")],
+        inlets=[Asset(chained.pipeline if chained else f"{name}_articles")],
         **RETRIES,
         **arguments,
     )
@@ -167,6 +169,17 @@ def message_batch_pipeline(
         **RETRIES,
     )
     return asset
+
+
+def published(pipeline: str, *, content: str = "text", whole: bool = False) -> str:
+    """Return what another pipeline publishes for the day, as a source.
+
+    The columns of its answers are fields of the prompt, as the source's own are, e.g. ``{severity}``.
+
+    :param content: the column that is ``{content}``: the answer's text, or a column of a typed answer.
+    :param whole: the day is one article: titles and texts, one after the other.
+    """
+    return Published(check_pipeline_name(pipeline), content, whole).to_source()
 
 
 def _with_form(asked: dict[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,8 @@ class ReadArticlesOperator(BaseOperator):
     :param pipeline: name of the pipeline; a folder is named after it.
     :param prompt: the user message, with ``{content}`` and, if wanted, ``{title}``, ``{id}`` and any field of the
         source; text, or a reference such as ``dag.param("prompt")``. It is never templated and never rendered.
-    :param source: a file, glob or folder of JSON, JSONL, CSV or Parquet, on any store Airflow knows; None
+    :param source: a file, glob or folder of JSON, JSONL, CSV or Parquet, on any store Airflow knows, or
+        ``published:<pipeline>`` for what another pipeline published for the day; None
         reads ``inbox/day=<day>/`` under the data root, and a day without that folder is an empty day.
     :param day: YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
     :param model: model id.
@@ -193,11 +194,16 @@ class ReadArticlesOperator(BaseOperator):
         return Run(self.pipeline, day, context["run_id"], config.data_root(), folder, ledger)
 
     def _source(self, day: str) -> Source:
+        from include.articles.chain import Published
         from include.articles.model import FieldMap
         from include.articles.reader import find_files
         from include.planning import Source
 
         given = self.chosen_source or self.source
+        if (published := Published.of_source(given)) is not None:
+            file = config.published_day(published.pipeline, day)
+            self.log.info("reading %s", file)
+            return Source(given, [file], FieldMap(), limit=self._limit(), published=published)
         source = config.source_path(given, day)
         files = find_files(source, missing_ok=not given)
         self.log.info("reading %d file(s) of %s", len(files), source)
