@@ -13,8 +13,9 @@ from include.articles.chain import Published
 from include.articles.model import Article, FieldMap, ReadStats, Rejected
 from include.articles.reader import iter_articles
 from include.batches.ledger import Ledger
-from include.costs.caching import LIFETIME
+from include.costs.caching import LIFETIME, SharedPrefix
 from include.costs.plan import Cost, Limits, Plan, RequestSizes, dollars, estimate, write_plan
+from include.costs.prices import find_prices
 from include.costs.receipt import read_history
 from include.errors import ConfigurationError
 from include.results.publish import count_rows
@@ -172,7 +173,9 @@ def _plan(  # noqa: PLR0917 - private, called once
     attached, billed = _split_by_ledger(run, report)
     digest = digest_of(template)
     history = read_history(run.root, run.pipeline, digest)
-    cost = estimate(billed, template.model, template.max_tokens, history)
+    prefix = SharedPrefix.of(template.system, template.model) if template.cache and template.system else None
+    cached_tokens = prefix.upper_tokens if prefix is not None and prefix.verdict != "too_short" else 0
+    cost = estimate(billed, template.model, template.max_tokens, history, cached_tokens)
     plan = Plan(
         pipeline=run.pipeline,
         day=run.day,
@@ -200,7 +203,12 @@ def _plan(  # noqa: PLR0917 - private, called once
         approve_above_usd=limits.approve_above_usd,
         verdict="",
         template=digest,
-        notes=[*_notes_on_the_day(run, source, report, reuse, digest), *_notes_on_cost(cost, history.day)],
+        cached_tokens=cached_tokens,
+        notes=[
+            *_notes_on_the_day(run, source, report, reuse, digest),
+            *_notes_on_cost(cost, history.day),
+            *_notes_on_cache(prefix, billed.requests),
+        ],
     )
     return replace(plan, verdict=_judge(plan))
 
@@ -260,6 +268,21 @@ def _notes_on_cost(cost: Cost, history_day: str) -> list[str]:
     if history_day and cost.output_expected:
         return [f"Expected answers are as long as on {history_day}."]
     return []
+
+
+def _notes_on_cache(prefix: SharedPrefix | None, requests: int) -> list[str]:
+    if prefix is None:
+        return []
+    prices = find_prices(prefix.model)
+    if prices is None or prefix.verdict == "too_short" or not requests:
+        return [prefix.message]
+    saved = prefix.saved_usd(requests, prices.batch[0])
+    effect = (
+        f"saves about {dollars(saved)}" if saved > 0 else f"costs about {dollars(-saved)} more than it saves"
+    )
+    return [
+        f"{prefix.message} For {requests:,} requests it {effect}, if the cache is hit as is usual in a batch."
+    ]
 
 
 def _judge(plan: Plan) -> str:
