@@ -1,8 +1,8 @@
 """# Digest of the day
 
 All summaries that `article_summaries` published for a day, read as one text and told in a headline, a lead
-and up to seven themes. It follows the published day by itself, and the day's report is written once more:
-it opens with the digest.
+and up to seven themes. It follows the published day by itself, and `daily_report` follows it: the day's
+report is written once more, and opens with the digest.
 
 **How much is read**: the first 200,000 characters of the day, about 50,000 tokens of English.
 """
@@ -13,7 +13,7 @@ from typing import Literal
 
 import pendulum
 from airflow.sdk import DAG, Asset, PartitionedAssetTimetable
-from message_batches import WriteReportOperator, message_batch_pipeline, published
+from message_batches import message_batch_pipeline, published
 from pydantic import BaseModel, Field
 
 
@@ -51,4 +51,3 @@ with DAG(
         max_content_chars=200_000,
         source=published("article_summaries", whole=True),
     )
-    dag.get_task("publish") >> WriteReportOperator(task_id="write_report", day=dag.param("day"), retries=3)
