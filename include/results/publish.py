@@ -104,8 +104,13 @@ def publish_day(
         if numbers.cost is None or numbers.list_cost is None
         else numbers.list_cost - numbers.cost,
         wasted_usd=numbers.wasted,
-        offline=any(batch.startswith(_OFFLINE_BATCH) for batch in numbers.batches),
+        offline=any(map(is_offline, numbers.batches)),
     )
+
+
+def is_offline(batch_id: str) -> bool:
+    """Tell whether a batch is of the offline API, which calls no model."""
+    return batch_id.startswith(_OFFLINE_BATCH)
 
 
 def _iter_rows(
