@@ -104,10 +104,23 @@ def write_receipt(receipt: DayReceipt, root: StoragePath) -> StoragePath:
     """
     path = receipt_path(root, receipt.pipeline, receipt.day)
     earlier = read_receipt(path)
+    if earlier is not None and earlier.offline != receipt.offline:
+        earlier = _change_books(path, earlier)
     if earlier is not None:
         receipt = _add_earlier(receipt, earlier)
     write_atomically(path, msgspec.json.format(msgspec.json.encode(receipt), indent=2))
     return path
+
+
+def _change_books(path: StoragePath, earlier: DayReceipt) -> DayReceipt | None:
+    """Put a receipt of the other API aside, and return the one of this API that was put aside before.
+
+    What the offline API did cost nothing, so its batches are on no receipt of the real one, nor the reverse;
+    and neither is lost when a day is run with both.
+    """
+    names = {True: "of_the_offline_api", False: "of_the_api"}
+    write_atomically(path.parent / names[earlier.offline] / path.name, path.read_bytes())
+    return read_receipt(path.parent / names[not earlier.offline] / path.name)
 
 
 def make_receipt(
@@ -156,7 +169,7 @@ def _add_earlier(receipt: DayReceipt, earlier: DayReceipt) -> DayReceipt:
         pipeline=receipt.pipeline,
         day=receipt.day,
         run=last.run,
-        offline=receipt.offline or earlier.offline,
+        offline=receipt.offline,
         wasted_usd=total(wasted.values()),
         wasted_by_run=wasted,
         published_at=last.published_at,

@@ -16,12 +16,12 @@ from include.results.merge import SecondRoundRows, merge
 from include.results.reuse import interleave, read_ordinals
 from include.results.schema import answers_schema, metadata_fields
 from include.results.sources import KEY, describe_sources
+from include.settings import is_offline
 from include.shards.columns import common_type
 from include.shards.shard import ShardFiles
 from include.storage import StoragePath, atomic_writer
 
 _ROW_GROUP = 20_000
-_OFFLINE_BATCH = "msgbatch_local_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +106,6 @@ def publish_day(
         wasted_usd=numbers.wasted,
         offline=any(map(is_offline, numbers.batches)),
     )
-
-
-def is_offline(batch_id: str) -> bool:
-    """Tell whether a batch is of the offline API, which calls no model."""
-    return batch_id.startswith(_OFFLINE_BATCH)
 
 
 def _iter_rows(

@@ -80,7 +80,7 @@ class PublishResultsOperator(BaseOperator):
     def _publish(
         self, day: str, run_id: str, first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]
     ) -> DaySummary:
-        from include.planning import TEMPLATE
+        from include.planning import OFFLINE, TEMPLATE
         from include.results.publish import publish_day
         from include.results.reuse import reused_file
 
@@ -94,7 +94,8 @@ class PublishResultsOperator(BaseOperator):
             rejected=folder / "rejected.parquet",
             second=[ObjectStoragePath(result["uri"]) for result in second],
             reused=[reused_file(folder, number) for number in range(plan.get("reused_files", 0))],
-            made_by={"run": run_id, TEMPLATE: plan.get("template", "")},
+            made_by={"run": run_id}
+            | ({TEMPLATE: plan["template"], OFFLINE: "yes" if plan["offline"] else "no"} if plan else {}),
         )
 
     def _write_receipt(
@@ -102,7 +103,7 @@ class PublishResultsOperator(BaseOperator):
     ) -> str:
         """Put what was paid on the day's receipt, and the numbers of the publication once there is one."""
         from include.costs.receipt import batch_receipt, make_receipt, write_receipt
-        from include.results.publish import is_offline
+        from include.settings import is_offline
 
         about: dict[str, Any] = {}
         if summary is not None:
@@ -116,7 +117,7 @@ class PublishResultsOperator(BaseOperator):
             pipeline=self.pipeline,
             day=day,
             run=run_id,
-            offline=any(is_offline(result["batch_id"]) for result in results),
+            offline=bool((self.plan or {}).get("offline")) or any(is_offline(r["batch_id"]) for r in results),
             wasted_usd=summary.wasted_usd if summary else 0.0,
             **about,
         )

@@ -115,3 +115,20 @@ def test_the_books_of_a_run_that_is_not_published_yet_leave_the_last_publication
     assert receipt is not None
     assert (receipt.run, receipt.published_at, receipt.numbers) == ("one", NOW, numbers)
     assert (receipt.paid_usd, receipt.wasted_usd) == (1.5, 0.5)
+
+
+def test_the_books_of_the_offline_api_are_not_those_of_the_real_one(tmp_path: Path) -> None:
+    root = UPath(tmp_path)
+    about: dict[str, Any] = {"pipeline": "p", "day": "d", "wasted_usd": 0.0, "published_at": NOW}
+    tried = make_receipt([batch(2.0, 1.0, "msgbatch_local_1")], run="tried", offline=True, **about)
+    write_receipt(tried, root)
+    path = write_receipt(make_receipt([batch(1.0, 0.5, "b")], run="paid", offline=False, **about), root)
+    receipt = read_receipt(path)
+    assert receipt is not None
+    assert (receipt.paid_usd, receipt.offline) == (0.5, False)
+    # Without a key again, and then with it: what was paid is still known.
+    write_receipt(tried, root)
+    path = write_receipt(make_receipt([batch(1.0, 0.25, "c")], run="more", offline=False, **about), root)
+    receipt = read_receipt(path)
+    assert receipt is not None
+    assert ([one.batch_id for one in receipt.batches], receipt.paid_usd) == (["b", "c"], 0.75)
