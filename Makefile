@@ -20,7 +20,7 @@ export NIGHTPRESS_TO := $(value TO)
 export PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run up plan ledger replay report test chaos mutation lint format lock clean python
+.PHONY: help setup setup-dev run up plan airflow ledger replay report test chaos mutation lint format lock clean python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ up: setup ## start Airflow and its UI, and stay until Ctrl-C: [PORT=8080]
 
 plan: setup ## what a backfill would cost, before it starts: FROM=2026-11-01 TO=2026-11-30 [PIPELINE=] [MODEL=]
 	@$(BIN)/python -m launch.preview $(ARGS)
+
+airflow: setup ## Airflow's own commands beside make up: ARGS="backfill create --dag-id article_summaries …"
+	@$(BIN)/python -m launch.command $(ARGS)
 
 ledger: setup ## batches, owners and open questions; adopt or discard by hand: [ARGS="--open"]
 	@$(BIN)/python -m launch.ledger $(ARGS)

@@ -33,6 +33,10 @@ TEMPLATE = "template"
 """Name in the metadata of ``answers.parquet`` of the digest of what was asked."""
 
 
+OFFLINE = "offline"
+"""Name in that metadata of whether the offline API answered: yes or no."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """What is read.
@@ -95,6 +99,11 @@ class Run:
     folder: StoragePath
     ledger: Ledger | None = None
 
+    @property
+    def offline(self) -> bool:
+        """True when the offline API would answer."""
+        return self.ledger is not None and self.ledger.offline
+
     def published(self, day: str) -> StoragePath:
         """Return where a day of the pipeline is published."""
         return self.root / self.pipeline / f"day={day}" / "answers.parquet"
@@ -130,6 +139,8 @@ def prepare_run(
     :raises InputError: the source cannot be read.
     :raises BudgetError: the plan costs more than was allowed; it is stored all the same, nothing was sent.
     """
+    if write and not plan_only:
+        _protect_what_was_paid(run)
     stats = ReadStats()
     if write:
         keep_output(template.output, run.folder)
@@ -153,12 +164,23 @@ def prepare_run(
     return Prepared(report.shards, plan, stats)
 
 
+def _protect_what_was_paid(run: Run) -> None:
+    """Refuse to replace a model's answers, which were paid for, by those of the offline API."""
+    published = run.published(run.day)
+    if run.offline and read_made_by(published).get(OFFLINE) == "no":
+        raise ConfigurationError(
+            f"{run.pipeline} {run.day} is published with answers of a model, and this run would replace them by the "
+            "offline API's. Nothing was sent. Set ANTHROPIC_API_KEY, or try things on another day or another "
+            "NIGHTPRESS_ROOT."
+        )
+
+
 def _open_index(run: Run, reuse: Reuse) -> AnswerIndex:
     if reuse.fresh:
-        return AnswerIndex([])
+        return AnswerIndex([], offline=False)
     day = date.fromisoformat(run.day)
     days = [run.day, *((day - timedelta(days=back)).isoformat() for back in range(1, reuse.days + 1))]
-    return AnswerIndex(run.published(day) for day in days)
+    return AnswerIndex(map(run.published, days), offline=run.offline)
 
 
 def _plan(  # noqa: PLR0917 - private, called once
@@ -183,7 +205,7 @@ def _plan(  # noqa: PLR0917 - private, called once
         source=source.shown,
         model=template.model,
         max_tokens=template.max_tokens,
-        offline=run.ledger is not None and run.ledger.offline,
+        offline=run.offline,
         fresh=reuse.fresh,
         plan_only=plan_only,
         articles=report.articles + report.reused,

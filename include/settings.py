@@ -12,6 +12,9 @@ API_MAX_REQUESTS = 100_000
 API_MAX_BYTES = 256 * 1024 * 1024
 """Bytes of one batch's body: Message Batches API documentation, "Batch limitations"."""
 
+OFFLINE_BATCH_PREFIX = "msgbatch_local_"
+"""How batch ids of the offline API begin; no model answered them."""
+
 DEFAULT_MODEL = "claude-haiku-4-5"
 MODELS = {
     "claude-haiku-5-5": (0.10, 0.50),
@@ -61,3 +64,8 @@ class ShardLimits:
                 f"shard max_bytes is {self.max_bytes}; the API takes up to {API_MAX_BYTES:,}, and less than "
                 "1,000 holds no article"
             )
+
+
+def is_offline(batch_id: str) -> bool:
+    """Tell whether a batch is of the offline API, which calls no model and bills nothing."""
+    return batch_id.startswith(OFFLINE_BATCH_PREFIX)

@@ -56,6 +56,7 @@ class DayReceipt(msgspec.Struct, frozen=True, kw_only=True):
     :param paid_usd: the sum of the batches; None when a model's price is not known.
     :param saved_usd: list price less what was paid.
     :param wasted_usd: paid for answers that a second round replaced.
+    :param wasted_by_run: the same by run.
     """
 
     pipeline: str
@@ -70,6 +71,7 @@ class DayReceipt(msgspec.Struct, frozen=True, kw_only=True):
     saved_usd: float | None
     cache_saved_usd: float | None
     wasted_usd: float | None
+    wasted_by_run: Mapping[str, float | None] = {}
     batches: Sequence[BatchReceipt]
 
 
@@ -95,13 +97,30 @@ def read_receipt(path: StoragePath) -> DayReceipt | None:
 
 
 def write_receipt(receipt: DayReceipt, root: StoragePath) -> StoragePath:
-    """Store a day's receipt as JSON, with the batches of the day's earlier runs; return where."""
+    """Store a day's receipt as JSON, with the batches of the day's earlier runs; return where.
+
+    Called twice: before the day is published, so that what was paid is on the receipt even if the run dies
+    then and the next one finds its answers; and after, with the numbers of the publication.
+    """
     path = receipt_path(root, receipt.pipeline, receipt.day)
     earlier = read_receipt(path)
+    if earlier is not None and earlier.offline != receipt.offline:
+        earlier = _change_books(path, earlier)
     if earlier is not None:
         receipt = _add_earlier(receipt, earlier)
     write_atomically(path, msgspec.json.format(msgspec.json.encode(receipt), indent=2))
     return path
+
+
+def _change_books(path: StoragePath, earlier: DayReceipt) -> DayReceipt | None:
+    """Put a receipt of the other API aside, and return the one of this API that was put aside before.
+
+    What the offline API did cost nothing, so its batches are on no receipt of the real one, nor the reverse;
+    and neither is lost when a day is run with both.
+    """
+    names = {True: "of_the_offline_api", False: "of_the_api"}
+    write_atomically(path.parent / names[earlier.offline] / path.name, path.read_bytes())
+    return read_receipt(path.parent / names[not earlier.offline] / path.name)
 
 
 def make_receipt(
@@ -131,31 +150,31 @@ def make_receipt(
         saved_usd=None if listed is None or paid is None else listed - paid,
         cache_saved_usd=total(batch.cache_saved_usd for batch in batches),
         wasted_usd=wasted_usd,
-        **about,
+        **{"wasted_by_run": {run: wasted_usd}} | about,
     )
 
 
 def _add_earlier(receipt: DayReceipt, earlier: DayReceipt) -> DayReceipt:
     """Return the receipt with the batches that only earlier runs of the day used."""
-    known = {batch.batch_id for batch in earlier.batches}
     now = {batch.batch_id: batch for batch in receipt.batches}
     # A batch stays with the run that collected it first.
     kept = [
         msgspec.structs.replace(now.pop(batch.batch_id), run=batch.run) if batch.batch_id in now else batch
         for batch in earlier.batches
     ]
-    brought_new = any(batch.batch_id not in known for batch in receipt.batches)
-    wasted = [earlier.wasted_usd, receipt.wasted_usd] if brought_new else [earlier.wasted_usd]
+    wasted = {**(earlier.wasted_by_run or {earlier.run: earlier.wasted_usd}), **receipt.wasted_by_run}
+    last = earlier if receipt.published_at is None else receipt
     return make_receipt(
         [*kept, *now.values()],
         pipeline=receipt.pipeline,
         day=receipt.day,
-        run=receipt.run,
-        offline=receipt.offline or earlier.offline,
-        wasted_usd=total(wasted),
-        published_at=receipt.published_at,
-        template=receipt.template,
-        numbers=receipt.numbers,
+        run=last.run,
+        offline=receipt.offline,
+        wasted_usd=total(wasted.values()),
+        wasted_by_run=wasted,
+        published_at=last.published_at,
+        template=last.template,
+        numbers=last.numbers,
     )
 
 

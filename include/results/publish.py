@@ -19,6 +19,7 @@ from include.results.reuse import interleave, read_ordinals
 from include.results.schema import answers_schema, metadata_fields
 from include.results.sources import KEY, describe_sources
 from include.results.typed import kept_output
+from include.settings import is_offline
 from include.shards.columns import common_type
 from include.shards.shard import ShardFiles
 from include.storage import StoragePath, atomic_writer
@@ -27,7 +28,6 @@ OUTPUT = "output"
 """Name in the metadata of the digest of the schema of the answers."""
 
 _ROW_GROUP = 20_000
-_OFFLINE_BATCH = "msgbatch_local_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def publish_day(
         if numbers.cost is None or numbers.list_cost is None
         else numbers.list_cost - numbers.cost,
         wasted_usd=numbers.wasted,
-        offline=any(batch.startswith(_OFFLINE_BATCH) for batch in numbers.batches),
+        offline=any(map(is_offline, numbers.batches)),
     )
 
 

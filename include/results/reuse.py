@@ -6,6 +6,7 @@ there is compared whole before it counts.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from include.outputs.schema import OutputSchema
 from include.results.schema import TAIL, answers_schema
 from include.results.typed import type_answers
+from include.settings import OFFLINE_BATCH_PREFIX
 from include.shards.columns import metadata_column
 from include.storage import StoragePath, atomic_writer
 
@@ -26,6 +28,7 @@ ORDINALS = b"ordinals"
 _ROWS_A_FILE = 20_000
 _KEY_CHARACTERS = 64
 _HEAD_CHARACTERS = 16
+_LOOKED_AT = ["request_key", "status", "batch_id"]
 _ANSWER = [column.name for column in TAIL if column.name not in {"request_key", "day"}]
 _OF_OURS = {"article_id", "title", "source_file", "source_position"}
 
@@ -34,14 +37,16 @@ class AnswerIndex:
     """Where the answer to a request is, among published files of one pipeline.
 
     :param published: ``answers.parquet`` files, the preferred one first; one that is not there is no error.
+    :param offline: True finds answers of the offline API alone, False those of a model alone: the one never
+        stands in for the other.
     """
 
-    def __init__(self, published: Iterable[StoragePath]) -> None:
+    def __init__(self, published: Iterable[StoragePath], *, offline: bool) -> None:
         self.files: list[StoragePath] = []
         self.rows = 0
         heads, places, self._keys = [], [], []
         for path in published:
-            keys = _read_keys(path)
+            keys = _read_keys(path, offline)
             if keys is None:
                 continue
             hexadecimal, rows = keys
@@ -50,9 +55,11 @@ class AnswerIndex:
             self._keys.append((self.rows, hexadecimal, rows))
             self.files.append(path)
             self.rows += len(rows)
-        self._heads = np.concatenate(heads) if heads else np.empty(0, np.uint64)
-        order = np.argsort(self._heads, kind="stable")
-        self._heads, self._places = self._heads[order], (np.concatenate(places)[order] if places else order)
+        unsorted = np.concatenate(heads) if heads else np.empty(0, np.uint64)
+        order = np.argsort(unsorted, kind="stable")
+        self._view: memoryview = unsorted[order].data
+        self._places = np.concatenate(places)[order] if places else order
+        self._starts = [start for start, _, _ in self._keys]
 
     def find(self, key: bytes) -> tuple[int, int] | None:
         """Return the file's number and the row of an answer, or None.
@@ -61,26 +68,26 @@ class AnswerIndex:
         """
         if not self.rows:
             return None
-        head = np.uint64(int.from_bytes(key[:8], "big"))
-        position = int(np.searchsorted(self._heads, head))
-        wanted = key.hex().encode()
-        while position < self.rows and self._heads[position] == head:
+        head = int.from_bytes(key[:8], "big")
+        # One key at a time, the standard library's bisect is twice as fast as numpy's.
+        position = bisect_left(self._view, head)
+        while position < self.rows and self._view[position] == head:
             place = int(self._places[position])
-            number = max(n for n, (start, _, _) in enumerate(self._keys) if start <= place)
+            number = bisect_right(self._starts, place) - 1
             start, hexadecimal, rows = self._keys[number]
-            if hexadecimal[place - start].tobytes() == wanted:
+            if hexadecimal[place - start].tobytes() == key.hex().encode():
                 return number, int(rows[place - start])
             position += 1
         return None
 
 
-def _read_keys(path: StoragePath) -> tuple[np.ndarray, np.ndarray] | None:
+def _read_keys(path: StoragePath, offline: bool) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the request keys of a file's answers, one row of 64 characters each, and their rows."""
     try:
         with path.open("rb") as stream:
             file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
             tables = [
-                _answered(file.read_row_group(number, columns=["request_key", "status"]))
+                _answered(file.read_row_group(number, columns=_LOOKED_AT), offline)
                 for number in range(file.num_row_groups)
             ]
             starts = np.cumsum([0] + [file.metadata.row_group(n).num_rows for n in range(len(tables))])
@@ -93,11 +100,13 @@ def _read_keys(path: StoragePath) -> tuple[np.ndarray, np.ndarray] | None:
     return np.concatenate(keys), np.concatenate(rows)
 
 
-def _answered(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+def _answered(table: pa.Table, offline: bool) -> tuple[np.ndarray, np.ndarray]:
     chosen = pc.and_(
         pc.equal(table["status"], "succeeded"),
         pc.equal(pc.binary_length(table["request_key"]), _KEY_CHARACTERS),
     )
+    local = pc.starts_with(table["batch_id"], OFFLINE_BATCH_PREFIX)
+    chosen = pc.and_(chosen, pc.equal(local, offline))
     rows = pc.indices_nonzero(chosen).to_numpy().astype(np.int64)
     keys = table["request_key"].filter(chosen).combine_chunks().cast(pa.large_binary())
     data = np.frombuffer(keys.buffers()[2] or b"", np.uint8)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,7 +31,7 @@ from include.batches.model import Batch
 from include.batches.polling import BatchWait, Look
 from include.batches.submission import Body, Wait, submit_shard
 from include.costs.plan import Limits
-from include.costs.receipt import batch_receipt, make_receipt, write_receipt
+from include.costs.receipt import BatchReceipt, batch_receipt, make_receipt, read_receipt, write_receipt
 from include.errors import (
     ConfigurationError,
     InputError,
@@ -386,6 +387,8 @@ class Press:
         if any(uri not in found for uri in [*first, *again]):
             raise StoppedError("a shard has no results, so the day is not published")
         later = [uri for uri in again if uri not in first]
+        receipts = [batch_receipt(found[uri], self.spec.run) for uri in [*first, *later]]
+        self._write_receipt(receipts)
         summary = publish_day(
             [UPath(uri) for uri in first],
             self.root / self.spec.pipeline / f"day={self.spec.day}" / "answers.parquet",
@@ -395,16 +398,18 @@ class Press:
             second=[UPath(uri) for uri in later],
             reused=[reused_file(self.folder, number) for number in range(reused)],
         )
+        return self._write_receipt(receipts, wasted_usd=summary.wasted_usd, published_at=datetime.now(UTC))
+
+    def _write_receipt(self, batches: Sequence[BatchReceipt], **about: Any) -> dict[str, Any]:
         receipt = make_receipt(
-            [batch_receipt(found[uri]) for uri in [*first, *later]],
+            batches,
             pipeline=self.spec.pipeline,
             day=self.spec.day,
             run=self.spec.run,
-            offline=summary.offline,
-            wasted_usd=summary.wasted_usd,
+            offline=True,
+            **{"wasted_usd": 0.0} | about,
         )
-        write_receipt(receipt, self.root)
-        return dict(msgspec.to_builtins(receipt))
+        return dict(msgspec.to_builtins(read_receipt(write_receipt(receipt, self.root))))
 
 
 __all__ = ["Press", "ResultsError", "Spec", "StoppedError", "StuckError"]

@@ -130,6 +130,17 @@ class Newsroom:
         path = f"/api/v2/dags/{DAG}/dagRuns/{run_id}/taskInstances/approve_plan/-1/hitlDetails"
         self.airflow.api.call("PATCH", path, {"chosen_options": [choice], "params_input": {}})
 
+    def wait_for_reports(self, count: int) -> set[str]:
+        """Give the days that have a report, as soon as there are so many of them."""
+        deadline = time.monotonic() + 90
+        while True:
+            found = self.airflow.data.glob("reports/day=*/report.html")
+            days = {path.parent.name.removeprefix("day=") for path in found}
+            if len(days) >= count:
+                return days
+            assert time.monotonic() < deadline, days
+            time.sleep(0.5)
+
     def backfill(self, *, reprocess: bool) -> None:
         """Run all days with Airflow's own backfill."""
         body = {
@@ -210,10 +221,27 @@ def test_over_the_budget_nothing_is_sent_and_the_message_says_what_to_do(newsroo
 def test_bad_input_fails_at_once_with_its_name(newsroom: Newsroom, conf: dict[str, Any], named: str) -> None:
     day = "2026-10-03"
     newsroom.write_day(day)
-    run_id = newsroom.start(day, **conf)
+    run_id = newsroom.airflow.trigger(DAG, {"day": day, **conf})
     assert newsroom.airflow.wait(run_id)["state"] == "failed"
     assert named in str(newsroom.airflow.api.last_error(DAG, run_id, "read_articles"))
     assert (newsroom.billed(), newsroom.is_published(day)) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_cost_usd", 0),
+        ("max_cost_usd", -1),
+        ("approve_above_usd", 0),
+        ("limit", 0),
+        ("model", "claude-nope-9"),
+    ],
+)
+def test_the_form_refuses_what_cannot_be(newsroom: Newsroom, name: str, value: object) -> None:
+    newsroom.airflow.instance.wait_for_dag(DAG)
+    with pytest.raises(AirflowApiError, match=name) as refused:
+        newsroom.airflow.api.trigger(DAG, conf={name: value})
+    assert refused.value.status in {400, 422}
 
 
 def test_a_no_ends_the_run_cleanly_and_a_yes_lets_it_go_on(newsroom: Newsroom) -> None:
@@ -263,6 +291,7 @@ def test_a_backfill_pays_once_and_changed_articles_alone(newsroom: Newsroom) -> 
         "And this one. Too.",
     ]
 
+    assert newsroom.wait_for_reports(len(DAYS) + 1) >= {*DAYS, "2026-10-04"}
     paid = sum(newsroom.receipt(day)["paid_usd"] for day in [*DAYS, "2026-10-04"])
     assert paid == pytest.approx(newsroom.billed_usd())
 

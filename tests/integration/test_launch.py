@@ -55,7 +55,7 @@ class Press:
 
     def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
         self.home = folder / "home"
-        environment = {
+        self.environment = environment = {
             **os.environ,
             "NIGHTPRESS_HOME": str(self.home),
             "NIGHTPRESS_ROOT": str(folder / "data"),
@@ -107,6 +107,16 @@ def test_ctrl_c_ends_up_and_a_second_launcher_is_refused(tmp_path: Path) -> None
             f"already running in {press.home} (make up, process {press.process.pid}"
             in press.output.read_text()
         )
+        beside = subprocess.run(
+            [sys.executable, "-m", "launch.command", "dags", "list", "-o", "plain"],
+            cwd=PROJECT,
+            env=press.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert beside.returncode == 0, beside.stderr
+        assert "article_summaries" in beside.stdout
         os.killpg(press.process.pid, signal.SIGINT)
         assert press.process.wait(60) == 0
         assert "Everything is stopped" in press.output.read_text()

@@ -153,3 +153,26 @@ def test_a_wrong_key_is_said_once_and_not_tried_again(airflow: AirflowInstance, 
     assert WRONG_KEY not in said
     instances = airflow.api.task_instances("press_wrong_key", run_id)
     assert {ti["try_number"] for ti in instances if ti["task_id"] == SUBMIT} == {1}
+
+
+def test_an_approval_that_nobody_gives_spends_nothing(
+    airflow: AirflowInstance, server: LocalApiServer, tmp_path: Path
+) -> None:
+    accepted = server.billing()["batches_accepted"]
+    run_id = airflow.trigger("press_impatient", {"source": source(tmp_path, "alone"), "day": DAY})
+    assert airflow.wait(run_id)["state"] == "failed"
+    said = airflow.api.last_error(
+        "press_impatient", run_id, "approve_plan", try_number=_tries(airflow, run_id)
+    )
+    assert "nobody approved the plan within 0:00:05; nothing was sent" in (said or "")
+    assert server.billing()["batches_accepted"] == accepted
+    assert not (airflow.data / "press_impatient").exists()
+
+
+def _tries(airflow: AirflowInstance, run_id: str) -> int:
+    (found,) = [
+        ti["try_number"]
+        for ti in airflow.api.task_instances("press_impatient", run_id)
+        if ti["task_id"] == "approve_plan"
+    ]
+    return int(found)

@@ -64,7 +64,7 @@ class Desk:
             **values,
         )
 
-    def send(self, run: Run, prepared: Prepared) -> None:
+    def send(self, run: Run, prepared: Prepared, offline: str = "yes") -> None:
         """Submit, collect and publish what was prepared."""
         results = []
         for shard in prepared.shards:
@@ -92,7 +92,7 @@ class Desk:
             day=run.day,
             rejected=run.folder / "rejected.parquet",
             reused=[reused_file(run.folder, n) for n in range(prepared.plan.reused_files)],
-            made_by={"template": prepared.plan.template},
+            made_by={"template": prepared.plan.template, "offline": offline},
         )
 
 
@@ -187,6 +187,15 @@ def test_over_the_budget_the_plan_is_kept_and_nothing_else_happens(desk: Desk, t
         desk.prepare(run, source, limits=Limits(max_cost_usd=1e-9))
     assert json.loads((run.folder / "plan.json").read_bytes())["verdict"].startswith("over the budget")
     assert desk.prepare(run, source, limits=Limits(max_cost_usd=1e-9), plan_only=True).plan.plan_only
+
+
+def test_the_offline_api_does_not_replace_what_a_model_answered(desk: Desk, tmp_path: Path) -> None:
+    source, run = write(tmp_path / "a.json", ["One."]), desk.run("one")
+    desk.send(run, desk.prepare(run, source), offline="no")
+    with pytest.raises(ConfigurationError, match="published with answers of a model"):
+        desk.prepare(desk.run("two"), source)
+    assert desk.prepare(desk.run("three"), source, plan_only=True).plan.articles == 1
+    assert desk.prepare(desk.run("four", "2026-11-23"), source).plan.articles == 1
 
 
 def test_a_preview_stores_nothing(desk: Desk, tmp_path: Path) -> None:

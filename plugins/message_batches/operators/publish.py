@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from include.results.publish import DaySummary
 
 
+_NUMBERS = ("articles", "succeeded", "failed", "rejected", "reused")
+
+
 class PublishResultsOperator(BaseOperator):
     """Publish a day: one row for each article as one Parquet, replaced in one step, and its receipt.
 
@@ -63,8 +66,9 @@ class PublishResultsOperator(BaseOperator):
         with config.clear_failures():
             day = config.day_of_run(context, self.day or None)
             first, second = self._results_in_order()
+            self._write_receipt(day, context["run_id"], [*first, *second], None)
             summary = self._publish(day, context["run_id"], first, second)
-            receipt_uri = self._write_receipt(summary, context["run_id"], [*first, *second])
+            receipt_uri = self._write_receipt(day, context["run_id"], [*first, *second], summary)
         self.log.info(
             "published %s: %s articles; receipt %s", summary.uri, f"{summary.articles:,}", receipt_uri
         )
@@ -76,7 +80,7 @@ class PublishResultsOperator(BaseOperator):
     def _publish(
         self, day: str, run_id: str, first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]
     ) -> DaySummary:
-        from include.planning import TEMPLATE
+        from include.planning import OFFLINE, TEMPLATE
         from include.results.publish import publish_day
         from include.results.reuse import reused_file
 
@@ -90,25 +94,32 @@ class PublishResultsOperator(BaseOperator):
             rejected=folder / "rejected.parquet",
             second=[ObjectStoragePath(result["uri"]) for result in second],
             reused=[reused_file(folder, number) for number in range(plan.get("reused_files", 0))],
-            made_by={"run": run_id, TEMPLATE: plan.get("template", "")},
+            made_by={"run": run_id}
+            | ({TEMPLATE: plan["template"], OFFLINE: "yes" if plan["offline"] else "no"} if plan else {}),
         )
 
-    def _write_receipt(self, summary: DaySummary, run_id: str, results: Sequence[dict[str, Any]]) -> str:
+    def _write_receipt(
+        self, day: str, run_id: str, results: Sequence[dict[str, Any]], summary: DaySummary | None
+    ) -> str:
+        """Put what was paid on the day's receipt, and the numbers of the publication once there is one."""
         from include.costs.receipt import batch_receipt, make_receipt, write_receipt
+        from include.settings import is_offline
 
-        numbers = {
-            name: getattr(summary, name) for name in ("articles", "succeeded", "failed", "rejected", "reused")
-        }
+        about: dict[str, Any] = {}
+        if summary is not None:
+            about = {
+                "published_at": datetime.now(UTC),
+                "template": (self.plan or {}).get("template", ""),
+                "numbers": {name: getattr(summary, name) for name in _NUMBERS},
+            }
         receipt = make_receipt(
             [batch_receipt(result, run_id) for result in results],
             pipeline=self.pipeline,
-            day=summary.day,
+            day=day,
             run=run_id,
-            offline=summary.offline,
-            wasted_usd=summary.wasted_usd,
-            published_at=datetime.now(UTC),
-            template=(self.plan or {}).get("template", ""),
-            numbers=numbers,
+            offline=bool((self.plan or {}).get("offline")) or any(is_offline(r["batch_id"]) for r in results),
+            wasted_usd=summary.wasted_usd if summary else 0.0,
+            **about,
         )
         return str(write_receipt(receipt, config.data_root()))
 

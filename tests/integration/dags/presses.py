@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pendulum
 from airflow.sdk import DAG, Asset, Param
 from message_batches import (
@@ -33,6 +35,19 @@ for name, size, conn_id in (
             conn_id=conn_id,
             limits=ShardLimits(max_requests=size),
         )
+
+with DAG(
+    "press_impatient",
+    schedule=None,
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+) as impatient:
+    message_batch_pipeline(
+        "press_impatient",
+        prompt=SUMMARY_PROMPT,
+        approve_above_usd=1e-6,
+        approval_timeout=timedelta(seconds=5),
+    )
 
 with DAG(
     "single_operators",

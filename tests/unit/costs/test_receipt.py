@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from upath import UPath
@@ -9,6 +11,8 @@ from upath import UPath
 from include.costs.plan import History
 from include.costs.receipt import BatchReceipt, make_receipt, read_history, read_receipt, write_receipt
 from include.errors import ResultsError
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
 def batch(listed: float | None, paid: float | None, batch_id: str = "msgbatch_1") -> BatchReceipt:
@@ -56,7 +60,8 @@ def test_an_empty_day_cost_nothing() -> None:
 
 
 def test_a_day_that_was_run_twice_has_every_batch_on_its_receipt_once(tmp_path: Path) -> None:
-    root, about = UPath(tmp_path), {"pipeline": "p", "day": "d", "offline": True}
+    root = UPath(tmp_path)
+    about: dict[str, Any] = {"pipeline": "p", "day": "d", "offline": True, "published_at": NOW}
     first = [batch(2.0, 1.0, "a"), batch(4.0, 2.0, "b")]
     write_receipt(make_receipt(first, run="one", wasted_usd=0.5, **about), root)
     again = [batch(4.0, 2.0, "b"), batch(0.2, 0.1, "c")]
@@ -86,3 +91,44 @@ def test_history_is_that_of_the_same_prompt(tmp_path: Path) -> None:
     assert read_history(root, "p", "x") == History("2026-11-22", 2.5)
     assert read_history(root, "p", "z") == History()
     assert read_history(root, "other", "x") == History()
+
+
+def test_what_was_paid_is_on_the_receipt_before_the_day_is_published(tmp_path: Path) -> None:
+    root = UPath(tmp_path)
+    about: dict[str, Any] = {"pipeline": "p", "day": "d", "offline": True}
+    write_receipt(make_receipt([batch(2.0, 1.0, "a")], run="one", wasted_usd=0.0, **about), root)
+    # The run dies here; the next one finds its answers and sends nothing.
+    path = write_receipt(make_receipt([], run="two", wasted_usd=0.0, published_at=NOW, **about), root)
+    receipt = read_receipt(path)
+    assert receipt is not None
+    assert (receipt.run, receipt.paid_usd, [one.run for one in receipt.batches]) == ("two", 1.0, [""])
+
+
+def test_the_books_of_a_run_that_is_not_published_yet_leave_the_last_publication(tmp_path: Path) -> None:
+    root = UPath(tmp_path)
+    about: dict[str, Any] = {"pipeline": "p", "day": "d", "offline": True, "wasted_usd": 0.25}
+    numbers = {"articles": 2}
+    published = make_receipt([batch(2.0, 1.0, "a")], run="one", published_at=NOW, numbers=numbers, **about)
+    write_receipt(published, root)
+    path = write_receipt(make_receipt([batch(1.0, 0.5, "b")], run="two", **about), root)
+    receipt = read_receipt(path)
+    assert receipt is not None
+    assert (receipt.run, receipt.published_at, receipt.numbers) == ("one", NOW, numbers)
+    assert (receipt.paid_usd, receipt.wasted_usd) == (1.5, 0.5)
+
+
+def test_the_books_of_the_offline_api_are_not_those_of_the_real_one(tmp_path: Path) -> None:
+    root = UPath(tmp_path)
+    about: dict[str, Any] = {"pipeline": "p", "day": "d", "wasted_usd": 0.0, "published_at": NOW}
+    tried = make_receipt([batch(2.0, 1.0, "msgbatch_local_1")], run="tried", offline=True, **about)
+    write_receipt(tried, root)
+    path = write_receipt(make_receipt([batch(1.0, 0.5, "b")], run="paid", offline=False, **about), root)
+    receipt = read_receipt(path)
+    assert receipt is not None
+    assert (receipt.paid_usd, receipt.offline) == (0.5, False)
+    # Without a key again, and then with it: what was paid is still known.
+    write_receipt(tried, root)
+    path = write_receipt(make_receipt([batch(1.0, 0.25, "c")], run="more", offline=False, **about), root)
+    receipt = read_receipt(path)
+    assert receipt is not None
+    assert ([one.batch_id for one in receipt.batches], receipt.paid_usd) == (["b", "c"], 0.75)

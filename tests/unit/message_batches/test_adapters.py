@@ -20,12 +20,15 @@ from message_batches import (
     SubmitBatchOperator,
     WriteResultsOperator,
 )
-from message_batches.config import run_folder, source_path
+from message_batches.config import connect, run_folder, source_path
 from message_batches.links import batch_url
 from message_batches.operators.references import as_list
 from message_batches.triggers import effective_poll_seconds
+from upath import UPath
 
+from include.batches.ledger import Entry, Ledger
 from include.errors import ConfigurationError, ResultsError
+from include.shards.shard import Shard
 from tests.local_api_server import LocalApiServer
 
 
@@ -239,6 +242,27 @@ def test_paths_of_runs_and_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert str(source_path("/abs/x.csv", "2026-11-22")) == "file:///abs/x.csv"
     assert str(source_path("rel/x.csv", "2026-11-22")).endswith("/rel/x.csv")
     assert str(source_path("memory://bucket/x.csv", "2026-11-22")) == "memory://bucket/x.csv"
+
+
+@pytest.mark.parametrize(("most", "waits"), [(None, False), (3, True), (4, False)])
+def test_a_full_queue_is_waited_for_before_anything_is_sent(
+    batch_id: str, server: LocalApiServer, tmp_path: Path, most: int | None, waits: bool
+) -> None:
+    assert batch_id
+    task = SubmitBatchOperator(task_id="s", shard=None, pipeline="p", max_requests_in_flight=most)
+    api, ledger = connect("anthropic_default"), Ledger(UPath(tmp_path), "offline")
+    waiting = sum(batch.request_counts.processing for batch in api.list().data)
+    shard = Shard("file:///r/requests-00000.json", 4 - waiting, 10, "k")
+    if not waits:
+        task._wait_for_room(shard, api, ledger)
+        return
+    with pytest.raises(TaskDeferred) as deferred:
+        task._wait_for_room(shard, api, ledger)
+    moment = deferred.value.trigger.serialize()[1]["moment"]
+    assert 30 < moment.timestamp() - time.time() < 90
+    # What was intended before may be at the API already: it goes on and finds out.
+    ledger.save(Entry(key="k", requests=shard.articles, bytes=10))
+    task._wait_for_room(shard, api, ledger)
 
 
 def test_links_lead_to_the_page_of_the_api_that_has_the_batch() -> None:

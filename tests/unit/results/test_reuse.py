@@ -23,7 +23,14 @@ def key_of(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def publish(path: Path, texts: list[str], *, status: str = "succeeded", row_group_size: int = 4) -> UPath:
+def publish(
+    path: Path,
+    texts: list[str],
+    *,
+    status: str = "succeeded",
+    batch_id: str = "msgbatch_1",
+    row_group_size: int = 4,
+) -> UPath:
     """Write a published file with an answer to each text, ``answer to <text>``."""
     schema = answers_schema([pa.field("category", pa.string())])
     count = len(texts)
@@ -37,7 +44,7 @@ def publish(path: Path, texts: list[str], *, status: str = "succeeded", row_grou
         "text": [f"answer to {text}" for text in texts],
         "cost_usd": [0.5] * count,
         "list_cost_usd": [1.0] * count,
-        "batch_id": ["msgbatch_1"] * count,
+        "batch_id": [batch_id] * count,
         "round": [1] * count,
         "reused": [False] * count,
         "day": ["2026-11-21"] * count,
@@ -56,7 +63,7 @@ def take(reused: ReusedRows, texts: list[str]) -> list[bool]:
 
 
 def test_an_answer_is_found_by_its_whole_key(tmp_path: Path) -> None:
-    index = AnswerIndex([publish(tmp_path / "a.parquet", ["a", "b", "c", "d", "e"])])
+    index = AnswerIndex([publish(tmp_path / "a.parquet", ["a", "b", "c", "d", "e"])], offline=False)
     assert index.rows == 5
     assert [index.find(key_of(text)) for text in "edcba"] == [(0, 4), (0, 3), (0, 2), (0, 1), (0, 0)]
     almost = key_of("a")[:31] + bytes([key_of("a")[31] ^ 1])
@@ -70,22 +77,33 @@ def test_the_first_file_wins_and_one_that_is_not_there_is_no_error(tmp_path: Pat
         publish(tmp_path / "one.parquet", ["a"]),
         publish(tmp_path / "two.parquet", ["a", "b"]),
     ]
-    index = AnswerIndex(files)
+    index = AnswerIndex(files, offline=False)
     assert (index.find(key_of("a")), index.find(key_of("b"))) == ((0, 0), (1, 1))
 
 
 @pytest.mark.parametrize("status", ["errored", "expired", "canceled", "missing", "invalid_output"])
 def test_what_failed_is_no_answer(tmp_path: Path, status: str) -> None:
-    assert AnswerIndex([publish(tmp_path / "a.parquet", ["a"], status=status)]).find(key_of("a")) is None
+    assert (
+        AnswerIndex([publish(tmp_path / "a.parquet", ["a"], status=status)], offline=False).find(key_of("a"))
+        is None
+    )
+
+
+def test_the_offline_apis_answers_never_stand_in_for_a_models(tmp_path: Path) -> None:
+    files = [publish(tmp_path / "a.parquet", ["a"])]
+    local = [publish(tmp_path / "b.parquet", ["a"], batch_id="msgbatch_local_1")]
+    for offline, found in ((False, (0, 0)), (True, None)):
+        assert AnswerIndex(files, offline=offline).find(key_of("a")) == found
+        assert AnswerIndex(local, offline=not offline).find(key_of("a")) == found
 
 
 def test_an_empty_day_answers_nothing(tmp_path: Path) -> None:
-    index = AnswerIndex([publish(tmp_path / "a.parquet", [])])
+    index = AnswerIndex([publish(tmp_path / "a.parquet", [])], offline=False)
     assert (index.rows, index.find(key_of("a"))) == (0, None)
 
 
 def test_the_answer_of_then_goes_with_the_article_of_today(tmp_path: Path) -> None:
-    index = AnswerIndex([publish(tmp_path / "a.parquet", [f"t{n}" for n in range(11)])])
+    index = AnswerIndex([publish(tmp_path / "a.parquet", [f"t{n}" for n in range(11)])], offline=False)
     reused = ReusedRows(index, UPath(tmp_path / "run"), DAY)
     # Out of order, from several row groups, one of them twice.
     asked = ["t9", "new", "t0", "t5", "t0", "t10"]
@@ -104,7 +122,7 @@ def test_the_answer_of_then_goes_with_the_article_of_today(tmp_path: Path) -> No
 
 
 def test_a_preview_counts_and_stores_nothing(tmp_path: Path) -> None:
-    index = AnswerIndex([publish(tmp_path / "a.parquet", ["a"])])
+    index = AnswerIndex([publish(tmp_path / "a.parquet", ["a"])], offline=False)
     reused = ReusedRows(index, UPath(tmp_path / "run"), DAY, write=False)
     assert take(reused, ["a", "b"]) == [True, False]
     assert (reused.count, reused.files, (tmp_path / "run").exists()) == (1, [], False)

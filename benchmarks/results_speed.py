@@ -1,0 +1,318 @@
+"""Results of an ended batch to a file: ours beside what others do, over the same HTTP bytes.
+
+``python -m benchmarks.results_speed [ROWS] [ROUNDS]`` serves one prepared result stream (about 1 KB a line,
+shuffled) from a static server to every contender in turn, each in a process of its own, alternating:
+
+* ``ours``: download, keep, decode, check every line, Parquet in article order, cost, ledger;
+* ``SDK typed``: the official SDK's objects to a Parquet table, no checks, no order;
+* ``common-ai``: ``stream_results_to_jsonl`` of the provider as installed;
+* ``seed``: the program the project was asked from, into one JSON;
+* ``floor``: the official SDK's byte stream, lines counted.
+
+Rows are compared before any time counts. Memory is the peak above the process after its imports.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from upath import UPath
+
+from include.articles.model import Article
+from include.batches.ledger import Entry, Ledger
+from include.settings import ShardLimits
+from include.shards.prompts import PromptTemplate
+from include.shards.requests import RequestTemplate, custom_id
+from include.shards.shard import Shard
+from include.shards.writer import write_shards
+
+BATCH = "msgbatch_local_bench"
+SENTENCE = "the press runs at night and the answers are there by morning as rows of a table"
+WORDS = SENTENCE.split()
+CONTENDERS = ("ours", "SDK typed", "common-ai", "seed", "floor")
+
+
+def main() -> None:
+    """Run all contenders and print the table."""
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    with tempfile.TemporaryDirectory(prefix="nightpress-bench-") as folder:
+        place = Path(folder)
+        prepare(place, rows)
+        size = (place / "results.jsonl").stat().st_size
+        print(f"{rows:,} results, {size / 1e6:.0f} MB, {rounds} rounds", flush=True)
+        with serving(place) as url:
+            measured: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
+            for number in range(rounds):
+                for name in CONTENDERS:
+                    measured[name].append(measure(name, place, url))
+                    print(f"  round {number + 1}: {name}: {measured[name][-1]['seconds']:.2f} s", flush=True)
+    show(measured, rows)
+
+
+def show(measured: dict[str, list[dict[str, float]]], rows: int) -> None:
+    """Print medians, spread and ratios."""
+    ours = median(one["seconds"] for one in measured["ours"])
+    print(f"\n{'':10} {'seconds':>8} {'spread':>13} {'rows/s':>9} {'extra MB':>9} {'ours is':>12}")
+    for name, found in measured.items():
+        seconds = sorted(one["seconds"] for one in found)
+        middle = median(seconds)
+        spread = f"{seconds[0]:.2f}–{seconds[-1]:.2f}"
+        memory = median(one["extra_mb"] for one in found)
+        print(
+            f"{name:10} {middle:8.2f} {spread:>13} {rows / middle:9,.0f} {memory:9.0f} {middle / ours:9.1f} ×"
+        )
+
+
+def prepare(place: Path, rows: int) -> None:
+    """Write the shard's files and its result stream, seeded."""
+    articles = (
+        Article(f"a-{n}", f"title {n}", f"text {n}", {"section": n % 7}, "bench", n) for n in range(rows)
+    )
+    limits = ShardLimits(max_requests=100_000, max_bytes=256 * 1024 * 1024)
+    template = RequestTemplate("claude-haiku-4-5", 200, PromptTemplate("{content}"))
+    (shard,) = write_shards(articles, UPath(place / "run"), template, limits=limits).shards
+    (place / "shard.json").write_text(json.dumps(shard.to_reference()))
+    order = list(range(rows))
+    chance = random.Random(1)
+    chance.shuffle(order)
+    with (place / "results.jsonl").open("w") as stream:
+        for ordinal in order:
+            stream.write(json.dumps(line(custom_id(shard.key, ordinal), ordinal, chance)) + "\n")
+
+
+def line(name: str, ordinal: int, chance: random.Random) -> dict[str, Any]:
+    """Return a result; one of fifty is errored."""
+    if ordinal % 50 == 7:
+        error = {"type": "error", "error": {"type": "api_error", "message": "x"}, "request_id": "req_1"}
+        return {"custom_id": name, "result": {"type": "errored", "error": error}}
+    text = f"Answer {ordinal}: " + " ".join(chance.choices(WORDS, k=90))
+    usage = {"input_tokens": 500, "output_tokens": 110, "service_tier": "batch"}
+    usage |= {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
+    message = {
+        "id": f"msg_{ordinal:024d}",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-haiku-4-5",
+        "content": [{"type": "text", "text": text}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": usage,
+    }
+    return {"custom_id": name, "result": {"type": "succeeded", "message": message}}
+
+
+class serving:  # noqa: N801 - a context manager
+    """A server of one ended batch and its results."""
+
+    def __init__(self, place: Path) -> None:
+        body = (place / "results.jsonl").read_bytes()
+        counts = {"processing": 0, "succeeded": body.count(b'"succeeded"'), "canceled": 0, "expired": 0}
+        counts["errored"] = body.count(b"\n") - counts["succeeded"]
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                found = body if self.path.endswith("/results") else json.dumps(self.batch()).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(found)))
+                self.end_headers()
+                self.wfile.write(found)
+
+            def batch(self) -> dict[str, Any]:
+                now = "2026-11-22T00:00:00Z"
+                url = f"http://127.0.0.1:{self.server.server_port}/v1/messages/batches/{BATCH}/results"  # type: ignore[attr-defined]
+                return {
+                    "id": BATCH,
+                    "type": "message_batch",
+                    "processing_status": "ended",
+                    "results_url": url,
+                    **dict.fromkeys(("created_at", "ended_at", "expires_at"), now),
+                    "request_counts": counts,
+                    "archived_at": None,
+                    "cancel_initiated_at": None,
+                }
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+
+    def __enter__(self) -> str:
+        self.thread.start()
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+    def __exit__(self, *error: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def measure(name: str, place: Path, url: str) -> dict[str, float]:
+    """Run a contender in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.results_speed", "--child", name, str(place), url]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{name} failed:\n{done.stderr[-2000:]}")
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def child(name: str, place: Path, url: str) -> None:
+    """Import, then run and measure, then check what came out."""
+    shard = Shard.from_reference(json.loads((place / "shard.json").read_text()))
+    work = Path(tempfile.mkdtemp(dir=place))
+    run, answers = {
+        "ours": _ours,
+        "SDK typed": _sdk_typed,
+        "common-ai": _common_ai,
+        "seed": _seed,
+        "floor": _floor,
+    }[name](shard, work, url)
+    before, started = _peak_mb(), time.perf_counter()
+    run()
+    seconds = time.perf_counter() - started
+    extra = _peak_mb() - before
+    count, sample = answers()
+    assert count == shard.articles, (name, count)
+    assert sample is None or sample.startswith("Answer 12: "), (name, sample)
+    print(json.dumps({"seconds": seconds, "extra_mb": extra}))
+
+
+Contender = tuple[Callable[[], None], Callable[[], tuple[int, str | None]]]
+
+
+def _client(url: str) -> Any:
+    import anthropic
+
+    return anthropic.Anthropic(api_key="bench", base_url=url)
+
+
+def _ours(shard: Shard, work: Path, url: str) -> Contender:
+    import pyarrow.parquet as pq
+
+    from include.batches.client import MessageBatches
+    from include.results.collect import Provenance, collect_batch
+
+    api = MessageBatches(_client(url))
+    ledger = Ledger(UPath(work / "ledger"), "offline")
+    ledger.save(Entry(key=shard.key, requests=shard.articles, bytes=shard.bytes, batch_id=BATCH))
+    results = Path(shard.uri).with_name("results-00000.parquet")
+
+    def answers() -> tuple[int, str | None]:
+        table = pq.read_table(results, columns=["article_id", "text"])
+        assert table["article_id"].to_pylist() == [f"a-{n}" for n in range(shard.articles)]
+        return table.num_rows, table["text"][12].as_py()
+
+    return (
+        lambda: collect_batch(shard, UPath(shard.uri), Provenance("", "", BATCH), api, ledger) and None,
+        answers,
+    )
+
+
+def _sdk_typed(shard: Shard, work: Path, url: str) -> Contender:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    client = _client(url)
+
+    def run() -> None:
+        rows = []
+        for result in client.messages.batches.results(BATCH):
+            row: dict[str, Any] = {"custom_id": result.custom_id, "status": result.result.type}
+            if result.result.type == "succeeded":
+                message = result.result.message
+                row |= {"text": message.content[0].text, "model": message.model}
+                row |= {
+                    "input_tokens": message.usage.input_tokens,
+                    "output_tokens": message.usage.output_tokens,
+                }
+            rows.append(row)
+        pq.write_table(pa.Table.from_pylist(rows), work / "out.parquet", compression="zstd")
+
+    def answers() -> tuple[int, str | None]:
+        table = pq.read_table(work / "out.parquet")
+        index = table["custom_id"].to_pylist().index(custom_id(shard.key, 12))
+        return table.num_rows, table["text"][index].as_py()
+
+    return run, answers
+
+
+def _common_ai(shard: Shard, work: Path, url: str) -> Contender:
+    from airflow.providers.common.ai.batch.anthropic import AnthropicBatchAdapter
+    from airflow.providers.common.ai.batch.output_schema import build_output_spec
+    from airflow.providers.common.ai.batch.results import stream_results_to_jsonl
+    from airflow.sdk import ObjectStoragePath
+
+    adapter = AnthropicBatchAdapter.__new__(AnthropicBatchAdapter)
+    adapter._client = _client(url)
+    out = work / "out.jsonl"
+    prefix = custom_id(shard.key, 0).rpartition("-")[0]
+
+    def run() -> None:
+        stream_results_to_jsonl(
+            adapter=adapter,
+            batch_id=BATCH,
+            output_spec=build_output_spec(str),
+            request_count=shard.articles,
+            custom_id_prefix=prefix,
+            destination=ObjectStoragePath(f"file://{out}"),
+        )
+
+    def answers() -> tuple[int, str | None]:
+        rows = {row["index"]: row["output"] for row in map(json.loads, out.open())}
+        return len(rows), rows[12]
+
+    return run, answers
+
+
+def _seed(shard: Shard, work: Path, url: str) -> Contender:
+    client = _client(url)
+    found: dict[str, str | None] = {}
+
+    def run() -> None:
+        for result in client.messages.batches.results(BATCH):
+            if result.result.type == "succeeded":
+                found[result.custom_id] = result.result.message.content[0].text
+            else:
+                found[result.custom_id] = None
+        (work / "summaries.json").write_text(json.dumps(found, ensure_ascii=False, indent=2))
+
+    return run, lambda: (len(found), found[custom_id(shard.key, 12)])
+
+
+def _floor(shard: Shard, work: Path, url: str) -> Contender:  # noqa: ARG001
+    from include.batches.client import MessageBatches
+
+    api = MessageBatches(_client(url))
+    counted = [0]
+
+    def run() -> None:
+        counted[0] = sum(chunk.count(b"\n") for chunk in api.stream_results(api.retrieve(BATCH)))
+
+    return run, lambda: (counted[0], None)
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        child(sys.argv[2], Path(sys.argv[3]), sys.argv[4])
+    else:
+        main()
