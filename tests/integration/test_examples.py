@@ -150,3 +150,14 @@ def test_the_report_covers_them_all_and_opens_with_the_digest(airflow: AirflowIn
         assert digest["headline"][:10] in text
         assert text.index(digest["headline"][:10]) < text.replace("\\", " ").index("summaries")
         assert "did not publish" not in text
+
+
+def test_neither_an_article_nor_an_answer_is_in_airflow(airflow: AirflowInstance) -> None:
+    # Of a post; of the offline API's answers, which repeat the article.
+    marks = ("12 Mill Lane", "Blatt & Bogen", "numbered; two ribbons")
+    database = airflow.database_path.read_bytes()
+    logs = [path for path in airflow.logs_dir.rglob("*") if path.is_file()]
+    assert len(logs) > 50
+    for mark in marks:
+        assert mark.encode() not in database
+        assert [path.name for path in logs if mark in path.read_text(errors="replace")] == []
