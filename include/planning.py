@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import msgspec
 
-from include.articles.model import FieldMap
-from include.articles.reader import ReadStats, iter_articles
+from include.articles.chain import Published
+from include.articles.model import Article, FieldMap, ReadStats, Rejected
+from include.articles.reader import iter_articles
 from include.batches.ledger import Ledger
+from include.costs.caching import LIFETIME, SharedPrefix
 from include.costs.plan import Cost, Limits, Plan, RequestSizes, dollars, estimate, write_plan
+from include.costs.prices import find_prices
 from include.costs.receipt import read_history
 from include.errors import ConfigurationError
 from include.results.publish import count_rows
+from include.results.published import iter_published
 from include.results.reuse import AnswerIndex, ReusedRows
 from include.results.sources import read_made_by
+from include.results.typed import keep_output
 from include.settings import ShardLimits
 from include.shards.requests import RequestTemplate
 from include.shards.shard import Shard
@@ -39,6 +44,7 @@ class Source:
     :param shown: as the user wrote it, for people.
     :param files: what it came to.
     :param limit: only the first so many articles; None takes all.
+    :param published: what the one file is, when it is a published day of another pipeline.
     """
 
     shown: str
@@ -46,6 +52,18 @@ class Source:
     fields: FieldMap
     encoding: str = "utf-8"
     limit: int | None = None
+    published: Published | None = None
+
+    def iter_rows(self, day: str, stats: ReadStats) -> Iterator[Article | Rejected]:
+        """Yield its rows.
+
+        :raises InputError: it cannot be read.
+        """
+        if self.published is not None:
+            return iter_published(self.files[0], self.published, day, stats, self.limit)
+        return iter_articles(
+            self.files, fields=self.fields, limit=self.limit, encoding=self.encoding, stats=stats
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +142,11 @@ def prepare_run(
     if write and not plan_only:
         _protect_what_was_paid(run)
     stats = ReadStats()
-    reused = ReusedRows(_open_index(run, reuse), run.folder, run.day, write=write)
+    if write:
+        keep_output(template.output, run.folder)
+    reused = ReusedRows(_open_index(run, reuse), run.folder, run.day, output=template.output, write=write)
     report = write_shards(
-        iter_articles(
-            source.files, fields=source.fields, limit=source.limit, encoding=source.encoding, stats=stats
-        ),
+        source.iter_rows(run.day, stats),
         run.folder,
         template,
         limits=shard_limits,
@@ -177,7 +195,9 @@ def _plan(  # noqa: PLR0917 - private, called once
     attached, billed = _split_by_ledger(run, report)
     digest = digest_of(template)
     history = read_history(run.root, run.pipeline, digest)
-    cost = estimate(billed, template.model, template.max_tokens, history)
+    prefix = SharedPrefix.of(template.system, template.model) if template.cache and template.system else None
+    cached_tokens = prefix.upper_tokens if prefix is not None and prefix.verdict != "too_short" else 0
+    cost = estimate(billed, template.model, template.max_tokens, history, cached_tokens)
     plan = Plan(
         pipeline=run.pipeline,
         day=run.day,
@@ -205,7 +225,12 @@ def _plan(  # noqa: PLR0917 - private, called once
         approve_above_usd=limits.approve_above_usd,
         verdict="",
         template=digest,
-        notes=[*_notes_on_the_day(run, source, report, reuse, digest), *_notes_on_cost(cost, history.day)],
+        cached_tokens=cached_tokens,
+        notes=[
+            *_notes_on_the_day(run, source, report, reuse, digest),
+            *_notes_on_cost(cost, history.day),
+            *_notes_on_cache(prefix, billed.requests),
+        ],
     )
     return replace(plan, verdict=_judge(plan))
 
@@ -226,13 +251,17 @@ def _split_by_ledger(run: Run, report: ReadReport) -> tuple[int, RequestSizes]:
 
 def digest_of(template: RequestTemplate) -> str:
     """Return the SHA-256 of everything that is asked of an article, but the article."""
-    asked = [
+    asked: list[object] = [
         template.model,
         template.max_tokens,
         template.system,
         template.prompt.template,
         template.prompt.max_content_chars,
     ]
+    if template.output is not None:
+        asked.append(template.output.digest)
+    if template.cache:
+        asked.append(LIFETIME)
     return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
 
 
@@ -261,6 +290,21 @@ def _notes_on_cost(cost: Cost, history_day: str) -> list[str]:
     if history_day and cost.output_expected:
         return [f"Expected answers are as long as on {history_day}."]
     return []
+
+
+def _notes_on_cache(prefix: SharedPrefix | None, requests: int) -> list[str]:
+    if prefix is None:
+        return []
+    prices = find_prices(prefix.model)
+    if prices is None or prefix.verdict == "too_short" or not requests:
+        return [prefix.message]
+    saved = prefix.saved_usd(requests, prices.batch[0])
+    effect = (
+        f"saves about {dollars(saved)}" if saved > 0 else f"costs about {dollars(-saved)} more than it saves"
+    )
+    return [
+        f"{prefix.message} For {requests:,} requests it {effect}, if the cache is hit as is usual in a batch."
+    ]
 
 
 def _judge(plan: Plan) -> str:

@@ -94,6 +94,7 @@ def _plan(day: str, reader: Any, asked: _Asked, root: UPath, scope: str) -> Plan
     """Plan a day as the pipeline's first task would."""
     from message_batches import config
 
+    from include.articles.chain import Published
     from include.articles.model import FieldMap
     from include.articles.reader import find_files
     from include.batches.ledger import Ledger
@@ -103,20 +104,24 @@ def _plan(day: str, reader: Any, asked: _Asked, root: UPath, scope: str) -> Plan
 
     read = _Values(reader, day)
     given = read("chosen_source") or _render(read("source"), day)
-    source = config.source_path(given, day)
-    files = find_files(connection.open_path(str(source)), missing_ok=not given)
+    published = Published.of_source(given)
+    source = config.published_day(published.pipeline, day) if published else config.source_path(given, day)
+    place = connection.open_path(str(source))
+    files = [place] if published else find_files(place, missing_ok=not given)
     template = RequestTemplate(
         asked.model or read("chosen_model") or read("model"),
         int(read("max_tokens")),
         PromptTemplate(read("prompt"), reader.max_content_chars),
         reader.system,
+        reader.schema,
+        reader.cache,
     )
     run = Run(
         reader.pipeline, day, "preview", root, root / "runs" / "preview", Ledger(root / "ledger", scope)
     )
     return prepare_run(
         run,
-        Source(str(source), files, FieldMap(**reader.fields), reader.encoding, read("limit")),
+        Source(str(source), files, FieldMap(**reader.fields), reader.encoding, read("limit"), published),
         template,
         shard_limits=reader.limits,
         max_rejected_share=reader.max_rejected_share,

@@ -18,7 +18,7 @@ REASONS = {
     "repeated_id": "an earlier article has the same id and other content",
     "duplicate": "an earlier article has the same id and the same content; nothing is lost",
 }
-"""Why a row is rejected: the reader's whole set. The shard writer adds ``too_large``."""
+"""Why a row is rejected: the reader's whole set. The shard writer adds ``too_large`` and ``missing_field``."""
 
 
 class Article(msgspec.Struct, frozen=True, gc=False):
@@ -45,7 +45,7 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
     """One row that is not sent.
 
     :param article_id: up to 200 characters of it; None when the row has none.
-    :param reason: one of :data:`REASONS`, or ``too_large``.
+    :param reason: one of :data:`REASONS`, ``too_large`` or ``missing_field``.
     :param detail: what was seen; never text of the article.
     """
 

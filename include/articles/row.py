@@ -29,15 +29,17 @@ def check_columns(path: StoragePath, columns: list[str], fields: FieldMap) -> No
     missing = [repr(name) for name in (fields.id, fields.content) if name not in columns]
     if missing:
         raise InputError(
-            f"{path} has no column {' and no column '.join(missing)}; it has {_shown(columns)}. "
+            f"{path} has no column {' and no column '.join(missing)}; it has {show_columns(columns)}. "
             "Map the names (fields: id, content, title), or add a header line"
         )
     if len(set(columns)) < len(columns):
         repeated = next(name for name in columns if columns.count(name) > 1)
-        raise InputError(f"{path} has the column {_shown([repeated])} more than once; rename one of them")
+        raise InputError(
+            f"{path} has the column {show_columns([repeated])} more than once; rename one of them"
+        )
 
 
-def _shown(columns: list[str]) -> str:
+def show_columns(columns: list[str]) -> str:
     """Name columns; where the header is missing they are an article's text, which must not be shown."""
     names = [
         name if len(name) <= 40 and len(name.split()) <= 3 else f"<{len(name):,} characters>"

@@ -109,6 +109,7 @@ class Plan:
     :param cost_upper_usd: USD at batch prices if every answer uses all its ``max_tokens``; None when the
         model's price is not known.
     :param template: SHA-256 of the model, the prompt and its settings; tells whether they changed.
+    :param cached_tokens: of each request's input, at most so many may be written to the prompt cache.
     :param reused_files: how many ``reused-*.parquet`` there are in the run's folder.
     """
 
@@ -138,6 +139,7 @@ class Plan:
     approve_above_usd: float | None
     verdict: str
     template: str = ""
+    cached_tokens: int = 0
     reused_files: int = 0
     notes: Sequence[str] = field(default_factory=tuple)
 
@@ -187,10 +189,13 @@ class Cost:
     list_upper_usd: float | None
 
 
-def estimate(sizes: RequestSizes, model: str, max_tokens: int, history: History) -> Cost:
+def estimate(
+    sizes: RequestSizes, model: str, max_tokens: int, history: History, cached_tokens: int = 0
+) -> Cost:
     """Estimate what requests cost; None where the model's price is not known.
 
     :param history: gives the expected tokens of an answer.
+    :param cached_tokens: of each request, at most so many may be written to the prompt cache, which is dearer.
     """
     each = DEFAULT_OUTPUT_SHARE * max_tokens if history.output_tokens is None else history.output_tokens
     output_expected = round(min(each, max_tokens) * sizes.requests)
@@ -201,8 +206,11 @@ def estimate(sizes: RequestSizes, model: str, max_tokens: int, history: History)
     else:
         usd = (
             _price(prices.batch, sizes, sizes.expected_tokens, output_expected),
-            _price(prices.batch, sizes, sizes.upper_tokens, output_upper),
-            _price(prices.list_price, sizes, sizes.upper_tokens, output_upper),
+            *(
+                _price(tiers, sizes, sizes.upper_tokens, output_upper)
+                + cached_tokens * sizes.requests * _surcharge(tiers[-1])
+                for tiers in (prices.batch, prices.list_price)
+            ),
         )
     return Cost(sizes.expected_tokens, sizes.upper_tokens, output_expected, output_upper, *usd)
 
@@ -216,7 +224,13 @@ def second_round_upper(plan: Plan, articles: int, size_bytes: int) -> float:
     if prices is None:
         return 0.0
     price = prices.batch[-1]
-    return (0.5 * size_bytes * price.input + 2 * plan.max_tokens * articles * price.output) / 1e6
+    once_more = (0.5 * size_bytes * price.input + 2 * plan.max_tokens * articles * price.output) / 1e6
+    return once_more + plan.cached_tokens * articles * _surcharge(price)
+
+
+def _surcharge(price: UnitPrices) -> float:
+    """Return USD that a token costs more when it is written to the cache."""
+    return max(price.cache_write_1h - price.input, 0.0) / 1e6
 
 
 def _price(tiers: Sequence[UnitPrices], sizes: RequestSizes, input_tokens: int, output_tokens: int) -> float:

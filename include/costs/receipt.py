@@ -23,7 +23,7 @@ class BatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
     :param run: the run that collected it first.
     :param round: 1 or 2.
     :param reused: paid for by another day or pipeline; costs nothing here.
-    :param by_status: requests by outcome; only ``succeeded`` ones are billed.
+    :param by_status: requests by outcome; only ``succeeded`` and ``invalid_output`` ones are billed.
     :param paid_usd: None when a model's price is not known.
     :param cache_saved_usd: what prompt caching saved, at batch prices.
     :param submitted_at: when the POST was accepted, or the batch adopted; None when not recorded.
@@ -214,13 +214,14 @@ def read_history(root: StoragePath, pipeline: str, template: str) -> History:
             continue
         if receipt is None or receipt.template != template:
             continue
-        answers = sum(batch.by_status.get("succeeded", 0) for batch in receipt.batches)
+        answers = sum(batch.by_status.get(status, 0) for batch in receipt.batches for status in _BILLED)
         if answers:
             return History(receipt.day, sum(batch.output_tokens for batch in receipt.batches) / answers)
     return History()
 
 
 _DAYS_LOOKED_AT = 31
+_BILLED = ("succeeded", "invalid_output")
 
 
 def total(amounts: Iterable[float | None]) -> float | None:

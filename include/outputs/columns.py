@@ -28,6 +28,9 @@ import pyarrow as pa
 from include.outputs.nodes import Field, Node
 from include.outputs.schema import OutputSchema
 
+ORIGIN = "origin"
+"""Metadata key of a column that is part of an answer."""
+
 _TYPES: dict[str, pa.DataType] = {
     "string": pa.string(),
     "integer": pa.int64(),
@@ -61,7 +64,7 @@ def arrow_type(node: Node) -> pa.DataType:
 def arrow_field(field: Field) -> pa.Field:
     """Return a field's column. It is nullable: rows without a fitting answer have null."""
     about = field.node.description or ("may be null" if field.nullable else "null only without an answer")
-    return pa.field(field.name, arrow_type(field.node), metadata={"about": about})
+    return pa.field(field.name, arrow_type(field.node), metadata={"about": about, ORIGIN: "output"})
 
 
 def arrow_fields(schema: OutputSchema) -> list[pa.Field]:

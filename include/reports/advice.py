@@ -32,6 +32,16 @@ _ADVICE = {
     "errored": f"The API gave an error of no kind. {_AGAIN}",
 }
 
+_RULES = (
+    *("empty", "truncated", "not_json", "not_an_object", "duplicate_key", "missing_field", "extra_field"),
+    *("wrong_type", "unknown_value", "out_of_range", "bad_date", "bad_text", "bad_list", "model_check"),
+)
+_ADVICE |= dict.fromkeys(_RULES, _ADVICE["invalid_output"])
+_ADVICE["truncated"] = (
+    f"max_tokens ended the answer in the middle of its JSON. It was billed. Raise max_tokens. {_ALL_ANEW}"
+)
+_ADVICE["refusal"] = f"The model refused, so the columns are empty. It was billed. {_ALL_ANEW}"
+
 REJECTED = (
     "These rows were not sent and cost nothing. Mend them in the source at the file and position named, then run "
     "the day again."

@@ -113,6 +113,8 @@ def label(value: Any) -> str:
 
 
 def _may_be_category(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):  # an enum of typed answers
+        kind = kind.value_type
     checks = (
         pa.types.is_string,
         pa.types.is_large_string,

@@ -39,6 +39,11 @@ def iter_markdown(report: DayReport) -> Iterator[str]:
     yield f"# Nightpress, {long_day(report.day)}\n\n**{literal(summary(report)[1])}**\n"
     if report.offline:
         yield f"\n> **Offline.** {OFFLINE}\n"
+    if report.digest is not None:
+        yield f"\n## {literal(report.digest.headline)}\n\n{literal(report.digest.lead)}\n\n"
+        for theme in report.digest.themes:
+            number = "" if theme.articles is None else f" ({count(theme.articles)})"
+            yield f"- **{literal(theme.name)}**{number}: {literal(theme.gist)}\n"
     if not report.pipelines and not report.absent:
         yield "\nNothing was ever run here. Trigger the DAG `article_summaries` with this day.\n"
     for pipeline in report.pipelines:

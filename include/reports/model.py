@@ -17,6 +17,8 @@ from include.reports.days import (
     read_receipt,
     rejected_path,
 )
+from include.reports.digest import PIPELINE as DIGEST
+from include.reports.digest import Digest, read_digest
 from include.reports.figures import DayFigures, compute, count_rejected, read_frame, read_history
 from include.reports.wording import counted
 from include.storage import StoragePath
@@ -106,6 +108,7 @@ class DayReport:
     written_at: datetime
     pipelines: Sequence[PipelineDay]
     absent: Sequence[Absent]
+    digest: Digest | None = None
 
     @property
     def offline(self) -> bool:
@@ -124,7 +127,8 @@ def gather(root: StoragePath, day: str, pipelines: Sequence[str] | None, now: da
     if pipelines is None and published:
         # A pipeline that had no business on this day is not worth a line.
         absent = [one for one in absent if one.runs]
-    return DayReport(day, now, [_read_pipeline(root, name, day) for name in published], absent)
+    digest = read_digest(root, day) if DIGEST in published else None
+    return DayReport(day, now, [_read_pipeline(root, name, day) for name in published], absent, digest)
 
 
 def _read_pipeline(root: StoragePath, pipeline: str, day: str) -> PipelineDay:

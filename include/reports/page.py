@@ -39,6 +39,7 @@ def iter_page(report: DayReport) -> Iterator[str]:
     if report.offline:
         yield f'<p class="note" role="note"><strong>Offline.</strong> {shown(OFFLINE)}</p>'
     yield "</header>\n"
+    yield from _digest(report)
     for one in report.pipelines:
         yield f'<section><h2 id="{shown(one.pipeline)}">{shown(one.pipeline)}</h2>\n'
         for section in SECTIONS:
@@ -49,6 +50,19 @@ def iter_page(report: DayReport) -> Iterator[str]:
         f"<footer>Written {moment(report.written_at)} from the published answers and receipts. "
         "Days are in UTC, amounts in US dollars.</footer></main></body></html>\n"
     )
+
+
+def _digest(report: DayReport) -> Iterator[str]:
+    if report.digest is None:
+        return
+    yield f"<section><h2>{shown(report.digest.headline)}</h2><p>{shown(report.digest.lead)}</p>"
+    if report.digest.themes:
+        yield '<ul class="todo">'
+        for theme in report.digest.themes:
+            number = "" if theme.articles is None else count(theme.articles)
+            yield f"<li><b>{number}</b><div><strong>{shown(theme.name)}</strong><br>{shown(theme.gist)}</div></li>"
+        yield "</ul>"
+    yield "</section>\n"
 
 
 def _absent(report: DayReport) -> Iterator[str]:

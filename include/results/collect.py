@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from pydantic import BaseModel
 
 from include.batches.client import BatchApi
 from include.batches.ledger import Entry, Ledger
 from include.batches.model import Batch
 from include.errors import ResultsError
+from include.outputs.typed_rows import INVALID
 from include.results.decode import StreamReport, iter_outcomes
 from include.results.failures import find_failures
 from include.results.raw import keep_raw, open_raw
@@ -27,11 +29,18 @@ READINGS = 3
 
 
 def collect_batch(
-    shard: Shard, requests: StoragePath, provenance: Provenance, api: BatchApi, ledger: Ledger
+    shard: Shard,
+    requests: StoragePath,
+    provenance: Provenance,
+    api: BatchApi,
+    ledger: Ledger,
+    *,
+    model: type[BaseModel] | None = None,
 ) -> ShardResults:
     """Keep the results of an ended batch, write the shard's Parquet, and record both in the ledger.
 
     :param requests: the shard's POST body; its other files are beside it.
+    :param model: of a run with typed answers: its own validators check them, too.
     :raises ResultsError: the batch has not ended, or its results cannot be had; a retry pays nothing.
     """
     files = ShardFiles.beside(requests)
@@ -39,13 +48,13 @@ def collect_batch(
     if entry is not None and (entry.pipeline, entry.day) != (provenance.pipeline, provenance.day):
         provenance = replace(provenance, reused=True)
     if entry is not None and _take_kept(entry, shard, files, requests):
-        results = collect_shard(shard, files, provenance)
+        results = collect_shard(shard, files, provenance, model)
     else:
         batch = _retrieve_ended(provenance.batch_id, api)
         if entry is not None:
             # Saved at once: a long download is no running batch.
             entry = ledger.save(msgspec.structs.replace(entry, ended_at=batch.ended_at))
-        results = _download(batch, shard, files, provenance, api)
+        results = _download(batch, shard, files, provenance, api, model)
     if entry is not None:
         ledger.save(
             msgspec.structs.replace(
@@ -93,13 +102,18 @@ def _take_kept(entry: Entry, shard: Shard, files: ShardFiles, requests: StorageP
     return True
 
 
-def _download(
-    batch: Batch, shard: Shard, files: ShardFiles, provenance: Provenance, api: BatchApi
+def _download(  # noqa: PLR0917 - private, called once
+    batch: Batch,
+    shard: Shard,
+    files: ShardFiles,
+    provenance: Provenance,
+    api: BatchApi,
+    model: type[BaseModel] | None,
 ) -> ShardResults:
     """Keep and collect the results; read them again while any is missing, for what is missing is paid again."""
     for _ in range(READINGS):
         lines = keep_raw(batch, files.raw, api)
-        results = collect_shard(shard, files, provenance)
+        results = collect_shard(shard, files, provenance, model)
         if lines < batch.request_counts.total or not results.by_status.get("missing"):
             break
     return results
@@ -107,7 +121,7 @@ def _download(
 
 def _may_be_billed(results: ShardResults) -> int:
     """Return how many answers were or may have been billed: one that cannot be read was paid for all the same."""
-    return sum(results.by_status.get(status, 0) for status in ("succeeded", "missing"))
+    return sum(results.by_status.get(status, 0) for status in ("succeeded", INVALID, "missing"))
 
 
 def _retrieve_ended(batch_id: str, api: BatchApi) -> Batch:

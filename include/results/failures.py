@@ -31,7 +31,7 @@ def find_failures(results: StoragePath) -> tuple[dict[str, int], tuple[Example, 
         kind = str(row["error_type"] or row["status"])[:100]
         counts[kind] += 1
         if counts[kind] <= EXAMPLES_OF_A_KIND:
-            examples.append(
-                Example(kind, row["custom_id"], (row["error_message"] or "")[:MESSAGE_CHARACTERS])
-            )
+            # A validator's words may quote the answer.
+            said = "" if kind == "model_check" else row["error_message"] or ""
+            examples.append(Example(kind, row["custom_id"], said[:MESSAGE_CHARACTERS]))
     return dict(counts.most_common()), tuple(examples)

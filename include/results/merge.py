@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from include.results.schema import TAIL
+from include.results.schema import TAIL, output_fields
 from include.storage import StoragePath
 
 ORIGIN = ("origin_shard", "origin_ordinal")
@@ -45,11 +45,10 @@ class SecondRoundRows:
     def _iter_tables(self, shard_name: str) -> Iterator[pa.Table]:
         for path in self._paths.get(shard_name, []):
             with path.open("rb") as stream:
-                table = pq.read_table(
-                    pa.PythonFile(stream, mode="r"),
-                    columns=[*_OF_THE_ANSWER, ORIGIN[1]],
-                    filters=[(ORIGIN[0], "=", shard_name)],
-                )
+                file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+                typed = [column.name for column in output_fields(file.schema_arrow)]
+                table = file.read([*_OF_THE_ANSWER, *typed, *ORIGIN])
+                table = table.filter(pc.equal(table[ORIGIN[0]], shard_name)).drop_columns([ORIGIN[0]])
             yield table
 
 
@@ -66,7 +65,8 @@ def merge(first: pa.Table, second: pa.Table) -> tuple[pa.Table, float | None]:
     wasted = _paid(first, ordinals[better]) + _paid(second, np.flatnonzero(~better))
     chosen = np.arange(first.num_rows)
     chosen[ordinals[better]] = first.num_rows + np.flatnonzero(better)
-    for name in _OF_THE_ANSWER:
+    typed = [column.name for column in output_fields(first.schema)]
+    for name in [*_OF_THE_ANSWER, *typed]:
         index = first.schema.get_field_index(name)
         column = first.schema.field(index)
         if name in _SUMMED:

@@ -12,14 +12,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from include.errors import ResultsError
+from include.outputs.columns import arrow_fields
+from include.outputs.schema import OutputSchema
 from include.results.merge import SecondRoundRows, merge
 from include.results.reuse import interleave, read_ordinals
 from include.results.schema import answers_schema, metadata_fields
 from include.results.sources import KEY, describe_sources
+from include.results.typed import kept_output
 from include.settings import is_offline
 from include.shards.columns import common_type
 from include.shards.shard import ShardFiles
 from include.storage import StoragePath, atomic_writer
+
+OUTPUT = "output"
+"""Name in the metadata of the digest of the schema of the answers."""
 
 _ROW_GROUP = 20_000
 
@@ -69,15 +75,16 @@ def publish_day(
 
     :param results: ``results-*.parquet`` of the shards, in article order.
     :param second: those of the second round; each row joins that of the same article.
-    :param rejected: ``rejected.parquet`` of the run.
+    :param rejected: ``rejected.parquet`` of the run; the schema of its answers is beside it, if they have one.
     :param reused: ``reused-*.parquet`` of the run: rows that were not sent.
     :param made_by: further metadata of the file, such as the run and the digest of its prompt.
     """
-    schema = _common_schema([*results, *reused])
+    output = kept_output(rejected.parent)
+    schema = _common_schema([*results, *reused], output)
     sources = describe_sources(results, second, rejected, reused)
-    schema = schema.with_metadata(
-        {"pipeline": pipeline, "day": day, "shards": str(len(results)), KEY: sources} | dict(made_by or {})
-    )
+    about = {"pipeline": pipeline, "day": day, "shards": str(len(results)), KEY: sources}
+    about |= {OUTPUT: output.digest} if output is not None else {}
+    schema = schema.with_metadata(about | dict(made_by or {}))
     numbers = _Numbers()
     sent = (_fit(rows, schema) for rows in _iter_rows(results, second, numbers))
     copies = ((read_ordinals(path), _fit(_read(path), schema)) for path in reused)
@@ -140,7 +147,7 @@ def count_rows(path: StoragePath) -> int:
         return int(pq.read_metadata(pa.PythonFile(stream, mode="r")).num_rows)
 
 
-def _common_schema(results: Sequence[StoragePath]) -> pa.Schema:
+def _common_schema(results: Sequence[StoragePath], output: OutputSchema | None) -> pa.Schema:
     """Return a schema that holds all shards: metadata columns may differ from shard to shard."""
     kinds: dict[str, list[pa.DataType]] = {}
     for path in results:
@@ -153,7 +160,8 @@ def _common_schema(results: Sequence[StoragePath]) -> pa.Schema:
             ) from None
         for column in metadata_fields(schema):
             kinds.setdefault(column.name, []).append(column.type)
-    return answers_schema([pa.field(name, common_type(types)) for name, types in kinds.items()])
+    metadata = [pa.field(name, common_type(types)) for name, types in kinds.items()]
+    return answers_schema(metadata, arrow_fields(output) if output is not None else ())
 
 
 def _fit(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -15,7 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from include.outputs.schema import OutputSchema
 from include.results.schema import TAIL, answers_schema
+from include.results.typed import type_answers
 from include.settings import OFFLINE_BATCH_PREFIX
 from include.shards.columns import metadata_column
 from include.storage import StoragePath, atomic_writer
@@ -132,10 +134,19 @@ class ReusedRows:
 
     :param folder: the run's.
     :param day: partition key, YYYY-MM-DD.
+    :param output: the schema of the run's answers, or None for plain text.
     """
 
-    def __init__(self, index: AnswerIndex, folder: StoragePath, day: str, *, write: bool = True) -> None:
-        self.index, self.folder, self.day, self.write = index, folder, day, write
+    def __init__(
+        self,
+        index: AnswerIndex,
+        folder: StoragePath,
+        day: str,
+        *,
+        output: OutputSchema | None = None,
+        write: bool = True,
+    ) -> None:
+        self.index, self.folder, self.day, self.write, self.output = index, folder, day, write, output
         self.files: list[StoragePath] = []
         self.count = 0
         self._waiting = _Waiting()
@@ -164,16 +175,18 @@ class ReusedRows:
         waiting, self._waiting = self._waiting, _Waiting()
         if not waiting.ordinals:
             return
-        answers = self._copy_answers(waiting.places)
+        # The columns are made of the text once more: the answer is the same, the schema may have other columns now.
+        typed = type_answers(self._copy_answers(waiting.places), self.output)
+        answers = typed.answers
         names = dict.fromkeys(name for row in waiting.articles for name in row)
         own = {name: metadata_column([row.get(name) for row in waiting.articles]) for name in names}
-        columns = {name: answers[name] for name in answers.column_names} | own
+        columns = {name: answers[name] for name in answers.column_names} | own | dict(typed.columns)
         count = len(waiting.ordinals)
         columns["cost_usd"] = pa.array(np.zeros(count))
         columns["reused"] = pa.repeat(True, count)
         columns["day"] = pa.repeat(self.day, count)
         metadata = [pa.field(name, column.type) for name, column in own.items() if name not in _OF_OURS]
-        schema = answers_schema(metadata)
+        schema = answers_schema(metadata, typed.fields)
         table = pa.table([columns[name] for name in schema.names], schema=schema)
         ordinals = np.asarray(waiting.ordinals, np.int64).tobytes()
         path = reused_file(self.folder, len(self.files))

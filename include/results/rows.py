@@ -13,12 +13,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import BaseModel
 
 from include.errors import ResultsError
+from include.outputs.typed_rows import INVALID
 from include.results.billing import TOKEN_COLUMNS, cache_saved, costs
 from include.results.decode import Outcome, StreamReport, iter_outcomes
 from include.results.raw import open_raw
 from include.results.schema import answers_schema
+from include.results.typed import TypedAnswers, type_shard
 from include.shards.requests import custom_id
 from include.shards.shard import Shard, ShardFiles
 from include.storage import StoragePath, atomic_writer
@@ -108,10 +111,13 @@ class _Columns:
         self._rows.clear()
 
 
-def collect_shard(shard: Shard, files: ShardFiles, provenance: Provenance) -> ShardResults:
+def collect_shard(
+    shard: Shard, files: ShardFiles, provenance: Provenance, model: type[BaseModel] | None = None
+) -> ShardResults:
     """Write ``results-<name>.parquet`` of a shard from its kept result stream.
 
     :param files: where the shard's files are; the articles and the raw results must be there.
+    :param model: of a run with typed answers: its own validators check them, too.
     :raises ResultsError: the articles are not those of the shard.
     """
     articles = _read_articles(files.articles, shard)
@@ -131,8 +137,9 @@ def collect_shard(shard: Shard, files: ShardFiles, provenance: Provenance) -> Sh
                 ", ".join(report.examples),
             ),
         )
-    answers = _in_article_order(columns, shard.articles)
-    table = _table(articles, answers, shard, provenance)
+    typed = type_shard(_in_article_order(columns, shard.articles), files, model)
+    answers = typed.answers
+    table = _table(articles, typed, shard, provenance)
     table = table.replace_schema_metadata({"pipeline": provenance.pipeline, "shard_key": shard.key})
     with atomic_writer(files.results) as target:
         pq.write_table(table, target, compression="zstd", row_group_size=_ROW_GROUP)
@@ -188,15 +195,15 @@ def _in_article_order(columns: _Columns, articles: int) -> pa.Table:
     return table.set_column(table.schema.get_field_index("status"), "status", status)
 
 
-def _table(articles: pa.Table, answers: pa.Table, shard: Shard, provenance: Provenance) -> pa.Table:
-    count = shard.articles
+def _table(articles: pa.Table, typed: TypedAnswers, shard: Shard, provenance: Provenance) -> pa.Table:
+    count, answers = shard.articles, typed.answers
     paid, listed = costs(answers)
     if provenance.reused:
         paid = pa.array(np.zeros(count))
-    succeeded = pc.equal(answers["status"], "succeeded")
+    answered = pc.is_in(answers["status"], pa.array(["succeeded", INVALID]))
 
     def of_answers(values: Any) -> pa.Array:
-        return pc.if_else(succeeded, values, None)
+        return pc.if_else(answered, values, None)
 
     columns: dict[str, Any] = {name: articles[name] for name in ("article_id", "title", "request_key")}
     columns |= {name: answers[name] for name in _TEXT_COLUMNS}
@@ -217,8 +224,8 @@ def _table(articles: pa.Table, answers: pa.Table, shard: Shard, provenance: Prov
     }
     known = {"article_id", "title", "request_key", "source_file", "source_position"}
     metadata = [column for column in articles.schema if column.name not in known]
-    columns |= {column.name: articles[column.name] for column in metadata}
-    schema = answers_schema(metadata)
+    columns |= {column.name: articles[column.name] for column in metadata} | dict(typed.columns)
+    schema = answers_schema(metadata, typed.fields)
     return pa.table([columns[name] for name in schema.names], schema=schema)
 
 

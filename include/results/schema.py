@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from include.outputs.columns import ORIGIN
+
 
 def _field(name: str, kind: pa.DataType, about: str, nullable: bool = True) -> pa.Field:
     return pa.field(name, kind, nullable=nullable, metadata={"about": about})
@@ -34,8 +36,14 @@ TAIL = [
     _field("cache_read_input_tokens", _COUNT, "tokens read from the cache"),
     _field("cost_usd", _USD, "USD paid, at batch prices; null when the model's price is not known"),
     _field("list_cost_usd", _USD, "USD the same tokens cost outside a batch"),
-    _field("error_type", _TEXT, "the API's error type, e.g. invalid_request_error"),
-    _field("error_message", _TEXT, "the API's error message"),
+    _field(
+        "error_type",
+        _TEXT,
+        "the API's error type, e.g. invalid_request_error; of invalid_output which rule was broken",
+    ),
+    _field(
+        "error_message", _TEXT, "the API's error message; of invalid_output the field and what it must be"
+    ),
     _field("message_id", _TEXT, "id of the answer's message"),
     _field("batch_id", _TEXT, "batch that the answer came from", nullable=False),
     _field("round", pa.int16(), "1 for the first sending, 2 for the second", nullable=False),
@@ -45,12 +53,25 @@ TAIL = [
 """Columns after the source's metadata."""
 
 
-def answers_schema(metadata: Sequence[pa.Field] = ()) -> pa.Schema:
-    """Return the schema of answers whose articles have these metadata columns."""
-    return pa.schema([*HEAD, *metadata, *TAIL])
+def answers_schema(metadata: Sequence[pa.Field] = (), output: Sequence[pa.Field] = ()) -> pa.Schema:
+    """Return the schema of answers.
+
+    :param metadata: columns of the articles.
+    :param output: columns of typed answers.
+    """
+    return pa.schema([*HEAD, *metadata, *output, *TAIL])
 
 
 def metadata_fields(schema: pa.Schema) -> list[pa.Field]:
     """Return the metadata columns of a file of answers."""
     ours = {field.name for field in (*HEAD, *TAIL)}
-    return [field for field in schema if field.name not in ours]
+    return [field for field in schema if field.name not in ours and not _is_output(field)]
+
+
+def output_fields(schema: pa.Schema) -> list[pa.Field]:
+    """Return the columns of typed answers of a file of answers."""
+    return [field for field in schema if _is_output(field)]
+
+
+def _is_output(field: pa.Field) -> bool:
+    return (field.metadata or {}).get(ORIGIN.encode()) == b"output"

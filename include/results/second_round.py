@@ -8,6 +8,7 @@ errored: the API's fault                      the same request again
 errored: credit, permission, authentication   the run pauses once, then the same request again
 succeeded, cut off by ``max_tokens``          again with twice the ``max_tokens``, up to a cap, unless
                                               so many were cut off that the setting is what is wrong
+invalid_output: told what was wrong           the request, its answer and what was wrong with it
 errored: invalid request; a refusal           never: the same would come back
 ============================================  =====================================================
 
@@ -27,6 +28,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from include.errors import ResultsError
+from include.outputs.problems import Problem
+from include.outputs.repair import repair_params
+from include.outputs.typed_rows import INVALID
+from include.results.schema import output_fields
 from include.settings import ShardLimits
 from include.shards.requests import RequestParams, canonical_params
 from include.shards.shard import SECOND_ROUND_PREFIX, Shard, ShardFiles
@@ -43,7 +48,18 @@ MAX_CUT_OFF_SHARE = 0.2
 """When more of a shard's answers were cut off, ``max_tokens`` is too low for all: none is paid for twice."""
 
 _CUT_OFF = "max_tokens"
-_JUDGED = ["status", "error_type", "stop_reason"]
+_JUDGED = ["status", "error_type", "error_message", "stop_reason", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class WrongAnswer:
+    """An answer that does not fit its schema.
+
+    :param text: the answer; empty when there was none.
+    """
+
+    text: str
+    problem: Problem
 
 
 @dataclass(slots=True)
@@ -52,6 +68,7 @@ class SecondRound:
 
     :param picked: ordinals to send again by the shard's name, in order.
     :param longer: of those, the ordinals that need more tokens.
+    :param wrong: of those, the answers that did not fit, and why.
     :param reasons: articles by why they are sent again.
     :param account: articles that failed for the account's sake, by the API's error type.
     :param cut_off: answers cut off by ``max_tokens`` that are not sent again, because they are too many.
@@ -59,6 +76,7 @@ class SecondRound:
 
     picked: dict[str, list[int]] = field(default_factory=dict)
     longer: dict[str, set[int]] = field(default_factory=dict)
+    wrong: dict[str, dict[int, WrongAnswer]] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     account: Counter[str] = field(default_factory=Counter)
     cut_off: int = 0
@@ -77,11 +95,13 @@ def judge(results: Iterable[tuple[Shard, StoragePath]]) -> SecondRound:
     chosen = SecondRound()
     for shard, path in results:
         with path.open("rb") as stream:
-            table = pq.read_table(pa.PythonFile(stream, mode="r"), columns=_JUDGED)
+            file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+            table, typed = file.read(_JUDGED), bool(output_fields(file.schema_arrow))
         # Most rows are fine; only the others become Python objects.
         interesting = pc.or_(
             pc.not_equal(table["status"], "succeeded"),
-            pc.fill_null(pc.equal(table["stop_reason"], "max_tokens"), False),
+            # An answer that fits its schema is whole, whatever ended it.
+            pc.and_(not typed, pc.fill_null(pc.equal(table["stop_reason"], "max_tokens"), False)),
         )
         ordinals = pc.indices_nonzero(interesting)
         for ordinal, row in zip(ordinals.to_pylist(), table.take(ordinals).to_pylist(), strict=True):
@@ -100,7 +120,17 @@ def _leave_cut_off(chosen: SecondRound, name: str) -> None:
 
 def _pick(chosen: SecondRound, name: str, ordinal: int, row: dict[str, Any]) -> None:
     status, error = row["status"], row["error_type"]
-    if status == "succeeded":
+    if status == INVALID:
+        problem = Problem(error, row["error_message"] or "")
+        if problem.repairable and row["stop_reason"] != _CUT_OFF:
+            reason = INVALID
+            chosen.wrong.setdefault(name, {})[ordinal] = WrongAnswer(row["text"] or "", problem)
+        elif problem.reason == "refusal":
+            return
+        else:
+            reason = _CUT_OFF
+            chosen.longer.setdefault(name, set()).add(ordinal)
+    elif status == "succeeded":
         reason = _CUT_OFF
         chosen.longer.setdefault(name, set()).add(ordinal)
     elif status in SENT_AGAIN:
@@ -145,13 +175,17 @@ def _iter_staged(chosen: SecondRound, shard: Shard, folder: StoragePath) -> Iter
     ordinals = chosen.picked.get(shard.name)
     if not ordinals:
         return
-    longer = chosen.longer.get(shard.name, set())
+    longer, wrong = chosen.longer.get(shard.name, set()), chosen.wrong.get(shard.name, {})
     files = ShardFiles(folder, shard.name)
     with files.articles.open("rb") as stream:
         rows = pq.read_table(pa.PythonFile(stream, mode="r")).take(pa.array(ordinals)).to_pylist()
     params = _read_params(files.requests, ordinals)
     for ordinal, row, sent in zip(ordinals, rows, params, strict=True):
-        changed = _with_more_tokens(sent) if ordinal in longer else sent
+        changed: bytes | None = sent
+        if ordinal in wrong:
+            changed = _with_repair(sent, wrong[ordinal])
+        elif ordinal in longer:
+            changed = _with_more_tokens(sent)
         if changed is None:
             continue
         origin = {"origin_shard": shard.name, "origin_ordinal": ordinal}
@@ -177,6 +211,11 @@ def _with_more_tokens(params: bytes) -> bytes | None:
     if not isinstance(tokens, int) or tokens >= MAX_TOKENS_CAP:
         return None
     return canonical_params(decoded | {"max_tokens": min(2 * tokens, MAX_TOKENS_CAP)})
+
+
+def _with_repair(params: bytes, wrong: WrongAnswer) -> bytes:
+    decoded = msgspec.json.decode(params, type=RequestParams)
+    return canonical_params(repair_params(decoded, wrong.text, wrong.problem))
 
 
 class _Request(msgspec.Struct):

@@ -6,21 +6,6 @@ from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
-RESERVED = frozenset(
-    {
-        *("article_id", "title", "custom_id", "request_key", "status", "text", "stop_reason", "model"),
-        *("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"),
-        *("cost_usd", "list_cost_usd", "error_type", "error_message", "message_id", "batch_id", "round"),
-        *("reused", "day", "source_file", "source_position"),
-    }
-)
-"""Column names of ours; a metadata field of the same name is kept as ``source_<name>``."""
-
-
-def column_name(field: str) -> str:
-    """Return the Parquet column of a metadata field."""
-    return f"source_{field}" if field in RESERVED else field
-
 
 def metadata_column(values: Sequence[object]) -> pa.Array:
     """Return ``values`` as the narrowest Arrow type that holds them all, text if nothing else does."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import msgspec
 
 from include.articles.model import Article
+from include.costs.caching import cached_system
 from include.errors import ConfigurationError
+from include.outputs.schema import OutputSchema
 from include.shards.prompts import PromptTemplate
 
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,199}")
@@ -35,6 +37,8 @@ class RequestTemplate:
     :param max_tokens: most tokens of an answer, 1 or more (the Batches API refuses 0).
     :param prompt: the user message.
     :param system: the system prompt, or None.
+    :param output: the schema of the answers, or None for plain text.
+    :param cache: keep the system prompt in the prompt cache for an hour.
     :raises ConfigurationError: a value the API would refuse for every article.
     """
 
@@ -42,6 +46,12 @@ class RequestTemplate:
     max_tokens: int
     prompt: PromptTemplate
     system: str | None = None
+    output: OutputSchema | None = None
+    cache: bool = False
+    output_names: frozenset[str] = field(init=False, repr=False)
+    """Columns of the output, lower case."""
+
+    _fixed: dict[str, object] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not _MODEL.fullmatch(self.model):
@@ -50,17 +60,24 @@ class RequestTemplate:
             )
         if isinstance(self.max_tokens, bool) or self.max_tokens < 1:
             raise ConfigurationError(f"max_tokens is {self.max_tokens!r}; it must be 1 or more")
+        if self.cache and not self.system:
+            raise ConfigurationError("cache needs system: the shared part of the prompts is what is cached")
+        fixed: RequestParams = {"model": self.model, "max_tokens": self.max_tokens}
+        if self.output is not None:
+            # Encoded once: it is the same for every article.
+            fixed["output_config"] = msgspec.Raw(_encoder.encode(self.output.output_config))
+        if self.system is not None:
+            fixed["system"] = cached_system(self.system) if self.cache else self.system
+        object.__setattr__(self, "_fixed", fixed)
+        names = (
+            frozenset(column.name.casefold() for column in self.output.fields) if self.output else frozenset()
+        )
+        object.__setattr__(self, "output_names", names)
 
     def params(self, article: Article) -> bytes:
         """Return the canonical JSON of the request's params."""
-        params: RequestParams = {
-            "model": self.model,
-            "max_tokens": self.max_tokens,
-            "messages": [{"role": "user", "content": self.prompt.fill(article)}],
-        }
-        if self.system is not None:
-            params["system"] = self.system
-        return canonical_params(params)
+        message = {"role": "user", "content": self.prompt.fill(article)}
+        return canonical_params(self._fixed | {"messages": [message]})
 
 
 def request_key(params: bytes) -> bytes:

@@ -102,6 +102,11 @@ class ShardFiles:
         return self.folder / f"raw-{self.name}.jsonl.zst"
 
     @property
+    def checks(self) -> StoragePath:
+        """What the output model's own validators refused, by ordinal; only where there was something."""
+        return self.folder / f"checks-{self.name}.json"
+
+    @property
     def results(self) -> StoragePath:
         """One row for each article of the shard."""
         return self.folder / f"results-{self.name}.parquet"

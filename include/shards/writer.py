@@ -17,10 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.articles.model import Article, Rejected
+from include.articles.row import show_columns
 from include.costs.plan import RequestSizes
-from include.errors import TooManyRejectsError
+from include.errors import InputError, TooManyRejectsError
 from include.settings import ShardLimits
-from include.shards.columns import column_name, metadata_column
+from include.shards.columns import metadata_column
+from include.shards.names import column_name
 from include.shards.requests import RequestTemplate, custom_id, request_key, shard_key
 from include.shards.shard import Shard, ShardFiles
 from include.storage import StoragePath, atomic_writer
@@ -28,6 +30,7 @@ from include.storage import StoragePath, atomic_writer
 _HEAD, _TAIL = b'{"requests":[', b"]}"
 _ENTRY_OVERHEAD = len('{"custom_id":"0123456789abcdef-","params":},')
 _REJECTED_GROUP = 10_000
+MISSING_FIELD = "missing_field"
 
 REJECTED_SCHEMA = pa.schema(
     [
@@ -103,14 +106,18 @@ def write_shards(
     :param write: False only counts, and makes the keys; nothing is stored.
     :param salt: makes the shards differ from those of the same articles sent before (fresh answers).
     :param max_rejected_share: 0 to 1; more rejected rows than this fail the read before anything is spent.
+    :raises InputError: the prompt names a field that no row has.
     :raises TooManyRejectsError: naming the counts by reason and where the rejected rows are.
     """
     report = ReadReport()
+    fields: list[str] = []
     writer = _ShardWriter(folder, limits, salt=salt, answered=answered, write=write)
     with _RejectedFile(folder / "rejected.parquet") if write else nullcontext() as rejected_file:
         for row in rows:
             refused = row if isinstance(row, Rejected) else _add_article(writer, row, template, limits)
             if refused is not None:
+                if refused.reason == MISSING_FIELD and not fields and isinstance(row, Article):
+                    fields = ["id", "title", "content", *row.metadata]
                 report.rejected[refused.reason] += 1
                 if rejected_file is not None:
                     rejected_file.add(refused)
@@ -119,6 +126,12 @@ def write_shards(
             answered.flush()
     report.shards, report.sizes, report.reused = writer.shards, writer.sizes, writer.reused
     report.articles = sum(shard.articles for shard in writer.shards)
+    if fields and not report.articles + report.reused:
+        named = ", ".join(f"{{{name}}}" for name in template.prompt.further)
+        raise InputError(
+            f"the prompt names {named}, and no row of the source has all of that; its fields are "
+            f"{show_columns(fields)}. Nothing was sent. Mend the prompt or the source."
+        )
     if report.rejected_share > max_rejected_share:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in report.rejected.most_common())
         raise TooManyRejectsError(
@@ -147,9 +160,12 @@ def write_staged_shards(
 def _add_article(
     writer: _ShardWriter, article: Article, template: RequestTemplate, limits: ShardLimits
 ) -> Rejected | None:
+    if lacking := template.prompt.lacking(article):
+        detail = f"the prompt names the field {lacking!r}, which this row lacks"
+        return Rejected(article.article_id[:200], article.file, article.position, MISSING_FIELD, detail)
     row: dict[str, object] = {"article_id": article.article_id, "title": article.title}
     for name, value in article.metadata.items():
-        row[column_name(name)] = value
+        row[column_name(name, template.output_names)] = value
     row["source_file"], row["source_position"] = article.file, article.position
     params = template.params(article)
     if writer.add(StagedRequest(params, row)):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         WriteReportOperator,
         WriteResultsOperator,
     )
-    from message_batches.pipeline import message_batch_pipeline
+    from message_batches.pipeline import message_batch_pipeline, published
     from message_batches.sensors import MessageBatchSensor
     from message_batches.triggers import MessageBatchTrigger
 
@@ -33,12 +33,14 @@ __all__ = [
     "WriteReportOperator",
     "WriteResultsOperator",
     "message_batch_pipeline",
+    "published",
 ]
 
 _MODULES = {
     "MessageBatchSensor": "sensors",
     "MessageBatchTrigger": "triggers",
     "message_batch_pipeline": "pipeline",
+    "published": "pipeline",
 }
 
 

@@ -89,7 +89,8 @@ def _question(shown: Mapping[str, Any]) -> dict[str, Param]:
             minLength=1,
             title="Prompt",
             section=_QUESTION,
-            description="What is asked of each article. {content}, and if wanted {title} and {id}, are filled in.",
+            description="What is asked of each article. {content} and, if wanted, {title}, {id} "
+            "and the source's own fields are filled in.",
         ),
         "max_tokens": Param(
             shown.get("max_tokens", DEFAULT_MAX_TOKENS),

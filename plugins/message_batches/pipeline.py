@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, task_group
 from airflow.sdk.definitions._internal.contextmanager import DagContext
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
+from include.articles.chain import Published
 from include.errors import ConfigurationError
 from include.settings import (
     DEFAULT_MAX_CONTENT_CHARS,
@@ -17,7 +19,7 @@ from include.settings import (
     DEFAULT_MODEL,
 )
 from include.shards.prompts import PromptTemplate
-from message_batches.config import DEFAULT_CONN_ID
+from message_batches.config import DEFAULT_CONN_ID, check_pipeline_name
 from message_batches.form import add_form
 from message_batches.operators import (
     ApprovePlanOperator,
@@ -28,6 +30,9 @@ from message_batches.operators import (
     WriteResultsOperator,
 )
 from message_batches.sensors import MessageBatchSensor
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 RETRIES: dict[str, Any] = {
     "retries": 5,
@@ -42,6 +47,9 @@ def message_batch_pipeline(
     name: str,
     *,
     prompt: Any,
+    system: str | None = None,
+    output: type[BaseModel] | Mapping[str, Any] | None = None,
+    cache: bool = False,
     model: Any = DEFAULT_MODEL,
     max_tokens: Any = DEFAULT_MAX_TOKENS,
     limit: Any = None,
@@ -59,30 +67,39 @@ def message_batch_pipeline(
     run. A value that is a reference, such as ``dag.param("model")``, is taken as it is.
 
     :param name: the pipeline's name; its answers are published under it, and the asset is named after it.
-    :param prompt: the user message, with ``{content}`` and, if wanted, ``{title}`` and ``{id}``.
+    :param prompt: the user message, with ``{content}`` and, if wanted, ``{title}``, ``{id}`` and any other field
+        of the source, such as ``{brand}``.
+    :param system: what all requests begin with, or None.
+    :param output: a Pydantic model's class or a JSON schema. Answers are then JSON of that shape, and each field
+        is a typed column; see docs/typed-columns.md for what can be one.
+    :param cache: keep ``system`` in the prompt cache for an hour; the plan says when it is too short for that.
     :param model: model id.
     :param max_tokens: most tokens of one answer.
     :param limit: only the first so many articles; None takes all.
-    :param source: file, glob or folder; None reads the day's inbox.
+    :param source: file, glob or folder, or :func:`published`; None reads the day's inbox.
     :param day: YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
     :param conn_id: Airflow connection of type ``anthropic``.
     :param poll_seconds: seconds between looks at the API; see :class:`MessageBatchSensor`.
     :param approval_timeout: how long a plan that needs one waits for a person's yes; nothing is spent without.
     :param max_requests_in_flight: requests that may wait at the API at once, all runs together; a shard that
         would exceed it waits before it is submitted. The API's own queue holds 200,000 to 500,000 by tier.
-    :param reading: further arguments of :class:`ReadArticlesOperator`: fields, system, max_content_chars, … and
+    :param reading: further arguments of :class:`ReadArticlesOperator`: fields, max_content_chars, … and
         defaults of the form's money section: max_cost_usd, approve_above_usd, fresh, reuse_days.
     :return: the asset that a published day updates, partition by day.
     """
     asset = Asset(name)
+    chained = Published.of_source(source)
     asked = {"prompt": prompt, "model": model, "max_tokens": max_tokens, "limit": limit, "day": day} | reading
     arguments = _with_form(asked)
     read = ReadArticlesOperator(
         task_id="read_articles",
         pipeline=name,
         source=source,
+        system=system,
+        output=output,
+        cache=cache,
         conn_id=conn_id,
-        inlets=[Asset(f"{name}_articles")],
+        inlets=[Asset(chained.pipeline if chained else f"{name}_articles")],
         **RETRIES,
         **arguments,
     )
@@ -121,6 +138,7 @@ def message_batch_pipeline(
             batch_id=ended.output,  # type: ignore[arg-type]
             pipeline=name,
             conn_id=conn_id,
+            model=output if isinstance(output, type) else None,
             **labelled,
         ).output
 
@@ -151,6 +169,17 @@ def message_batch_pipeline(
         **RETRIES,
     )
     return asset
+
+
+def published(pipeline: str, *, content: str = "text", whole: bool = False) -> str:
+    """Return what another pipeline publishes for the day, as a source.
+
+    The columns of its answers are fields of the prompt, as the source's own are, e.g. ``{severity}``.
+
+    :param content: the column that is ``{content}``: the answer's text, or a column of a typed answer.
+    :param whole: the day is one article: titles and texts, one after the other.
+    """
+    return Published(check_pipeline_name(pipeline), content, whole).to_source()
 
 
 def _with_form(asked: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,9 @@ from message_batches.links import PlanLink, plan_url
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from pydantic import BaseModel
 
+    from include.outputs.schema import OutputSchema
     from include.planning import Run, Source
     from include.shards.requests import RequestTemplate
 
@@ -38,14 +40,17 @@ class ReadArticlesOperator(BaseOperator):
     as numbers, in XCom under ``plan``; one that costs more than ``max_cost_usd`` fails here.
 
     :param pipeline: name of the pipeline; a folder is named after it.
-    :param prompt: the user message, with ``{content}`` and, if wanted, ``{title}`` and ``{id}``; text, or a
-        reference such as ``dag.param("prompt")``. It is never templated and never rendered.
-    :param source: a file, glob or folder of JSON, JSONL, CSV or Parquet, on any store Airflow knows; None
+    :param prompt: the user message, with ``{content}`` and, if wanted, ``{title}``, ``{id}`` and any field of the
+        source; text, or a reference such as ``dag.param("prompt")``. It is never templated and never rendered.
+    :param source: a file, glob or folder of JSON, JSONL, CSV or Parquet, on any store Airflow knows, or
+        ``published:<pipeline>`` for what another pipeline published for the day; None
         reads ``inbox/day=<day>/`` under the data root, and a day without that folder is an empty day.
     :param day: YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
     :param model: model id.
     :param max_tokens: most tokens of one answer.
     :param system: system prompt, or None.
+    :param output: a Pydantic model's class or a JSON schema: what an answer must be. Its fields become columns.
+    :param cache: keep the system prompt in the prompt cache for an hour; pays where it is long.
     :param limit: only the first so many articles; None takes all.
     :param max_content_chars: characters of an article's content that are sent; None sends all.
     :param fields: the source's names of the fields, e.g. ``{"id": "sku", "content": "body"}``.
@@ -80,6 +85,8 @@ class ReadArticlesOperator(BaseOperator):
         model: Any = DEFAULT_MODEL,
         max_tokens: Any = DEFAULT_MAX_TOKENS,
         system: str | None = None,
+        output: type[BaseModel] | Mapping[str, Any] | None = None,
+        cache: bool = False,
         limit: Any = None,
         max_content_chars: int | None = DEFAULT_MAX_CONTENT_CHARS,
         fields: dict[str, str] | None = None,
@@ -106,6 +113,8 @@ class ReadArticlesOperator(BaseOperator):
         self.model = model
         self.max_tokens = max_tokens
         self.system = system
+        self.schema = read_schema(output)
+        self.cache = cache
         self.limit = limit
         self.max_content_chars = max_content_chars
         self.fields = dict(fields or {})
@@ -129,6 +138,8 @@ class ReadArticlesOperator(BaseOperator):
             from include.shards.prompts import PromptTemplate
 
             PromptTemplate(self.prompt, self.max_content_chars)
+        if self.cache and not self.system:
+            raise ConfigurationError("cache needs system: the shared part of the prompts is what is cached")
         unknown = self.fields.keys() - {"id", "title", "content"}
         if unknown:
             raise ConfigurationError(
@@ -183,11 +194,16 @@ class ReadArticlesOperator(BaseOperator):
         return Run(self.pipeline, day, context["run_id"], config.data_root(), folder, ledger)
 
     def _source(self, day: str) -> Source:
+        from include.articles.chain import Published
         from include.articles.model import FieldMap
         from include.articles.reader import find_files
         from include.planning import Source
 
         given = self.chosen_source or self.source
+        if (published := Published.of_source(given)) is not None:
+            file = config.published_day(published.pipeline, day)
+            self.log.info("reading %s", file)
+            return Source(given, [file], FieldMap(), limit=self._limit(), published=published)
         source = config.source_path(given, day)
         files = find_files(source, missing_ok=not given)
         self.log.info("reading %d file(s) of %s", len(files), source)
@@ -199,7 +215,12 @@ class ReadArticlesOperator(BaseOperator):
 
         prompt = PromptTemplate(str(config.resolve(self.prompt, context)), self.max_content_chars)
         return RequestTemplate(
-            str(self.chosen_model or self.model), int(self.max_tokens), prompt, self.system
+            str(self.chosen_model or self.model),
+            int(self.max_tokens),
+            prompt,
+            self.system,
+            self.schema,
+            self.cache,
         )
 
     def _limit(self) -> int | None:
@@ -210,6 +231,19 @@ class ReadArticlesOperator(BaseOperator):
                 f"limit is {self.limit}; it must be 1 or more, or empty for all articles"
             )
         return int(self.limit)
+
+
+def read_schema(output: type[BaseModel] | Mapping[str, Any] | None) -> OutputSchema | None:
+    """Return the schema of an ``output``.
+
+    :raises ConfigurationError: the API or Parquet cannot express it; names the field by its path.
+    """
+    if output is None:
+        return None
+    from include.outputs.schema import OutputSchema
+    from include.shards.names import RESERVED
+
+    return OutputSchema.of(output, RESERVED)
 
 
 def _usd(amount: Any) -> float | None:

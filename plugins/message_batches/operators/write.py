@@ -13,6 +13,7 @@ from message_batches.operators.references import day_of_shard, label_map_index
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from pydantic import BaseModel
 
 
 class WriteResultsOperator(BaseOperator):
@@ -25,6 +26,7 @@ class WriteResultsOperator(BaseOperator):
     :param batch_id: its batch, once it has ended.
     :param pipeline: name of the pipeline.
     :param conn_id: Airflow connection of type ``anthropic``.
+    :param model: a Pydantic model's class, when the run has typed answers: its own validators check them, too.
     """
 
     template_fields: Sequence[str] = ("shard", "batch_id", "conn_id")
@@ -37,6 +39,7 @@ class WriteResultsOperator(BaseOperator):
         batch_id: str,
         pipeline: str,
         conn_id: str = config.DEFAULT_CONN_ID,
+        model: type[BaseModel] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -44,6 +47,7 @@ class WriteResultsOperator(BaseOperator):
         self.batch_id = batch_id
         self.pipeline = config.check_pipeline_name(pipeline)
         self.conn_id = conn_id
+        self.model = model
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
         """Collect the shard."""
@@ -56,7 +60,12 @@ class WriteResultsOperator(BaseOperator):
             api = config.connect(self.conn_id)
             provenance = Provenance(self.pipeline, day_of_shard(shard), self.batch_id)
             results = collect_batch(
-                shard, ObjectStoragePath(shard.uri), provenance, api, config.open_ledger(api.scope)
+                shard,
+                ObjectStoragePath(shard.uri),
+                provenance,
+                api,
+                config.open_ledger(api.scope),
+                model=self.model,
             )
         self.log.info("shard %s: %s -> %s", shard.name, results.by_status, results.uri)
         metrics.count_rows(self.pipeline, results.by_status)

@@ -65,7 +65,10 @@ def reader(**changed: Any) -> ReadArticlesOperator:
     ("changed", "named"),
     [
         ({"prompt": "no field"}, "{content}"),
-        ({"prompt": "{content} {author}"}, "{author}"),
+        ({"prompt": "{content} {author.name}"}, "{author.name}"),
+        ({"output": {"type": "object", "properties": {"a": {"type": "array"}}}}, "a"),
+        ({"output": {"type": "object", "properties": {"status": {"type": "string"}}}}, "status"),
+        ({"cache": True}, "system"),
         ({"pipeline": "a/b"}, "'a/b'"),
         ({"pipeline": ""}, "''"),
         ({"max_rejected_share": 1.5}, "1.5"),

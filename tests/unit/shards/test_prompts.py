@@ -45,7 +45,8 @@ def test_content_is_cut_by_characters() -> None:
     ("template", "names"),
     [
         ("Summarize this", "{content}"),
-        ("{content} {author}", "{author}"),
+        ("{content} {author.name}", "{author.name}"),
+        ('{content} {"a": 1}', '{"a"'),
         ("{content} {", "braces"),
         ("{content:>10}", "{content:>10}"),
         ("{content!r}", "{content!r}"),
@@ -57,6 +58,15 @@ def test_a_prompt_that_cannot_work_is_refused_by_name(template: str, names: str)
     with pytest.raises(ConfigurationError) as caught:
         PromptTemplate(template)
     assert names in str(caught.value)
+
+
+def test_fields_of_the_source_are_filled_in_once() -> None:
+    prompt = PromptTemplate("{brand} {price} {content} {sold out}")
+    assert prompt.further == ("brand", "price", "sold out")
+    product = Article("1", "", "{brand}", {"brand": "{content}", "price": 2.5, "sold out": None}, "memory", 1)
+    assert prompt.lacking(product) is None
+    assert prompt.fill(product) == "{content} 2.5 {brand} "
+    assert prompt.lacking(article("x")) == "brand"
 
 
 @pytest.mark.parametrize("limit", [0, -1])

@@ -1,0 +1,163 @@
+"""The example DAGs on a real Airflow and the offline API: chained by their assets, typed columns to query."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+
+from tests.airflow_instance import PROJECT, AirflowInstance
+from tests.integration.clock import BATCH_SECONDS, batches_ending
+from tests.local_api_server import LocalApiServer
+
+pytestmark = pytest.mark.airflow
+
+DAY = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
+"""The day that the schedule runs as soon as it is switched on."""
+
+SAMPLE = PROJECT / "include" / "sample"
+BY_HAND = {"product_descriptions": {}, "moderate": {}, "question_pairs": {"limit": 20}}
+BY_THE_DAY = ("article_summaries", "translate", "digest_of_the_day")
+CHAINED = BY_THE_DAY[1:]
+FAULTY = "moderate"
+FAULT = {"endpoint": "create", "kind": "misfits", "misfit": "missing_field", "share": 0.3, "count": 1}
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowInstance]:
+    """Return an Airflow in which every example has published the day."""
+    folder = tmp_path_factory.mktemp("examples")
+    with (
+        LocalApiServer(folder / "api", seconds_per_batch=BATCH_SECONDS) as server,
+        AirflowInstance(folder, base_url=server.base_url, schedules=True) as airflow,
+        batches_ending(server),
+    ):
+        server.faults(FAULT)
+        inbox = airflow.data / "inbox" / f"day={DAY}"
+        shutil.copytree(SAMPLE, inbox, ignore=shutil.ignore_patterns("*.md"))
+        runs = [airflow.trigger(FAULTY, {"day": DAY})]
+        airflow.wait_for_state(runs[0], "shard.submit_batch", "success")
+        for dag in reversed(BY_THE_DAY):
+            airflow.instance.wait_for_dag(dag)
+            airflow.api.set_paused(dag, False)
+        runs += [airflow.trigger(dag, {"day": DAY, **conf}) for dag, conf in BY_HAND.items() if dag != FAULTY]
+        for run_id in runs:
+            assert airflow.wait(run_id, 240)["state"] == "success", airflow.states(run_id)
+        for dag in BY_THE_DAY:
+            wait_for_the_day(airflow, dag)
+        yield airflow
+
+
+def wait_for_the_day(airflow: AirflowInstance, dag: str) -> None:
+    deadline = time.monotonic() + 180
+    while not (runs := runs_of_the_day(airflow, dag)) or runs[0]["state"] not in ("success", "failed"):
+        assert time.monotonic() < deadline, (dag, runs)
+        time.sleep(0.5)
+    assert [run["state"] for run in runs] == ["success"]
+
+
+def runs_of_the_day(airflow: AirflowInstance, dag: str) -> list[dict[str, Any]]:
+    return [run for run in airflow.api.runs(dag) if run["partition_key"] == DAY]
+
+
+def published(airflow: AirflowInstance, pipeline: str) -> Path:
+    return airflow.data / pipeline / f"day={DAY}" / "answers.parquet"
+
+
+def test_every_example_publishes_typed_columns(airflow: AirflowInstance) -> None:
+    types = {}
+    for pipeline in (*BY_HAND, *CHAINED):
+        path = published(airflow, pipeline)
+        schema = pq.read_schema(path)
+        names = schema.names
+        typed = [field for field in schema if (field.metadata or {}).get(b"origin") == b"output"]
+
+        types[pipeline] = {field.name: str(field.type) for field in typed}
+        assert [field.name for field in typed] == names[
+            names.index("custom_id") - len(typed) : names.index("custom_id")
+        ]
+        frame = pd.read_parquet(path)
+        assert set(frame["status"]) == {"succeeded"}
+        assert frame[names[names.index("custom_id") - 1]].notna().any()
+    assert types["moderate"]["severity"] == "int64"
+    assert types["moderate"]["topic"] == "dictionary<values=string, indices=int32, ordered=0>"
+    assert types["product_descriptions"]["price_eur"] == "decimal128(9, 2)"
+    assert types["product_descriptions"]["bullets"] == "list<element: string>"
+    assert types["digest_of_the_day"]["themes"].startswith(
+        "list<element: struct<name: string, articles: int64"
+    )
+
+
+def test_what_did_not_fit_was_asked_once_more(airflow: AirflowInstance) -> None:
+    receipt = json.loads((airflow.data / "receipts" / FAULTY / f"day={DAY}.json").read_text())
+    first, again = receipt["batches"]
+    assert first["by_status"]["invalid_output"] == again["requests"]
+    assert again["by_status"] == {"succeeded": again["requests"]}
+
+
+def test_the_columns_answer_questions(airflow: AirflowInstance) -> None:
+    posts = pd.read_parquet(published(airflow, "moderate"))
+    queue = posts[posts["action"] != "publish"].sort_values("severity", ascending=False)
+    assert set(queue["action"].astype(str)) <= {"review", "reject"}
+    assert posts.groupby("topic", observed=True)["confidence"].mean().between(0, 1).all()
+    products = ds.dataset(published(airflow, "product_descriptions"))
+    cheap = products.to_table(
+        ["article_id", "brand", "price_eur"], filter=ds.field("price_eur") >= Decimal(0)
+    )
+    assert all(isinstance(row["price_eur"], Decimal) and row["brand"] for row in cheap.to_pylist())
+    pairs = pd.read_parquet(published(airflow, "question_pairs"), columns=["article_id", "pairs"])
+    flat = pd.json_normalize(pairs.explode("pairs")["pairs"].tolist())
+    assert set(flat["difficulty"]) <= {"easy", "medium", "hard"}
+
+
+def test_chained_pipelines_read_what_was_published(airflow: AirflowInstance) -> None:
+    summaries = pd.read_parquet(published(airflow, "article_summaries")).set_index("article_id")
+    translated = pd.read_parquet(published(airflow, "translate")).set_index("article_id")
+    assert list(translated.index) == list(summaries.index)
+    assert list(translated["category"]) == list(summaries["category"])
+    (digest,) = pq.read_table(published(airflow, "digest_of_the_day")).to_pylist()
+    assert (digest["article_id"], digest["articles"]) == (DAY, len(summaries))
+
+
+def test_training_data_is_clean(airflow: AirflowInstance) -> None:
+    path = published(airflow, "question_pairs").parent / "training.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    questions = [line["messages"][0]["content"].casefold() for line in lines]
+    assert 0 < len(questions) == len(set(questions))
+    assert all([turn["role"] for turn in line["messages"]] == ["user", "assistant"] for line in lines)
+    assert all(len(line["messages"][1]["content"]) >= 20 for line in lines)
+
+
+def test_the_report_covers_them_all_and_opens_with_the_digest(airflow: AirflowInstance) -> None:
+    (digest,) = pq.read_table(published(airflow, "digest_of_the_day")).to_pylist()
+    page = airflow.data / "reports" / f"day={DAY}" / "report.html"
+    deadline = time.monotonic() + 60
+    while not page.exists() or any(f'id="{name}"' not in page.read_text() for name in (*BY_HAND, *CHAINED)):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    for name in ("report.html", "report.md"):
+        text = (airflow.data / "reports" / f"day={DAY}" / name).read_text()
+        assert digest["headline"][:10] in text
+        assert text.index(digest["headline"][:10]) < text.replace("\\", " ").index("summaries")
+        assert "did not publish" not in text
+
+
+def test_neither_an_article_nor_an_answer_is_in_airflow(airflow: AirflowInstance) -> None:
+    # Of a post; of the offline API's answers, which repeat the article.
+    marks = ("12 Mill Lane", "Blatt & Bogen", "numbered; two ribbons")
+    database = airflow.database_path.read_bytes()
+    logs = [path for path in airflow.logs_dir.rglob("*") if path.is_file()]
+    assert len(logs) > 50
+    for mark in marks:
+        assert mark.encode() not in database
+        assert [path.name for path in logs if mark in path.read_text(errors="replace")] == []
