@@ -182,6 +182,7 @@ def _iter_tasks(folder: Path) -> Iterator[Any]:
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # where Pydantic looks up what a model's annotations name
         spec.loader.exec_module(module)
         for dag in vars(module).values():
             if isinstance(dag, DAG):

@@ -48,7 +48,7 @@ MAX_CUT_OFF_SHARE = 0.2
 """When more of a shard's answers were cut off, ``max_tokens`` is too low for all: none is paid for twice."""
 
 _CUT_OFF = "max_tokens"
-_JUDGED = ["status", "error_type", "error_message", "stop_reason", "text"]
+_JUDGED = ["status", "error_type", "error_message", "stop_reason"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,8 @@ def judge(results: Iterable[tuple[Shard, StoragePath]]) -> SecondRound:
     for shard, path in results:
         with path.open("rb") as stream:
             file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
-            table, typed = file.read(_JUDGED), bool(output_fields(file.schema_arrow))
+            typed = bool(output_fields(file.schema_arrow))
+            table = file.read([*_JUDGED, "text"] if typed else _JUDGED)
         # Most rows are fine; only the others become Python objects.
         interesting = pc.or_(
             pc.not_equal(table["status"], "succeeded"),
