@@ -20,7 +20,7 @@ export NIGHTPRESS_TO := $(value TO)
 export PORT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run up plan airflow ledger replay report test chaos mutation lint format lock clean python
+.PHONY: help setup setup-dev run up plan airflow ledger replay report test chaos mutation bench lint format lock clean python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,13 @@ test: lint ## lint, types, import contracts and all tests: [ARGS="-k name"]
 
 chaos: setup-dev ## kill the press at every step, then RUNS random runs from SEED on: [RUNS=1000] [SEED=1]
 	@$(BIN)/python -m tests.chaos $(RUNS) $(SEED)
+
+bench: setup-dev ## speed beside the alternatives, read and write memory, the page, the report: [QUICK=1]
+	@$(BIN)/python -m benchmarks.results_speed $(if $(QUICK),20000 1)
+	@$(BIN)/python -m benchmarks.reading_speed $(if $(QUICK),20000)
+	@$(if $(QUICK),,$(BIN)/python -m benchmarks.memory)
+	@$(BIN)/python -m benchmarks.page_speed
+	@$(BIN)/python -m benchmarks.report_speed
 
 mutation: setup-dev ## remove each safeguard of the submission in turn; a test must go red: [ARGS="--only d,e"]
 	@$(BIN)/python -m tests.mutation.check_safeguards $(ARGS)

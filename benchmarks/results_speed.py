@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -183,10 +182,10 @@ def child(name: str, place: Path, url: str) -> None:
         "seed": _seed,
         "floor": _floor,
     }[name](shard, work, url)
-    before, started = _peak_mb(), time.perf_counter()
+    before, started = peak_mb(), time.perf_counter()
     run()
     seconds = time.perf_counter() - started
-    extra = _peak_mb() - before
+    extra = peak_mb() - before
     count, sample = answers()
     assert count == shard.articles, (name, count)
     assert sample is None or sample.startswith("Answer 12: "), (name, sample)
@@ -307,8 +306,10 @@ def _floor(shard: Shard, work: Path, url: str) -> Contender:  # noqa: ARG001
     return run, lambda: (counted[0], None)
 
 
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def peak_mb() -> float:
+    """Return the peak of this process; unlike ``ru_maxrss``, without what its parent had."""
+    status = Path("/proc/self/status").read_text()
+    return float(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024
 
 
 if __name__ == "__main__":

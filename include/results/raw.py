@@ -19,7 +19,7 @@ from include.storage import StoragePath, atomic_writer
 
 log = logging.getLogger(__name__)
 
-DOWNLOADS = 4
+DOWNLOADS = 10
 """How often a result stream is read before what it says is believed or refused."""
 
 

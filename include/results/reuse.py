@@ -1,7 +1,7 @@
 """Answers that were paid for before: found by their request key, copied, not sent again.
 
-The index holds 16 bytes a row: eight of the request key, sorted, and the row's place. A key that is found
-there is compared whole before it counts.
+The index holds 56 bytes a row: the request key, its first eight bytes sorted, and the row's place. A key that
+is found there is compared whole before it counts.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ ORDINALS = b"ordinals"
 """Key of the schema metadata of ``reused-*.parquet``: see :func:`read_ordinals`."""
 
 _ROWS_A_FILE = 20_000
-_KEY_CHARACTERS = 64
-_HEAD_CHARACTERS = 16
+_KEY_BYTES = 32
 _LOOKED_AT = ["request_key", "status", "batch_id"]
 _ANSWER = [column.name for column in TAIL if column.name not in {"request_key", "day"}]
 _OF_OURS = {"article_id", "title", "source_file", "source_position"}
@@ -49,10 +48,10 @@ class AnswerIndex:
             keys = _read_keys(path, offline)
             if keys is None:
                 continue
-            hexadecimal, rows = keys
-            heads.append(_heads(hexadecimal))
+            found, rows = keys
+            heads.append(_heads(found))
             places.append(np.arange(len(rows), dtype=np.int64) + self.rows)
-            self._keys.append((self.rows, hexadecimal, rows))
+            self._keys.append((self.rows, found, rows))
             self.files.append(path)
             self.rows += len(rows)
         unsorted = np.concatenate(heads) if heads else np.empty(0, np.uint64)
@@ -74,15 +73,15 @@ class AnswerIndex:
         while position < self.rows and self._view[position] == head:
             place = int(self._places[position])
             number = bisect_right(self._starts, place) - 1
-            start, hexadecimal, rows = self._keys[number]
-            if hexadecimal[place - start].tobytes() == key.hex().encode():
+            start, keys, rows = self._keys[number]
+            if keys[place - start].tobytes() == key:
                 return number, int(rows[place - start])
             position += 1
         return None
 
 
 def _read_keys(path: StoragePath, offline: bool) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the request keys of a file's answers, one row of 64 characters each, and their rows."""
+    """Return the request keys of a file's answers, 32 bytes each, and their rows."""
     try:
         with path.open("rb") as stream:
             file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
@@ -96,33 +95,26 @@ def _read_keys(path: StoragePath, offline: bool) -> tuple[np.ndarray, np.ndarray
     keys = [keys for keys, _ in tables]
     rows = [rows + start for (_, rows), start in zip(tables, starts[:-1], strict=True)]
     if not keys:
-        return np.empty((0, _KEY_CHARACTERS), np.uint8), np.empty(0, np.int64)
+        return np.empty((0, _KEY_BYTES), np.uint8), np.empty(0, np.int64)
     return np.concatenate(keys), np.concatenate(rows)
 
 
 def _answered(table: pa.Table, offline: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the keys of the answers in a table, and their rows."""
     chosen = pc.and_(
         pc.equal(table["status"], "succeeded"),
-        pc.equal(pc.binary_length(table["request_key"]), _KEY_CHARACTERS),
+        pc.match_substring_regex(table["request_key"], "^[0-9a-f]{64}$"),
     )
     local = pc.starts_with(table["batch_id"], OFFLINE_BATCH_PREFIX)
     chosen = pc.and_(chosen, pc.equal(local, offline))
     rows = pc.indices_nonzero(chosen).to_numpy().astype(np.int64)
-    keys = table["request_key"].filter(chosen).combine_chunks().cast(pa.large_binary())
-    data = np.frombuffer(keys.buffers()[2] or b"", np.uint8)
-    first = keys.offset and int(np.frombuffer(keys.buffers()[1], np.int64)[keys.offset])
-    whole = data[first : first + len(keys) * _KEY_CHARACTERS]
-    return whole.reshape(len(keys), _KEY_CHARACTERS).copy(), rows
+    keys = bytes.fromhex("".join(table["request_key"].filter(chosen).to_pylist()))
+    return np.frombuffer(keys, np.uint8).reshape(len(rows), _KEY_BYTES), rows
 
 
-def _heads(hexadecimal: np.ndarray) -> np.ndarray:
+def _heads(keys: np.ndarray) -> np.ndarray:
     """Return the first eight bytes of each key as a number."""
-    digits = hexadecimal[:, :_HEAD_CHARACTERS].astype(np.uint64)
-    digits = np.where(digits >= ord("a"), digits - np.uint64(ord("a") - 10), digits - np.uint64(ord("0")))
-    heads = np.zeros(len(digits), np.uint64)
-    for column in range(_HEAD_CHARACTERS):
-        heads = (heads << np.uint64(4)) | digits[:, column]
-    return heads
+    return np.ascontiguousarray(keys[:, :8]).view(">u8").ravel().astype(np.uint64)
 
 
 @dataclass(slots=True)
