@@ -39,6 +39,7 @@ class DayFigures:
     :param latencies: seconds from submission to end, of each batch that has both.
     :param cut: answers that max_tokens cut off.
     :param refused: answers in which the model declined.
+    :param cache_saved_usd: what prompt caching saved; negative when it cost more.
     """
 
     day: str
@@ -60,6 +61,7 @@ class DayFigures:
     refused: int
     models: Sequence[str]
     offline: bool
+    cache_saved_usd: float | None = None
 
     @property
     def failures(self) -> int:
@@ -102,7 +104,8 @@ def compute(frame: pd.DataFrame, day: str, receipt: Mapping[str, Any], rejected:
     )
     spans = batch_spans(receipt)
     ids = frame["batch_id"].dropna().astype(str).unique()
-    stop = frame["stop_reason"].astype(object)
+    # What does not fit a schema is a failure with a reason of its own.
+    stop = frame["stop_reason"].astype(object).where(frame["status"].eq("succeeded"))
     return DayFigures(
         day=day,
         articles=len(frame),
@@ -117,6 +120,7 @@ def compute(frame: pd.DataFrame, day: str, receipt: Mapping[str, Any], rejected:
         list_usd=listed,
         saved_usd=None if paid is None or listed is None else listed - paid,
         wasted_usd=_number(receipt.get("wasted_usd")),
+        cache_saved_usd=_number(receipt.get("cache_saved_usd")),
         seconds=(max(end for _, end in spans) - min(start for start, _ in spans)).total_seconds()
         if spans
         else None,

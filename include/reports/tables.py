@@ -60,6 +60,10 @@ def _lines(of: PipelineDay) -> list[tuple[str, _Take, _Write, bool]]:
         ("failed", lambda day: day.failures, _whole, True),
     ]
     lines += [(f"\u2013\u00a0{kind}", _failed(kind), _whole, True) for kind in kinds]
+    cached = any(day.cache_saved_usd for day in (of.today, *of.before[-1:]))
+    caching: list[tuple[str, _Take, _Write, bool]] = [
+        ("and by the prompt cache", lambda day: day.cache_saved_usd, _recorded_usd, True)
+    ]
     return [
         *lines,
         ("Rejected before sending", lambda day: day.rejected, _whole, False),
@@ -69,6 +73,7 @@ def _lines(of: PipelineDay) -> list[tuple[str, _Take, _Write, bool]]:
         ("Paid", lambda day: day.paid_usd, usd, False),
         ("List price", lambda day: day.list_usd, usd, False),
         ("Saved", lambda day: day.saved_usd, usd, False),
+        *(caching if cached else ()),
         ("Paid for and replaced", lambda day: day.wasted_usd, _recorded_usd, False),
         ("Submission to last end", lambda day: day.seconds, duration, False),
     ]

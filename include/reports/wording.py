@@ -21,7 +21,8 @@ def usd(amount: float | None) -> str:
     """Write USD with the digits that matter: cents, and more of them below a dollar."""
     if amount is None:
         return UNKNOWN
-    return f"${amount:,.2f}" if abs(amount) >= 1 or amount == 0 else f"${amount:,.4f}"
+    digits = 2 if abs(amount) >= 1 or amount == 0 else 4
+    return f"{'-' * (amount < 0)}${abs(amount):,.{digits}f}"
 
 
 def share(part: float, whole: float) -> str:

@@ -54,6 +54,21 @@ def test_what_is_no_digest_is_left_out(root: UPath, columns: dict[str, Any]) -> 
     check_harmless(report(root)[0])
 
 
+@pytest.mark.parametrize(("saved", "shown"), [(0.25, "$0.25"), (-0.5, "-$0.50"), (0.0, None), (None, None)])
+def test_what_the_cache_saved_is_told_when_there_was_one(
+    root: UPath, saved: float | None, shown: str | None
+) -> None:
+    publish(
+        root, [answer(1)], receipt={"paid_usd": 1, "list_usd": 2, "cache_saved_usd": saved, "batches": []}
+    )
+    html, markdown = report(root)
+    assert ("and by the prompt cache" in html) is (shown is not None)
+    assert (
+        shown is None
+        or shown in markdown.replace("&#36;", "$").split("and by the prompt cache")[1].splitlines()[0]
+    )
+
+
 def test_a_day_without_a_digest_has_none(root: UPath) -> None:
     assert read_digest(root, DAY) is None
 

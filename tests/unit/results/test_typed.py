@@ -298,6 +298,9 @@ def test_the_plan_tells_what_caching_does_and_bears_its_writes(house: House, sys
         return house.prepare(run, house.source(50), template).plan
 
     plain, cached = plan("run_1", False), plan("run_2", True)
+    (body,) = house.run.glob("requests-*.json")
+    (part,) = params_of(Shard(str(body), 50, 0, ""))[0]["system"]
+    assert part == {"type": "text", "text": system, "cache_control": {"type": "ephemeral", "ttl": "1h"}}
     assert said in " ".join(cached.notes)
     assert "cach" not in " ".join(plain.notes)
     assert plain.template != cached.template
