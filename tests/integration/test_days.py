@@ -302,8 +302,4 @@ def test_a_changed_prompt_pays_again_and_the_plan_says_so_first(newsroom: Newsro
     plan = newsroom.plan(run_id)
     assert (plan["to_send"], plan["reused"]) == (ARTICLES_A_DAY, 0)
     assert any("prompt" in note and "paid for again" in note for note in plan["notes"])
-    unchanged = newsroom.plan(newsroom.run(DAYS[0], plan_only=True))
-    assert (unchanged["to_send"], unchanged["reused"], unchanged["cost_upper_usd"]) == (0, ARTICLES_A_DAY, 0)
-    fresh = newsroom.plan(newsroom.run(DAYS[0], fresh=True, plan_only=True))
-    assert (fresh["to_send"], fresh["reused"]) == (ARTICLES_A_DAY, 0)
     assert newsroom.billed() == before

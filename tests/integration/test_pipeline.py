@@ -103,16 +103,6 @@ def test_a_cleared_submit_finds_its_batch_again(press: Press) -> None:
     assert press.server.billing()["batches_accepted"] == accepted
 
 
-def test_another_run_of_the_same_day_pays_nothing(press: Press) -> None:
-    source = press.articles("again", 4)
-    press.run("press_3", source, "2026-11-20")
-    rows, billing = press.published("press_3", "2026-11-20"), press.server.billing()
-    press.run("press_3", source, "2026-11-20")
-    assert press.server.billing() == billing
-    copies = [row | {"reused": True, "cost_usd": 0.0} for row in rows]
-    assert press.published("press_3", "2026-11-20") == copies
-
-
 def test_a_day_without_articles_is_published_empty(press: Press) -> None:
     run_id = press.airflow.trigger("press_3", {"day": "2026-11-01"})
     assert press.airflow.wait(run_id)["state"] == "success"
