@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import queue
+import signal
 import sys
 import tempfile
 import threading
@@ -35,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--one", action="store_true", help="run one case and tell everything")
     parser.add_argument("--no-points", action="store_true", help="random runs only")
     options = parser.parse_args(argv)
+    # As Ctrl-C does: leave by the context managers, which stop the servers.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="nightpress-chaos-", dir=fast_folder()) as folder:
         if options.one or options.seed is not None or options.point:
             return _one(Path(folder), _chosen(options))
