@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from include.errors import ResultsError
 from include.outputs.schema import OutputSchema
 from include.results.schema import TAIL, answers_schema
 from include.results.typed import type_answers
@@ -122,6 +123,7 @@ class _Waiting:
     """Articles whose answers are about to be copied."""
 
     ordinals: list[int] = field(default_factory=list)
+    keys: list[bytes] = field(default_factory=list)
     places: list[tuple[int, int]] = field(default_factory=list)
     articles: list[dict[str, object]] = field(default_factory=list)
 
@@ -164,6 +166,7 @@ class ReusedRows:
         self.count += 1
         if self.write:
             self._waiting.ordinals.append(ordinal)
+            self._waiting.keys.append(key)
             self._waiting.places.append(place)
             self._waiting.articles.append(row)
             if len(self._waiting.ordinals) == _ROWS_A_FILE:
@@ -171,12 +174,15 @@ class ReusedRows:
         return True
 
     def flush(self) -> None:
-        """Write what was taken and not written yet."""
+        """Write what was taken and not written yet.
+
+        :raises ResultsError: a published file is not the one that was looked up; a retry looks again.
+        """
         waiting, self._waiting = self._waiting, _Waiting()
         if not waiting.ordinals:
             return
         # The columns are made of the text once more: the answer is the same, the schema may have other columns now.
-        typed = type_answers(self._copy_answers(waiting.places), self.output)
+        typed = type_answers(self._copy_answers(waiting), self.output)
         answers = typed.answers
         names = dict.fromkeys(name for row in waiting.articles for name in row)
         own = {name: metadata_column([row.get(name) for row in waiting.articles]) for name in names}
@@ -196,9 +202,9 @@ class ReusedRows:
             )
         self.files.append(path)
 
-    def _copy_answers(self, places: Sequence[tuple[int, int]]) -> pa.Table:
-        """Return the answers at these places, in this order; each row group is read once."""
-        found = np.asarray(places, np.int64)
+    def _copy_answers(self, waiting: _Waiting) -> pa.Table:
+        """Return the answers that are waited for, in this order; each row group is read once."""
+        found = np.asarray(waiting.places, np.int64)
         tables: list[pa.Table] = []
         positions = np.empty(len(found), np.int64)
         start = 0
@@ -208,11 +214,25 @@ class ReusedRows:
             tables.append(_read_rows(self.index.files[int(number)], rows))
             positions[wanted] = start + inverse
             start += len(rows)
-        return pa.concat_tables(tables).take(pa.array(positions))
+        copied = pa.concat_tables(tables).take(pa.array(positions))
+        if copied["request_key"].to_pylist() != [key.hex() for key in waiting.keys]:
+            raise _published_anew(self.index.files)
+        return copied
+
+
+def _published_anew(files: Sequence[StoragePath]) -> ResultsError:
+    """Another run replaced a day between the look for answers and their copy: its rows are other articles' now."""
+    return ResultsError(
+        f"answers are copied from {', '.join(map(str, files))}, which was published anew meanwhile. Nothing was sent; "
+        "a retry looks again."
+    )
 
 
 def _read_rows(path: StoragePath, rows: np.ndarray) -> pa.Table:
-    """Return the answers in the given rows of a published file, which are sorted."""
+    """Return the answers in the given rows of a published file, which are sorted.
+
+    :raises ResultsError: there are not as many; the file is not the one that was looked up.
+    """
     tables = []
     with path.open("rb") as stream:
         file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
@@ -222,8 +242,10 @@ def _read_rows(path: StoragePath, rows: np.ndarray) -> pa.Table:
             inside = rows[(rows >= start) & (rows < end)] - start
             if len(inside):
                 group = file.read_row_group(number, columns=[*_ANSWER, "request_key"])
-                tables.append(group.take(pa.array(inside)))
+                tables.append(group.take(pa.array(inside)).filter(pc.field("status") == "succeeded"))
             start = end
+    if sum(table.num_rows for table in tables) != len(rows):
+        raise _published_anew([path])
     return pa.concat_tables(tables)
 
 

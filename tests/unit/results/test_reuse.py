@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upath import UPath
 
+from include.errors import ResultsError
 from include.results.reuse import AnswerIndex, ReusedRows, interleave, read_ordinals
 from include.results.schema import answers_schema
 
@@ -119,6 +120,27 @@ def test_the_answer_of_then_goes_with_the_article_of_today(tmp_path: Path) -> No
     assert [row["article_id"] for row in rows][:2] == ["new t9", "new t0"]
     assert {(row["cost_usd"], row["list_cost_usd"]) for row in rows} == {(0.0, 1.0)}
     assert "category" not in rows[0]
+
+
+@pytest.mark.parametrize(
+    "now", [["b", "a"], ["a"], []], ids=["other rows in its place", "fewer rows", "no rows"]
+)
+def test_a_day_that_is_published_anew_meanwhile_gives_no_article_anothers_answer(
+    tmp_path: Path, now: list[str]
+) -> None:
+    index = AnswerIndex([publish(tmp_path / "a.parquet", ["a", "b"])], offline=False)
+    reused = ReusedRows(index, UPath(tmp_path / "run"), DAY)
+    publish(tmp_path / "a.parquet", now)
+    with pytest.raises(ResultsError, match="published anew meanwhile"):
+        take(reused, ["a", "b"])
+    assert reused.files == []
+
+
+def test_an_answer_that_is_gone_meanwhile_is_not_copied(tmp_path: Path) -> None:
+    index = AnswerIndex([publish(tmp_path / "a.parquet", ["a"])], offline=False)
+    publish(tmp_path / "a.parquet", ["a"], status="expired")
+    with pytest.raises(ResultsError, match="published anew meanwhile"):
+        take(ReusedRows(index, UPath(tmp_path / "run"), DAY), ["a"])
 
 
 def test_a_preview_counts_and_stores_nothing(tmp_path: Path) -> None:
