@@ -12,19 +12,24 @@ from include.settings import DEFAULT_MAX_TOKENS, DEFAULT_MODEL, MODELS
 _ARTICLES, _QUESTION, _MONEY = "1 · Articles", "2 · Question", "3 · Money"
 
 
-def add_form(dag: DAG, shown: Mapping[str, Any], skip: Collection[str] = ()) -> dict[str, Any]:
+def add_form(
+    dag: DAG, shown: Mapping[str, Any], skip: Collection[str] = (), notes: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Add the params of a pipeline to its DAG, and return references to them.
 
     A param that the DAG has already stays as it is.
 
     :param shown: what the form shows first, by name.
     :param skip: names that are no part of the form, since their value comes from elsewhere.
+    :param notes: what is added to the help of a param, by name.
     :return: arguments of :class:`ReadArticlesOperator`.
     """
     form = _articles(shown) | _question(shown) | _money(shown)
     names = [name for name in form if name not in skip]
     for name in names:
         if name not in dag.params:
+            note = (notes or {}).get(name)
+            form[name].description = f"{form[name].description} {note}" if note else form[name].description
             dag.params[name] = form[name]
     return {_ARGUMENTS.get(name, name): dag.param(name) for name in names}
 
