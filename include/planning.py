@@ -135,9 +135,10 @@ def prepare_run(
 ) -> Prepared:
     """Read a source, write its shards and reused rows, and plan what sending them costs.
 
+    Whoever goes on to send them asks :meth:`Plan.check_budget` first.
+
     :param write: False stores nothing at all: a preview.
     :raises InputError: the source cannot be read.
-    :raises BudgetError: the plan costs more than was allowed; it is stored all the same, nothing was sent.
     """
     if write and not plan_only:
         _protect_what_was_paid(run)
@@ -159,8 +160,6 @@ def prepare_run(
     plan = replace(plan, reused_files=len(reused.files))
     if write:
         write_plan(plan, run.folder)
-        if not plan_only:
-            plan.check_budget()
     return Prepared(report.shards, plan, stats)
 
 
@@ -198,7 +197,7 @@ def _plan(  # noqa: PLR0917 - private, called once
     prefix = SharedPrefix.of(template.system, template.model) if template.cache and template.system else None
     cached_tokens = prefix.upper_tokens if prefix is not None and prefix.verdict != "too_short" else 0
     cost = estimate(billed, template.model, template.max_tokens, history, cached_tokens)
-    plan = Plan(
+    return Plan(
         pipeline=run.pipeline,
         day=run.day,
         run=run.run_id,
@@ -223,7 +222,6 @@ def _plan(  # noqa: PLR0917 - private, called once
         list_upper_usd=cost.list_upper_usd,
         max_cost_usd=limits.max_cost_usd,
         approve_above_usd=limits.approve_above_usd,
-        verdict="",
         template=digest,
         cached_tokens=cached_tokens,
         notes=[
@@ -232,7 +230,6 @@ def _plan(  # noqa: PLR0917 - private, called once
             *_notes_on_cache(prefix, billed.requests),
         ],
     )
-    return replace(plan, verdict=_judge(plan))
 
 
 def _split_by_ledger(run: Run, report: ReadReport) -> tuple[int, RequestSizes]:
@@ -244,7 +241,10 @@ def _split_by_ledger(run: Run, report: ReadReport) -> tuple[int, RequestSizes]:
             billed += sizes
             continue
         attached += shard.articles
-        if entry.collected_at is None and (entry.pipeline, entry.day) == (run.pipeline, run.day):
+        if entry.collected_at is not None:
+            # What has no answer is asked again, whoever asked first.
+            billed += sizes.scaled(shard.articles - (entry.answered or 0))
+        elif (entry.pipeline, entry.day) == (run.pipeline, run.day):
             billed += sizes
     return attached, billed
 
@@ -305,16 +305,3 @@ def _notes_on_cache(prefix: SharedPrefix | None, requests: int) -> list[str]:
     return [
         f"{prefix.message} For {requests:,} requests it {effect}, if the cache is hit as is usual in a batch."
     ]
-
-
-def _judge(plan: Plan) -> str:
-    paid = plan.to_send + plan.attached
-    if plan.max_cost_usd is not None and paid and (plan.cost_upper_usd or float("inf")) > plan.max_cost_usd:
-        return f"over the budget of {dollars(plan.max_cost_usd)}: nothing is sent"
-    if plan.plan_only:
-        return "plan only: nothing is sent"
-    if not paid:
-        return "nothing to send"
-    if plan.needs_approval:
-        return "waits for approval"
-    return "goes on"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -156,7 +155,7 @@ class ReadArticlesOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Write the shards, tell the plan and return the shards' references."""
-        from include.costs.plan import Limits, describe
+        from include.costs.plan import Limits, describe, plan_values
         from include.planning import Reuse, prepare_run
 
         with config.clear_failures():
@@ -182,7 +181,9 @@ class ReadArticlesOperator(BaseOperator):
                 "%d characters that are no text (NUL, lone surrogates) were replaced",
                 prepared.stats.replaced_characters,
             )
-        context["ti"].xcom_push(key=PLAN, value=asdict(plan))
+        context["ti"].xcom_push(key=PLAN, value=plan_values(plan))
+        with config.clear_failures():
+            plan.check_budget()
         return [shard.to_reference() for shard in prepared.shards]
 
     def _run(self, context: Context) -> Run:
