@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from include.errors import ConfigurationError
+from include.layout import check_pipeline_name
 from include.settings import (
     DEFAULT_MAX_CONTENT_CHARS,
     DEFAULT_MAX_REJECTED_SHARE,
@@ -103,7 +104,7 @@ class ReadArticlesOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.pipeline = config.check_pipeline_name(pipeline)
+        self.pipeline = check_pipeline_name(pipeline)
         if not 0 <= max_rejected_share <= 1:
             raise ConfigurationError(f"max_rejected_share is {max_rejected_share}; it must be 0 to 1")
         self.prompt = prompt

@@ -1,112 +1,28 @@
-"""From a source to shards and a plan: what a run would send, reuse and pay, before anything is sent."""
+"""A run is made ready: its shards and reused rows are written, and its plan."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import msgspec
 
-from include.articles.chain import Published
-from include.articles.model import Article, FieldMap, ReadStats, Rejected
-from include.articles.reader import iter_articles
-from include.batches.ledger import Ledger
+from include.articles.model import ReadStats
 from include.costs.caching import LIFETIME, SharedPrefix
-from include.costs.plan import Cost, Limits, Plan, RequestSizes, dollars, estimate, write_plan
-from include.costs.prices import find_prices
+from include.costs.plan import Limits, Plan, RequestSizes, estimate, write_plan
 from include.costs.receipt import read_history
 from include.errors import ConfigurationError
-from include.results.publish import count_rows
-from include.results.published import iter_published
+from include.planning.notes import notes_on_cache, notes_on_cost, notes_on_the_day
+from include.planning.run import Reuse, Run, Source
 from include.results.reuse import AnswerIndex, ReusedRows
-from include.results.sources import read_made_by
+from include.results.sources import OFFLINE, read_published
 from include.results.typed import keep_output
 from include.settings import ShardLimits
 from include.shards.requests import RequestTemplate
 from include.shards.shard import Shard
 from include.shards.writer import ReadReport, write_shards
-from include.storage import StoragePath
-
-TEMPLATE = "template"
-"""Name in the metadata of ``answers.parquet`` of the digest of what was asked."""
-
-
-OFFLINE = "offline"
-"""Name in that metadata of whether the offline API answered: yes or no."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What is read.
-
-    :param shown: as the user wrote it, for people.
-    :param files: what it came to.
-    :param limit: only the first so many articles; None takes all.
-    :param published: what the one file is, when it is a published day of another pipeline.
-    """
-
-    shown: str
-    files: Sequence[StoragePath]
-    fields: FieldMap
-    encoding: str = "utf-8"
-    limit: int | None = None
-    published: Published | None = None
-
-    def iter_rows(self, day: str, stats: ReadStats) -> Iterator[Article | Rejected]:
-        """Yield its rows.
-
-        :raises InputError: it cannot be read.
-        """
-        if self.published is not None:
-            return iter_published(self.files[0], self.published, day, stats, self.limit)
-        return iter_articles(
-            self.files, fields=self.fields, limit=self.limit, encoding=self.encoding, stats=stats
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Reuse:
-    """Which earlier answers may stand in.
-
-    :param fresh: none: everything is asked and paid again.
-    :param days: published days before this one to look in, besides itself; 0 or more.
-    :raises ConfigurationError: a negative number of days.
-    """
-
-    fresh: bool = False
-    days: int = 0
-
-    def __post_init__(self) -> None:
-        if self.days < 0:
-            raise ConfigurationError(f"reuse_days is {self.days}; it must be 0 or more days before this one")
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Which run it is, and where its things are.
-
-    :param root: the data root.
-    :param folder: the run's folder.
-    :param ledger: of the API that would be used; None when it is not known: then nothing counts as submitted.
-    """
-
-    pipeline: str
-    day: str
-    run_id: str
-    root: StoragePath
-    folder: StoragePath
-    ledger: Ledger | None = None
-
-    @property
-    def offline(self) -> bool:
-        """True when the offline API would answer."""
-        return self.ledger is not None and self.ledger.offline
-
-    def published(self, day: str) -> StoragePath:
-        """Return where a day of the pipeline is published."""
-        return self.root / self.pipeline / f"day={day}" / "answers.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +81,7 @@ def prepare_run(
 
 def _protect_what_was_paid(run: Run) -> None:
     """Refuse to replace a model's answers, which were paid for, by those of the offline API."""
-    published = run.published(run.day)
-    if run.offline and read_made_by(published).get(OFFLINE) == "no":
+    if run.offline and read_published(run.published(run.day)).made_by.get(OFFLINE) == "no":
         raise ConfigurationError(
             f"{run.pipeline} {run.day} is published with answers of a model, and this run would replace them by the "
             "offline API's. Nothing was sent. Set ANTHROPIC_API_KEY, or try things on another day or another "
@@ -225,9 +140,9 @@ def _plan(  # noqa: PLR0917 - private, called once
         template=digest,
         cached_tokens=cached_tokens,
         notes=[
-            *_notes_on_the_day(run, source, report, reuse, digest),
-            *_notes_on_cost(cost, history.day),
-            *_notes_on_cache(prefix, billed.requests),
+            *notes_on_the_day(run, source, report, reuse, digest),
+            *notes_on_cost(cost, history.day),
+            *notes_on_cache(prefix, billed.requests),
         ],
     )
 
@@ -263,45 +178,3 @@ def digest_of(template: RequestTemplate) -> str:
     if template.cache:
         asked.append(LIFETIME)
     return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
-
-
-def _notes_on_the_day(run: Run, source: Source, report: ReadReport, reuse: Reuse, digest: str) -> list[str]:
-    notes = []
-    published = run.published(run.day)
-    rows = count_rows(published) if published.exists() else 0
-    if reuse.fresh:
-        notes.append("Fresh answers were asked for: nothing is reused, everything is paid again.")
-    elif rows and read_made_by(published).get(TEMPLATE, digest) != digest:
-        notes.append(
-            f"The prompt, the model or a setting of it changed since {run.day} was published: its answers fit no "
-            f"longer, and {report.articles:,} articles are sent and paid for again."
-        )
-    coming = report.articles + report.reused
-    if source.limit is not None and coming < rows:
-        notes.append(
-            f"{run.day} is published with {rows:,} articles; with this limit it will hold {coming:,} only."
-        )
-    return notes
-
-
-def _notes_on_cost(cost: Cost, history_day: str) -> list[str]:
-    if cost.upper_usd is None:
-        return ["The model's price is not known, so the cost is not either."]
-    if history_day and cost.output_expected:
-        return [f"Expected answers are as long as on {history_day}."]
-    return []
-
-
-def _notes_on_cache(prefix: SharedPrefix | None, requests: int) -> list[str]:
-    if prefix is None:
-        return []
-    prices = find_prices(prefix.model)
-    if prices is None or prefix.verdict == "too_short" or not requests:
-        return [prefix.message]
-    saved = prefix.saved_usd(requests, prices.batch[0])
-    effect = (
-        f"saves about {dollars(saved)}" if saved > 0 else f"costs about {dollars(-saved)} more than it saves"
-    )
-    return [
-        f"{prefix.message} For {requests:,} requests it {effect}, if the cache is hit as is usual in a batch."
-    ]
