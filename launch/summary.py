@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from include.costs.plan import dollars
+
 
 def local_path(uri: str) -> str:
     """Give a plain path for a file URL; other URLs stay as they are."""
@@ -34,11 +36,6 @@ def rows(published: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _add(table: list[tuple[str, str]], label: str, value: Any) -> None:
     if value is not None:
         table.append((label, f"{int(value):,}"))
-
-
-def dollars(amount: float) -> str:
-    """Write an amount with the digits that matter: cents, and more of them below a dollar."""
-    return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
 
 
 def render(published: Mapping[str, Any], *, offline: bool) -> list[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from math import ceil, inf
 from typing import Any
 
 import msgspec
@@ -48,6 +49,16 @@ class RequestSizes:
             self.characters + other.characters,
             self.size_bytes + other.size_bytes,
             max(self.largest_bytes, other.largest_bytes),
+        )
+
+    def scaled(self, requests: int) -> RequestSizes:
+        """Return the size of so many of them, if they are like the rest."""
+        share = min(requests / max(self.requests, 1), 1.0)
+        return RequestSizes(
+            min(requests, self.requests),
+            ceil(share * self.characters),
+            ceil(share * self.size_bytes),
+            self.largest_bytes if requests else 0,
         )
 
     @property
@@ -137,30 +148,53 @@ class Plan:
     list_upper_usd: float | None
     max_cost_usd: float | None
     approve_above_usd: float | None
-    verdict: str
     template: str = ""
     cached_tokens: int = 0
     reused_files: int = 0
     notes: Sequence[str] = field(default_factory=tuple)
 
     @property
+    def asked(self) -> int:
+        """Articles that a model is asked: to send, and submitted before."""
+        return self.to_send + self.attached
+
+    @property
+    def over_budget(self) -> bool:
+        """True when it may cost more than was allowed; an unknown price is above every limit."""
+        return self._may_exceed(self.max_cost_usd)
+
+    @property
     def needs_approval(self) -> bool:
         """True when a person must agree first; an unknown price is above every limit."""
-        if self.approve_above_usd is None or self.to_send + self.attached == 0:
-            return False
-        return self.cost_upper_usd is None or self.cost_upper_usd > self.approve_above_usd
+        return self._may_exceed(self.approve_above_usd)
+
+    @property
+    def verdict(self) -> str:
+        """What becomes of it, for people."""
+        if self.over_budget:
+            return f"over the budget of {dollars(self.max_cost_usd)}: nothing is sent"
+        if self.plan_only:
+            return "plan only: nothing is sent"
+        if not self.asked:
+            return "nothing to send"
+        return "waits for approval" if self.needs_approval else "goes on"
 
     @property
     def upper_usd_each(self) -> float:
         """USD that one article may cost at most, on average; 0 when it is not known."""
-        return (self.cost_upper_usd or 0.0) / max(self.to_send + self.attached, 1)
+        return (self.cost_upper_usd or 0.0) / max(self.asked, 1)
+
+    def _may_exceed(self, limit_usd: float | None) -> bool:
+        if limit_usd is None or not self.asked:
+            return False
+        return (inf if self.cost_upper_usd is None else self.cost_upper_usd) > limit_usd
 
     def check_budget(self) -> None:
-        """Refuse a plan that may cost more than was allowed.
+        """Refuse a plan that may cost more than was allowed; one that sends nothing anyway may cost anything.
 
         :raises BudgetError: naming the numbers and what can be done.
         """
-        if self.max_cost_usd is None or self.to_send + self.attached == 0:
+        if self.plan_only or self.max_cost_usd is None or not self.over_budget:
             return
         if self.cost_upper_usd is None:
             raise BudgetError(
@@ -168,12 +202,11 @@ class Plan:
                 f"within max_cost_usd={self.max_cost_usd:g}. Nothing was sent. Choose a model with a known price, or "
                 "leave max_cost_usd empty."
             )
-        if self.cost_upper_usd > self.max_cost_usd:
-            raise BudgetError(
-                f"{self.to_send + self.attached:,} articles may cost up to {dollars(self.cost_upper_usd)} (expected "
-                f"{dollars(self.cost_expected_usd)}), more than max_cost_usd={self.max_cost_usd:g}. Nothing was sent. "
-                f"Set limit, lower max_tokens ({self.max_tokens}), choose a cheaper model, or raise max_cost_usd."
-            )
+        raise BudgetError(
+            f"{self.asked:,} articles may cost up to {dollars(self.cost_upper_usd)} (expected "
+            f"{dollars(self.cost_expected_usd)}), more than max_cost_usd={self.max_cost_usd:g}. Nothing was sent. "
+            f"Set limit, lower max_tokens ({self.max_tokens}), choose a cheaper model, or raise max_cost_usd."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,13 +275,18 @@ def _price(tiers: Sequence[UnitPrices], sizes: RequestSizes, input_tokens: int, 
 def write_plan(plan: Plan, folder: StoragePath) -> StoragePath:
     """Store a plan as ``plan.json`` in its run's folder; return where."""
     path = folder / "plan.json"
-    write_atomically(path, msgspec.json.format(msgspec.json.encode(asdict(plan)), indent=2))
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(plan_values(plan)), indent=2))
     return path
 
 
+def plan_values(plan: Plan) -> dict[str, Any]:
+    """Return a plan as plain values, with its verdict: for JSON, XCom and pages."""
+    return asdict(plan) | {"verdict": plan.verdict}
+
+
 def read_plan(values: Mapping[str, Any]) -> Plan:
-    """Read what ``dataclasses.asdict`` made of a plan, for instance out of XCom."""
-    return Plan(**values)
+    """Read what :func:`plan_values` made of a plan."""
+    return Plan(**{name: value for name, value in values.items() if name != "verdict"})
 
 
 def describe(plan: Plan) -> list[tuple[str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -12,52 +11,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.errors import ConfigurationError, ResultsError
+from include.errors import ResultsError
+from include.layout import answers_path, is_pipeline_name
 from include.results.sources import read_sources
 from include.storage import StoragePath
 
 HISTORY_DAYS = 28
 """How many days back the history goes."""
 
-_NOT_PIPELINES = {"inbox", "runs", "ledger", "receipts", "reports", "local_api"}
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
-
-
-def check_day(day: object) -> str:
-    """Return the day if it is a date, YYYY-MM-DD.
-
-    :raises ConfigurationError: it is not.
-    """
-    try:
-        if isinstance(day, str) and date.fromisoformat(day).isoformat() == day:
-            return day
-    except ValueError:
-        pass
-    raise ConfigurationError(f"day is {day!r}; a date such as 2026-11-22 is needed")
-
-
-def answers_path(root: StoragePath, pipeline: str, day: str) -> StoragePath:
-    """Return where a pipeline publishes a day."""
-    return root / pipeline / f"day={day}" / "answers.parquet"
-
 
 def list_pipelines(root: StoragePath) -> list[str]:
     """Return the pipelines that ever published or started, by name."""
-    return sorted({*_folders(root), *_folders(root / "runs")} - _NOT_PIPELINES)
-
-
-def check_pipelines(pipelines: Sequence[str]) -> list[str]:
-    """Return the names if each can be a pipeline's.
-
-    :raises ConfigurationError: one cannot.
-    """
-    for name in pipelines:
-        if not _NAME.fullmatch(name) or name in _NOT_PIPELINES:
-            raise ConfigurationError(
-                f"{name!r} is no pipeline's name; up to 100 letters, digits, _ and - are, as in "
-                "article_summaries"
-            )
-    return sorted(set(pipelines))
+    return sorted({*_folders(root), *_folders(root / "runs")})
 
 
 def is_published(root: StoragePath, pipeline: str, day: str) -> bool:
@@ -120,7 +85,7 @@ def rejected_path(root: StoragePath, answers: StoragePath) -> StoragePath | None
 
 
 def _folders(folder: StoragePath) -> set[str]:
-    return {name for name in _children(folder) if _NAME.fullmatch(name)}
+    return {name for name in _children(folder) if is_pipeline_name(name)}
 
 
 def _children(folder: StoragePath) -> list[str]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from include.reports.days import answers_path, is_published, open_answers
+from include.layout import answers_path
+from include.reports.days import is_published, open_answers
 from include.storage import StoragePath
 
 PIPELINE = "digest_of_the_day"

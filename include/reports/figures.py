@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.errors import ResultsError
-from include.reports.days import answers_path, days_before, open_answers, read_receipt, rejected_path
+from include.layout import answers_path
+from include.reports.days import days_before, open_answers, read_receipt, rejected_path
 from include.storage import StoragePath
 
 OFFLINE_BATCH = "msgbatch_local_"

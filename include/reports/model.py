@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from include.layout import answers_path
 from include.reports import advice
 from include.reports.articles import Kind, find_examples, read_rejected
 from include.reports.categories import CategoryTable, find_categories, tabulate
 from include.reports.days import (
-    answers_path,
     is_published,
     list_pipelines,
     list_runs,

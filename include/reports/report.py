@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from include.layout import check_day, check_pipeline_name
 from include.reports import markdown, page
-from include.reports.days import check_day, check_pipelines
 from include.reports.model import DayReport, gather
 from include.storage import StoragePath, atomic_writer
 
@@ -60,7 +60,7 @@ def write_report(
     :raises ResultsError: the answers of the day are damaged.
     """
     day = check_day(day)
-    names = None if pipelines is None else check_pipelines(pipelines)
+    names = None if pipelines is None else sorted(set(map(check_pipeline_name, pipelines)))
     report = gather(root, day, names, now or datetime.now(UTC))
     html_path, markdown_path = report_paths(root, day)
     for path, parts in ((html_path, page.iter_page(report)), (markdown_path, markdown.iter_markdown(report))):

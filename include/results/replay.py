@@ -20,11 +20,12 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from include.errors import ResultsError
+from include.layout import answers_path
 from include.results.collect import Provenance, collect_shard
 from include.results.decode import StreamReport, iter_outcomes
 from include.results.publish import publish_day
 from include.results.raw import open_raw
-from include.results.sources import DaySources, ShardSource, read_made_by, read_sources
+from include.results.sources import DaySources, ShardSource, read_published, read_sources
 from include.shards.shard import Shard, ShardFiles
 from include.storage import StoragePath, atomic_writer
 
@@ -93,7 +94,7 @@ def replay_day(
     :param write: False only compares. A day whose shards differ is then not made.
     :raises ResultsError: the day was never published, or files it was made of are gone; nothing was changed.
     """
-    published = root / pipeline / f"day={day}" / "answers.parquet"
+    published = answers_path(root, pipeline, day)
     sources = read_sources(published)
     places = {source: _find_files(source.results, root, open_path) for source in _all(sources)}
     rejected = _locate(sources.rejected, root, open_path)
@@ -120,7 +121,7 @@ def replay_day(
             rejected=rejected,
             second=[places[source].results for source in sources.second],
             reused=reused,
-            made_by=read_made_by(published),
+            made_by=read_published(published).made_by,
         )
         report.day = _settle(made_day, published, write)
     tell(f"{published}: {_say(report.day)}")

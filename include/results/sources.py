@@ -14,7 +14,13 @@ from include.storage import StoragePath
 KEY = "sources"
 """Name in the metadata of ``answers.parquet``."""
 
-_OF_THE_DAY = {"pipeline", "day", "shards", KEY}
+TEMPLATE = "template"
+"""Name in that metadata of the digest of what was asked."""
+
+OFFLINE = "offline"
+"""Name in that metadata of whether the offline API answered: yes or no."""
+
+_NOT_OF_THE_RUN = {"pipeline", "day", "shards", KEY, "ARROW:schema"}
 _OF_A_ROW = ["batch_id", "reused", "day"]
 
 
@@ -94,12 +100,25 @@ def read_sources(published: StoragePath) -> DaySources:
     return msgspec.json.decode(found, type=DaySources)
 
 
-def read_made_by(published: StoragePath) -> dict[str, str]:
-    """Return what a published file says of the run that made it, besides its sources; empty without a file."""
+class PublishedFile(msgspec.Struct, frozen=True):
+    """What a published file says of itself.
+
+    :param rows: 0 also when there is no file.
+    :param made_by: what it says of the run that made it, besides its sources; empty without a file.
+    """
+
+    rows: int = 0
+    made_by: dict[str, str] = {}
+
+
+def read_published(path: StoragePath) -> PublishedFile:
+    """Read what a published file says of itself."""
     try:
-        with published.open("rb") as stream:
-            metadata = pq.read_schema(pa.PythonFile(stream, mode="r")).metadata or {}
+        with path.open("rb") as stream:
+            found = pq.read_metadata(pa.PythonFile(stream, mode="r"))
     except (FileNotFoundError, pa.ArrowInvalid):
-        return {}
-    texts = {name.decode(): value.decode() for name, value in metadata.items()}
-    return {name: value for name, value in texts.items() if name not in _OF_THE_DAY}
+        return PublishedFile()
+    texts = {name.decode(): value.decode() for name, value in (found.metadata or {}).items()}
+    # Arrow's own schema is kept there as well.
+    made_by = {name: value for name, value in texts.items() if name not in _NOT_OF_THE_RUN}
+    return PublishedFile(found.num_rows, made_by)

@@ -14,6 +14,7 @@ from include.articles.model import Article
 from include.errors import ConfigurationError
 
 FIELDS = ("id", "title", "content")
+_SHOWN_CHARS = 40
 _NAME = re.compile(r"[^\W\d][\w -]*")
 
 
@@ -75,6 +76,8 @@ def _parse(template: str) -> tuple[tuple[str, str | None], ...]:
     for literal, name, spec, conversion in parsed:
         if name is not None and (not _NAME.fullmatch(name) or spec or conversion):
             shown = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+            # Forgotten braces may hold half the prompt, which has no place in a log.
+            shown = shown if len(shown) <= _SHOWN_CHARS else f"{shown[:_SHOWN_CHARS]}…"
             raise ConfigurationError(
                 f"the prompt has {{{shown}}}, which is no field; fields are {known} and the source's own by name. "
                 "Write a literal brace twice: {{ or }}"

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from include.errors import (
     NightpressError,
     RequestRefusedError,
 )
+from include.layout import answers_path, check_day
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -34,7 +34,6 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_CONN_ID = "anthropic_default"
 
 _NO_RETRY = (BudgetError, ConfigurationError, InputError, LedgerError, RequestRefusedError)
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 def data_root() -> ObjectStoragePath:
@@ -70,18 +69,6 @@ def open_ledger(scope: str) -> Ledger:
     return Ledger(data_root() / "ledger", scope)
 
 
-def check_pipeline_name(name: str) -> str:
-    """Return a pipeline's name if it can be a folder's.
-
-    :raises ConfigurationError: otherwise.
-    """
-    if not _NAME.fullmatch(name):
-        raise ConfigurationError(
-            f"the pipeline's name is {name!r}; it names folders, so use up to 100 letters, digits, _ and -"
-        )
-    return name
-
-
 def day_of_run(context: Context, day: str | None = None) -> str:
     """Return the day a run is for: given, else the run's partition key, else the day it was due.
 
@@ -90,13 +77,7 @@ def day_of_run(context: Context, day: str | None = None) -> str:
     """
     run = context["dag_run"]
     chosen = day or getattr(run, "partition_key", None) or run.run_after.date().isoformat()
-    try:
-        parsed = date.fromisoformat(chosen)
-    except ValueError:
-        parsed = None
-    if parsed is None or parsed.isoformat() != chosen:
-        raise ConfigurationError(f"day is {chosen!r}; a date such as 2026-11-22 is needed") from None
-    return chosen
+    return check_day(chosen)
 
 
 def run_folder(pipeline: str, day: str, run_id: str) -> ObjectStoragePath:
@@ -114,7 +95,9 @@ def is_run_folder(name: str) -> bool:
 
 def published_day(pipeline: str, day: str) -> ObjectStoragePath:
     """Return where a day's answers are published."""
-    return data_root() / pipeline / f"day={day}" / "answers.parquet"
+    path = answers_path(data_root(), pipeline, day)
+    assert isinstance(path, ObjectStoragePath)
+    return path
 
 
 def resolve(value: Any, context: Context) -> Any:

@@ -12,6 +12,7 @@ from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
 from include.articles.chain import Published
 from include.errors import ConfigurationError
+from include.layout import check_pipeline_name
 from include.settings import (
     DEFAULT_MAX_CONTENT_CHARS,
     DEFAULT_MAX_REQUESTS_IN_FLIGHT,
@@ -19,7 +20,7 @@ from include.settings import (
     DEFAULT_MODEL,
 )
 from include.shards.prompts import PromptTemplate
-from message_batches.config import DEFAULT_CONN_ID, check_pipeline_name
+from message_batches.config import DEFAULT_CONN_ID
 from message_batches.form import add_form
 from message_batches.operators import (
     ApprovePlanOperator,

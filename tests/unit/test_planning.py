@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,26 @@ def test_a_shard_that_has_a_batch_is_not_to_send(desk: Desk, tmp_path: Path) -> 
     assert plan.cost_upper_usd == prepared.plan.cost_upper_usd
     of_another_day = desk.prepare(desk.run("three", "2026-11-23"), source).plan
     assert (of_another_day.attached, of_another_day.cost_upper_usd) == (2, 0)
+    assert of_another_day.verdict == "goes on"
+
+
+@pytest.mark.parametrize(("answered", "share"), [(4, 0), (1, 0.75), (0, 1)])
+def test_what_a_collected_batch_left_without_an_answer_is_still_to_be_paid(
+    desk: Desk, tmp_path: Path, answered: int, share: float
+) -> None:
+    source = write(tmp_path / "a.json", ["One.", "Two.", "Six.", "Ten."])
+    whole = desk.prepare(desk.run("one"), source)
+    (shard,) = whole.shards
+    entry = Entry(
+        key=shard.key, requests=4, bytes=shard.bytes, pipeline="p", day=DAY, batch_id="msgbatch_1",
+        collected_at=datetime.now(UTC), answered=answered,
+    )  # fmt: skip
+    desk.ledger.save(entry)
+    for day in (DAY, "2026-11-23"):
+        plan = desk.prepare(desk.run("two", day), source, limits=Limits(max_cost_usd=1)).plan
+        assert plan.attached == 4
+        assert plan.cost_upper_usd == pytest.approx(share * (whole.plan.cost_upper_usd or 0), rel=0.02)
+        assert plan.verdict == "goes on"
 
 
 def test_another_prompt_and_a_limit_are_told_before_they_cost(desk: Desk, tmp_path: Path) -> None:
@@ -184,9 +205,11 @@ def test_over_the_budget_the_plan_is_kept_and_nothing_else_happens(desk: Desk, t
     source = write(tmp_path / "a.json", ["One."])
     run = desk.run("one")
     with pytest.raises(BudgetError, match="Nothing was sent"):
-        desk.prepare(run, source, limits=Limits(max_cost_usd=1e-9))
+        desk.prepare(run, source, limits=Limits(max_cost_usd=1e-9)).plan.check_budget()
     assert json.loads((run.folder / "plan.json").read_bytes())["verdict"].startswith("over the budget")
-    assert desk.prepare(run, source, limits=Limits(max_cost_usd=1e-9), plan_only=True).plan.plan_only
+    planned = desk.prepare(run, source, limits=Limits(max_cost_usd=1e-9), plan_only=True).plan
+    planned.check_budget()
+    assert planned.plan_only
 
 
 def test_the_offline_api_does_not_replace_what_a_model_answered(desk: Desk, tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, BaseOperator, ObjectStoragePath
+from airflow.sdk import BaseOperator, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowFailException
 
+from include.layout import check_pipeline_name
 from message_batches import config, metrics
-from message_batches.operators.references import as_list, results_of
+from message_batches.operators.references import as_list, results_of, tell_assets
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -58,7 +59,7 @@ class PublishResultsOperator(BaseOperator):
         self.second_shards = second_shards
         self.second_results = second_results
         self.plan = plan
-        self.pipeline = config.check_pipeline_name(pipeline)
+        self.pipeline = check_pipeline_name(pipeline)
         self.day = day
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -74,15 +75,15 @@ class PublishResultsOperator(BaseOperator):
         )
         numbers = asdict(summary) | {"receipt_uri": receipt_uri}
         metrics.show_day(self.pipeline, numbers)
-        self._tell_assets(context, day, numbers)
+        tell_assets(self.outlets, context, day, numbers)
         return numbers
 
     def _publish(
         self, day: str, run_id: str, first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]
     ) -> DaySummary:
-        from include.planning import OFFLINE, TEMPLATE
         from include.results.publish import publish_day
         from include.results.reuse import reused_file
+        from include.results.sources import OFFLINE, TEMPLATE
 
         plan = self.plan or {}
         folder = config.run_folder(self.pipeline, day, run_id)
@@ -135,12 +136,3 @@ class PublishResultsOperator(BaseOperator):
                 "the day is not published. See their submit_batch tasks; when that is mended, clear them."
             )
         return [found[uri] for uri in first], [found[uri] for uri in again if uri not in first]
-
-    def _tell_assets(self, context: Context, day: str, numbers: dict[str, Any]) -> None:
-        keyless = getattr(context["dag_run"], "partition_key", None) is None
-        for outlet in self.outlets:
-            if isinstance(outlet, Asset):
-                event = context["outlet_events"][outlet]
-                event.extra = numbers
-                if keyless:
-                    event.add_partitions(day)

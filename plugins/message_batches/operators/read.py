@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
 from include.errors import ConfigurationError
+from include.layout import check_pipeline_name
 from include.settings import (
     DEFAULT_MAX_CONTENT_CHARS,
     DEFAULT_MAX_REJECTED_SHARE,
@@ -104,7 +104,7 @@ class ReadArticlesOperator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.pipeline = config.check_pipeline_name(pipeline)
+        self.pipeline = check_pipeline_name(pipeline)
         if not 0 <= max_rejected_share <= 1:
             raise ConfigurationError(f"max_rejected_share is {max_rejected_share}; it must be 0 to 1")
         self.prompt = prompt
@@ -156,7 +156,7 @@ class ReadArticlesOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Write the shards, tell the plan and return the shards' references."""
-        from include.costs.plan import Limits, describe
+        from include.costs.plan import Limits, describe, plan_values
         from include.planning import Reuse, prepare_run
 
         with config.clear_failures():
@@ -182,7 +182,9 @@ class ReadArticlesOperator(BaseOperator):
                 "%d characters that are no text (NUL, lone surrogates) were replaced",
                 prepared.stats.replaced_characters,
             )
-        context["ti"].xcom_push(key=PLAN, value=asdict(plan))
+        context["ti"].xcom_push(key=PLAN, value=plan_values(plan))
+        with config.clear_failures():
+            plan.check_budget()
         return [shard.to_reference() for shard in prepared.shards]
 
     def _run(self, context: Context) -> Run:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import ObjectStoragePath, get_current_context
+from airflow.sdk import Asset, ObjectStoragePath, get_current_context
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
+
     from include.shards.shard import Shard
 
 
@@ -38,3 +40,14 @@ def label_map_index(shard: Shard) -> None:
     """Name the mapped task after its shard, for ``map_index_template="{{ shard_label }}"``."""
     label = f"shard {int(shard.name)}" if shard.name.isdigit() else f"shard {shard.name}"
     get_current_context()["shard_label"] = f"{label} · {shard.articles:,} articles"  # type: ignore[typeddict-unknown-key]
+
+
+def tell_assets(outlets: Iterable[Any], context: Context, day: str, numbers: dict[str, Any]) -> None:
+    """Give the events of a task's assets its numbers and, in a run without a partition key, its day."""
+    keyless = getattr(context["dag_run"], "partition_key", None) is None
+    for outlet in outlets:
+        if isinstance(outlet, Asset):
+            event = context["outlet_events"][outlet]
+            event.extra = numbers
+            if keyless:
+                event.add_partitions(day)

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, BaseOperator
+from airflow.sdk import BaseOperator
 
 from include.errors import ConfigurationError
+from include.layout import check_pipeline_name
 from message_batches import config
 from message_batches.links import ReportLink, report_url
+from message_batches.operators.references import tell_assets
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -38,7 +40,7 @@ class WriteReportOperator(BaseOperator):
                 f"pipelines is {pipelines!r}; a list of names such as ['article_summaries'] is needed, or None for all"
             )
         self.day = day
-        self.pipelines = pipelines and [config.check_pipeline_name(name) for name in pipelines]
+        self.pipelines = pipelines and [check_pipeline_name(name) for name in pipelines]
         self.report_url = ""
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -62,14 +64,5 @@ class WriteReportOperator(BaseOperator):
                 written.report_uri,
             )
         numbers = asdict(written)
-        self._tell_assets(context, day, numbers)
+        tell_assets(self.outlets, context, day, numbers)
         return numbers
-
-    def _tell_assets(self, context: Context, day: str, numbers: dict[str, Any]) -> None:
-        keyless = getattr(context["dag_run"], "partition_key", None) is None
-        for outlet in self.outlets:
-            if isinstance(outlet, Asset):
-                event = context["outlet_events"][outlet]
-                event.extra = numbers
-                if keyless:
-                    event.add_partitions(day)

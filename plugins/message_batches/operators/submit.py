@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.errors import ConfigurationError, RequestRefusedError, SubmitLaterError
+from include.layout import check_pipeline_name
 from message_batches import config, metrics
 from message_batches.links import BatchLink, batch_url
 from message_batches.operators.references import day_of_shard, label_map_index
@@ -68,7 +69,7 @@ class SubmitBatchOperator(BaseOperator):
         self.max_requests_in_flight = max_requests_in_flight
         self.skip_on_account_trouble = skip_on_account_trouble
         self.shard = shard
-        self.pipeline = config.check_pipeline_name(pipeline)
+        self.pipeline = check_pipeline_name(pipeline)
         self.conn_id = conn_id
         self.batch_url = ""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, ObjectStoragePath
 
+from include.layout import check_pipeline_name
 from message_batches import config, metrics
 from message_batches.operators.references import day_of_shard, label_map_index
 
@@ -45,7 +46,7 @@ class WriteResultsOperator(BaseOperator):
         super().__init__(**kwargs)
         self.shard = shard
         self.batch_id = batch_id
-        self.pipeline = config.check_pipeline_name(pipeline)
+        self.pipeline = check_pipeline_name(pipeline)
         self.conn_id = conn_id
         self.model = model
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import date
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
@@ -18,6 +17,7 @@ from starlette.exceptions import HTTPException as AnyHttpError
 from include.batches.overview import Overview
 from include.batches.overview import Query as OverviewQuery
 from include.errors import ConfigurationError
+from include.layout import check_day, check_pipeline_name
 from message_batches import config
 from message_batches.page import notices, plans
 from message_batches.page.access import ReadableDep, guard
@@ -157,20 +157,18 @@ def html(content: str | bytes, status: int = 200, policy: str = _PAGE_POLICY) ->
 
 def _check_pipeline(name: str) -> None:
     try:
-        config.check_pipeline_name(name)
+        check_pipeline_name(name)
     except ConfigurationError as error:
         raise HTTPException(HTTPStatus.NOT_FOUND, f"There is no such pipeline: {error}") from None
 
 
 def _check_day(day: str) -> None:
     try:
-        good = date.fromisoformat(day).isoformat() == day
-    except ValueError:
-        good = False
-    if not good:
+        check_day(day)
+    except ConfigurationError:
         raise HTTPException(
             HTTPStatus.NOT_FOUND, f"{day[:40]!r} is not a day; a date such as 2026-11-22 is needed."
-        )
+        ) from None
 
 
 def _check_readable(may_read: ReadableDep, *, pipeline: str = "", day: str = "") -> None:

@@ -27,7 +27,7 @@ def sizes_of(text: str, requests: int = 1) -> RequestSizes:
 
 def plan(**changes: Any) -> Plan:
     values: dict[str, Any] = {
-        **dict.fromkeys(("pipeline", "day", "run", "source", "verdict"), "x"),
+        **dict.fromkeys(("pipeline", "day", "run", "source"), "x"),
         **dict.fromkeys(("articles", "to_send", "shards"), 10),
         **dict.fromkeys(("attached", "reused", "input_tokens_expected", "input_tokens_upper"), 0),
         **dict.fromkeys(("output_tokens_expected", "output_tokens_upper"), 0),
@@ -128,3 +128,19 @@ def test_the_forms_prices_are_the_librarys() -> None:
         assert prices is not None
         assert (prices.list_price[0].input, prices.list_price[0].output) == listed
         assert prices.batch[0].input == pytest.approx(listed[0] / 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, "goes on"),
+        ({"max_cost_usd": 1.99}, "over the budget of $1.99: nothing is sent"),
+        ({"max_cost_usd": 1.99, "cost_upper_usd": 0.0}, "goes on"),
+        ({"max_cost_usd": 100.0, "cost_upper_usd": None}, "over the budget of $100.00: nothing is sent"),
+        ({"max_cost_usd": 0.01, "to_send": 0}, "nothing to send"),
+        ({"plan_only": True}, "plan only: nothing is sent"),
+        ({"approve_above_usd": 1.0}, "waits for approval"),
+    ],
+)
+def test_the_verdict_says_what_becomes_of_it(changes: dict[str, Any], verdict: str) -> None:
+    assert plan(**changes).verdict == verdict

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from launch.summary import dollars, local_path, render, rows
+from include.costs.plan import dollars
+from launch.summary import local_path, render, rows
 
 PUBLISHED = {
     "uri": "file:///srv/my%20data/article_summaries/day=2026-11-22/answers.parquet",

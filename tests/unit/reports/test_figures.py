@@ -8,8 +8,9 @@ import pytest
 from upath import UPath
 
 from include.errors import ResultsError
+from include.layout import answers_path
 from include.reports.categories import MOST_VALUES, find_categories, tabulate
-from include.reports.days import answers_path, read_receipt
+from include.reports.days import read_receipt
 from include.reports.figures import DayFigures, compute, read_frame, read_history
 from include.reports.model import histogram
 from tests.unit.reports.days import DAY, PIPELINE, answer, publish, write_receipt

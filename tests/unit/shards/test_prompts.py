@@ -73,3 +73,10 @@ def test_fields_of_the_source_are_filled_in_once() -> None:
 def test_a_cut_that_sends_nothing_is_refused(limit: int) -> None:
     with pytest.raises(ConfigurationError, match=str(limit)):
         PromptTemplate("{content}", max_content_chars=limit)
+
+
+def test_a_forgotten_brace_does_not_put_the_prompt_into_the_error() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        PromptTemplate("{content} {" + "secret instructions, and more of them: " * 50 + "}")
+    assert "secret instructions" in str(caught.value)
+    assert len(str(caught.value)) < 250
