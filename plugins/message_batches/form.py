@@ -34,6 +34,9 @@ def add_form(
     return {_ARGUMENTS.get(name, name): dag.param(name) for name in names}
 
 
+MODEL_PARAMS = ("model", "other_model")
+"""The form's params that say which model answers."""
+
 _ARGUMENTS = {"source": "chosen_source", "other_model": "chosen_model"}
 """Arguments that win over what the DAG file says, under the form's shorter names."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -223,17 +223,20 @@ def published(pipeline: str, *, content: str = "text", whole: bool = False) -> s
     return Published(check_pipeline_name(pipeline), content, whole).to_source()
 
 
-def with_form(asked: dict[str, Any], notes: Mapping[str, str] | None = None) -> dict[str, Any]:
+def with_form(
+    asked: dict[str, Any], notes: Mapping[str, str] | None = None, left_out: Collection[str] = ()
+) -> dict[str, Any]:
     """Add the trigger form to the DAG, and return the reader's arguments: references to the form's params.
 
     :param notes: what is added to the help of a param, by name.
+    :param left_out: params that this form does not have.
     """
     dag = current_dag("message_batch_pipeline")
     references = {name: value for name, value in asked.items() if isinstance(value, ResolveMixin)}
     if isinstance(asked.get("prompt"), str):
         PromptTemplate(asked["prompt"], asked.get("max_content_chars", DEFAULT_MAX_CONTENT_CHARS))
     shown = {name: value for name, value in asked.items() if name not in references}
-    return shown | add_form(dag, shown, skip=references, notes=notes) | references
+    return shown | add_form(dag, shown, skip={*references, *left_out}, notes=notes) | references
 
 
 def current_dag(caller: str) -> DAG:

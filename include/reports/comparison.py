@@ -1,0 +1,357 @@
+"""What a comparison of variants comes to: cost, length, agreement, and where they disagree most."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from include.layout import comparison_path
+from include.reports.days import list_folders, open_answers, read_receipt
+from include.results.comparison import AFTER_TYPED, BEFORE_TYPED, VARIANTS
+from include.results.sources import OFFLINE
+from include.storage import StoragePath
+
+MOST_DIFFERENCES = 10
+BATCH_SHARE = 0.5
+"""Price in a batch to price outside (API documentation, "Message Batches: pricing")."""
+
+_ROWS = 2_000
+_OURS = {*BEFORE_TYPED, *AFTER_TYPED}
+_SMALL = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Middle and upper end of a number over answers; None when there are none."""
+
+    median: float | None = None
+    p95: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VariantFigures:
+    """What a variant came to.
+
+    :param failed: articles without an answer, by the API's error type or the status.
+    :param absent: articles of other variants that this one does not have.
+    :param per_thousand_usd: what 1,000 of its articles cost at batch prices, reused answers too; None when the
+        price of a model is not known or there are no articles.
+    :param paid_usd: over all runs of its day, from the receipt; None when not known.
+    :param characters: of the answer's text.
+    """
+
+    variant: str
+    pipeline: str
+    articles: int
+    answered: int
+    failed: Mapping[str, int]
+    absent: int
+    reused: int
+    models: Sequence[str]
+    per_thousand_usd: float | None
+    paid_usd: float | None
+    cache_saved_usd: float | None
+    output_tokens: Spread
+    characters: Spread
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How often variants have the same value in a column.
+
+    :param compared: articles that all variants answered.
+    :param agreed: those on which all have the same value.
+    :param pairs: for two variants each, articles that both answered, and those on which they agree.
+    """
+
+    column: str
+    compared: int
+    agreed: int
+    pairs: Mapping[tuple[str, str], tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An article that variants answer differently.
+
+    :param rows: by variant what its column holds; None where it does not have the article.
+    :param columns: compared ones in which they differ.
+    """
+
+    article_id: str
+    title: str
+    rows: Mapping[str, Mapping[str, Any] | None]
+    columns: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A comparison of a day.
+
+    :param agreements: of typed columns that all variants have with the same type; of the text when there are none.
+    :param typed: names of the typed columns by variant.
+    :param differences: articles on which they differ most: in more columns, between more variants, then in the
+        length of the text; those that only some variants answered come last.
+    """
+
+    name: str
+    day: str
+    articles: int
+    offline: bool
+    variants: Sequence[VariantFigures]
+    agreements: Sequence[Agreement]
+    typed: Mapping[str, Sequence[str]]
+    differences: Sequence[Difference]
+
+
+def read_comparison(root: StoragePath, name: str, day: str) -> Comparison:
+    """Work out a comparison from its Parquet and the receipts of its pipelines, a piece at a time.
+
+    :raises FileNotFoundError: there is none.
+    :raises ResultsError: its file is damaged.
+    """
+    with open_answers(comparison_path(root, name, day)) as file:
+        schema = file.schema_arrow
+        about = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+        pipelines: dict[str, str] = msgspec.json.decode(about[VARIANTS])
+        typed = {variant: _typed(schema.field(variant).type) for variant in pipelines}
+        compared = _compared(schema, typed)
+        sums = {variant: _Sums() for variant in pipelines}
+        tally = _Tally(list(pipelines), compared)
+        for batch in _iter_batches(file, pipelines):
+            columns = {variant: batch.column(variant) for variant in pipelines}
+            for variant, sum_up in sums.items():
+                sum_up.add(columns[variant])
+            tally.add(batch, columns)
+        articles = file.metadata.num_rows
+    receipts = {variant: read_receipt(root, pipeline, day) for variant, pipeline in pipelines.items()}
+    return Comparison(
+        name=name,
+        day=day,
+        articles=articles,
+        offline=about.get(OFFLINE) == "yes",
+        variants=[
+            sums[variant].figures(variant, pipeline, articles, receipts[variant])
+            for variant, pipeline in pipelines.items()
+        ],
+        agreements=tally.agreements(),
+        typed=typed,
+        differences=tally.differences(),
+    )
+
+
+def read_comparisons(root: StoragePath, day: str, pipelines: Collection[str]) -> list[Comparison]:
+    """Return the comparisons of a day that one of these pipelines is part of, by name."""
+    found = []
+    for name in list_folders(root / "comparisons"):
+        if comparison_path(root, name, day).exists():
+            comparison = read_comparison(root, name, day)
+            if any(one.pipeline in pipelines for one in comparison.variants):
+                found.append(comparison)
+    return found
+
+
+def _iter_batches(file: pq.ParquetFile, variants: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
+    # By their paths: the names of a struct's fields may be those of an article's columns.
+    yield from file.iter_batches(_ROWS, columns=["article_id", "title", *variants])
+
+
+def _typed(kind: pa.StructType) -> list[str]:
+    return [field.name for field in kind if field.name not in _OURS]
+
+
+def _compared(schema: pa.Schema, typed: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the typed columns that all have with one type, else the text."""
+    first, *others = (schema.field(variant).type for variant in typed)
+    names = [
+        name
+        for name in typed[next(iter(typed))]
+        if all(
+            kind.get_field_index(name) >= 0 and kind.field(name).type.equals(first.field(name).type)
+            for kind in others
+        )
+    ]
+    return names or ["text"]
+
+
+@dataclass(slots=True)
+class _Sums:
+    """A variant's rows, added up; of each answer two numbers are kept for the medians."""
+
+    articles: int = 0
+    answered: int = 0
+    reused: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    models: set[str] = field(default_factory=set)
+    cost: float = 0.0
+    unknown: bool = False
+    tokens: list[np.ndarray] = field(default_factory=list)
+    characters: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, rows: pa.StructArray) -> None:
+        rows = rows.filter(rows.is_valid())
+        status = rows.field("status")
+        answered = pc.equal(status, "succeeded")
+        reused = pc.fill_null(rows.field("reused"), False)
+        self.articles += len(rows)
+        self.answered += pc.sum(answered).as_py() or 0
+        self.reused += pc.sum(reused).as_py() or 0
+        kinds = pc.coalesce(rows.field("error_type"), status).filter(pc.invert(answered))
+        self.failed.update(kinds.to_pylist())
+        self.models.update(model for model in pc.unique(rows.field("model")).to_pylist() if model)
+        # A reused answer costs nothing again; what it is worth is half of its price outside a batch.
+        worth = pc.multiply(rows.field("list_cost_usd"), BATCH_SHARE)
+        costs = pc.if_else(reused, worth, rows.field("cost_usd"))
+        self.unknown |= bool(costs.null_count)
+        self.cost += pc.sum(costs).as_py() or 0.0
+        self.tokens.append(_numbers(rows.field("output_tokens").filter(answered)))
+        self.characters.append(_numbers(pc.utf8_length(rows.field("text").filter(answered))))
+
+    def figures(
+        self, variant: str, pipeline: str, articles: int, receipt: Mapping[str, Any]
+    ) -> VariantFigures:
+        known = self.articles and not self.unknown
+        return VariantFigures(
+            variant=variant,
+            pipeline=pipeline,
+            articles=self.articles,
+            answered=self.answered,
+            failed=dict(self.failed.most_common()),
+            absent=articles - self.articles,
+            reused=self.reused,
+            models=sorted(self.models),
+            per_thousand_usd=1_000 * self.cost / self.articles if known else None,
+            paid_usd=receipt.get("paid_usd"),
+            cache_saved_usd=receipt.get("cache_saved_usd"),
+            output_tokens=_spread(self.tokens),
+            characters=_spread(self.characters),
+        )
+
+
+def _numbers(values: pa.Array) -> np.ndarray:
+    found: np.ndarray = pc.fill_null(values, 0).to_numpy(zero_copy_only=False).astype(np.int32)
+    return found
+
+
+def _spread(parts: Sequence[np.ndarray]) -> Spread:
+    values = np.concatenate(parts) if parts else np.empty(0)
+    if not len(values):
+        return Spread()
+    median, p95 = np.percentile(values, [50, 95])
+    return Spread(float(median), float(p95))
+
+
+class _Tally:
+    """Counts agreement, and keeps the articles that differ most."""
+
+    def __init__(self, variants: Sequence[str], columns: Sequence[str]) -> None:
+        self.variants, self.columns = variants, columns
+        self.pairs = list(combinations(range(len(variants)), 2))
+        self._all = np.zeros((len(columns), 2), np.int64)
+        self._pairs = np.zeros((len(columns), len(self.pairs), 2), np.int64)
+        self._most: list[tuple[float, int, Difference]] = []
+        self._rows = 0
+
+    def add(self, batch: pa.RecordBatch, rows: Mapping[str, pa.StructArray]) -> None:
+        arrays = list(rows.values())
+        answered = np.array(
+            [pc.fill_null(pc.equal(_child(one, "status"), "succeeded"), False).to_numpy(zero_copy_only=False)
+             for one in arrays]
+        )  # fmt: skip
+        codes = [_codes([_child(one, name) for one in arrays]) for name in self.columns]
+        by_all = answered.all(axis=0)
+        score = np.zeros(len(batch))
+        differs = np.zeros((len(self.columns), len(batch)), bool)
+        for place, own in enumerate(codes):
+            same = (own == own[0]).all(axis=0)
+            self._all[place] += [by_all.sum(), (by_all & same).sum()]
+            for number, (left, right) in enumerate(self.pairs):
+                both = answered[left] & answered[right]
+                equal = own[left] == own[right]
+                self._pairs[place, number] += [both.sum(), (both & equal).sum()]
+                differs[place] |= both & ~equal
+                score += (both & ~equal) / (len(self.pairs) * len(codes))
+        for left, right in self.pairs:
+            # One without an answer says little of the other's: it comes after all that differ in a value.
+            score += _SMALL * (answered[left] ^ answered[right]) / len(self.pairs)
+        score[score > 0] += _SMALL**2 * _length_spread(arrays, answered)[score > 0]
+        self._keep(batch, score, differs)
+        self._rows += len(batch)
+
+    def _keep(self, batch: pa.RecordBatch, score: np.ndarray, differs: np.ndarray) -> None:
+        for place in np.argsort(-score, kind="stable")[:MOST_DIFFERENCES]:
+            # Of equals, the first article; then no two are ever compared by more.
+            rank = (float(score[place]), -(self._rows + int(place)))
+            if not rank[0] or (len(self._most) == MOST_DIFFERENCES and rank < self._most[0][:2]):
+                break
+            row = batch.slice(int(place), 1).to_pylist()[0]
+            columns = frozenset(name for name, own in zip(self.columns, differs, strict=True) if own[place])
+            article_id, title = row.pop("article_id"), row.pop("title")
+            found = Difference(article_id, title or "", row, columns)
+            heapq.heappush(self._most, (*rank, found))
+            if len(self._most) > MOST_DIFFERENCES:
+                heapq.heappop(self._most)
+
+    def agreements(self) -> list[Agreement]:
+        names = [(self.variants[left], self.variants[right]) for left, right in self.pairs]
+        return [
+            Agreement(
+                column,
+                int(self._all[place, 0]),
+                int(self._all[place, 1]),
+                {
+                    pair: (int(n), int(agreed))
+                    for pair, (n, agreed) in zip(names, self._pairs[place], strict=True)
+                },
+            )
+            for place, column in enumerate(self.columns)
+        ]
+
+    def differences(self) -> list[Difference]:
+        return [found for _, _, found in sorted(self._most, key=lambda one: one[:2], reverse=True)]
+
+
+def _child(rows: pa.StructArray, name: str) -> pa.Array:
+    """Return a field of structs, null where the struct is."""
+    found = rows.field(name)
+    return pc.if_else(rows.is_valid(), found, pa.nulls(len(rows), found.type)) if rows.null_count else found
+
+
+def _codes(columns: Sequence[pa.Array]) -> np.ndarray:
+    """Return a number for each value, the same for the same value, one row a column; null is a value too."""
+    plain = [_comparable(column) for column in columns]
+    encoded = pc.dictionary_encode(pa.chunked_array(plain).combine_chunks(), null_encoding="encode")
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    indices: np.ndarray = encoded.indices.to_numpy(zero_copy_only=False)
+    return indices.reshape(len(columns), -1)
+
+
+def _comparable(column: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        return column.dictionary_decode()
+    if pa.types.is_nested(column.type):
+        encode = msgspec.json.Encoder(enc_hook=str).encode
+        return pa.array([None if v is None else encode(v).decode() for v in column.to_pylist()], pa.string())
+    return column
+
+
+def _length_spread(rows: Sequence[pa.StructArray], answered: np.ndarray) -> np.ndarray:
+    """Return how much shorter the shortest answer is than the longest, 0 to 1."""
+    lengths = np.array([_numbers(pc.utf8_length(_child(one, "text"))) for one in rows])
+    longest = np.where(answered, lengths, 0).max(axis=0)
+    shortest = np.where(answered, lengths, np.iinfo(np.int32).max).min(axis=0)
+    spread: np.ndarray = np.where(
+        longest > 0, (longest - np.minimum(shortest, longest)) / np.maximum(longest, 1), 0.0
+    )
+    return spread
