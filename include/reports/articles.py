@@ -74,14 +74,12 @@ def iter_articles(path: StoragePath, group: str | None) -> Iterator[Article]:
         for batch in file.iter_batches(_ROWS, columns=columns):
             for row in batch.to_pylist():
                 failed = row.get("status") != "succeeded"
-                # A refusal is an answer without values: what it says is its text.
-                values = typed if not failed and row.get("stop_reason") != "refusal" else ()
                 tag = row.get(language) if language else None
                 yield Article(
                     id=row.get("article_id") or "",
                     title=row.get("title") or "",
                     answer=row.get("text") or "",
-                    fields=[(name, row.get(name)) for name in values],
+                    fields=[(name, row.get(name)) for name in typed if not failed],
                     group=label(row.get(group)) if group else "",
                     language=tag if isinstance(tag, str) and _LANGUAGE.fullmatch(tag) else "",
                     failure=(row.get("error_type") or row.get("status") or "missing") if failed else "",

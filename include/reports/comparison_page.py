@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from include.layout import comparison_page_path
-from include.reports.comparison import MOST_DIFFERENCES, Comparison, Difference, read_comparison
+from include.reports.agreement import MOST_DIFFERENCES, Difference
+from include.reports.comparison import Comparison, read_comparison
 from include.reports.comparison_tables import agreement_table, sentence, variants_table
 from include.reports.headline import OFFLINE
 from include.reports.page import iter_document, lay_out_table, shown
@@ -129,7 +130,7 @@ def _answer(row: Mapping[str, Any] | None, typed: Sequence[str], marked: frozens
         kind = row["error_type"]
         why = f"{row['status']}: {kind}" if kind and kind != row["status"] else row["status"]
         return f'<p class="fail">No answer. {shown(why)}</p>'
-    if typed and row["stop_reason"] != "refusal":
+    if typed:
         return fields_as_html(((name, row[name]) for name in typed), shown, marked)
     text = (row["text"] or "").strip()
     cut = " …" if len(text) > _LONGEST or row["stop_reason"] == "max_tokens" else ""

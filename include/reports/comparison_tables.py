@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from include.reports.comparison import Agreement, Comparison, VariantFigures
+from include.reports.agreement import Agreement
+from include.reports.comparison import Comparison, VariantFigures
 from include.reports.tables import Table
 from include.reports.wording import count, counted, share, usd
 
