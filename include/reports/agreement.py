@@ -22,12 +22,14 @@ _SMALL = 1e-3
 class Agreement:
     """How often variants have the same value in a column.
 
+    :param free_text: the column is text of any kind, in which two seldom agree to the letter.
     :param compared: articles that all variants answered.
     :param agreed: those on which all have the same value.
     :param pairs: for two variants each, articles that both answered, and those on which they agree.
     """
 
     column: str
+    free_text: bool
     compared: int
     agreed: int
     pairs: Mapping[tuple[str, str], tuple[int, int]]
@@ -50,7 +52,7 @@ class Difference:
 class Tally:
     """Counts agreement, and keeps the articles that differ most."""
 
-    def __init__(self, variants: Sequence[str], columns: Sequence[str]) -> None:
+    def __init__(self, variants: Sequence[str], columns: Mapping[str, pa.DataType]) -> None:
         self.variants, self.columns = variants, columns
         self.pairs = list(combinations(range(len(variants)), 2))
         self._all = np.zeros((len(columns), 2), np.int64)
@@ -103,6 +105,7 @@ class Tally:
         return [
             Agreement(
                 column,
+                pa.types.is_string(kind),
                 int(self._all[place, 0]),
                 int(self._all[place, 1]),
                 {
@@ -110,7 +113,7 @@ class Tally:
                     for pair, (n, agreed) in zip(names, self._pairs[place], strict=True)
                 },
             )
-            for place, column in enumerate(self.columns)
+            for place, (column, kind) in enumerate(self.columns.items())
         ]
 
     def differences(self) -> list[Difference]:

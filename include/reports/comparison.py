@@ -138,7 +138,7 @@ def _typed(kind: pa.StructType) -> list[str]:
     return [field.name for field in kind if field.name not in _OURS]
 
 
-def _compared(schema: pa.Schema, typed: Mapping[str, Sequence[str]]) -> list[str]:
+def _compared(schema: pa.Schema, typed: Mapping[str, Sequence[str]]) -> dict[str, pa.DataType]:
     """Return the typed columns that all have with one type, else the text."""
     first, *others = (schema.field(variant).type for variant in typed)
     names = [
@@ -149,7 +149,7 @@ def _compared(schema: pa.Schema, typed: Mapping[str, Sequence[str]]) -> list[str
             for kind in others
         )
     ]
-    return names or ["text"]
+    return {name: first.field(name).type for name in names or ["text"]}
 
 
 @dataclass(slots=True)

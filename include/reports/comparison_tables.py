@@ -17,6 +17,7 @@ def sentence(of: Comparison) -> str:
     known = [one for one in of.agreements if one.compared]
     if not known:
         return f"{about} No article was answered by all of them."
+    known = [one for one in known if not one.free_text] or known
     best, worst = (choose(known, key=lambda one: one.agreed / one.compared) for choose in (max, min))
     if best is worst:
         return f"{about} All agree on {_in_words(worst)}."

@@ -97,5 +97,5 @@ def _lay_out(article: Article) -> str:
 def _table(table: Table) -> str:
     lines = ["| " + " | ".join(literal(name) for name in table.headings) + " |"]
     lines.append("|" + " --- |" + " ---: |" * (len(table.headings) - 1))
-    lines += ["| " + " | ".join([literal(row[0]), *row[1:]]) + " |" for row in table.rows]
+    lines += ["| " + " | ".join(map(literal, row)) + " |" for row in table.rows]
     return "\n".join(lines) + "\n"
