@@ -31,6 +31,7 @@ BY_THE_DAY = ("article_summaries", "translate", "digest_of_the_day")
 CHAINED = BY_THE_DAY[1:]
 COMPARED = "compare_prompts"
 VARIANTS = ("plain", "guided", "larger_model")
+ENUM = "dictionary<values=string, indices=int32, ordered=0>"
 FAULTY = "moderate"
 FAULT = {"endpoint": "create", "kind": "misfits", "misfit": "missing_field", "share": 0.3, "count": 1}
 
@@ -82,7 +83,7 @@ def published(airflow: AirflowInstance, pipeline: str) -> Path:
 
 def test_every_example_publishes_typed_columns(airflow: AirflowInstance) -> None:
     types = {}
-    for pipeline in (*BY_HAND, *CHAINED):
+    for pipeline in sorted((*BY_HAND, *CHAINED, f"{COMPARED}_plain")):
         path = published(airflow, pipeline)
         schema = pq.read_schema(path)
         names = schema.names
@@ -95,8 +96,13 @@ def test_every_example_publishes_typed_columns(airflow: AirflowInstance) -> None
         frame = pd.read_parquet(path)
         assert set(frame["status"]) == {"succeeded"}
         assert frame[names[names.index("custom_id") - 1]].notna().any()
+    told = "".join(
+        f"{pipeline}\n" + "".join(f"    {name}: {kind}\n" for name, kind in columns.items())
+        for pipeline, columns in types.items()
+    )
+    assert told.replace(ENUM, "enum") in (PROJECT / "docs" / "pipelines.md").read_text()
     assert types["moderate"]["severity"] == "int64"
-    assert types["moderate"]["topic"] == "dictionary<values=string, indices=int32, ordered=0>"
+    assert types["moderate"]["topic"] == ENUM
     assert types["product_descriptions"]["price_eur"] == "decimal128(9, 2)"
     assert types["product_descriptions"]["bullets"] == "list<element: string>"
     assert types["digest_of_the_day"]["themes"].startswith(
