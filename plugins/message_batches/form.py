@@ -48,8 +48,8 @@ def _articles(shown: Mapping[str, Any]) -> dict[str, Param]:
             type=["null", "string"],
             title="Source",
             section=_ARTICLES,
-            description="File, glob or folder of JSON, JSONL, CSV or Parquet, here or on an object store (s3://…). "
-            "Empty: what the pipeline reads every day.",
+            description="File, glob or folder of JSON, JSONL, CSV or Parquet, here or on an object store (s3://…); "
+            "{day} is the day. Empty: what the pipeline reads every day.",
         ),
         "day": Param(
             None,

@@ -77,7 +77,7 @@ def message_batch_pipeline(
     :param model: model id.
     :param max_tokens: most tokens of one answer.
     :param limit: only the first so many articles; None takes all.
-    :param source: file, glob or folder, or :func:`published`; None reads the day's inbox.
+    :param source: file, glob or folder, with ``{day}`` for the day, or :func:`published`; None reads the inbox.
     :param day: YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
     :param conn_id: Airflow connection of type ``anthropic``.
     :param poll_seconds: seconds between looks at the API; see :class:`MessageBatchSensor`.
