@@ -17,6 +17,7 @@ are several batches, one after the other.
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -184,7 +185,8 @@ class serving:  # noqa: N801 - a context manager
 def measure(name: str, place: Path, url: str) -> dict[str, float]:
     """Run a contender in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.results_speed", "--child", name, str(place), url]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    surroundings = os.environ | {"ARROW_DEFAULT_MEMORY_POOL": "system"}  # as in the task
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=surroundings)
     if done.returncode:
         raise SystemExit(f"{name} failed:\n{done.stderr[-2000:]}")
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
@@ -230,13 +232,11 @@ def _client(url: str) -> Any:
 
 
 def _ours(shard: Shard, work: Path, url: str) -> Contender:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     from include.batches.client import MessageBatches
     from include.results.collect import Provenance, collect_batch
 
-    pa.set_memory_pool(pa.system_memory_pool())  # as the task does
     api = MessageBatches(_client(url))
     ledger = Ledger(UPath(work / "ledger"), "offline")
     ledger.save(Entry(key=shard.key, requests=shard.articles, bytes=shard.bytes, batch_id=BATCH))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -52,13 +53,11 @@ class WriteResultsOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
         """Collect the shard."""
-        import pyarrow as pa
-
+        # Arrow's own pools keep what was freed: 40 MB more, and Airflow runs many of these side by side.
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
         from include.results.collect import Provenance, collect_batch
         from include.shards.shard import Shard
 
-        # The default pool keeps what it freed: 40 MB more, and Airflow runs many of these side by side.
-        pa.set_memory_pool(pa.system_memory_pool())
         with config.clear_failures():
             shard = Shard.from_reference(self.shard)
             label_map_index(shard)
