@@ -52,7 +52,8 @@ class Difference:
 class Tally:
     """Counts agreement, and keeps the articles that differ most."""
 
-    def __init__(self, variants: Sequence[str], columns: Mapping[str, pa.DataType]) -> None:
+    def __init__(self, variants: Sequence[str], columns: Mapping[str, bool]) -> None:
+        """Count the columns by name; whether each is free text is its value."""
         self.variants, self.columns = variants, columns
         self.pairs = list(combinations(range(len(variants)), 2))
         self._all = np.zeros((len(columns), 2), np.int64)
@@ -105,7 +106,7 @@ class Tally:
         return [
             Agreement(
                 column,
-                pa.types.is_string(kind),
+                free_text,
                 int(self._all[place, 0]),
                 int(self._all[place, 1]),
                 {
@@ -113,7 +114,7 @@ class Tally:
                     for pair, (n, agreed) in zip(names, self._pairs[place], strict=True)
                 },
             )
-            for place, (column, kind) in enumerate(self.columns.items())
+            for place, (column, free_text) in enumerate(self.columns.items())
         ]
 
     def differences(self) -> list[Difference]:

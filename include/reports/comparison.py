@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from include.layout import comparison_path
 from include.reports.agreement import Agreement, Difference, Tally, numbers
 from include.reports.days import list_folders, open_answers, read_receipt
-from include.results.comparison import AFTER_TYPED, BEFORE_TYPED, VARIANTS
+from include.results.comparison import AFTER_TYPED, BEFORE_TYPED, CHOICES, VARIANTS
 from include.results.sources import OFFLINE
 from include.storage import StoragePath
 
@@ -138,8 +138,8 @@ def _typed(kind: pa.StructType) -> list[str]:
     return [field.name for field in kind if field.name not in _OURS]
 
 
-def _compared(schema: pa.Schema, typed: Mapping[str, Sequence[str]]) -> dict[str, pa.DataType]:
-    """Return the typed columns that all have with one type, else the text."""
+def _compared(schema: pa.Schema, typed: Mapping[str, Sequence[str]]) -> dict[str, bool]:
+    """Return the typed columns that all have with one type, else the text; and whether each is free text."""
     first, *others = (schema.field(variant).type for variant in typed)
     names = [
         name
@@ -149,7 +149,11 @@ def _compared(schema: pa.Schema, typed: Mapping[str, Sequence[str]]) -> dict[str
             for kind in others
         )
     ]
-    return {name: first.field(name).type for name in names or ["text"]}
+    return {name: _is_free_text(first.field(name)) for name in names or ["text"]}
+
+
+def _is_free_text(field: pa.Field) -> bool:
+    return pa.types.is_string(field.type) and CHOICES not in (field.metadata or {})
 
 
 @dataclass(slots=True)

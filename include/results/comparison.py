@@ -34,6 +34,9 @@ AFTER_TYPED = (
 ROWS = 2_000
 """Rows written at once."""
 
+CHOICES = b"choices"
+"""Key of the metadata of a typed field whose values are few: an enum's."""
+
 _FIELDS = {field.name: field for field in TAIL}
 
 
@@ -105,7 +108,7 @@ class _Day:
     def fields(self) -> list[pa.Field]:
         """Return the fields of the struct that a row becomes."""
         before, after = ([_FIELDS[name] for name in names] for names in (BEFORE_TYPED, AFTER_TYPED))
-        return [field.with_nullable(True) for field in (*before, *self.typed, *after)]
+        return [field.with_nullable(True) for field in (*before, *map(_inside_struct, self.typed), *after)]
 
     def take(self, places: np.ndarray) -> pa.Table:
         """Return the rows at ``places``, nulls where one is negative."""
@@ -126,6 +129,13 @@ class _Day:
             self._last = None
             self._last = (number, self.file.read_row_group(number, columns=self._wanted))
         return self._last[1]
+
+
+def _inside_struct(field: pa.Field) -> pa.Field:
+    """Return a typed column as a field of a struct, where pyarrow reads no dictionary from several row groups."""
+    if not pa.types.is_dictionary(field.type):
+        return field
+    return field.with_type(field.type.value_type).with_metadata({**(field.metadata or {}), CHOICES: b"yes"})
 
 
 def _align(ids: Sequence[pa.Array]) -> tuple[pa.Array, list[np.ndarray]]:

@@ -81,6 +81,7 @@ def test_the_figures_are_those_worked_out_by_hand(root: UPath) -> None:
     assert agreed["tone"] == (3, 2, {("a", "b"): (3, 2), ("a", "c"): (3, 2), ("b", "c"): (3, 3)})
     assert agreed["price"] == (3, 1, {("a", "b"): (3, 3), ("a", "c"): (3, 1), ("b", "c"): (3, 1)})
     assert agreed["tags"] == (3, 2, {("a", "b"): (3, 2), ("a", "c"): (3, 3), ("b", "c"): (3, 2)})
+    assert not any(one.free_text for one in found.agreements)
     assert [(one.article_id, one.columns) for one in found.differences] == [
         ("a-2", {"tone", "price"}),
         ("a-3", {"tags", "price"}),
