@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from include.errors import ResultsError
 from include.layout import comparison_path
 from include.reports.agreement import Agreement, Difference, Tally, numbers
 from include.reports.days import list_folders, open_answers, read_receipt
@@ -88,7 +89,18 @@ def read_comparison(root: StoragePath, name: str, day: str) -> Comparison:
     :raises FileNotFoundError: there is none.
     :raises ResultsError: its file is damaged.
     """
-    with open_answers(comparison_path(root, name, day)) as file:
+    path = comparison_path(root, name, day)
+    try:
+        return _read(root, name, day, path)
+    except (ResultsError, KeyError) as error:
+        raise ResultsError(
+            f"the comparison {path} cannot be read ({type(error).__name__}). Clear its task compare, which makes it "
+            "again and pays nothing, or remove the file."
+        ) from error
+
+
+def _read(root: StoragePath, name: str, day: str, path: StoragePath) -> Comparison:
+    with open_answers(path) as file:
         schema = file.schema_arrow
         about = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
         pipelines: dict[str, str] = msgspec.json.decode(about[VARIANTS])

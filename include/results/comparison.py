@@ -6,7 +6,7 @@ after it. Of a variant without the article the column is null; of one without an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 import msgspec
@@ -50,7 +50,7 @@ def write_comparison(
 ) -> int:
     """Join published days by article id into ``target``, replaced in one step; return the number of articles.
 
-    Holds the ids of all articles, and of each day a row group at a time.
+    Holds the ids of all articles, and of each day some thousand rows.
 
     :param days: ``answers.parquet`` by the name of the variant.
     :param pipelines: whose day each is, for the file's metadata.
@@ -72,7 +72,7 @@ def write_comparison(
 
 
 class _Day:
-    """A published day whose rows can be had in any order, a row group in memory at a time."""
+    """A published day whose rows can be had in any order, a few in memory at a time."""
 
     def __init__(self, stack: ExitStack, path: StoragePath) -> None:
         try:
@@ -92,13 +92,14 @@ class _Day:
         self.metadata = metadata_fields(self.schema)
         self.offline = (self.schema.metadata or {}).get(OFFLINE.encode()) == b"yes"
         groups = range(self.file.num_row_groups)
-        sizes = [self.file.metadata.row_group(number).num_rows for number in groups]
-        self._starts = np.cumsum([0, *sizes])
+        self._groups = np.cumsum([0, *(self.file.metadata.row_group(number).num_rows for number in groups)])
         self._wanted = [
             *("article_id", "title", *BEFORE_TYPED, *AFTER_TYPED),
             *(field.name for field in (*self.metadata, *self.typed)),
         ]
-        self._last: tuple[int, pa.Table] | None = None
+        self._batches: Iterator[pa.RecordBatch] = iter(())
+        self._window: pa.RecordBatch | None = None
+        self._start = 0
 
     def read_ids(self) -> pa.Array:
         """Return the articles' ids in order."""
@@ -112,23 +113,35 @@ class _Day:
 
     def take(self, places: np.ndarray) -> pa.Table:
         """Return the rows at ``places``, nulls where one is negative."""
-        of_group = np.searchsorted(self._starts, places, side="right") - 1
-        tables, positions, count = [], np.full(len(places), -1, np.int64), 0
-        for number in np.unique(of_group[places >= 0]):
-            wanted = np.flatnonzero(of_group == number)
-            inside = places[wanted] - self._starts[number]
-            tables.append(self._read_group(int(number)).take(pa.array(inside)))
-            positions[wanted] = np.arange(len(wanted)) + count
-            count += len(wanted)
-        empty = pa.schema([self.schema.field(name) for name in self._wanted]).empty_table()
-        found = pa.concat_tables(tables) if tables else empty
-        return found.combine_chunks().take(pa.array(positions, mask=positions < 0))
+        wanted = np.unique(places[places >= 0])
+        found = self._read(wanted).unify_dictionaries().combine_chunks()
+        return found.take(pa.array(np.searchsorted(wanted, places), mask=places < 0))
 
-    def _read_group(self, number: int) -> pa.Table:
-        if self._last is None or self._last[0] != number:
-            self._last = None
-            self._last = (number, self.file.read_row_group(number, columns=self._wanted))
-        return self._last[1]
+    def _read(self, wanted: np.ndarray) -> pa.Table:
+        """Return rows in the order of the file, going forward where it can, back to a row group where it must.
+
+        :param wanted: row numbers, rising.
+        """
+        parts: list[pa.RecordBatch] = []
+        done = 0
+        while done < len(wanted):
+            if self._window is None or wanted[done] < self._start:
+                self._go_back(int(wanted[done]))
+            assert self._window is not None
+            end = self._start + self._window.num_rows
+            inside = int(np.searchsorted(wanted, end))
+            if inside > done:
+                parts.append(self._window.take(pa.array(wanted[done:inside] - self._start)))
+                done = inside
+            if done < len(wanted):
+                self._start, self._window = end, next(self._batches)
+        return pa.Table.from_batches(parts, pa.schema([self.schema.field(name) for name in self._wanted]))
+
+    def _go_back(self, row: int) -> None:
+        group = int(np.searchsorted(self._groups, row, side="right")) - 1
+        numbers = range(group, self.file.num_row_groups)
+        self._batches = self.file.iter_batches(ROWS, row_groups=numbers, columns=self._wanted)
+        self._start, self._window = int(self._groups[group]), next(self._batches)
 
 
 def _inside_struct(field: pa.Field) -> pa.Field:
