@@ -115,7 +115,7 @@ def test_the_page_tells_it_all_as_text(root: UPath) -> None:
     # A day's comparison belongs to the report of its pipelines alone.
     assert "comparison-c.html" not in report(root, pipelines=["article_summaries"])[0]
     Path(target.path).write_bytes(b"PAR1 nothing")
-    with pytest.raises(ResultsError, match="cannot be read.*task compare"):
+    with pytest.raises(ResultsError, match=r"cannot be read.*task compare"):
         read_comparison(root, "c", DAY)
 
 
