@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import Asset, TaskGroup
@@ -14,7 +14,7 @@ from include.settings import DEFAULT_MAX_TOKENS, DEFAULT_MODEL
 from include.shards.names import RESERVED
 from message_batches.form import MODEL_PARAMS
 from message_batches.operators import WriteComparisonOperator
-from message_batches.pipeline import RETRIES, PipelineTasks, add_tasks, current_dag, with_form
+from message_batches.pipeline import FIRST_TO_SPEND, RETRIES, PipelineTasks, add_tasks, current_dag, with_form
 
 VARIANT_OPTIONS = ("prompt", "system", "output", "cache", "model", "max_tokens")
 """What variants may differ in; everything else is the same for all, so that they see the same articles."""
@@ -38,7 +38,8 @@ def message_batch_comparison(name: str, *, variants: Mapping[str, Mapping[str, A
 
     Each is a whole :func:`message_batch_pipeline` called ``<name>_<variant>``, in a task group of its own: with
     its plan, batches, second round, published day and receipt. Nothing is sent before all plans are made and
-    none is over its budget. **A budget is for each variant**: together they may cost as many times as much.
+    none is over its budget, and nothing when one of them is rejected. **A budget is for each variant**: together
+    they may cost as many times as much.
 
     When all have published the day, ``comparisons/<name>/day=…/comparison.parquet`` has one row for each article,
     with one struct column for each variant, and ``reports/day=…/comparison-<name>.html`` tells what each cost, how
@@ -64,7 +65,11 @@ def message_batch_comparison(name: str, *, variants: Mapping[str, Mapping[str, A
     for variant, own in settings.items():
         with TaskGroup(variant, dag=dag, tooltip=f"The pipeline {name}_{variant}"):
             tasks[variant] = _add_variant(f"{name}_{variant}", own, variants[variant], form, shared)
-    _send_when_all_are_planned(list(tasks.values()))
+    for variant, one in tasks.items():
+        # Half a comparison is money lost: no variant is sent when another's plan fails, or is rejected.
+        others = [other for other in tasks.values() if other is not one]
+        one.approve.set_upstream([other.read for other in others])
+        dag.get_task(f"{variant}.{FIRST_TO_SPEND}").set_upstream([other.approve for other in others])
     asset = Asset(name)
     WriteComparisonOperator(
         task_id=COMPARE,
@@ -99,12 +104,6 @@ def _add_variant(
     of_tasks = {option: shared[option] for option in _OF_TASKS if option in shared}
     of_tasks |= {option: settings[option] for option in ("system", "output", "cache")}
     return add_tasks(pipeline, arguments, **of_tasks)
-
-
-def _send_when_all_are_planned(tasks: Sequence[PipelineTasks]) -> None:
-    """Half a comparison is money lost: no variant is sent when another's plan fails."""
-    for one in tasks:
-        one.approve.set_upstream([other.read for other in tasks if other is not one])
 
 
 def _shown_in_form(variants: Mapping[str, Mapping[str, Any]], reading: Mapping[str, Any]) -> dict[str, Any]:

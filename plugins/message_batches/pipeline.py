@@ -44,6 +44,10 @@ RETRIES: dict[str, Any] = {
 """For what can pass: an API that is down, a full disk, a killed worker. None of it costs money twice."""
 
 
+FIRST_TO_SPEND = "shard.submit_batch"
+"""The task of a pipeline that nothing has been paid before."""
+
+
 def message_batch_pipeline(
     name: str,
     *,

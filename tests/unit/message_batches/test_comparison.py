@@ -87,6 +87,9 @@ def test_each_variant_is_a_whole_pipeline_and_one_task_compares_them() -> None:
         assert {f"{one}.read_articles" for one in TWO} <= dag.get_task(
             f"{variant}.approve_plan"
         ).upstream_task_ids
+        # … and none is rejected.
+        submit = dag.get_task(f"{variant}.shard.submit_batch")
+        assert {f"{one}.approve_plan" for one in TWO} <= submit.upstream_task_ids
     compare = dag.get_task("compare")
     assert {f"{variant}.publish" for variant in TWO} <= compare.upstream_task_ids
     assert [asset.name for asset in compare.outlets] == ["duel"]  # type: ignore[attr-defined]
