@@ -54,8 +54,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowInstanc
             dag: airflow.trigger(dag, {"day": DAY, **conf}, unpause=False) for dag, conf in by_hand.items()
         }
         airflow.api.set_paused(FAULTY, False)
-        # Its batch is the first, so that the fault is its own; and Airflow's API is written to while no task is
-        # starting: it writes its log inside its event loop, and stands still if a task's write is open then.
+        # Its batch is the first, so that the fault is its own.
         airflow.wait_for_state(runs[FAULTY], "shard.wait_for_batch", "deferred")
         airflow.api.call("PATCH", "/api/v2/dags", {"is_paused": False}, {"dag_id_pattern": "~"})
         with batches_ending(server):
