@@ -67,9 +67,9 @@ class Outcome:
         for name, found in self.measured.items():
             seconds = sorted(one["seconds"] for one in found)
             spread = f"{seconds[0]:.2f}–{seconds[-1]:.2f}"
-            memory = median(one.get("extra_mb", float("nan")) for one in found)
-            ratio = f"{median(seconds) / ours:7.2f} ×" if ours else ""
-            yield f"  {name:22} {median(seconds):9.2f} {spread:>15} {memory:9.0f} {ratio:>9}"
+            memory = f"{middle(self.measured, name, 'extra_mb'):.0f}" if "extra_mb" in found[0] else ""
+            ratio = f"{median(seconds) / ours:.2f} ×" if ours else ""
+            yield f"  {name:22} {median(seconds):9.2f} {spread:>15} {memory:>9} {ratio:>9}".rstrip()
         yield from (goal.line() for goal in self.goals)
         yield from (f"  {note}" for note in self.notes)
 

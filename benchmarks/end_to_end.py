@@ -97,7 +97,7 @@ def _publish(airflow: AirflowInstance, source: Path) -> tuple[float, list[Json]]
     return done - started, instances
 
 
-def _outcome(
+def _outcome(  # noqa: PLR0917 - private, called once
     articles: int,
     shards: int,
     seconds: float,

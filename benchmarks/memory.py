@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from benchmarks.contest import Goal, Outcome, say
 
 STEPS = ("read", "submit", "write")
 
@@ -26,12 +27,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--articles", default="10000,200000", help="comma-separated numbers of articles")
     sizes = [int(part) for part in parser.parse_args().articles.split(",")]
+    print("\n".join(run(sizes).lines()))
+
+
+def run(sizes: Sequence[int] = (10_000, 200_000)) -> Outcome:
+    """Measure the steps at each size; the goal is that the peak stays what it was."""
     with tempfile.TemporaryDirectory(prefix="nightpress-memory-") as folder:
-        table = measure(sizes, Path(folder), lambda line: print(line, file=sys.stderr))
-    print(f"{'articles':>10} " + " ".join(f"{step:>16}" for step in STEPS))
-    for size, peaks in table.items():
-        cells = (f"{peak:.0f} MB (+{peak - base:.0f})" for base, peak in peaks)
-        print(f"{size:>10,} " + " ".join(f"{cell:>16}" for cell in cells))
+        table = measure(list(sizes), Path(folder), say)
+    notes = tuple(
+        f"{size:,} articles: "
+        + ", ".join(
+            f"{step} {peak:.0f} MB (+{peak - base:.0f} above imports)"
+            for step, (base, peak) in zip(STEPS, peaks, strict=True)
+        )
+        for size, peaks in table.items()
+    )
+    few, many = table[sizes[0]], table[sizes[-1]]
+    goals = tuple(
+        Goal(f"{step}: peak at {sizes[-1]:,} above that at {sizes[0]:,}", last[1] - first[1], 64, "MB")
+        for step, first, last in zip(STEPS, few, many, strict=True)
+    )
+    return Outcome("memory of the tasks, small and large", {}, goals, notes)
 
 
 def measure(
@@ -70,11 +86,6 @@ def _run_step(step: str, place: Path, base_url: str) -> tuple[float, float]:
     )
     measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return measured["base"], measured["peak"]
-
-
-def peak_mb() -> float:
-    """Return this process's peak memory so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":
