@@ -15,6 +15,9 @@ time       time64[us]
 list       list
 model      struct
 =========  ==========================================  ===================================================
+
+Inside lists and models an enum of text is a string: what is a dictionary there, pyarrow cannot read from a
+file of several row groups ("Nested data conversions not implemented for chunked array outputs").
 """
 
 from __future__ import annotations
@@ -40,15 +43,12 @@ _TYPES: dict[str, pa.DataType] = {
     "date-time": pa.timestamp("us", tz="UTC"),
     "time": pa.time64("us"),
 }
-_OF_CHOICES: dict[type, pa.DataType] = {
-    str: pa.dictionary(pa.int32(), pa.string()),
-    int: pa.int64(),
-    bool: pa.bool_(),
-}
+_OF_CHOICES: dict[type, pa.DataType] = {str: pa.string(), int: pa.int64(), bool: pa.bool_()}
+_DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 
 
 def arrow_type(node: Node) -> pa.DataType:
-    """Return the Arrow type of a node."""
+    """Return the Arrow type of a node inside a list or a model."""
     if node.kind == "enum":
         return _OF_CHOICES[type(node.choices[0])]
     if node.kind == "decimal":
@@ -64,7 +64,8 @@ def arrow_type(node: Node) -> pa.DataType:
 def arrow_field(field: Field) -> pa.Field:
     """Return a field's column. It is nullable: rows without a fitting answer have null."""
     about = field.node.description or ("may be null" if field.nullable else "null only without an answer")
-    return pa.field(field.name, arrow_type(field.node), metadata={"about": about, ORIGIN: "output"})
+    kind = _DICTIONARY if _is_dictionary(field.node) else arrow_type(field.node)
+    return pa.field(field.name, kind, metadata={"about": about, ORIGIN: "output"})
 
 
 def arrow_fields(schema: OutputSchema) -> list[pa.Field]:
@@ -81,7 +82,17 @@ def answer_columns(schema: OutputSchema, rows: Sequence[Mapping[str, Any] | None
 
 
 def _column(field: Field, rows: Sequence[Mapping[str, Any] | None]) -> pa.Array:
-    return _array(field.node, [None if row is None else row[field.name] for row in rows])
+    values = [None if row is None else row[field.name] for row in rows]
+    if not _is_dictionary(field.node):
+        return _array(field.node, values)
+    # All choices in the schema's order, so that every file of a day has the same dictionary.
+    codes = {choice: code for code, choice in enumerate(field.node.choices)}
+    indices = pa.array([None if value is None else codes[value] for value in values], pa.int32())
+    return pa.DictionaryArray.from_arrays(indices, pa.array(list(field.node.choices), pa.string()))
+
+
+def _is_dictionary(node: Node) -> bool:
+    return node.kind == "enum" and isinstance(node.choices[0], str)
 
 
 def _array(node: Node, values: list[Any]) -> pa.Array:
@@ -89,13 +100,7 @@ def _array(node: Node, values: list[Any]) -> pa.Array:
         return _struct(node, values)
     if node.kind == "array":
         return _list(node, values)
-    kind = arrow_type(node)
-    if not pa.types.is_dictionary(kind):
-        return pa.array(values, kind)
-    # All choices in the schema's order, so that every file of a day has the same dictionary.
-    codes = {choice: code for code, choice in enumerate(node.choices)}
-    indices = pa.array([None if value is None else codes[value] for value in values], pa.int32())
-    return pa.DictionaryArray.from_arrays(indices, pa.array(list(node.choices), pa.string()))
+    return pa.array(values, arrow_type(node))
 
 
 def _struct(node: Node, values: list[Any]) -> pa.Array:

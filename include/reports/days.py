@@ -30,6 +30,18 @@ def is_published(root: StoragePath, pipeline: str, day: str) -> bool:
     return bool(answers_path(root, pipeline, day).exists())
 
 
+def published_files(root: StoragePath, day: str) -> dict[str, str]:
+    """Return what the store says of each pipeline's answers of a day; it differs when they were replaced."""
+    found = {}
+    for pipeline in list_pipelines(root):
+        path = answers_path(root, pipeline, day)
+        try:
+            found[pipeline] = str(path.fs.info(path.path))
+        except FileNotFoundError:
+            continue
+    return found
+
+
 def list_runs(root: StoragePath, pipeline: str, day: str) -> list[str]:
     """Return the folders of the runs that were started for a day."""
     return sorted(_children(root / "runs" / pipeline / day))

@@ -8,8 +8,12 @@ from datetime import UTC, datetime
 
 from include.layout import check_day, check_pipeline_name
 from include.reports import markdown, page
+from include.reports.days import published_files
 from include.reports.model import DayReport, gather
 from include.storage import StoragePath, atomic_writer
+
+_READINGS = 3
+"""How often a day is reported on that is published anew every time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,8 @@ def write_report(
     """Write ``reports/day=<day>/report.html`` and ``report.md``, each replaced in one step.
 
     Writing again gives the same report of what is there now. A day that nobody published gets a report
-    that says so.
+    that says so. When a pipeline publishes the day meanwhile, the report is written once more: of two that
+    are written at the same time, the last to end has all.
 
     :param pipelines: names of the pipelines (default: all).
     :param now: when it is written, in UTC.
@@ -61,12 +66,19 @@ def write_report(
     """
     day = check_day(day)
     names = None if pipelines is None else sorted(set(map(check_pipeline_name, pipelines)))
-    report = gather(root, day, names, now or datetime.now(UTC))
     html_path, markdown_path = report_paths(root, day)
-    for path, parts in ((html_path, page.iter_page(report)), (markdown_path, markdown.iter_markdown(report))):
-        with atomic_writer(path) as stream:
-            for part in parts:
-                stream.write(part.encode("utf-8", "replace"))
+    for _ in range(_READINGS):
+        seen = published_files(root, day)
+        report = gather(root, day, names, now or datetime.now(UTC))
+        for path, parts in (
+            (html_path, page.iter_page(report)),
+            (markdown_path, markdown.iter_markdown(report)),
+        ):
+            with atomic_writer(path) as stream:
+                for part in parts:
+                    stream.write(part.encode("utf-8", "replace"))
+        if published_files(root, day) == seen:
+            break
     return _sum_up(report, html_path, markdown_path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,27 +18,26 @@ from pydantic import BaseModel
 
 from include.errors import ResultsError
 from include.outputs.typed_rows import INVALID
-from include.results.billing import TOKEN_COLUMNS, cache_saved, costs
-from include.results.decode import Outcome, StreamReport, iter_outcomes
+from include.results.answers import ANSWERS, TEXT_COLUMNS, to_columns
+from include.results.billing import cache_saved, costs
+from include.results.buckets import Buckets
+from include.results.decode import StreamReport, iter_blocks, make_custom_ids
 from include.results.raw import open_raw
 from include.results.schema import answers_schema
-from include.results.typed import TypedAnswers, type_shard
-from include.shards.requests import custom_id
+from include.results.typed import ShardTyping, TypedAnswers
+from include.shards.requests import custom_id_prefix
 from include.shards.shard import Shard, ShardFiles
 from include.storage import StoragePath, atomic_writer
 
 log = logging.getLogger(__name__)
 
-_ROW_GROUP = 20_000
-_BLOCK_ROWS = 10_000
-_TEXT_COLUMNS = ("status", "text", "stop_reason", "model", "error_type", "error_message", "message_id")
-_ANSWERS = pa.schema(
-    [
-        ("ordinal", pa.int64()),
-        *((name, pa.string()) for name in _TEXT_COLUMNS),
-        *((name, pa.int64()) for name in TOKEN_COLUMNS),
-    ]
-)
+BUCKET_ROWS = 8_192
+"""Rows that are put in order at once; also the row groups of a shard's Parquet."""
+
+_COUNTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+_AMOUNTS = ("cost_usd", "list_cost_usd")
+_OF_THE_SOURCE = {"source_file", "source_position"}
+_OF_EVERY_ARTICLE = {"article_id", "title", "request_key", *_OF_THE_SOURCE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,118 +85,104 @@ class ShardResults:
     ended_at: str | None = None
 
 
-class _Columns:
-    """Outcomes in the order of the stream, turned into Arrow a block at a time."""
-
-    def __init__(self) -> None:
-        self._rows: list[tuple[Any, ...]] = []
-        self._blocks: list[pa.Table] = []
-
-    def add(self, ordinal: int, outcome: Outcome) -> None:
-        self._rows.append((ordinal, *_read(outcome)))
-        if len(self._rows) == _BLOCK_ROWS:
-            self._turn()
-
-    def to_table(self) -> pa.Table:
-        """Return the columns of all outcomes, and their ordinals."""
-        if self._rows or not self._blocks:
-            self._turn()
-        return pa.concat_tables(self._blocks)
-
-    def _turn(self) -> None:
-        # One pass in C for each column, instead of an append for each cell.
-        columns = zip(*self._rows, strict=True) if self._rows else [()] * len(_ANSWERS)
-        arrays = [pa.array(values, column.type) for values, column in zip(columns, _ANSWERS, strict=True)]
-        self._blocks.append(pa.table(arrays, schema=_ANSWERS))
-        self._rows.clear()
-
-
 def collect_shard(
     shard: Shard, files: ShardFiles, provenance: Provenance, model: type[BaseModel] | None = None
 ) -> ShardResults:
     """Write ``results-<name>.parquet`` of a shard from its kept result stream.
 
+    Memory holds a few thousand rows, however large the shard is.
+
     :param files: where the shard's files are; the articles and the raw results must be there.
     :param model: of a run with typed answers: its own validators check them, too.
     :raises ResultsError: the articles are not those of the shard.
     """
-    articles = _read_articles(files.articles, shard)
+    typing = ShardTyping(files, model)
+    totals = _Totals()
+    with (
+        _open_articles(files.articles, shard) as articles,
+        Buckets(ANSWERS, shard.articles, BUCKET_ROWS) as buckets,
+    ):
+        _put_aside(shard, files, provenance, buckets)
+        schema = _results_schema(articles.schema_arrow, typing, shard, provenance)
+        with (
+            atomic_writer(files.results) as target,
+            pq.ParquetWriter(target, schema, compression="zstd") as writer,
+        ):
+            slices = zip(iter_slices(articles, BUCKET_ROWS), buckets.iter_tables(), strict=True)
+            for number, (slice_, arrived) in enumerate(slices):
+                first = number * BUCKET_ROWS
+                typed = typing.read(_with_missing(arrived), first)
+                rows = _table(slice_, typed, schema, first, shard, provenance)
+                totals.add(rows, cache_saved(typed.answers))
+                writer.write_table(rows)
+    typing.keep_checks()
+    return totals.to_results(shard, files.results, provenance)
+
+
+def _put_aside(shard: Shard, files: ShardFiles, provenance: Provenance, buckets: Buckets) -> None:
+    """Decode the kept stream into buckets of article order."""
     report = StreamReport()
-    columns = _Columns()
     with open_raw(files.raw) as stream, _no_cyclic_gc():
-        for ordinal, outcome in iter_outcomes(stream, shard.key, shard.articles, report):
-            columns.add(ordinal, outcome)
+        for block in iter_blocks(stream, shard.key, shard.articles, report):
+            buckets.add(to_columns(block.outcomes), block.ordinals)
     if report.foreign or report.repeated or report.malformed:
         log.warning(
             "batch %s: %d foreign, %d repeated and %d malformed lines were left out (%s)",
-            *(
-                provenance.batch_id,
-                report.foreign,
-                report.repeated,
-                report.malformed,
-                ", ".join(report.examples),
-            ),
+            *(provenance.batch_id, report.foreign, report.repeated, report.malformed),
+            ", ".join(report.examples),
         )
-    typed = type_shard(_in_article_order(columns, shard.articles), files, model)
-    answers = typed.answers
-    table = _table(articles, typed, shard, provenance)
-    table = table.replace_schema_metadata({"pipeline": provenance.pipeline, "shard_key": shard.key})
-    with atomic_writer(files.results) as target:
-        pq.write_table(table, target, compression="zstd", row_group_size=_ROW_GROUP)
-    return _summarize(table, shard, files.results, provenance, cache_saved(answers))
 
 
-def _read(outcome: Outcome) -> tuple[str | int | None, ...]:
-    """Return the cells of an outcome, in the order of the columns after the ordinal."""
-    message, error = outcome.message, outcome.error
-    if outcome.type == "succeeded" and message is not None:
-        usage, content = message.usage, message.content
-        written = usage.cache_creation_input_tokens or 0
-        one_hour = usage.cache_creation.ephemeral_1h_input_tokens if usage.cache_creation else 0
-        if len(content) == 1 and content[0].type == "text":
-            text = content[0].text
-        else:
-            text = "".join([block.text for block in content if block.type == "text"])
-        return (
-            *("succeeded", text, message.stop_reason, message.model, None, None, message.id),
-            *(usage.input_tokens, usage.output_tokens),
-            *(max(written - one_hour, 0), one_hour, usage.cache_read_input_tokens or 0),
-        )
-    status = outcome.type if outcome.type in {"errored", "canceled", "expired"} else "errored"
-    kind = (
-        error.error.type
-        if error
-        else (None if status == outcome.type else f"unknown result {outcome.type}"[:100])
-    )
-    return (status, None, None, None, kind, error.error.message if error else None, None, 0, 0, 0, 0, 0)
-
-
-def _read_articles(path: StoragePath, shard: Shard) -> pa.Table:
+@contextmanager
+def _open_articles(path: StoragePath, shard: Shard) -> Iterator[pq.ParquetFile]:
     with path.open("rb") as stream:
-        table = pq.read_table(pa.PythonFile(stream, mode="r"))
-    found = (table.schema.metadata or {}).get(b"shard_key", b"").decode()
-    if found != shard.key or table.num_rows != shard.articles:
-        raise ResultsError(
-            f"{path} holds {table.num_rows} articles of shard {found[:16] or 'unknown'}, but {shard.articles} of "
-            f"shard {shard.key[:16]} were submitted: the articles were read again since. Clear the run from "
-            "read_articles on; results that are paid for are found by the ledger."
-        )
-    return table
+        file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+        found = (file.schema_arrow.metadata or {}).get(b"shard_key", b"").decode()
+        if found != shard.key or file.metadata.num_rows != shard.articles:
+            raise ResultsError(
+                f"{path} holds {file.metadata.num_rows} articles of shard {found[:16] or 'unknown'}, but "
+                f"{shard.articles} of shard {shard.key[:16]} were submitted: the articles were read again since. "
+                "Clear the run from read_articles on; results that are paid for are found by the ledger."
+            )
+        yield file
 
 
-def _in_article_order(columns: _Columns, articles: int) -> pa.Table:
-    arrived = columns.to_table()
-    ordinals = arrived["ordinal"].to_numpy()
-    positions = np.full(articles, -1, dtype=np.int64)
-    positions[ordinals] = np.arange(len(ordinals))
-    indices = pa.array(positions, mask=positions < 0)
-    table = arrived.drop_columns(["ordinal"]).combine_chunks().take(indices)
-    status = pc.fill_null(table["status"].combine_chunks(), "missing")
-    return table.set_column(table.schema.get_field_index("status"), "status", status)
+def iter_slices(file: pq.ParquetFile, rows: int) -> Iterator[pa.Table]:
+    """Yield a file's rows, always so many at a time but for the last."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in file.iter_batches(batch_size=rows):
+        waiting.append(batch)
+        if sum(one.num_rows for one in waiting) >= rows:
+            table = pa.Table.from_batches(waiting)
+            yield table.slice(0, rows)
+            waiting = table.slice(rows).to_batches()
+    if waiting:
+        yield pa.Table.from_batches(waiting)
 
 
-def _table(articles: pa.Table, typed: TypedAnswers, shard: Shard, provenance: Provenance) -> pa.Table:
-    count, answers = shard.articles, typed.answers
+def _with_missing(arrived: pa.Table) -> pa.Table:
+    status = pc.fill_null(arrived["status"], "missing")
+    return arrived.set_column(arrived.schema.get_field_index("status"), "status", status)
+
+
+def _results_schema(
+    articles: pa.Schema, typing: ShardTyping, shard: Shard, provenance: Provenance
+) -> pa.Schema:
+    metadata = [column for column in articles if column.name not in _OF_EVERY_ARTICLE]
+    return answers_schema(metadata, typing.fields).with_metadata(
+        {"pipeline": provenance.pipeline, "shard_key": shard.key}
+    )
+
+
+def _table(  # noqa: PLR0917 - private, called once
+    articles: pa.Table,
+    typed: TypedAnswers,
+    schema: pa.Schema,
+    first: int,
+    shard: Shard,
+    provenance: Provenance,
+) -> pa.Table:
+    count, answers = articles.num_rows, typed.answers
     paid, listed = costs(answers)
     if provenance.reused:
         paid = pa.array(np.zeros(count))
@@ -205,10 +191,12 @@ def _table(articles: pa.Table, typed: TypedAnswers, shard: Shard, provenance: Pr
     def of_answers(values: Any) -> pa.Array:
         return pc.if_else(answered, values, None)
 
-    columns: dict[str, Any] = {name: articles[name] for name in ("article_id", "title", "request_key")}
-    columns |= {name: answers[name] for name in _TEXT_COLUMNS}
+    columns: dict[str, Any] = {
+        name: articles[name] for name in articles.schema.names if name not in _OF_THE_SOURCE
+    }
+    columns |= {name: answers[name] for name in TEXT_COLUMNS}
     columns |= {
-        "custom_id": pa.array([custom_id(shard.key, ordinal) for ordinal in range(count)], pa.string()),
+        "custom_id": make_custom_ids(custom_id_prefix(shard.key), np.arange(first, first + count)),
         "input_tokens": of_answers(answers["input"]),
         "output_tokens": of_answers(answers["output"]),
         "cache_creation_input_tokens": of_answers(
@@ -222,38 +210,52 @@ def _table(articles: pa.Table, typed: TypedAnswers, shard: Shard, provenance: Pr
         "reused": pa.repeat(provenance.reused, count),
         "day": pa.repeat(provenance.day, count),
     }
-    known = {"article_id", "title", "request_key", "source_file", "source_position"}
-    metadata = [column for column in articles.schema if column.name not in known]
-    columns |= {column.name: articles[column.name] for column in metadata} | dict(typed.columns)
-    schema = answers_schema(metadata, typed.fields)
+    columns |= typed.columns
     return pa.table([columns[name] for name in schema.names], schema=schema)
 
 
-def _summarize(
-    table: pa.Table, shard: Shard, path: StoragePath, provenance: Provenance, saved: float | None
-) -> ShardResults:
-    def count(name: str) -> int:
-        return pc.sum(table[name]).as_py() or 0
+class _Totals:
+    """Adds up the rows of a shard."""
 
-    def usd(name: str) -> float | None:
-        return None if table[name].null_count else pc.sum(table[name]).as_py()
+    def __init__(self) -> None:
+        self._by_status: Counter[str] = Counter()
+        self._sums: dict[str, float] = dict.fromkeys((*_COUNTS, *_AMOUNTS), 0)
+        self._unknown: set[str] = set()
+        self._saved: float | None = 0.0
 
-    return ShardResults(
-        key=shard.key,
-        uri=str(path),
-        batch_id=provenance.batch_id,
-        round=shard.round,
-        reused=provenance.reused,
-        articles=table.num_rows,
-        by_status={row["values"]: row["counts"] for row in pc.value_counts(table["status"]).to_pylist()},
-        input_tokens=count("input_tokens"),
-        output_tokens=count("output_tokens"),
-        cache_creation_input_tokens=count("cache_creation_input_tokens"),
-        cache_read_input_tokens=count("cache_read_input_tokens"),
-        cost_usd=usd("cost_usd"),
-        list_cost_usd=usd("list_cost_usd"),
-        cache_saved_usd=saved,
-    )
+    def add(self, rows: pa.Table, saved: float | None) -> None:
+        """Add rows.
+
+        :param saved: USD that the cache saved; None when a price is not known.
+        """
+        for row in pc.value_counts(rows["status"]).to_pylist():
+            self._by_status[row["values"]] += row["counts"]
+        for name in self._sums:
+            self._sums[name] += pc.sum(rows[name]).as_py() or 0
+        self._unknown |= {name for name in _AMOUNTS if rows[name].null_count}
+        self._saved = None if saved is None or self._saved is None else self._saved + saved
+
+    def to_results(self, shard: Shard, path: StoragePath, provenance: Provenance) -> ShardResults:
+        """Return what became of the shard."""
+        return ShardResults(
+            key=shard.key,
+            uri=str(path),
+            batch_id=provenance.batch_id,
+            round=shard.round,
+            reused=provenance.reused,
+            articles=self._by_status.total(),
+            by_status=dict(self._by_status),
+            input_tokens=int(self._sums["input_tokens"]),
+            output_tokens=int(self._sums["output_tokens"]),
+            cache_creation_input_tokens=int(self._sums["cache_creation_input_tokens"]),
+            cache_read_input_tokens=int(self._sums["cache_read_input_tokens"]),
+            cost_usd=self._usd("cost_usd"),
+            list_cost_usd=self._usd("list_cost_usd"),
+            cache_saved_usd=self._saved,
+        )
+
+    def _usd(self, name: str) -> float | None:
+        return None if name in self._unknown else self._sums[name]
 
 
 @contextmanager

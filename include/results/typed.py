@@ -58,20 +58,43 @@ def kept_output(folder: StoragePath, model: type[BaseModel] | None = None) -> Ou
         return None
 
 
-def type_shard(answers: pa.Table, files: ShardFiles, model: type[BaseModel] | None = None) -> TypedAnswers:
-    """Read a shard's answers by the schema of its run.
+class ShardTyping:
+    """Reads a shard's answers, a part after the other, by the schema of its run.
 
-    :param model: None takes over what the model's validators said when the shard was collected first.
+    :param model: whose validators check as well; None takes over what they said when the shard was collected
+        first.
     """
-    schema = kept_output(files.folder, model)
-    if schema is None:
-        return TypedAnswers(answers)
-    rows = _read(answers, schema)
-    if model is not None:
-        _keep_checks(rows, files)
-    else:
-        rows = _with_checks(rows, _kept_checks(files))
-    return _mark(answers, schema, rows)
+
+    def __init__(self, files: ShardFiles, model: type[BaseModel] | None = None) -> None:
+        self._files = files
+        self._schema = kept_output(files.folder, model)
+        self._checks = self._schema is not None and model is not None
+        self._kept = {} if self._schema is None or model is not None else _kept_checks(files)
+        self._refused: dict[int, str] = {}
+
+    @property
+    def fields(self) -> list[pa.Field]:
+        """The columns, in the schema's order; empty without a schema."""
+        return [] if self._schema is None else arrow_fields(self._schema)
+
+    def read(self, answers: pa.Table, first: int) -> TypedAnswers:
+        """Read answers.
+
+        :param first: ordinal of the first of them.
+        """
+        if self._schema is None:
+            return TypedAnswers(answers)
+        rows = _read(answers, self._schema)
+        if self._checks:
+            self._refused |= _refused_by_validators(rows, first)
+        else:
+            rows = _with_checks(rows, self._kept, first)
+        return _mark(answers, self._schema, rows)
+
+    def keep_checks(self) -> None:
+        """Keep what the validators said of all answers that were read, for when there is no model."""
+        if self._checks and (self._refused or self._files.checks.exists()):
+            write_atomically(self._files.checks, msgspec.json.encode(self._refused))
 
 
 def type_answers(answers: pa.Table, schema: OutputSchema | None) -> TypedAnswers:
@@ -101,14 +124,12 @@ def _replaced(answers: pa.Table, name: str, values: list[Any]) -> pa.Table:
     return answers.set_column(index, answers.schema.field(index), pa.array(new, pa.string()))
 
 
-def _keep_checks(rows: TypedRows, files: ShardFiles) -> None:
-    refused = {
-        str(ordinal): problem.message
-        for ordinal, problem in enumerate(rows.problems)
+def _refused_by_validators(rows: TypedRows, first: int) -> dict[int, str]:
+    return {
+        first + index: problem.message
+        for index, problem in enumerate(rows.problems)
         if problem is not None and problem.reason == _BY_VALIDATORS
     }
-    if refused or files.checks.exists():
-        write_atomically(files.checks, msgspec.json.encode(refused))
 
 
 def _kept_checks(files: ShardFiles) -> dict[int, str]:
@@ -118,12 +139,14 @@ def _kept_checks(files: ShardFiles) -> dict[int, str]:
         return {}
 
 
-def _with_checks(rows: TypedRows, refused: Mapping[int, str]) -> TypedRows:
+def _with_checks(rows: TypedRows, refused: Mapping[int, str], first: int) -> TypedRows:
     """Return the rows without the values of those that a validator refused."""
-    if not refused:
+    count = len(rows.problems)
+    here = {ordinal - first: message for ordinal, message in refused.items() if 0 <= ordinal - first < count}
+    if not here:
         return rows
     problems = list(rows.problems)
-    for ordinal, message in refused.items():
-        problems[ordinal] = Problem(_BY_VALIDATORS, message)
-    keep = pa.array([None if ordinal in refused else ordinal for ordinal in range(len(problems))], pa.int64())
+    for index, message in here.items():
+        problems[index] = Problem(_BY_VALIDATORS, message)
+    keep = pa.array([None if index in here else index for index in range(count)], pa.int64())
     return TypedRows({name: column.take(keep) for name, column in rows.columns.items()}, problems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,8 @@ class WriteResultsOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
         """Collect the shard."""
+        # Arrow's own pools keep what was freed: 40 MB more, and Airflow runs many of these side by side.
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
         from include.results.collect import Provenance, collect_batch
         from include.shards.shard import Shard
 

@@ -15,6 +15,7 @@ from upath import UPath
 from include.errors import ConfigurationError
 from include.reports.article_list import FOLD
 from include.reports.markdown import MOST_ARTICLES, literal
+from include.reports.model import gather
 from include.reports.report import report_paths, write_report
 from include.results.schema import answers_schema
 from launch.report import main
@@ -220,6 +221,24 @@ def test_one_report_over_all_pipelines(root: UPath) -> None:
     assert "Published in part: keywords did not publish." in report(root)[0]
     only = write_report(root, DAY, pipelines=["translate"], now=NOW)
     assert (only.pipelines, only.absent, only.articles) == (["translate"], [], 2)
+
+
+def test_what_is_published_while_the_report_is_written_is_in_it(
+    root: UPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(root, [answer(1)])
+    gathered = []
+
+    def publish_meanwhile(*arguments: Any) -> Any:
+        found = gather(*arguments)
+        gathered.append(len(found.pipelines))
+        publish(root, [answer(1), answer(2)], pipeline="translate")
+        return found
+
+    monkeypatch.setattr("include.reports.report.gather", publish_meanwhile)
+    written = write_report(root, DAY, now=NOW)
+    assert written.pipelines == ["article_summaries", "translate"]
+    assert gathered == [1, 2, 2]  # the inode changes each time: but not for ever
 
 
 def test_writing_again_gives_the_same_bytes(root: UPath) -> None:

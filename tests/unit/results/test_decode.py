@@ -120,3 +120,33 @@ def test_damage_never_crashes_and_never_makes_a_wrong_row(lines: list[bytes], da
     assert set(seen) <= set(range(4))
     filled = sum(1 for part in stream.split(b"\n") if part.strip())
     assert report.good + report.foreign + report.repeated + report.malformed == filled
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        succeeded("0123456789abcde0-1"),
+        succeeded(custom_id(KEY, 0)),
+        line(custom_id(KEY, 3), {"type": "succeeded"}),
+        b"{\n",
+        b"\n",
+    ],
+)
+def test_one_odd_line_among_good_ones_changes_nothing_for_them(odd: bytes) -> None:
+    good = [succeeded(custom_id(KEY, n)) for n in range(3)]
+    for at in range(4):
+        found, report = decode(b"".join([*good[:at], odd, *good[at:]]))
+        assert found == dict.fromkeys(range(3), "succeeded")
+        assert report.good == 3
+        kinds = (report.foreign, report.repeated, report.malformed)
+        assert sum(kinds) == (0 if odd == b"\n" else 1)
+        assert report.examples == ([] if odd == b"\n" else [report.examples[0]])
+
+
+def test_lines_are_counted_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = [succeeded(custom_id(KEY, n)) for n in range(4)]
+    for size in range(1, 3 * len(good[0]), 37):
+        monkeypatch.setattr("include.results.decode._BLOCK", size)
+        found, report = decode(b"".join([*good[:3], b"{\n", good[3]]))
+        assert sorted(found) == [0, 1, 2, 3]
+        assert report.examples == ["line 4 is malformed"]
