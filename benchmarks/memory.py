@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contest import Goal, Outcome, say
+from benchmarks.contest import PROJECT, Goal, Outcome, say
 
 STEPS = ("read", "submit", "write")
 
@@ -81,9 +82,9 @@ def _write_source(path: Path, size: int) -> None:
 
 def _run_step(step: str, place: Path, base_url: str) -> tuple[float, float]:
     command = [sys.executable, "-m", "benchmarks.memory_step", step, str(place), base_url]
-    done = subprocess.run(
-        command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent.parent
-    )
+    # As write_results sets it.
+    surroundings = os.environ | ({"ARROW_DEFAULT_MEMORY_POOL": "system"} if step == "write" else {})
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=PROJECT, env=surroundings)
     measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return measured["base"], measured["peak"]
 
