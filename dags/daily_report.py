@@ -13,7 +13,10 @@ import pendulum
 from airflow.sdk import DAG, Asset, AssetAny, Param, PartitionedAssetTimetable
 from message_batches import WriteReportOperator
 
-EXAMPLES = ("digest_of_the_day", "moderate", "product_descriptions", "question_pairs", "translate")
+EXAMPLES = (
+    *("compare_prompts", "digest_of_the_day", "moderate", "product_descriptions", "question_pairs"),
+    "translate",
+)
 ANSWERS = [Asset(name) for name in ("article_summaries", *EXAMPLES)]
 
 with DAG(

@@ -8,7 +8,7 @@ from datetime import date
 from include.errors import ConfigurationError
 from include.storage import StoragePath
 
-NOT_PIPELINES = frozenset({"inbox", "runs", "ledger", "receipts", "reports", "local_api"})
+NOT_PIPELINES = frozenset({"comparisons", "inbox", "runs", "ledger", "receipts", "reports", "local_api"})
 """Folders below the data root that belong to no pipeline."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -48,3 +48,13 @@ def check_day(day: object) -> str:
 def answers_path(root: StoragePath, pipeline: str, day: str) -> StoragePath:
     """Return where a pipeline publishes a day."""
     return root / pipeline / f"day={day}" / "answers.parquet"
+
+
+def comparison_path(root: StoragePath, name: str, day: str) -> StoragePath:
+    """Return where a day's answers of several variants are, side by side."""
+    return root / "comparisons" / name / f"day={day}" / "comparison.parquet"
+
+
+def comparison_page_path(root: StoragePath, name: str, day: str) -> StoragePath:
+    """Return where the page of a comparison is: beside the day's report."""
+    return root / "reports" / f"day={day}" / f"comparison-{name}.html"

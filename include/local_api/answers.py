@@ -100,18 +100,22 @@ def answer(params: dict[str, Any], tool_use_id: str = "toolu_local", misfit: str
     """
     text = article(params)
     if tool := _forced_tool(params):
-        value = example(tool.get("input_schema"), text)
+        value = example(tool.get("input_schema"), text, _asked(params))
         block = {"type": "tool_use", "id": tool_use_id, "name": tool["name"], "input": value}
         return Answer([block], "tool_use", json.dumps(value, ensure_ascii=False))
     whole, stop_reason, schema = leading_sentences(text), "end_turn", wanted_schema(params)
     if schema is not None:
-        value = example(schema, text)
+        value = example(schema, text, _asked(params))
         whole = json.dumps(value, ensure_ascii=False)
         if misfit is not None:
             whole, stop_reason = misfit_text(misfit, value, schema)
     cut = cut_to_tokens(whole, params["max_tokens"])
     blocks = [{"type": "text", "text": cut}] if cut else []
     return Answer(blocks, stop_reason if cut == whole else "max_tokens", cut)
+
+
+def _asked(params: dict[str, Any]) -> str:
+    return "\0".join([str(params["model"]), *_texts(params.get("system"))])
 
 
 def wanted_schema(params: dict[str, Any]) -> Any:

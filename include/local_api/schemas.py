@@ -1,4 +1,7 @@
-"""A value that fits a JSON schema, made of nothing but the schema and one text; another text gives another."""
+"""A value that fits a JSON schema, made of the schema and one text; another text gives another.
+
+Another model or system prompt gives another in one of four fields, so that there is something to compare.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,13 @@ _DEEP = 6
 _BUSHY = 2
 _MOST_ITEMS = 3
 _NULL_EVERY = 5
+_ASKED_EVERY = 4
 _LAST_MOMENT = datetime(2026, 11, 22, tzinfo=UTC)
 _YEAR_SECONDS = 365 * 86_400
+
+
+def _mix(data: bytes, seed: int) -> int:
+    return (zlib.crc32(data, seed) * 0x9E3779B1 & 0xFFFFFFFF) >> 8
 
 
 def _moment(number: int) -> datetime:
@@ -37,26 +45,29 @@ _FORMATS: dict[str, Callable[[int], str]] = {
 }
 
 
-def example(schema: object, text: str) -> Any:
-    """Return a value that fits ``schema``: always the same one for the same text.
+def example(schema: object, text: str, asked: str = "") -> Any:
+    """Return a value that fits ``schema``: always the same one for the same text and way of asking.
 
     :param text: what strings are taken from, and the value of what is no schema.
+    :param asked: who is asked, and how.
     """
     try:
-        return _Example(schema, text).value(schema, "", 0)
+        return _Example(schema, text, asked).value(schema, "", 0)
     except (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
         return text
 
 
 class _Example:
-    def __init__(self, root: object, text: str) -> None:
-        self.root, self.excerpts = root, Excerpts(text)
+    def __init__(self, root: object, text: str, asked: str) -> None:
+        self.root, self.excerpts, self.asked = root, Excerpts(text), asked.encode("utf-8", "replace")
         self.seed = zlib.crc32(text.encode("utf-8", "replace"))
 
     def draw(self, path: str, below: int) -> int:
-        """Return a number from 0 to ``below - 1`` that depends on the text and the place alone."""
-        mixed = zlib.crc32(path.encode("utf-8", "replace"), self.seed) * 0x9E3779B1 & 0xFFFFFFFF
-        return (mixed >> 8) % below
+        """Return a number from 0 to ``below - 1`` that depends on the text and the place, and on who is asked."""
+        own = _mix(path.encode("utf-8", "replace"), self.seed)
+        if self.asked and (other := _mix(self.asked, own)) % _ASKED_EVERY == 0:
+            own = other
+        return own % below
 
     def value(self, schema: object, path: str, depth: int) -> Any:
         if not isinstance(schema, dict):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import IO
 
 from include.reports.articles import Article, iter_articles
 from include.reports.categories import MOST_VALUES
 from include.reports.model import PipelineDay
+from include.reports.values import Escape, fields_as_html
 from include.reports.wording import counted
 
 OPEN_UP_TO = 300
@@ -20,8 +21,6 @@ FOLD = 500
 
 _IN_MEMORY = 1_000_000
 _COPY = 1 << 20
-
-Escape = Callable[[object], str]
 
 
 class _Group:
@@ -84,6 +83,8 @@ def _lay_out(article: Article, shown: Escape) -> str:
     if article.failure:
         why = f"{article.failure}: {article.message}" if article.message else article.failure
         body = f'<p class="fail" dir="auto">No answer. {shown(why)}</p>'
+    elif article.fields:
+        body = fields_as_html(article.fields, shown)
     else:
         answer = shown(article.answer.strip()) or '<span class="soft">(an empty answer)</span>'
         body = f'<p dir="auto"{lang}>{answer}{" …" if article.cut else ""}</p>'

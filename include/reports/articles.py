@@ -6,11 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
 from include.reports.categories import label, metadata_columns
 from include.reports.days import open_answers
+from include.results.schema import output_fields
 from include.storage import StoragePath
 
 _COLUMNS = [
@@ -33,6 +35,7 @@ _EXAMPLES = 3
 class Article:
     """A row of the day as it is shown.
 
+    :param fields: of a typed answer, by name, in the schema's order; empty for an answer that is plain text.
     :param group: value of the grouping column; empty without one.
     :param language: BCP 47 tag, or empty.
     :param failure: why there is no answer; empty when there is one.
@@ -41,6 +44,7 @@ class Article:
     id: str
     title: str
     answer: str
+    fields: Sequence[tuple[str, Any]]
     group: str
     language: str
     failure: str
@@ -63,8 +67,9 @@ def iter_articles(path: StoragePath, group: str | None) -> Iterator[Article]:
     with open_answers(path) as file:
         names = file.schema_arrow.names
         metadata = metadata_columns(file.schema_arrow)
+        typed = [field.name for field in output_fields(file.schema_arrow)]
         language = next((name for name in metadata if name.lower() in {"language", "lang"}), None)
-        wanted = {*_COLUMNS, *([group] if group else ()), *([language] if language else ())}
+        wanted = {*_COLUMNS, *([group] if group else ()), *([language] if language else ()), *typed}
         columns = [name for name in names if name in wanted]
         for batch in file.iter_batches(_ROWS, columns=columns):
             for row in batch.to_pylist():
@@ -74,6 +79,7 @@ def iter_articles(path: StoragePath, group: str | None) -> Iterator[Article]:
                     id=row.get("article_id") or "",
                     title=row.get("title") or "",
                     answer=row.get("text") or "",
+                    fields=[(name, row.get(name)) for name in typed if not failed],
                     group=label(row.get(group)) if group else "",
                     language=tag if isinstance(tag, str) and _LANGUAGE.fullmatch(tag) else "",
                     failure=(row.get("error_type") or row.get("status") or "missing") if failed else "",

@@ -22,7 +22,7 @@ HISTORY_DAYS = 28
 
 def list_pipelines(root: StoragePath) -> list[str]:
     """Return the pipelines that ever published or started, by name."""
-    return sorted({*_folders(root), *_folders(root / "runs")})
+    return sorted({*list_folders(root), *list_folders(root / "runs")})
 
 
 def is_published(root: StoragePath, pipeline: str, day: str) -> bool:
@@ -96,8 +96,9 @@ def rejected_path(root: StoragePath, answers: StoragePath) -> StoragePath | None
     return path if found and path.exists() else None
 
 
-def _folders(folder: StoragePath) -> set[str]:
-    return {name for name in _children(folder) if is_pipeline_name(name)}
+def list_folders(folder: StoragePath) -> list[str]:
+    """Return the folders in one whose names a pipeline can have, by name."""
+    return sorted(name for name in _children(folder) if is_pipeline_name(name))
 
 
 def _children(folder: StoragePath) -> list[str]:

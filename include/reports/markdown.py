@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from itertools import islice
 
 from include.reports.articles import Article, iter_articles
+from include.reports.comparison_tables import agreement_table, sentence, variants_table
 from include.reports.headline import OFFLINE, money, summary, verdict
 from include.reports.model import DayReport, PipelineDay
 from include.reports.tables import Table, category_table, numbers_table
+from include.reports.values import as_text
 from include.reports.wording import count, long_day, moment
 
 MOST_ARTICLES = 200
@@ -49,6 +51,9 @@ def iter_markdown(report: DayReport) -> Iterator[str]:
     for pipeline in report.pipelines:
         yield f"\n## {literal(pipeline.pipeline)}\n\n{verdict(pipeline)} {money(pipeline)}\n"
         yield from _sections(pipeline)
+    for compared in report.comparisons:
+        yield f"\n## {literal(compared.name)}\n\n{literal(sentence(compared))}\n\n"
+        yield f"{_table(variants_table(compared))}\n{_table(agreement_table(compared))}"
     for one in report.absent:
         yield f"\n## {literal(one.pipeline)}\n\n**Not published.** {one.explain()}\n"
     yield f"\n---\nWritten {moment(report.written_at)}. The whole report is report.html beside this file.\n"
@@ -83,11 +88,14 @@ def _lay_out(article: Article) -> str:
     if article.failure:
         why = f"{article.failure}: {article.message}" if article.message else article.failure
         return f"- **{title}**{group}: *no answer*, {literal(why)}\n"
+    if article.fields:
+        lines = "".join(f"  - {literal(name)}: {literal(as_text(value))}\n" for name, value in article.fields)
+        return f"- **{title}**{group}\n{lines}"
     return f"- **{title}**{group}: {literal(article.answer)}{' …' if article.cut else ''}\n"
 
 
 def _table(table: Table) -> str:
     lines = ["| " + " | ".join(literal(name) for name in table.headings) + " |"]
     lines.append("|" + " --- |" + " ---: |" * (len(table.headings) - 1))
-    lines += ["| " + " | ".join([literal(row[0]), *row[1:]]) + " |" for row in table.rows]
+    lines += ["| " + " | ".join(map(literal, row)) + " |" for row in table.rows]
     return "\n".join(lines) + "\n"

@@ -10,6 +10,7 @@ from include.layout import answers_path
 from include.reports import advice
 from include.reports.articles import Kind, find_examples, read_rejected
 from include.reports.categories import CategoryTable, find_categories, tabulate
+from include.reports.comparison import Comparison, read_comparisons
 from include.reports.days import (
     is_published,
     list_pipelines,
@@ -109,6 +110,7 @@ class DayReport:
     pipelines: Sequence[PipelineDay]
     absent: Sequence[Absent]
     digest: Digest | None = None
+    comparisons: Sequence[Comparison] = ()
 
     @property
     def offline(self) -> bool:
@@ -128,7 +130,8 @@ def gather(root: StoragePath, day: str, pipelines: Sequence[str] | None, now: da
         # A pipeline that had no business on this day is not worth a line.
         absent = [one for one in absent if one.runs]
     digest = read_digest(root, day) if DIGEST in published else None
-    return DayReport(day, now, [_read_pipeline(root, name, day) for name in published], absent, digest)
+    days = [_read_pipeline(root, name, day) for name in published]
+    return DayReport(day, now, days, absent, digest, read_comparisons(root, day, published))
 
 
 def _read_pipeline(root: StoragePath, pipeline: str, day: str) -> PipelineDay:

@@ -5,11 +5,13 @@ Everything shown goes through :func:`shown`; no template engine sees an article'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 
 from include.reports.article_list import iter_article_list
 from include.reports.articles import Kind
+from include.reports.comparison_tables import agreement_table, variants_table
+from include.reports.comparison_tables import sentence as sentence_of
 from include.reports.headline import OFFLINE, money, summary, verdict
 from include.reports.model import DayReport, PipelineDay
 from include.reports.style import CSS
@@ -26,14 +28,26 @@ def shown(value: object) -> str:
 
 def iter_page(report: DayReport) -> Iterator[str]:
     """Yield the page of a day."""
-    state, sentence = summary(report)
+    yield from iter_document(f"{report.day} · Nightpress", _body(report))
+
+
+def iter_document(title: str, body: Iterable[str]) -> Iterator[str]:
+    """Yield a whole page around pieces of trusted HTML: no script, nothing from elsewhere."""
     yield (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer">'
-        f"<title>{shown(report.day)} · Nightpress</title><style>{CSS}</style></head><body><main><header>"
-        f'<p class="over">Nightpress · daily report</p><h1>{shown(long_day(report.day))}</h1>'
+        f"<title>{shown(title)}</title><style>{CSS}</style></head><body><main>"
+    )
+    yield from body
+    yield "</main></body></html>\n"
+
+
+def _body(report: DayReport) -> Iterator[str]:
+    state, sentence = summary(report)
+    yield (
+        f'<header><p class="over">Nightpress · daily report</p><h1>{shown(long_day(report.day))}</h1>'
         f'<p class="state {state}">{shown(sentence)}</p>'
     )
     if report.offline:
@@ -45,10 +59,11 @@ def iter_page(report: DayReport) -> Iterator[str]:
         for section in SECTIONS:
             yield from section(one)
         yield "</section>\n"
+    yield from _comparisons(report)
     yield from _absent(report)
     yield (
         f"<footer>Written {moment(report.written_at)} from the published answers and receipts. "
-        "Days are in UTC, amounts in US dollars.</footer></main></body></html>\n"
+        "Days are in UTC, amounts in US dollars.</footer>\n"
     )
 
 
@@ -63,6 +78,17 @@ def _digest(report: DayReport) -> Iterator[str]:
             yield f"<li><b>{number}</b><div><strong>{shown(theme.name)}</strong><br>{shown(theme.gist)}</div></li>"
         yield "</ul>"
     yield "</section>\n"
+
+
+def _comparisons(report: DayReport) -> Iterator[str]:
+    for one in report.comparisons:
+        yield f"<section><h2>{shown(one.name)}</h2><p>{shown(sentence_of(one))}</p>\n"
+        yield f"{lay_out_table(variants_table(one), 'plain')}<h3>Agreement</h3>"
+        yield lay_out_table(agreement_table(one), "plain")
+        yield (
+            '<p class="soft small">Side by side, with the articles on which they differ most: '
+            f"<code>comparison-{shown(one.name)}.html</code> beside this file.</p></section>\n"
+        )
 
 
 def _absent(report: DayReport) -> Iterator[str]:
@@ -118,7 +144,7 @@ def _actions(of: PipelineDay) -> Iterator[str]:
 
 def _numbers(of: PipelineDay) -> Iterator[str]:
     heading = "The day beside the days before" if of.before else "The day in numbers"
-    yield f"<h3>{heading}</h3>{_table(numbers_table(of))}\n"
+    yield f"<h3>{heading}</h3>{lay_out_table(numbers_table(of))}\n"
     if of.today.models:
         yield (
             f'<p class="soft small">Model: {shown(", ".join(of.today.models))}. Tokens are those of new answers; '
@@ -155,7 +181,7 @@ def _kinds(title: str, about: str, kinds: Sequence[Kind]) -> Iterator[str]:
 
 def _categories(of: PipelineDay) -> Iterator[str]:
     for table in of.categories:
-        yield f"<h3>By <bdi>{shown(table.column)}</bdi></h3>{_table(category_table(table), 'plain')}\n"
+        yield f"<h3>By <bdi>{shown(table.column)}</bdi></h3>{lay_out_table(category_table(table), 'plain')}\n"
 
 
 def _articles(of: PipelineDay) -> Iterator[str]:
@@ -164,7 +190,8 @@ def _articles(of: PipelineDay) -> Iterator[str]:
         yield from iter_article_list(of, shown)
 
 
-def _table(table: Table, kind: str = "") -> str:
+def lay_out_table(table: Table, kind: str = "") -> str:
+    """Return a table as HTML."""
     head = "".join(f'<th scope="col"><bdi>{shown(name)}</bdi></th>' for name in table.headings)
     rows = []
     for place, (name, *cells) in enumerate(table.rows):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 import altair as alt
 import pandas as pd
@@ -58,22 +58,35 @@ def _outcomes(today: DayFigures) -> Plot:
     rows += [("rejected", today.rejected or 0, _QUIET)]
     rows = [row for row in rows if row[1]] or [("answered", 0, _ACCENT)]
     whole = sum(row[1] for row in rows)
-    data = [
-        {"kind": kind[:40], "n": n, "colour": colour, "text": f"{n:,} · {share(n, whole)}"}
-        for kind, n, colour in rows[:10]
-    ]
+    bars = [Bar(kind, n, f"{n:,} · {share(n, whole)}", colour) for kind, n, colour in rows[:10]]
+    text = ", ".join(f"{kind} {n:,} ({share(n, whole)})" for kind, n, _ in rows)
+    return draw_bars("How the articles ended", text, bars)
+
+
+class Bar(NamedTuple):
+    """A bar with its name on the left and a text on the right."""
+
+    name: str
+    length: float
+    text: str
+    colour: str = _ACCENT
+
+
+def draw_bars(title: str, text: str, bars: Sequence[Bar]) -> Plot:
+    """Draw bars one below the other.
+
+    :param text: in words what they show.
+    """
+    data = [{"kind": b.name[:40], "n": b.length, "colour": b.colour, "text": b.text} for b in bars]
     base = alt.Chart(pd.DataFrame(data)).encode(
         y=alt.Y("kind:N", sort=None, title=None, axis=alt.Axis(domain=False, ticks=False, labelLimit=140)),
         x=alt.X(
-            "n:Q", title=None, axis=None, scale=alt.Scale(domain=[0, max(row[1] for row in rows) * 1.45])
+            "n:Q", title=None, axis=None, scale=alt.Scale(domain=[0, max(b.length for b in bars) * 1.45])
         ),
     )
-    bars = base.mark_bar(height=14).encode(color=alt.Color("colour:N", scale=None))
+    drawn = base.mark_bar(height=14).encode(color=alt.Color("colour:N", scale=None))
     labels = base.mark_text(align="left", dx=5, color=_SOFT, fontSize=11).encode(text="text:N")
-    text = ", ".join(f"{kind} {n:,} ({share(n, whole)})" for kind, n, _ in rows)
-    return Plot(
-        "How the articles ended", text, _render(bars + labels, width=WIDTH - 90, height=26 * len(data) + 6)
-    )
+    return Plot(title, text, _render(drawn + labels, width=WIDTH - 90, height=26 * len(data) + 6))
 
 
 def _articles(days: Sequence[DayFigures]) -> Plot:

@@ -59,6 +59,16 @@ article h5{font-size:1rem;line-height:1.4;margin:0;font-weight:600;overflow-wrap
 article p{margin:.15rem 0 0;white-space:pre-line;overflow-wrap:anywhere}
 article .id{color:var(--soft);font-size:.78rem;overflow-wrap:anywhere;margin-top:.1rem}
 article .fail{color:var(--bad)}
+.fields{margin:.25rem 0 0;display:grid;gap:.1rem .9rem}
+.fields>div{display:grid;grid-template-columns:minmax(6rem,max-content) 1fr;gap:0 .9rem}
+.fields dt{color:var(--soft);font-size:.88rem;overflow-wrap:anywhere;max-width:12rem}
+.fields dd{margin:0;overflow-wrap:anywhere;white-space:pre-line}.fields ul{margin:0;padding-left:1rem}
+.fields .fields{margin:0}.differs{background:var(--wash);box-shadow:-.4rem 0 var(--wash),.4rem 0 var(--wash)}
+.differs>dt{color:var(--look)}
+article.wide{max-width:none;padding-top:.9rem;border-top:1px solid var(--line)}
+.sides{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,16rem),1fr));gap:.7rem;margin:.5rem 0}
+.side{background:var(--card);border:1px solid var(--line);border-radius:6px;padding:.6rem .85rem}
+.side h4{color:var(--soft);margin:0 0 .3rem;overflow-wrap:anywhere}.side .fields>div{display:block}
 footer{margin-top:3.5rem;color:var(--soft);font-size:.82rem;border-top:1px solid var(--line);padding-top:.8rem}
 @media(max-width:36rem){main{padding:1.4rem 1rem 3rem}h1{font-size:1.5rem}th,td{padding-left:.6rem}
 table{font-size:.8rem;min-width:100%}tr.in th:first-child{padding-left:.6rem}th:first-child{min-width:5rem}

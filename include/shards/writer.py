@@ -165,7 +165,10 @@ def _add_article(
         return Rejected(article.article_id[:200], article.file, article.position, MISSING_FIELD, detail)
     row: dict[str, object] = {"article_id": article.article_id, "title": article.title}
     for name, value in article.metadata.items():
-        row[column_name(name, template.output_names)] = value
+        column = column_name(name, template.output_names)
+        while column in row:  # the source has a field source_<name> itself
+            column = f"source_{column}"
+        row[column] = value
     row["source_file"], row["source_position"] = article.file, article.position
     params = template.params(article)
     if writer.add(StagedRequest(params, row)):

@@ -9,12 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from message_batches.comparison import message_batch_comparison
     from message_batches.operators import (
         ApprovePlanOperator,
         CollectFailuresOperator,
         PublishResultsOperator,
         ReadArticlesOperator,
         SubmitBatchOperator,
+        WriteComparisonOperator,
         WriteReportOperator,
         WriteResultsOperator,
     )
@@ -30,8 +32,10 @@ __all__ = [
     "PublishResultsOperator",
     "ReadArticlesOperator",
     "SubmitBatchOperator",
+    "WriteComparisonOperator",
     "WriteReportOperator",
     "WriteResultsOperator",
+    "message_batch_comparison",
     "message_batch_pipeline",
     "published",
 ]
@@ -39,6 +43,7 @@ __all__ = [
 _MODULES = {
     "MessageBatchSensor": "sensors",
     "MessageBatchTrigger": "triggers",
+    "message_batch_comparison": "comparison",
     "message_batch_pipeline": "pipeline",
     "published": "pipeline",
 }

@@ -119,10 +119,11 @@ def clear_failures() -> Iterator[None]:
 def source_path(source: str | None, day: str) -> ObjectStoragePath:
     """Return what to read: the given source, else the day's inbox.
 
-    :param source: URL or path; a relative path is one from the project's folder.
+    :param source: URL or path, with ``{day}`` for the day; a relative path is one from the project's folder.
     """
     if not source:
         return data_root() / "inbox" / f"day={day}"
+    source = source.replace("{day}", day)
     if "://" in source or Path(source).is_absolute():
         return ObjectStoragePath(source if "://" in source else f"file://{source}")
     return ObjectStoragePath(f"file://{PROJECT_ROOT / source}")

@@ -12,22 +12,30 @@ from include.settings import DEFAULT_MAX_TOKENS, DEFAULT_MODEL, MODELS
 _ARTICLES, _QUESTION, _MONEY = "1 · Articles", "2 · Question", "3 · Money"
 
 
-def add_form(dag: DAG, shown: Mapping[str, Any], skip: Collection[str] = ()) -> dict[str, Any]:
+def add_form(
+    dag: DAG, shown: Mapping[str, Any], skip: Collection[str] = (), notes: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Add the params of a pipeline to its DAG, and return references to them.
 
     A param that the DAG has already stays as it is.
 
     :param shown: what the form shows first, by name.
     :param skip: names that are no part of the form, since their value comes from elsewhere.
+    :param notes: what is added to the help of a param, by name.
     :return: arguments of :class:`ReadArticlesOperator`.
     """
     form = _articles(shown) | _question(shown) | _money(shown)
     names = [name for name in form if name not in skip]
     for name in names:
         if name not in dag.params:
+            note = (notes or {}).get(name)
+            form[name].description = f"{form[name].description} {note}" if note else form[name].description
             dag.params[name] = form[name]
     return {_ARGUMENTS.get(name, name): dag.param(name) for name in names}
 
+
+MODEL_PARAMS = ("model", "other_model")
+"""The form's params that say which model answers."""
 
 _ARGUMENTS = {"source": "chosen_source", "other_model": "chosen_model"}
 """Arguments that win over what the DAG file says, under the form's shorter names."""
@@ -40,8 +48,8 @@ def _articles(shown: Mapping[str, Any]) -> dict[str, Param]:
             type=["null", "string"],
             title="Source",
             section=_ARTICLES,
-            description="File, glob or folder of JSON, JSONL, CSV or Parquet, here or on an object store (s3://…). "
-            "Empty: what the pipeline reads every day.",
+            description="File, glob or folder of JSON, JSONL, CSV or Parquet, here or on an object store (s3://…); "
+            "{day} is the day. Empty: what the pipeline reads every day.",
         ),
         "day": Param(
             None,

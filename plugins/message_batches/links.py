@@ -81,6 +81,29 @@ def report_url(day: str) -> str:
     return f"/nightpress/reports/{day}"
 
 
+class ComparisonLink(BaseOperatorLink):
+    """From the task that compared variants to the page of the comparison, inside Airflow's UI."""
+
+    @property
+    def name(self) -> str:
+        """Label of the button."""
+        return "Comparison"
+
+    @property
+    def xcom_key(self) -> str:
+        """Where the link is kept."""
+        return "comparison_url"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
+        """Return the address that the task found out when it ran."""
+        return getattr(operator, "comparison_url", "")
+
+
+def comparison_url(comparison: str, day: str) -> str:
+    """Return the page of a comparison, inside Airflow's UI."""
+    return f"/nightpress/comparisons/{quote(comparison)}/{day}"
+
+
 def batch_url(base_url: str, batch_id: str, offline: bool) -> str:
     """Return the page of a batch."""
     return f"{base_url.rstrip('/')}/batches/{batch_id}" if offline else f"{CONSOLE}/{batch_id}"

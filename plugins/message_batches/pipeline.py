@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow.sdk import Asset, task_group
+from airflow.sdk import DAG, Asset, task_group
 from airflow.sdk.definitions._internal.contextmanager import DagContext
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
@@ -44,6 +44,10 @@ RETRIES: dict[str, Any] = {
 """For what can pass: an API that is down, a full disk, a killed worker. None of it costs money twice."""
 
 
+FIRST_TO_SPEND = "shard.submit_batch"
+"""The task of a pipeline that nothing has been paid before."""
+
+
 def message_batch_pipeline(
     name: str,
     *,
@@ -77,7 +81,7 @@ def message_batch_pipeline(
     :param model: model id.
     :param max_tokens: most tokens of one answer.
     :param limit: only the first so many articles; None takes all.
-    :param source: file, glob or folder, or :func:`published`; None reads the day's inbox.
+    :param source: file, glob or folder, with ``{day}`` for the day, or :func:`published`; None reads the inbox.
     :param day: YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
     :param conn_id: Airflow connection of type ``anthropic``.
     :param poll_seconds: seconds between looks at the API; see :class:`MessageBatchSensor`.
@@ -88,10 +92,49 @@ def message_batch_pipeline(
         defaults of the form's money section: max_cost_usd, approve_above_usd, fresh, reuse_days.
     :return: the asset that a published day updates, partition by day.
     """
+    asked = {"prompt": prompt, "model": model, "max_tokens": max_tokens, "limit": limit, "day": day} | reading
+    return add_tasks(
+        name,
+        with_form(asked),
+        source=source,
+        system=system,
+        output=output,
+        cache=cache,
+        conn_id=conn_id,
+        poll_seconds=poll_seconds,
+        approval_timeout=approval_timeout,
+        max_requests_in_flight=max_requests_in_flight,
+    ).asset
+
+
+class PipelineTasks(NamedTuple):
+    """What a pipeline begins and ends with, for tasks that come before, between or after."""
+
+    read: ReadArticlesOperator
+    approve: ApprovePlanOperator
+    publish: PublishResultsOperator
+    asset: Asset
+
+
+def add_tasks(
+    name: str,
+    arguments: Mapping[str, Any],
+    *,
+    source: Any = None,
+    system: str | None = None,
+    output: type[BaseModel] | Mapping[str, Any] | None = None,
+    cache: bool = False,
+    conn_id: str = DEFAULT_CONN_ID,
+    poll_seconds: float | None = None,
+    approval_timeout: timedelta = timedelta(hours=12),
+    max_requests_in_flight: int = DEFAULT_MAX_REQUESTS_IN_FLIGHT,
+) -> PipelineTasks:
+    """Add the tasks of a pipeline, without a form.
+
+    :param arguments: further ones of :class:`ReadArticlesOperator`, ``prompt`` and ``day`` among them.
+    """
     asset = Asset(name)
     chained = Published.of_source(source)
-    asked = {"prompt": prompt, "model": model, "max_tokens": max_tokens, "limit": limit, "day": day} | reading
-    arguments = _with_form(asked)
     read = ReadArticlesOperator(
         task_id="read_articles",
         pipeline=name,
@@ -106,13 +149,14 @@ def message_batch_pipeline(
     )
     plan = read.output["plan"]  # type: ignore[index]
     # What is expanded over passes through the approval, so that nothing is sent before it.
-    shards = ApprovePlanOperator(
+    approve = ApprovePlanOperator(
         task_id="approve_plan",
         shards=read.output,
         plan=plan,
         response_timeout=approval_timeout,
         **RETRIES,
-    ).output
+    )
+    shards = approve.output
 
     def walk(reference: Any) -> Any:
         labelled = {"map_index_template": "{{ shard_label }}", **RETRIES}
@@ -155,7 +199,7 @@ def message_batch_pipeline(
         **RETRIES,
     ).output
     second_results = task_group(group_id="second_round")(walk).expand(reference=second_shards)
-    PublishResultsOperator(
+    publish = PublishResultsOperator(
         task_id="publish",
         shards=shards,
         results=results,
@@ -169,7 +213,7 @@ def message_batch_pipeline(
         trigger_rule="none_failed",
         **RETRIES,
     )
-    return asset
+    return PipelineTasks(read, approve, publish, asset)
 
 
 def published(pipeline: str, *, content: str = "text", whole: bool = False) -> str:
@@ -183,15 +227,28 @@ def published(pipeline: str, *, content: str = "text", whole: bool = False) -> s
     return Published(check_pipeline_name(pipeline), content, whole).to_source()
 
 
-def _with_form(asked: dict[str, Any]) -> dict[str, Any]:
-    """Add the trigger form to the DAG, and return the reader's arguments: references to the form's params."""
-    dag = DagContext.get_current()
-    if dag is None:
-        raise ConfigurationError(
-            "message_batch_pipeline is called outside a DAG; call it inside `with DAG(…)` or @dag"
-        )
+def with_form(
+    asked: dict[str, Any], notes: Mapping[str, str] | None = None, left_out: Collection[str] = ()
+) -> dict[str, Any]:
+    """Add the trigger form to the DAG, and return the reader's arguments: references to the form's params.
+
+    :param notes: what is added to the help of a param, by name.
+    :param left_out: params that this form does not have.
+    """
+    dag = current_dag("message_batch_pipeline")
     references = {name: value for name, value in asked.items() if isinstance(value, ResolveMixin)}
-    if isinstance(asked["prompt"], str):
+    if isinstance(asked.get("prompt"), str):
         PromptTemplate(asked["prompt"], asked.get("max_content_chars", DEFAULT_MAX_CONTENT_CHARS))
     shown = {name: value for name, value in asked.items() if name not in references}
-    return shown | add_form(dag, shown, skip=references) | references
+    return shown | add_form(dag, shown, skip={*references, *left_out}, notes=notes) | references
+
+
+def current_dag(caller: str) -> DAG:
+    """Return the DAG in whose context this is called.
+
+    :raises ConfigurationError: there is none.
+    """
+    dag = DagContext.get_current()
+    if dag is None:
+        raise ConfigurationError(f"{caller} is called outside a DAG; call it inside `with DAG(…)` or @dag")
+    return dag

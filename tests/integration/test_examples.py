@@ -29,6 +29,9 @@ SAMPLE = PROJECT / "include" / "sample"
 BY_HAND = {"product_descriptions": {}, "moderate": {}, "question_pairs": {"limit": 20}}
 BY_THE_DAY = ("article_summaries", "translate", "digest_of_the_day")
 CHAINED = BY_THE_DAY[1:]
+COMPARED = "compare_prompts"
+VARIANTS = ("plain", "guided", "larger_model")
+ENUM = "dictionary<values=string, indices=int32, ordered=0>"
 FAULTY = "moderate"
 FAULT = {"endpoint": "create", "kind": "misfits", "misfit": "missing_field", "share": 0.3, "count": 1}
 
@@ -40,22 +43,27 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowInstanc
     with (
         LocalApiServer(folder / "api", seconds_per_batch=BATCH_SECONDS) as server,
         AirflowInstance(folder, base_url=server.base_url, schedules=True) as airflow,
-        batches_ending(server),
     ):
         server.faults(FAULT)
         inbox = airflow.data / "inbox" / f"day={DAY}"
         shutil.copytree(SAMPLE, inbox, ignore=shutil.ignore_patterns("*.md"))
-        runs = [airflow.trigger(FAULTY, {"day": DAY})]
-        airflow.wait_for_state(runs[0], "shard.submit_batch", "success")
-        for dag in reversed(BY_THE_DAY):
-            airflow.instance.wait_for_dag(dag)
-            airflow.api.set_paused(dag, False)
-        runs += [airflow.trigger(dag, {"day": DAY, **conf}) for dag, conf in BY_HAND.items() if dag != FAULTY]
-        for run_id in runs:
-            assert airflow.wait(run_id, 240)["state"] == "success", airflow.states(run_id)
         for dag in BY_THE_DAY:
-            wait_for_the_day(airflow, dag)
-        yield airflow
+            airflow.instance.wait_for_dag(dag)
+        by_hand = BY_HAND | {COMPARED: {"limit": 12}}
+        runs = {
+            dag: airflow.trigger(dag, {"day": DAY, **conf}, unpause=False) for dag, conf in by_hand.items()
+        }
+        airflow.api.set_paused(FAULTY, False)
+        # Its batch is the first, so that the fault is its own; and Airflow's API is written to while no task is
+        # starting: it writes its log inside its event loop, and stands still if a task's write is open then.
+        airflow.wait_for_state(runs[FAULTY], "shard.wait_for_batch", "deferred")
+        airflow.api.call("PATCH", "/api/v2/dags", {"is_paused": False}, {"dag_id_pattern": "~"})
+        with batches_ending(server):
+            for run_id in runs.values():
+                assert airflow.wait(run_id, 240)["state"] == "success", airflow.states(run_id)
+            for dag in BY_THE_DAY:
+                wait_for_the_day(airflow, dag)
+            yield airflow
 
 
 def wait_for_the_day(airflow: AirflowInstance, dag: str) -> None:
@@ -76,7 +84,7 @@ def published(airflow: AirflowInstance, pipeline: str) -> Path:
 
 def test_every_example_publishes_typed_columns(airflow: AirflowInstance) -> None:
     types = {}
-    for pipeline in (*BY_HAND, *CHAINED):
+    for pipeline in sorted((*BY_HAND, *CHAINED, f"{COMPARED}_plain")):
         path = published(airflow, pipeline)
         schema = pq.read_schema(path)
         names = schema.names
@@ -89,8 +97,13 @@ def test_every_example_publishes_typed_columns(airflow: AirflowInstance) -> None
         frame = pd.read_parquet(path)
         assert set(frame["status"]) == {"succeeded"}
         assert frame[names[names.index("custom_id") - 1]].notna().any()
+    told = "".join(
+        f"{pipeline}\n" + "".join(f"    {name}: {kind}\n" for name, kind in columns.items())
+        for pipeline, columns in types.items()
+    )
+    assert told.replace(ENUM, "enum") in (PROJECT / "docs" / "pipelines.md").read_text()
     assert types["moderate"]["severity"] == "int64"
-    assert types["moderate"]["topic"] == "dictionary<values=string, indices=int32, ordered=0>"
+    assert types["moderate"]["topic"] == ENUM
     assert types["product_descriptions"]["price_eur"] == "decimal128(9, 2)"
     assert types["product_descriptions"]["bullets"] == "list<element: string>"
     assert types["digest_of_the_day"]["themes"].startswith(
@@ -103,6 +116,18 @@ def test_what_did_not_fit_was_asked_once_more(airflow: AirflowInstance) -> None:
     first, again = receipt["batches"]
     assert first["by_status"]["invalid_output"] == again["requests"]
     assert again["by_status"] == {"succeeded": again["requests"]}
+    shown = airflow.api.call("GET", "/nightpress/batches.json", query={"pipeline": FAULTY})
+    (run,) = shown["runs"]
+    counts = (run["status"], run["requests"], run["succeeded"], run["failed"], run["answered_again"])
+    assert counts == ("published", first["requests"], first["requests"], 0, again["requests"])
+    ((kind, number, advice),) = ((f["kind"], f["requests"], f["advice"]) for f in run["failures"])
+    assert (kind, number) == ("missing_field", again["requests"])
+    assert "with what was wrong" in advice
+    shown = airflow.api.call(
+        "GET", "/nightpress/batches.json", query={"pipeline": FAULTY, "opened": run["token"]}
+    )
+    rows = {row["round"]: row["by_status"] for row in shown["runs"][0]["rows"]["items"]}
+    assert rows == {1: first["by_status"], 2: again["by_status"]}
 
 
 def test_the_columns_answer_questions(airflow: AirflowInstance) -> None:
@@ -129,6 +154,41 @@ def test_chained_pipelines_read_what_was_published(airflow: AirflowInstance) -> 
     assert (digest["article_id"], digest["articles"]) == (DAY, len(summaries))
 
 
+def test_variants_are_side_by_side(airflow: AirflowInstance) -> None:
+    path = airflow.data / "comparisons" / COMPARED / f"day={DAY}" / "comparison.parquet"
+    rows = pq.read_table(path).to_pylist()
+    assert len(rows) == 12
+    assert {row[variant]["status"] for row in rows for variant in VARIANTS} == {"succeeded"}
+    assert {variant: rows[0][variant]["model"] for variant in VARIANTS} == {
+        "plain": "claude-haiku-5-5",
+        "guided": "claude-haiku-5-5",
+        "larger_model": "claude-sonnet-5-5",
+    }
+    assert all(row["plain"]["tone"] in {"calm", "mixed", "tense"} for row in rows)
+    assert 0 < sum(row["plain"]["tone"] == row["guided"]["tone"] for row in rows) < 12
+    page = path.parents[3] / "reports" / f"day={DAY}" / f"comparison-{COMPARED}.html"
+    assert all(told in page.read_text() for told in ("Offline.", "Cost of 1,000 articles", "guided"))
+
+
+def test_the_cached_prompt_is_in_plan_receipt_and_report(airflow: AirflowInstance) -> None:
+    guided = f"{COMPARED}_guided"
+    (plan,) = (airflow.data / "runs" / guided / DAY).glob("*/plan.json")
+    told = json.loads(plan.read_text())
+    assert 512 <= told["cached_tokens"] < 1_000
+    assert any("Prompt caching: the shared part is about" in note for note in told["notes"])
+    receipt = json.loads((airflow.data / "receipts" / guided / f"day={DAY}.json").read_text())
+    (batch,) = receipt["batches"]
+    assert batch["cache_read_input_tokens"] > batch["cache_creation_input_tokens"] > 500
+    assert receipt["cache_saved_usd"] > 0
+    others = [
+        airflow.data / "receipts" / f"{COMPARED}_{name}" / f"day={DAY}.json"
+        for name in ("plain", "larger_model")
+    ]
+    assert [json.loads(path.read_text())["cache_saved_usd"] for path in others] == [0, 0]
+    page = (airflow.data / "reports" / f"day={DAY}" / f"comparison-{COMPARED}.html").read_text()
+    assert "saved by the prompt cache" in page
+
+
 def test_training_data_is_clean(airflow: AirflowInstance) -> None:
     path = published(airflow, "question_pairs").parent / "training.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -141,8 +201,10 @@ def test_training_data_is_clean(airflow: AirflowInstance) -> None:
 def test_the_report_covers_them_all_and_opens_with_the_digest(airflow: AirflowInstance) -> None:
     (digest,) = pq.read_table(published(airflow, "digest_of_the_day")).to_pylist()
     page = airflow.data / "reports" / f"day={DAY}" / "report.html"
+    parts = [f'id="{name}"' for name in (*BY_HAND, *CHAINED, f"{COMPARED}_guided")]
+    parts += [f"comparison-{COMPARED}.html", "and by the prompt cache"]
     deadline = time.monotonic() + 60
-    while not page.exists() or any(f'id="{name}"' not in page.read_text() for name in (*BY_HAND, *CHAINED)):
+    while not page.exists() or any(part not in page.read_text() for part in parts):
         assert time.monotonic() < deadline
         time.sleep(0.5)
     for name in ("report.html", "report.md"):
@@ -150,6 +212,8 @@ def test_the_report_covers_them_all_and_opens_with_the_digest(airflow: AirflowIn
         assert digest["headline"][:10] in text
         assert text.index(digest["headline"][:10]) < text.replace("\\", " ").index("summaries")
         assert "did not publish" not in text
+    assert "<dt>severity</dt>" in page.read_text()
+    assert "&quot;severity&quot;" not in page.read_text()
 
 
 def test_neither_an_article_nor_an_answer_is_in_airflow(airflow: AirflowInstance) -> None:

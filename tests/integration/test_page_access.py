@@ -32,6 +32,7 @@ GUARDED = (
     "/nightpress/batches.json?dag_id=press_3",
     f"/nightpress/plans/press_3/2026-11-22/{RUN}",
     "/nightpress/reports/2026-11-22",
+    "/nightpress/comparisons/press/2026-11-22",
 )
 
 
@@ -95,6 +96,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> AirflowInstance:
         report = made.data / "reports" / f"day={day}" / "report.html"
         report.parent.mkdir(parents=True)
         report.write_text(f"<h1>report of {day}</h1>")
+        report.with_name("comparison-press.html").write_text(f"<h1>comparison of {day}</h1>")
     return made
 
 
@@ -142,6 +144,9 @@ def test_who_may_read_all_sees_all(simple: Door) -> None:
     assert simple.pipelines("reader") == ["old", "press_1000", "press_3", "press_3"]
     assert "under the budget" in simple.get(GUARDED[4], "reader")[1]
     assert "report of 2026-11-22" in simple.get(GUARDED[5], "reader")[1]
+    assert "comparison of 2026-11-22" in simple.get(GUARDED[6], "reader")[1]
+    status, body = simple.get("/nightpress/comparisons/press/2026-10-01", "reader")
+    assert (status, "no comparison press of 2026-10-01" in body) == (404, True)
 
 
 def test_paths_that_lead_elsewhere_lead_nowhere(simple: Door) -> None:
@@ -152,6 +157,8 @@ def test_paths_that_lead_elsewhere_lead_nowhere(simple: Door) -> None:
         "/nightpress/plans/press_3/2026-11-22/..%2fplan.json",
         "/nightpress/reports/..%2F..%2Fetc",
         "/nightpress/reports/20261122",
+        "/nightpress/comparisons/..%2F..%2Fetc/2026-11-22",
+        "/nightpress/comparisons/press/20261122",
         "/nightpress/static/..%2Fapp.py",
         "/nightpress/static/app.py",
         "/nightpress/nothing",
@@ -173,5 +180,8 @@ def test_a_user_sees_only_the_runs_of_dags_that_may_be_read(instance: AirflowIns
         assert door.get("/nightpress/reports/2026-11-21", "press_3_only")[0] == 200
         for day in ("2026-11-22", "2026-11-20", "2026-11-19"):
             assert door.get(f"/nightpress/reports/{day}", "press_3_only")[0] == 403, day
+        # A comparison has those of its variants: pipelines whose names begin with its own.
+        assert door.get("/nightpress/comparisons/press/2026-11-21", "press_3_only")[0] == 200
+        assert door.get("/nightpress/comparisons/press/2026-11-22", "press_3_only")[0] == 403
         data: Any = json.loads(door.get("/nightpress/batches.json", "press_3_only")[1])
         assert (data["totals"]["batches"], data["days"]) == (2, ["2026-11-22", "2026-11-21"])

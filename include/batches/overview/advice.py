@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+from include.outputs.problems import Reason
+
 _AGAIN = "Sent again in the second round by itself."
 _ACCOUNT = "collect_failures stops the run once: mend {}, then clear collect_failures."
-_KINDS = {
+_MISFIT = (
+    "Answers that do not fit the output schema; they are billed. Asked once more in the second round, with what was "
+    "wrong."
+)
+_KINDS: dict[str, str] = dict.fromkeys(get_args(Reason), _MISFIT) | {
+    "truncated": "max_tokens ended these in the middle of their JSON; they are billed. Sent again in the second round "
+    "with twice as much, up to 4,096.",
+    "refusal": "The model refused, so there are no values; it is billed. Not sent again: change the prompt, then run "
+    "the day again, which asks and pays for all of it anew.",
     "expired": f"The API did not get to them within 24 hours. {_AGAIN}",
     "canceled": f"The batch was canceled before they ran. {_AGAIN}",
     "missing": f"The results did not name them. {_AGAIN}",

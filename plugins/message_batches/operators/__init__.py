@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from message_batches.operators.approve import ApprovePlanOperator
 from message_batches.operators.collect import CollectFailuresOperator
+from message_batches.operators.compare import WriteComparisonOperator
 from message_batches.operators.publish import PublishResultsOperator
 from message_batches.operators.read import ReadArticlesOperator
 from message_batches.operators.report import WriteReportOperator
@@ -20,6 +21,7 @@ __all__ = [
     "PublishResultsOperator",
     "ReadArticlesOperator",
     "SubmitBatchOperator",
+    "WriteComparisonOperator",
     "WriteReportOperator",
     "WriteResultsOperator",
 ]

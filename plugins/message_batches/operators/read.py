@@ -42,7 +42,8 @@ class ReadArticlesOperator(BaseOperator):
     :param pipeline: name of the pipeline; a folder is named after it.
     :param prompt: the user message, with ``{content}`` and, if wanted, ``{title}``, ``{id}`` and any field of the
         source; text, or a reference such as ``dag.param("prompt")``. It is never templated and never rendered.
-    :param source: a file, glob or folder of JSON, JSONL, CSV or Parquet, on any store Airflow knows, or
+    :param source: a file, glob or folder of JSON, JSONL, CSV or Parquet, on any store Airflow knows,
+        with ``{day}`` for the day, or
         ``published:<pipeline>`` for what another pipeline published for the day; None
         reads ``inbox/day=<day>/`` under the data root, and a day without that folder is an empty day.
     :param day: YYYY-MM-DD; None takes the run's partition key, else the date the run was due.

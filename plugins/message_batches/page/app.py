@@ -17,7 +17,8 @@ from starlette.exceptions import HTTPException as AnyHttpError
 from include.batches.overview import Overview
 from include.batches.overview import Query as OverviewQuery
 from include.errors import ConfigurationError
-from include.layout import check_day, check_pipeline_name
+from include.layout import check_day, check_pipeline_name, comparison_page_path
+from include.storage import StoragePath
 from message_batches import config
 from message_batches.page import notices, plans
 from message_batches.page.access import ReadableDep, guard
@@ -51,6 +52,7 @@ def build_app() -> FastAPI:
         ("/batches.json", show_data),
         ("/plans/{pipeline}/{day}/{run:path}", show_plan),
         ("/reports/{day}", show_report),
+        ("/comparisons/{name}/{day}", show_comparison),
     ):
         app.add_api_route(path, show, dependencies=[Depends(guard)], response_model=None)
     app.add_exception_handler(AnyHttpError, notices.answer_error)
@@ -128,15 +130,34 @@ def show_report(day: str, may_read: ReadableDep) -> Response:
     """Show a day's report; it is a document of its own, so it may run nothing and load nothing."""
     _check_day(day)
     _check_readable(may_read, day=day)
-    path = config.data_root() / "reports" / f"day={day}" / "report.html"
+    return _show_document(
+        config.data_root() / "reports" / f"day={day}" / "report.html",
+        f"There is no report of {day} yet. The DAG daily_report writes it when a pipeline has published the "
+        f"day; to make it now, trigger daily_report with the day {day}.",
+    )
+
+
+def show_comparison(name: str, day: str, may_read: ReadableDep) -> Response:
+    """Show a comparison; a document of its own as a report is."""
+    _check_pipeline(name)
+    _check_day(day)
+    _check_readable(may_read, pipeline=name, prefix=f"{name}_", day=day)
+    return _show_document(
+        comparison_page_path(config.data_root(), name, day),
+        f"There is no comparison {name} of {day} yet. Its task compare writes it when all variants have published "
+        "the day; clear that task to make it again.",
+    )
+
+
+def _show_document(path: StoragePath, missing: str) -> Response:
+    """Show a file that may run nothing and load nothing.
+
+    :param missing: what is said when it is not there.
+    """
     try:
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise HTTPException(
-            HTTPStatus.NOT_FOUND,
-            f"There is no report of {day} yet. The DAG daily_report writes it when a pipeline has published the "
-            f"day; to make it now, trigger daily_report with the day {day}.",
-        ) from None
+        raise HTTPException(HTTPStatus.NOT_FOUND, missing) from None
     return html(content, policy=_REPORT_POLICY)
 
 
@@ -171,7 +192,7 @@ def _check_day(day: str) -> None:
         ) from None
 
 
-def _check_readable(may_read: ReadableDep, *, pipeline: str = "", day: str = "") -> None:
+def _check_readable(may_read: ReadableDep, *, pipeline: str = "", prefix: str = "", day: str = "") -> None:
     """Refuse who may not read each DAG whose articles are in the document.
 
     A report is of all pipelines of its day. Where the ledger knows no run, the pipeline's name decides, and
@@ -180,7 +201,8 @@ def _check_readable(may_read: ReadableDep, *, pipeline: str = "", day: str = "")
     known = {
         (seen.dag_id, seen.pipeline)
         for seen in overview().look().runs
-        if pipeline in {"", seen.pipeline} and day in {"", seen.day}
+        if day in {"", seen.day}
+        and (pipeline in {"", seen.pipeline} or (prefix and seen.pipeline.startswith(prefix)))
     }
     if not all(may_read(*names) for names in known or {("", pipeline)}):
         raise HTTPException(HTTPStatus.FORBIDDEN, "Forbidden")

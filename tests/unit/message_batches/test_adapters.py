@@ -240,6 +240,7 @@ def test_paths_of_runs_and_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert all("/" not in name and ":" not in name and not name.startswith(".") for name in odd)
     assert str(source_path(None, "2026-11-22")) == f"file://{tmp_path}/inbox/day=2026-11-22"
     assert str(source_path("/abs/x.csv", "2026-11-22")) == "file:///abs/x.csv"
+    assert str(source_path("/in/day={day}/*", "2026-11-22")) == "file:///in/day=2026-11-22/*"
     assert str(source_path("rel/x.csv", "2026-11-22")).endswith("/rel/x.csv")
     assert str(source_path("memory://bucket/x.csv", "2026-11-22")) == "memory://bucket/x.csv"
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
+from include.outputs.columns import ORIGIN
 from include.results.schema import HEAD, TAIL, answers_schema
 
 DAY = "2026-11-22"
@@ -51,13 +52,18 @@ def publish(
     pipeline: str = PIPELINE,
     receipt: Mapping[str, Any] | None = None,
     group: int = 20_000,
+    output: Mapping[str, pa.DataType] | None = None,
+    offline: str = "no",
 ) -> UPath:
-    """Write a day's answers, and its receipt if given; columns that are not ours are metadata."""
-    names = dict.fromkeys(name for row in rows for name in row if name not in _OURS)
+    """Write a day's answers, and its receipt if given; columns that are neither ours nor of the output are metadata."""
+    typed = [pa.field(name, kind, metadata={ORIGIN: "output"}) for name, kind in (output or {}).items()]
+    ours = _OURS | set(output or {})
+    names = dict.fromkeys(name for row in rows for name in row if name not in ours)
     metadata = [
         pa.field(name, pa.array([row.get(name) for row in rows], from_pandas=True).type) for name in names
     ]
-    table = pa.Table.from_pylist([dict(row) for row in rows], schema=answers_schema(metadata))
+    table = pa.Table.from_pylist([dict(row) for row in rows], schema=answers_schema(metadata, typed))
+    table = table.replace_schema_metadata({"offline": offline})
     path = root / pipeline / f"day={day}" / "answers.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as stream:

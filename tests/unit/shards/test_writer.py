@@ -114,6 +114,13 @@ def test_metadata_keeps_its_types_and_never_takes_our_columns(tmp_path: Path) ->
     ]
 
 
+@pytest.mark.parametrize("order", [("status", "source_status"), ("source_status", "status")])
+def test_a_renamed_column_takes_no_other_columns_place(tmp_path: Path, order: tuple[str, str]) -> None:
+    (shard,) = write(articles(1, **{name: name for name in order}), tmp_path).shards
+    (row,) = pq.read_table(ShardFiles.beside(UPath(shard.uri)).articles.path).to_pylist()
+    assert {row["source_status"], row["source_source_status"]} == set(order)
+
+
 def test_mixed_metadata_becomes_text(tmp_path: Path) -> None:
     rows = [Article("1", "", "a", {"x": 1}, "f", 1), Article("2", "", "b", {"x": "one"}, "f", 2)]
     (shard,) = write(rows, tmp_path).shards

@@ -1,0 +1,163 @@
+"""Where variants agree: counted by column, and the articles on which they differ most."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+MOST_DIFFERENCES = 10
+
+_SMALL = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How often variants have the same value in a column.
+
+    :param free_text: the column is text of any kind, in which two seldom agree to the letter.
+    :param compared: articles that all variants answered.
+    :param agreed: those on which all have the same value.
+    :param pairs: for two variants each, articles that both answered, and those on which they agree.
+    """
+
+    column: str
+    free_text: bool
+    compared: int
+    agreed: int
+    pairs: Mapping[tuple[str, str], tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An article that variants answer differently.
+
+    :param rows: by variant what its column holds; None where it does not have the article.
+    :param columns: compared ones in which they differ.
+    """
+
+    article_id: str
+    title: str
+    rows: Mapping[str, Mapping[str, Any] | None]
+    columns: frozenset[str]
+
+
+class Tally:
+    """Counts agreement, and keeps the articles that differ most."""
+
+    def __init__(self, variants: Sequence[str], columns: Mapping[str, bool]) -> None:
+        """Count the columns by name; whether each is free text is its value."""
+        self.variants, self.columns = variants, columns
+        self.pairs = list(combinations(range(len(variants)), 2))
+        self._all = np.zeros((len(columns), 2), np.int64)
+        self._pairs = np.zeros((len(columns), len(self.pairs), 2), np.int64)
+        self._most: list[tuple[float, int, Difference]] = []
+        self._rows = 0
+
+    def add(self, batch: pa.RecordBatch, rows: Mapping[str, pa.StructArray]) -> None:
+        arrays = list(rows.values())
+        answered = np.array(
+            [pc.fill_null(pc.equal(_child(one, "status"), "succeeded"), False).to_numpy(zero_copy_only=False)
+             for one in arrays]
+        )  # fmt: skip
+        codes = [_codes([_child(one, name) for one in arrays]) for name in self.columns]
+        by_all = answered.all(axis=0)
+        score = np.zeros(len(batch))
+        differs = np.zeros((len(self.columns), len(batch)), bool)
+        for place, own in enumerate(codes):
+            same = (own == own[0]).all(axis=0)
+            self._all[place] += [by_all.sum(), (by_all & same).sum()]
+            for number, (left, right) in enumerate(self.pairs):
+                both = answered[left] & answered[right]
+                equal = own[left] == own[right]
+                self._pairs[place, number] += [both.sum(), (both & equal).sum()]
+                differs[place] |= both & ~equal
+                score += (both & ~equal) / (len(self.pairs) * len(codes))
+        for left, right in self.pairs:
+            # One without an answer says little of the other's: it comes after all that differ in a value.
+            score += _SMALL * (answered[left] ^ answered[right]) / len(self.pairs)
+        score[score > 0] += _SMALL**2 * _length_spread(arrays, answered)[score > 0]
+        self._keep(batch, score, differs)
+        self._rows += len(batch)
+
+    def _keep(self, batch: pa.RecordBatch, score: np.ndarray, differs: np.ndarray) -> None:
+        for place in np.argsort(-score, kind="stable")[:MOST_DIFFERENCES]:
+            # Of equals, the first article; then no two are ever compared by more.
+            rank = (float(score[place]), -(self._rows + int(place)))
+            if not rank[0] or (len(self._most) == MOST_DIFFERENCES and rank < self._most[0][:2]):
+                break
+            row = batch.slice(int(place), 1).to_pylist()[0]
+            columns = frozenset(name for name, own in zip(self.columns, differs, strict=True) if own[place])
+            article_id, title = row.pop("article_id"), row.pop("title")
+            found = Difference(article_id, title or "", row, columns)
+            heapq.heappush(self._most, (*rank, found))
+            if len(self._most) > MOST_DIFFERENCES:
+                heapq.heappop(self._most)
+
+    def agreements(self) -> list[Agreement]:
+        names = [(self.variants[left], self.variants[right]) for left, right in self.pairs]
+        return [
+            Agreement(
+                column,
+                free_text,
+                int(self._all[place, 0]),
+                int(self._all[place, 1]),
+                {
+                    pair: (int(n), int(agreed))
+                    for pair, (n, agreed) in zip(names, self._pairs[place], strict=True)
+                },
+            )
+            for place, (column, free_text) in enumerate(self.columns.items())
+        ]
+
+    def differences(self) -> list[Difference]:
+        return [found for _, _, found in sorted(self._most, key=lambda one: one[:2], reverse=True)]
+
+
+def _child(rows: pa.StructArray, name: str) -> pa.Array:
+    """Return a field of structs, null where the struct is."""
+    found = rows.field(name)
+    return pc.if_else(rows.is_valid(), found, pa.nulls(len(rows), found.type)) if rows.null_count else found
+
+
+def _codes(columns: Sequence[pa.Array]) -> np.ndarray:
+    """Return a number for each value, the same for the same value, one row a column; null is a value too."""
+    plain = [_comparable(column) for column in columns]
+    encoded = pc.dictionary_encode(pa.chunked_array(plain).combine_chunks(), null_encoding="encode")
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    indices: np.ndarray = encoded.indices.to_numpy(zero_copy_only=False)
+    return indices.reshape(len(columns), -1)
+
+
+def _comparable(column: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        return column.dictionary_decode()
+    if pa.types.is_nested(column.type):
+        encode = msgspec.json.Encoder(enc_hook=str).encode
+        return pa.array([None if v is None else encode(v).decode() for v in column.to_pylist()], pa.string())
+    return column
+
+
+def _length_spread(rows: Sequence[pa.StructArray], answered: np.ndarray) -> np.ndarray:
+    """Return how much shorter the shortest answer is than the longest, 0 to 1."""
+    lengths = np.array([numbers(pc.utf8_length(_child(one, "text"))) for one in rows])
+    longest = np.where(answered, lengths, 0).max(axis=0)
+    shortest = np.where(answered, lengths, np.iinfo(np.int32).max).min(axis=0)
+    spread: np.ndarray = np.where(
+        longest > 0, (longest - np.minimum(shortest, longest)) / np.maximum(longest, 1), 0.0
+    )
+    return spread
+
+
+def numbers(values: pa.Array) -> np.ndarray:
+    """Return counts as an array; null is 0."""
+    found: np.ndarray = pc.fill_null(values, 0).to_numpy(zero_copy_only=False).astype(np.int32)
+    return found
