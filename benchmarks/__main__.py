@@ -19,7 +19,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.contest import PROJECT, Goal, Outcome, alternate, middle
+from benchmarks.contest import PROJECT, Goal, Outcome, alternate, middle, private_airflow
 
 OUT = PROJECT / "benchmarks" / "out"
 
@@ -141,9 +141,7 @@ def main() -> None:
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = _choose(options.names, quick=options.quick, million=options.million)
-    with tempfile.TemporaryDirectory(prefix="nightpress-bench-home-") as home:
-        # The providers' classes read Airflow's settings; the user's own Airflow is none of their business.
-        os.environ["AIRFLOW_HOME"] = home
+    with private_airflow():
         outcomes = _run(chosen)
     _write(outcomes, quick=options.quick)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -107,6 +110,15 @@ def run_child(module: str, *arguments: object, seconds: float = 1800) -> dict[st
 def environment() -> dict[str, str]:
     """Return the environment of a child: the project and its plugins can be imported."""
     return os.environ | {"PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'plugins'}"}
+
+
+@contextmanager
+def private_airflow() -> Iterator[None]:
+    """Give Airflow's classes a home and a key of their own; the user's Airflow is none of their business."""
+    with tempfile.TemporaryDirectory(prefix="nightpress-bench-home-") as home:
+        key = base64.urlsafe_b64encode(os.urandom(32)).decode()
+        os.environ |= {"AIRFLOW_HOME": home, "AIRFLOW__CORE__FERNET_KEY": key}
+        yield
 
 
 def timed(run: Callable[[], object]) -> dict[str, float]:

@@ -13,8 +13,6 @@ tells how long the event loop stood still, while the triggers start, while they 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -28,7 +26,7 @@ from typing import Any, Self
 
 import msgspec
 
-from benchmarks.contest import PROJECT, Goal, Measured, Outcome, environment, say
+from benchmarks.contest import PROJECT, Goal, Measured, Outcome, environment, private_airflow, say
 from tests.local_api_server import LocalApiServer
 
 BATCHES = 1000
@@ -264,8 +262,5 @@ class _Runner:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="nightpress-bench-home-"))
-    try:
+    with private_airflow():
         print("\n".join(run(*map(int, sys.argv[1:])).lines()))
-    finally:
-        shutil.rmtree(os.environ["AIRFLOW_HOME"], ignore_errors=True)
