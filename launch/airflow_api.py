@@ -44,7 +44,7 @@ class AirflowApi:
         return self._dict("GET", "/api/v2/monitor/health", with_token=False)
 
     def warm_up(self) -> None:
-        """Make the task execution API initialise now, so that the first task need not wait for it."""
+        """Make the API of the tasks initialise now, so that the first task need not wait for it."""
         self._send("GET", "/execution/health", None, None)
 
     def dag(self, dag_id: str) -> Json:

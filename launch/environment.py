@@ -188,6 +188,7 @@ def airflow_environment(
     layout: Layout,
     *,
     port: int,
+    task_port: int,
     api: Api,
     base: Mapping[str, str],
     own: Mapping[str, str] | None = None,
@@ -195,7 +196,8 @@ def airflow_environment(
 ) -> dict[str, str]:
     """Build the whole environment of Airflow's processes.
 
-    :param port: of the UI and both REST APIs, on 127.0.0.1.
+    :param port: of the UI and its REST API, on 127.0.0.1.
+    :param task_port: of the API that running tasks report to.
     :param base: what is inherited. Its ``AIRFLOW__*`` settings are dropped: they belong to another Airflow,
         whose database must not be touched from here.
     :param own: settings for this instance, e.g. from ``.env``; they win over the tunable ones below.
@@ -213,7 +215,7 @@ def airflow_environment(
         for kind in ("ARGS", "ARGS_ASYNC"):
             environment[f"AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_{kind}"] = "launch.sqlite.CONNECT_ARGS"
     environment.update({name: value for name, value in own.items() if name not in _CREDENTIALS})
-    environment.update(_fixed(layout, port=port, schedules=schedules))
+    environment.update(_fixed(layout, port=port, task_port=task_port, schedules=schedules))
     environment[CONNECTION_VARIABLE] = api.connection()
     paths = [str(layout.project), *filter(None, [environment.get("PYTHONPATH")])]
     environment["PYTHONPATH"] = os.pathsep.join(paths)
@@ -242,7 +244,7 @@ def _tunables() -> dict[str, str]:
     }
 
 
-def _fixed(layout: Layout, *, port: int, schedules: bool) -> dict[str, str]:
+def _fixed(layout: Layout, *, port: int, task_port: int, schedules: bool) -> dict[str, str]:
     keys = read_secrets(layout.home)
     return {
         "AIRFLOW_HOME": str(layout.home),
@@ -257,7 +259,7 @@ def _fixed(layout: Layout, *, port: int, schedules: bool) -> dict[str, str]:
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
         "AIRFLOW__API__WORKERS": "1",
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{task_port}/execution/",
         "AIRFLOW__CORE__FERNET_KEY": keys["fernet_key"],
         "AIRFLOW__API_AUTH__JWT_SECRET": keys["jwt_secret"],
         "AIRFLOW__API__SECRET_KEY": keys["api_secret_key"],

@@ -20,8 +20,17 @@ from launch.environment import OFFLINE_KEY, Api, LaunchError, Layout, airflow_en
 from launch.processes import Component, Processes
 
 API_SERVER = "api-server"
+TASK_API = "task-api"
+"""The API that running tasks report to, in a process of its own.
+
+Airflow's UI writes its audit log inside the server's event loop (``log_action``). On SQLite, with a task's
+request of the same process holding the write lock until that loop goes on, both wait until the lock times
+out: a click on Trigger while tasks start hung for a minute.
+"""
+
 OFFLINE_API = "offline-api"
-COMPONENTS = (API_SERVER, "scheduler", "triggerer", "dag-processor")
+APIS = (API_SERVER, TASK_API)
+COMPONENTS = (*APIS, "scheduler", "triggerer", "dag-processor")
 START_SECONDS = 120.0
 
 Notify = Callable[[str], None]
@@ -53,6 +62,7 @@ class Instance:
         self.layout = layout
         self.port = free_port(port)
         self.api = AirflowApi(f"http://127.0.0.1:{self.port}")
+        self.task_port = free_port()
         self.processes = Processes(logs=layout.logs, cwd=layout.project, lock=lock)
         self.batches_api = api
         self._base = os.environ if base is None else base
@@ -70,6 +80,7 @@ class Instance:
         return airflow_environment(
             self.layout,
             port=self.port,
+            task_port=self.task_port,
             api=self.batches_api or Api(key=OFFLINE_KEY, offline=True),
             base=self._base,
             own=self._own,
@@ -135,17 +146,17 @@ class Instance:
             self._started_at = datetime.now(UTC)
         environment = self.environment()
         for name in names or [name for name in COMPONENTS if not self.processes.is_running(name)]:
-            self.processes.start(airflow_component(name), environment)
+            self.processes.start(airflow_component(name, self.task_port), environment)
 
     def wait_for_api(self, seconds: float = START_SECONDS) -> None:
-        """Wait until the API server answers, and warm it up.
+        """Wait until the API server answers.
 
         :raises LaunchError: it ended, or did not answer in time.
         """
         deadline = time.monotonic() + seconds
         while True:
             with suppress(AirflowApiError):
-                self.api.warm_up()
+                self.api.health()
                 return
             self.check()
             if time.monotonic() > deadline:
@@ -179,6 +190,10 @@ class Instance:
             health = self.api.health()
         except AirflowApiError:
             return ["API server"]
+        try:
+            AirflowApi(f"http://127.0.0.1:{self.task_port}").warm_up()
+        except AirflowApiError:
+            return ["task API"]
         started = self._started_at or datetime.min.replace(tzinfo=UTC)
         parts = ("scheduler", "triggerer", "dag_processor")
         return [
@@ -225,21 +240,28 @@ class Instance:
         return f"{_tail(text, lines)}\n(all of it: {path})"
 
     def stop(self) -> None:
-        """Stop everything that was started: workers first, while the API they report to still answers."""
+        """Stop everything that was started: workers first, while the APIs they report to still answer."""
         try:
-            self.processes.stop([name for name in COMPONENTS if name != API_SERVER])
+            self.processes.stop([name for name in COMPONENTS if name not in APIS])
         finally:
             self.processes.close()
 
 
-def airflow_component(name: str) -> Component:
+def airflow_component(name: str, task_port: int) -> Component:
     """Describe one of Airflow's components.
 
     No log servers: they would listen on all interfaces, and the API server reads the logs from the home.
     The triggerer gets its signal twice: after one it waits ten seconds for a process that has ended already.
+
+    :param task_port: of the API of the tasks.
     """
-    options = ("--skip-serve-logs",) if name in ("scheduler", "triggerer") else ()
-    command = (sys.executable, "-m", "airflow", name, *options)
+    words = {
+        API_SERVER: (API_SERVER, "--apps", "core"),
+        TASK_API: (API_SERVER, "--apps", "execution", "--port", str(task_port)),
+        "scheduler": ("scheduler", "--skip-serve-logs"),
+        "triggerer": ("triggerer", "--skip-serve-logs"),
+    }
+    command = (sys.executable, "-m", "airflow", *words.get(name, (name,)))
     signals = (signal.SIGTERM,) * (2 if name == "triggerer" else 1)
     return Component(name, command, signals)
 

@@ -15,7 +15,7 @@ from include.settings import MODELS
 from launch import daily_report, leftovers, summary
 from launch.airflow_api import AirflowApiError
 from launch.environment import LaunchError
-from launch.instance import COMPONENTS, Instance
+from launch.instance import API_SERVER, APIS, COMPONENTS, Instance
 from launch.reporter import Reporter
 from launch.run_view import RunView
 
@@ -128,7 +128,7 @@ def start(instance: Instance, reporter: Reporter) -> None:
         reporter.say(f"Real API ({api.base_url or 'api.anthropic.com'}): batches are billed to your key.")
     if leftovers.exist(instance):
         # Before there is a scheduler: otherwise the interrupted run would go on by itself, and spend.
-        instance.start("api-server")
+        instance.start(API_SERVER)
         instance.wait_for_api()
         for line in leftovers.settle(instance, mark_failed=True):
             reporter.say(line)
@@ -186,7 +186,7 @@ def interrupted(instance: Instance, reporter: Reporter) -> None:
     """
     reporter.finish()
     reporter.say("Interrupted: stopping.")
-    instance.processes.stop([name for name in COMPONENTS if name != "api-server"])
+    instance.processes.stop([name for name in COMPONENTS if name not in APIS])
     if leftovers.exist(instance) and not instance.processes.hurry:
         with suppress(AirflowApiError):
             leftovers.settle(instance, mark_failed=True)

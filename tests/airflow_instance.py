@@ -121,7 +121,7 @@ class AirflowInstance:
         self.instance.stop()
 
     def kill(self, component: str) -> None:
-        """SIGKILL one of api-server, scheduler, triggerer, dag-processor with all that it started."""
+        """SIGKILL one of api-server, task-api, scheduler, triggerer, dag-processor with all that it started."""
         self.instance.processes.kill(component)
 
     def start_component(self, name: str) -> None:

@@ -89,7 +89,7 @@ def test_the_connection_alone_carries_key_and_address(tmp_path: Path) -> None:
     }
     api = Api("sk-local", "http://127.0.0.1:9", offline=True)
     environment = airflow_environment(
-        layout(tmp_path), port=8080, api=api, base=base, own={"ANTHROPIC_API_KEY": "x"}
+        layout(tmp_path), port=8080, task_port=8081, api=api, base=base, own={"ANTHROPIC_API_KEY": "x"}
     )
     assert json.loads(environment[CONNECTION_VARIABLE]) == {
         "conn_type": "anthropic",
@@ -110,7 +110,7 @@ def test_settings_of_another_airflow_are_left_out_and_own_ones_kept(tmp_path: Pa
     }
     own = {"AIRFLOW__CORE__PARALLELISM": "8", "AIRFLOW__API__HOST": "0.0.0.0"}
     environment = airflow_environment(
-        layout(tmp_path), port=1234, api=REAL, base=base, own=own, schedules=False
+        layout(tmp_path), port=1234, task_port=1235, api=REAL, base=base, own=own, schedules=False
     )
     assert environment["AIRFLOW_HOME"] == str(tmp_path / "home")
     assert "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" not in environment
@@ -119,5 +119,5 @@ def test_settings_of_another_airflow_are_left_out_and_own_ones_kept(tmp_path: Pa
     assert environment["NO_PROXY"] == "intranet,127.0.0.1,localhost"
     assert environment["AIRFLOW__CORE__PARALLELISM"] == "8"
     assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
-    assert environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:1234/execution/"
+    assert environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://127.0.0.1:1235/execution/"
     assert environment["AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE"] == "False"
