@@ -1,7 +1,8 @@
 """Run the benchmarks, each beside its alternatives: ``python -m benchmarks [--quick] [--million] [NAME …]``.
 
 Prints a table for each as it ends, and all goals at the end; writes ``benchmarks/out/bench.json``, ``bench.txt``
-and ``bench.svg``. Ends with 0 whether goals are held or missed: it measures.
+and ``bench.svg``. Ends with 0 whether goals are held or missed: it measures; with 1 when a benchmark failed, with
+130 when it was interrupted.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ QUICK: dict[str, Benchmark] = {
 MILLION: dict[str, Benchmark] = {"million": lambda: run_end_to_end(100)}
 
 
-def main() -> None:
+def main() -> int:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join([*FULL, *MILLION]))
@@ -142,8 +143,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = _choose(options.names, quick=options.quick, million=options.million)
     with private_airflow():
-        outcomes = _run(chosen)
-    _write(outcomes, quick=options.quick)
+        outcomes, code = _run(chosen)
+    if outcomes:
+        _write(outcomes, quick=options.quick)
+    return code
 
 
 def _choose(names: list[str], *, quick: bool, million: bool) -> dict[str, Benchmark]:
@@ -153,24 +156,25 @@ def _choose(names: list[str], *, quick: bool, million: bool) -> dict[str, Benchm
     return {name: known[name] for name in names or known}
 
 
-def _run(chosen: dict[str, Benchmark]) -> list[Outcome]:
-    """Run the benchmarks in turn; one that fails is told, and the others go on."""
+def _run(chosen: dict[str, Benchmark]) -> tuple[list[Outcome], int]:
+    """Run the benchmarks in turn; one that fails is told, and the others go on. Return the exit code too."""
     outcomes: list[Outcome] = []
+    code = 0
     for number, (name, benchmark) in enumerate(chosen.items(), start=1):
         started = time.monotonic()
         print(f"[{number}/{len(chosen)}] {name} …", file=sys.stderr, flush=True)
         try:
             found = benchmark()
         except KeyboardInterrupt:
-            print("Interrupted; what was measured so far:", file=sys.stderr)
-            break
+            print("Interrupted; everything was stopped.", file=sys.stderr)
+            return outcomes, 130
         except (Exception, SystemExit) as error:
-            found = [Outcome(name, notes=(f"FAILED: {type(error).__name__}: {error}",))]
+            found, code = [Outcome(name, notes=(f"FAILED: {type(error).__name__}: {error}",))], 1
         outcomes += found
         for outcome in found:
             print("\n".join(outcome.lines()), flush=True)
         print(f"  ({time.monotonic() - started:.0f} s)\n", flush=True)
-    return outcomes
+    return outcomes, code
 
 
 def _write(outcomes: list[Outcome], *, quick: bool) -> None:
@@ -195,8 +199,8 @@ def _write(outcomes: list[Outcome], *, quick: bool) -> None:
         from benchmarks.plot import draw
 
         (OUT / "bench.svg").write_text(draw(outcomes))
-    print(f"written: {OUT}/bench.json, bench.txt, bench.svg")
+    print(f"written: {OUT}/bench.*")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
