@@ -65,12 +65,8 @@ test: lint ## lint, types, import contracts and all tests: [ARGS="-k name"]
 chaos: setup-dev ## kill the press at every step, then RUNS random runs from SEED on: [RUNS=1000] [SEED=1]
 	@$(BIN)/python -m tests.chaos $(RUNS) $(SEED)
 
-bench: setup-dev ## speed beside the alternatives, read and write memory, the page, the report: [QUICK=1]
-	@$(BIN)/python -m benchmarks.results_speed $(if $(QUICK),20000 1)
-	@$(BIN)/python -m benchmarks.reading_speed $(if $(QUICK),20000)
-	@$(if $(QUICK),,$(BIN)/python -m benchmarks.memory)
-	@$(BIN)/python -m benchmarks.page_speed
-	@$(BIN)/python -m benchmarks.report_speed
+bench: setup-dev ## speed and memory beside the alternatives, goals beside what was measured: [QUICK=1] [ARGS="submit polls"]
+	@exec $(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
 
 mutation: setup-dev ## remove each safeguard of the submission in turn; a test must go red: [ARGS="--only d,e"]
 	@$(BIN)/python -m tests.mutation.check_safeguards $(ARGS)

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from benchmarks.contest import PROJECT, Goal, Outcome, say
 
 STEPS = ("read", "submit", "write")
 
@@ -26,12 +28,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--articles", default="10000,200000", help="comma-separated numbers of articles")
     sizes = [int(part) for part in parser.parse_args().articles.split(",")]
+    print("\n".join(run(sizes).lines()))
+
+
+def run(sizes: Sequence[int] = (10_000, 200_000)) -> Outcome:
+    """Measure the steps at each size; the goal is that the peak stays what it was."""
     with tempfile.TemporaryDirectory(prefix="nightpress-memory-") as folder:
-        table = measure(sizes, Path(folder), lambda line: print(line, file=sys.stderr))
-    print(f"{'articles':>10} " + " ".join(f"{step:>16}" for step in STEPS))
-    for size, peaks in table.items():
-        cells = (f"{peak:.0f} MB (+{peak - base:.0f})" for base, peak in peaks)
-        print(f"{size:>10,} " + " ".join(f"{cell:>16}" for cell in cells))
+        table = measure(list(sizes), Path(folder), say)
+    notes = tuple(
+        f"{size:,} articles: "
+        + ", ".join(
+            f"{step} {peak:.0f} MB (+{peak - base:.0f} above imports)"
+            for step, (base, peak) in zip(STEPS, peaks, strict=True)
+        )
+        for size, peaks in table.items()
+    )
+    few, many = table[sizes[0]], table[sizes[-1]]
+    goals = tuple(
+        Goal(f"{step}: peak at {sizes[-1]:,} above that at {sizes[0]:,}", last[1] - first[1], 64, "MB")
+        for step, first, last in zip(STEPS, few, many, strict=True)
+    )
+    return Outcome("memory of the tasks, small and large", {}, goals, notes)
 
 
 def measure(
@@ -65,16 +82,11 @@ def _write_source(path: Path, size: int) -> None:
 
 def _run_step(step: str, place: Path, base_url: str) -> tuple[float, float]:
     command = [sys.executable, "-m", "benchmarks.memory_step", step, str(place), base_url]
-    done = subprocess.run(
-        command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent.parent
-    )
+    # As write_results sets it.
+    surroundings = os.environ | ({"ARROW_DEFAULT_MEMORY_POOL": "system"} if step == "write" else {})
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=PROJECT, env=surroundings)
     measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return measured["base"], measured["peak"]
-
-
-def peak_mb() -> float:
-    """Return this process's peak memory so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 import anthropic
 from upath import UPath
 
-from benchmarks.memory import peak_mb
+from benchmarks.contest import peak_mb
 from include.articles.reader import iter_articles
 from include.batches.client import MessageBatches
 from include.batches.ledger import Entry, Ledger

@@ -2,7 +2,9 @@
 
 Reading is checking, prompt, JSON, both hashes and limits; each format in a process of its own. Rates are per
 second of CPU time, on one core, so that a busy machine does not count; memory is the peak of the process.
-The lookup asks :class:`include.results.reuse.AnswerIndex` for as many keys as it has, half of them there.
+Beside them is the way of the program the project was asked from: ``json.load``, prompts and requests as objects,
+one ``json.dump``, without any check. The lookup asks :class:`include.results.reuse.AnswerIndex` for as many keys as
+it has, half of them there.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
-from benchmarks.results_speed import peak_mb
+from benchmarks.contest import Goal, Outcome, alternate, middle, peak_mb, resident_mb, run_child
 from include.articles.reader import iter_articles
 from include.results.reuse import AnswerIndex
 from include.settings import SUMMARY_PROMPT, ShardLimits
@@ -30,23 +31,33 @@ from include.shards.writer import write_shards
 
 FORMATS = ("in.jsonl", "in.json", "in.csv", "in.parquet")
 LOOKED_UP = 1_000_000
+KEYS, SEED = "answers.parquet", "seed (JSON)"
 
 
-def main() -> None:
-    """Measure each format and the lookup, and print the table."""
-    articles = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+def run(articles: int = 100_000, rounds: int = 1) -> list[Outcome]:
+    """Measure each format and the lookup."""
     with tempfile.TemporaryDirectory(prefix="nightpress-bench-") as folder:
         place = Path(folder)
         _write_sources(place, articles)
-        print(f"{articles:,} articles of 2 KB to shards on disk")
-        for name in FORMATS:
-            seconds, peak = _measure("read", place / name)
-            print(f"  {name:12} {articles / seconds:9,.0f} articles/s of CPU  {peak:6.0f} MB at the peak")
-        _write_keys(place / "answers.parquet")
-        seconds, peak = _measure("look up", place / "answers.parquet")
-        print(
-            f"{LOOKED_UP:,} keys looked up among {LOOKED_UP:,}: {seconds:.1f} s of CPU, {peak:.0f} MB at the peak"
+        reading = alternate(
+            (*FORMATS, SEED), rounds, lambda name: run_child("benchmarks.reading_speed", name, place)
         )
+        _write_keys(place / KEYS)
+        looking = alternate((KEYS,), 1, lambda name: run_child("benchmarks.reading_speed", name, place))
+    goals = [
+        Goal(f"{name}: articles/s of CPU", articles / middle(reading, name), 40_000, "", at_least=True)
+        for name in FORMATS
+    ]
+    peak = max(middle(reading, name, "peak_mb") for name in FORMATS)
+    goals.append(Goal("reading: memory, imports included", peak, 250, "MB"))
+    keys = (
+        Goal("a million keys looked up", middle(looking, KEYS), 5, "s of CPU"),
+        Goal("looking up: memory, imports included", middle(looking, KEYS, "peak_mb"), 300, "MB"),
+    )
+    return [
+        Outcome(f"{articles:,} articles of 2 KB to shards on disk, seconds of CPU", reading, tuple(goals)),
+        Outcome(f"{LOOKED_UP:,} keys looked up among {LOOKED_UP:,} answers", looking, keys),
+    ]
 
 
 def _write_sources(place: Path, articles: int) -> None:
@@ -74,34 +85,41 @@ def _write_keys(path: Path) -> None:
     pq.write_table(pa.table(columns), path, row_group_size=20_000)
 
 
-def _measure(step: str, path: Path) -> tuple[float, float]:
-    command = [sys.executable, "-m", "benchmarks.reading_speed", "--child", step, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    seconds, peak = map(float, done.stdout.split())
-    return seconds, peak
-
-
-def child(step: str, path: Path) -> None:
+def child(name: str, place: Path) -> None:
     """Do the step and print seconds of CPU and MB."""
-    started = time.process_time()
-    if step == "read":
-        template = RequestTemplate("claude-haiku-4-5", 200, PromptTemplate(SUMMARY_PROMPT, 2_000))
-        write_shards(
-            iter_articles(UPath(path)),
-            UPath(path.parent / f"run-{path.name}"),
-            template,
-            limits=ShardLimits(),
-        )
+    before, started = resident_mb(), time.process_time()
+    if name == KEYS:
+        _look_up(place / name)
+    elif name == SEED:
+        _as_the_seed(place / "in.json")
     else:
-        index = AnswerIndex([UPath(path)], offline=False)
-        half = range(LOOKED_UP // 2, LOOKED_UP + LOOKED_UP // 2)
-        found = sum(index.find(hashlib.sha256(str(n).encode()).digest()) is not None for n in half)
-        assert found == LOOKED_UP // 2
-    print(time.process_time() - started, peak_mb())
+        template = RequestTemplate("claude-haiku-4-5", 200, PromptTemplate(SUMMARY_PROMPT, 2_000))
+        source = UPath(place / name)
+        write_shards(iter_articles(source), UPath(place / f"run-{name}"), template, limits=ShardLimits())
+    seconds = time.process_time() - started
+    print(json.dumps({"seconds": seconds, "extra_mb": peak_mb() - before, "peak_mb": peak_mb()}))
+
+
+def _look_up(path: Path) -> None:
+    index = AnswerIndex([UPath(path)], offline=False)
+    half = range(LOOKED_UP // 2, LOOKED_UP + LOOKED_UP // 2)
+    found = sum(index.find(hashlib.sha256(str(n).encode()).digest()) is not None for n in half)
+    assert found == LOOKED_UP // 2
+
+
+def _as_the_seed(path: Path) -> None:
+    requests = []
+    for row in json.loads(path.read_text()):
+        prompt = SUMMARY_PROMPT.format(title=row["title"], content=row["content"][:2_000])
+        message = {"role": "user", "content": prompt}
+        params = {"model": "claude-haiku-4-5", "max_tokens": 200, "messages": [message]}
+        requests.append({"custom_id": row["id"], "params": params})
+    path.with_name("requests.json").write_text(json.dumps({"requests": requests}))
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         child(sys.argv[2], Path(sys.argv[3]))
     else:
-        main()
+        for outcome in run(*map(int, sys.argv[1:])):
+            print("\n".join(outcome.lines()))

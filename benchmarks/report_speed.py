@@ -1,7 +1,7 @@
 """Seconds, peak memory and size of a day's report at a small and at a large number of articles.
 
 Run ``python -m benchmarks.report_speed [--articles 1000,100000]``: each report is written in a process of
-its own. Printed are the seconds without the imports, MB after the imports and at the peak, and the page's MB.
+its own. Told are the seconds without the imports, MB above the imports and at the peak, and the page's MB.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.contest import Goal, Outcome, alternate, middle, peak_mb, run_child, timed
 from include.results.schema import answers_schema
 
 DAY = "2026-11-22"
@@ -29,35 +27,32 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--articles", default="1000,100000", help="comma-separated numbers of articles")
-    parser.add_argument("--report", default="", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.report:
-        print(json.dumps(_write(options.report)))
-        return
-    print(f"{'articles':>10} {'seconds':>8} {'imports':>9} {'peak':>9} {'page':>9}")
-    for size in (int(part) for part in options.articles.split(",")):
-        with tempfile.TemporaryDirectory(prefix="nightpress-report-") as folder:
-            write_day(Path(folder), size)
-            command = [sys.executable, "-m", "benchmarks.report_speed", "--report", folder]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            seconds, base, peak, page = json.loads(done.stdout)
-        print(f"{size:>10,} {seconds:>8.1f} {base:>6.0f} MB {peak:>6.0f} MB {page:>6.1f} MB")
+    for size in (int(part) for part in parser.parse_args().articles.split(",")):
+        print("\n".join(run(size).lines()))
 
 
-def _write(folder: str) -> tuple[float, float, float, float]:
+def run(articles: int = 100_000, rounds: int = 1) -> Outcome:
+    """Write the report of a day of so many articles."""
+    with tempfile.TemporaryDirectory(prefix="nightpress-report-") as folder:
+        write_day(Path(folder), articles)
+        measured = alternate(("ours",), rounds, lambda _: run_child("benchmarks.report_speed", folder))
+    peak, page = (middle(measured, "ours", what) for what in ("peak_mb", "page_mb"))
+    goal = Goal("report", middle(measured, "ours"), 10, "s")
+    note = f"{peak:.0f} MB at the peak, imports included; a page of {page:.1f} MB"
+    return Outcome(f"the report of {articles:,} rows", measured, (goal,), (note,))
+
+
+def child(folder: str) -> None:
+    """Write the report, and print seconds and MB."""
     import altair  # noqa: F401 - counted as import, not as work
     from upath import UPath
 
     from include.reports.report import report_paths, write_report
 
-    root, base, started = UPath(folder), _peak_mb(), time.monotonic()
-    write_report(root, DAY)
-    seconds = time.monotonic() - started
-    return seconds, base, _peak_mb(), report_paths(root, DAY)[0].stat().st_size / 1e6
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    root = UPath(folder)
+    found = timed(lambda: write_report(root, DAY))
+    page = report_paths(root, DAY)[0].stat().st_size / 1e6
+    print(json.dumps(found | {"peak_mb": peak_mb(), "page_mb": page}))
 
 
 def write_day(root: Path, size: int) -> None:
@@ -68,11 +63,12 @@ def write_day(root: Path, size: int) -> None:
     schema = answers_schema([pa.field("category", pa.string()), pa.field("url", pa.string())])
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for first in range(0, size, _GROUP):
-            rows = [_row(number, chance) for number in range(first, min(size, first + _GROUP))]
+            rows = [make_row(number, chance) for number in range(first, min(size, first + _GROUP))]
             writer.write_table(pa.Table.from_pylist(rows, schema=schema))
 
 
-def _row(number: int, chance: random.Random) -> dict[str, object]:
+def make_row(number: int, chance: random.Random) -> dict[str, object]:
+    """Return a row of a published day."""
     failed = number % 100 == 7
     words = " ".join(chance.choice(("harbour", "ferry", "council", "night", "tide")) for _ in range(45))
     tokens = chance.randint(30, 90)
@@ -101,4 +97,7 @@ def _row(number: int, chance: random.Random) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--child"]:
+        child(sys.argv[2])
+    else:
+        main()

@@ -252,7 +252,7 @@ def _fixed(layout: Layout, *, port: int, task_port: int, schedules: bool) -> dic
         "AIRFLOW__CORE__DAGS_FOLDER": str(layout.dags_folder),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(layout.plugins_folder),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__EXECUTOR": "launch.executor.WarmLocalExecutor",
         # No login: anyone who can connect is an admin, so nothing but this machine may connect.
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__API__HOST": "127.0.0.1",

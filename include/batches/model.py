@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 
-class RequestCounts(msgspec.Struct, frozen=True):
+class RequestCounts(msgspec.Struct, frozen=True, gc=False):
     """Requests of a batch by outcome. All but ``processing`` stay 0 until the whole batch has ended."""
 
     processing: int = 0
@@ -22,7 +22,7 @@ class RequestCounts(msgspec.Struct, frozen=True):
         return self.processing + self.succeeded + self.errored + self.canceled + self.expired
 
 
-class Batch(msgspec.Struct, frozen=True):
+class Batch(msgspec.Struct, frozen=True, gc=False):
     """The state of a Message Batch (API documentation, "The Message Batch object")."""
 
     id: str
@@ -41,7 +41,7 @@ class Batch(msgspec.Struct, frozen=True):
         return self.processing_status == "ended"
 
 
-class BatchPage(msgspec.Struct, frozen=True):
+class BatchPage(msgspec.Struct, frozen=True, gc=False):
     """One page of the list of batches, newest first."""
 
     data: tuple[Batch, ...] = ()

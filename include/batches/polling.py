@@ -72,6 +72,10 @@ class BatchWait:
             if not self.open:
                 return PollOutcome("ended", ", ".join(describe(batch) for batch in self.seen.values()))
         self._refusals = self._refusals + 1 if look.refused else 0
+        tolerated = self._refusals < REFUSALS_TOLERATED and self._absences < ABSENCES_TOLERATED
+        return None if tolerated and look.at < self.deadline else self._give_up(look)
+
+    def _give_up(self, look: Look) -> PollOutcome:
         names = ", ".join(sorted(self.open))
         if self._refusals >= REFUSALS_TOLERATED:
             return PollOutcome(
@@ -85,13 +89,11 @@ class BatchWait:
                 f"batch {names} was not found {self._absences} times in a row. Is the connection's API key that of "
                 "the workspace that submitted it? Nothing is sent again by itself.",
             )
-        if look.at >= self.deadline:
-            return PollOutcome(
-                "deadline",
-                f"batch {names} had not ended by the deadline of this wait. It goes on at the API, which lets "
-                "batches expire after 24 hours; clear this task to wait on.",
-            )
-        return None
+        return PollOutcome(
+            "deadline",
+            f"batch {names} had not ended by the deadline of this wait. It goes on at the API, which lets "
+            "batches expire after 24 hours; clear this task to wait on.",
+        )
 
     def _take(self, look: Look) -> None:
         found = {batch_id: look.batches[batch_id] for batch_id in self.open if batch_id in look.batches}

@@ -10,6 +10,8 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Hashable
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import structlog
@@ -32,6 +34,27 @@ _SAFE_FIRST_WAIT_SECONDS = 15.0
 """A trigger that resumes its task sooner may be faster than the scheduler, which costs the task a try."""
 
 _PROGRESS_SECONDS = 600.0
+
+_TURN_SECONDS = 0.004
+"""A thousand tasks that log and fire take five seconds; all at once they would hold the event loop for 0.3."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedLook:
+    """What the shared stream gives each waiting task.
+
+    :param client: the stream's, for batches that its look did not show; None while there is no connection.
+    :param turn: taken before anything that costs more than reading the look.
+    """
+
+    look: Look
+    client: Any
+    turn: asyncio.Lock
+
+    async def take_turn(self) -> None:
+        """Wait until the tasks before this one have gone on."""
+        async with self.turn:
+            await asyncio.sleep(_TURN_SECONDS)
 
 
 class MessageBatchTrigger(BaseEventTrigger):
@@ -85,12 +108,13 @@ class MessageBatchTrigger(BaseEventTrigger):
         return ("message_batches", self.conn_id, self.poll_seconds)
 
     @classmethod
-    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[Look]:
+    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[SharedLook]:
         """Look at the list of batches again and again; a failed look is passed on, never raised."""
         failures = 0
         poll_seconds = OFFLINE_POLL_SECONDS
         retry_after: float | None = None
         client: Any = None
+        turn = asyncio.Lock()
         while True:
             try:
                 if client is None:
@@ -103,23 +127,29 @@ class MessageBatchTrigger(BaseEventTrigger):
                 failures += 1
                 look, retry_after = _failed_look(error)
                 log.warning("could not look at the batches of %s: %s", kwargs["conn_id"], look.error)
-            yield look
+            yield SharedLook(look, client, turn)
             wait = next_look_seconds(poll_seconds, failures, retry_after, random.random())  # noqa: S311
             await asyncio.sleep(wait)
 
-    async def filter_shared_stream(self, shared_stream: AsyncIterator[Look]) -> AsyncIterator[TriggerEvent]:
+    async def filter_shared_stream(
+        self, shared_stream: AsyncIterator[SharedLook]
+    ) -> AsyncIterator[TriggerEvent]:
         """Turn the shared looks into the one event of this trigger."""
         wait = BatchWait(self.batch_ids, self.deadline)
         next_progress = 0.0
         async for shared in shared_stream:
-            look = shared
-            if look.error is None and (missing := wait.open - look.batches.keys()):
-                look = await self._look_up(look, missing)
+            look = shared.look
+            # Not a difference of sets: that walks through the whole look, for each of the waiting tasks.
+            missing = {batch_id for batch_id in wait.open if batch_id not in look.batches}
+            if look.error is None and missing:
+                look = await self._look_up(look, missing, shared.client)
             outcome = wait.on_look(look)
             if outcome is not None:
+                await shared.take_turn()
                 yield await self._event(outcome)
                 return
             if look.at >= next_progress:
+                await shared.take_turn()
                 self._log_progress(wait, look)
                 next_progress = look.at + _PROGRESS_SECONDS
 
@@ -161,21 +191,19 @@ class MessageBatchTrigger(BaseEventTrigger):
             map_index=task_instance.map_index,
         )
 
-    async def _look_up(self, look: Look, missing: set[str]) -> Look:
+    async def _look_up(self, look: Look, missing: set[str], client: Any) -> Look:
         """Add batches that are too old for the shared page, each by a request of its own."""
         from anthropic import NotFoundError
 
         batches, absent = dict(look.batches), []
-        client = await _connect(self.conn_id)
-        async with client:
-            for batch_id in missing:
-                try:
-                    response = await client.get(f"{ROUTE}/{batch_id}", cast_to=_response_type())
-                    batches[batch_id] = decode_batch(response.content)
-                except NotFoundError:
-                    absent.append(batch_id)
-                except Exception as error:
-                    return _failed_look(error)[0]
+        for batch_id in missing:
+            try:
+                response = await client.get(f"{ROUTE}/{batch_id}", cast_to=_response_type())
+                batches[batch_id] = decode_batch(response.content)
+            except NotFoundError:
+                absent.append(batch_id)
+            except Exception as error:
+                return _failed_look(error)[0]
         return Look(at=look.at, batches=batches, absent=absent)
 
     def _log_progress(self, wait: BatchWait, look: Look) -> None:
@@ -199,9 +227,9 @@ def effective_poll_seconds(wanted: float | None, base_url: str) -> float:
 
 
 async def _connect(conn_id: str) -> Any:
-    from airflow.providers.anthropic.hooks.anthropic import AnthropicHook
-
-    return await AnthropicHook(conn_id=conn_id).get_async_conn()
+    # The SDK's import takes a second, which all other triggers would have to wait.
+    hooks = await asyncio.to_thread(import_module, "airflow.providers.anthropic.hooks.anthropic")
+    return await hooks.AnthropicHook(conn_id=conn_id).get_async_conn()
 
 
 async def _look_at_list(client: Any) -> Look:
