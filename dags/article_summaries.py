@@ -4,7 +4,7 @@ Every night after midnight: the day's articles are read, sent to Claude in messa
 list price, and their two-sentence summaries published as one Parquet file for the day.
 
 **By hand**: press Trigger, fill the form: which articles, which question, how much it may cost. The first
-task's log and its *Plan* button show what would be sent and paid; *Plan only* ends there.
+task's log, and *Plan* under its *Details*, show what would be sent and paid; *Plan only* ends there.
 
 **Backfill**: choose a range of days. A day that is done and unchanged costs nothing; changed or new articles
 are paid for alone; a changed prompt pays again, and the plan says so first.

@@ -3,7 +3,7 @@
 The same articles asked in three ways, side by side: a bare prompt, the desk's style guide as the system prompt,
 and a larger model. Each variant is a whole pipeline, `compare_prompts_<variant>`; when all have published the
 day, `comparisons/compare_prompts/day=…/comparison.parquet` has one row for each article and one column for each
-variant, and the page behind the *Comparison* button says what each costs and where they agree:
+variant, and the page behind *Comparison* (in *Details* of `compare`) says what each costs and where they agree:
 
     SELECT title, plain.tone, guided.tone FROM 'data/comparisons/compare_prompts/day=*/comparison.parquet'
     WHERE plain.tone <> guided.tone

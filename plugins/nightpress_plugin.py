@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
-from message_batches.links import BatchLink, PlanLink
 from message_batches.page import URL_PREFIX, PageApp
 
 
 class NightpressPlugin(AirflowPlugin):
-    """Links from tasks to their batches, and the Batches page."""
+    """The Batches page, and the pages of plans, reports and comparisons."""
 
     name = "nightpress"
-    operator_extra_links = [BatchLink(), PlanLink()]  # noqa: RUF012
     fastapi_apps = [{"app": PageApp(), "url_prefix": URL_PREFIX, "name": "Nightpress"}]  # noqa: RUF012
     external_views = [  # noqa: RUF012
         {

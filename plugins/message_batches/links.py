@@ -1,4 +1,4 @@
-"""Links from a task to what it made."""
+"""Links from a task to what it made; Airflow shows them under the task's *Details*."""
 
 from __future__ import annotations
 
@@ -14,40 +14,28 @@ if TYPE_CHECKING:
 CONSOLE = "https://platform.claude.com/workspaces/default/batches"
 
 
-class BatchLink(BaseOperatorLink):
-    """From the submit task to its batch: in the vendor's console, or on the offline API's page."""
+class TaskLink(BaseOperatorLink):
+    """To the address that a task found out when it ran.
+
+    :param label: of the button; the operator keeps the address as ``<label>_url``, e.g. ``plan_url``.
+    """
+
+    def __init__(self, label: str) -> None:
+        self._label = label
 
     @property
     def name(self) -> str:
         """Label of the button."""
-        return "Batch"
+        return self._label
 
     @property
     def xcom_key(self) -> str:
-        """Where the link is kept."""
-        return "batch_url"
+        """Where Airflow keeps the address, and the operator, too."""
+        return f"{self._label.lower()}_url"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
-        """Return the address that the task found out when it ran."""
-        return getattr(operator, "batch_url", "")
-
-
-class PlanLink(BaseOperatorLink):
-    """From the task that read the articles to the plan it made."""
-
-    @property
-    def name(self) -> str:
-        """Label of the button."""
-        return "Plan"
-
-    @property
-    def xcom_key(self) -> str:
-        """Where the link is kept."""
-        return "plan_url"
-
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
-        """Return the address that the task found out when it ran."""
-        return getattr(operator, "plan_url", "")
+        """Return the address."""
+        return getattr(operator, self.xcom_key, "")
 
 
 def plan_url(pipeline: str, day: str, run: str) -> str:
@@ -58,45 +46,9 @@ def plan_url(pipeline: str, day: str, run: str) -> str:
     return f"/nightpress/plans/{quote(pipeline)}/{quote(day)}/{quote(run, safe='')}"
 
 
-class ReportLink(BaseOperatorLink):
-    """From the task that wrote a day's report to the report, inside Airflow's UI."""
-
-    @property
-    def name(self) -> str:
-        """Label of the button."""
-        return "Report"
-
-    @property
-    def xcom_key(self) -> str:
-        """Where the link is kept."""
-        return "report_url"
-
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
-        """Return the address that the task found out when it ran."""
-        return getattr(operator, "report_url", "")
-
-
 def report_url(day: str) -> str:
     """Return the page of a day's report, inside Airflow's UI."""
     return f"/nightpress/reports/{day}"
-
-
-class ComparisonLink(BaseOperatorLink):
-    """From the task that compared variants to the page of the comparison, inside Airflow's UI."""
-
-    @property
-    def name(self) -> str:
-        """Label of the button."""
-        return "Comparison"
-
-    @property
-    def xcom_key(self) -> str:
-        """Where the link is kept."""
-        return "comparison_url"
-
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
-        """Return the address that the task found out when it ran."""
-        return getattr(operator, "comparison_url", "")
 
 
 def comparison_url(comparison: str, day: str) -> str:
@@ -105,5 +57,5 @@ def comparison_url(comparison: str, day: str) -> str:
 
 
 def batch_url(base_url: str, batch_id: str, offline: bool) -> str:
-    """Return the page of a batch."""
+    """Return the page of a batch: on the offline API, or in the vendor's console."""
     return f"{base_url.rstrip('/')}/batches/{batch_id}" if offline else f"{CONSOLE}/{batch_id}"

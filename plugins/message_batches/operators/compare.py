@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator
 
 from include.layout import check_pipeline_name
 from message_batches import config
-from message_batches.links import ComparisonLink, comparison_url
+from message_batches.links import TaskLink, comparison_url
 from message_batches.operators.references import tell_assets
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class WriteComparisonOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("day",)
-    operator_extra_links = (ComparisonLink(),)
+    operator_extra_links = (TaskLink("Comparison"),)
     ui_color = "#e8e2f3"
 
     def __init__(

@@ -17,7 +17,7 @@ from include.settings import (
     ShardLimits,
 )
 from message_batches import config
-from message_batches.links import PlanLink, plan_url
+from message_batches.links import TaskLink, plan_url
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -73,7 +73,7 @@ class ReadArticlesOperator(BaseOperator):
         *("source", "day", "model", "max_tokens", "limit", "max_cost_usd", "approve_above_usd"),
         *("fresh", "reuse_days", "plan_only", "conn_id", "chosen_source", "chosen_model"),
     )
-    operator_extra_links = (PlanLink(),)
+    operator_extra_links = (TaskLink("Plan"),)
     ui_color = "#e4ecf0"
 
     def __init__(

@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator
 from include.errors import ConfigurationError
 from include.layout import check_pipeline_name
 from message_batches import config
-from message_batches.links import ReportLink, report_url
+from message_batches.links import TaskLink, report_url
 from message_batches.operators.references import tell_assets
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class WriteReportOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("day",)
-    operator_extra_links = (ReportLink(),)
+    operator_extra_links = (TaskLink("Report"),)
     ui_color = "#e8e2f3"
 
     def __init__(self, *, day: Any = None, pipelines: Sequence[str] | None = None, **kwargs: Any) -> None:

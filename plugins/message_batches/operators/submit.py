@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from include.errors import ConfigurationError, RequestRefusedError, SubmitLaterError
 from include.layout import check_pipeline_name
 from message_batches import config, metrics
-from message_batches.links import BatchLink, batch_url
+from message_batches.links import TaskLink, batch_url
 from message_batches.operators.references import day_of_shard, label_map_index
 from message_batches.triggers import MessageBatchTrigger
 
@@ -48,7 +48,7 @@ class SubmitBatchOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("shard", "conn_id")
-    operator_extra_links = (BatchLink(),)
+    operator_extra_links = (TaskLink("Batch"),)
     ui_color = "#f0e8dc"
 
     def __init__(
