@@ -123,12 +123,22 @@ class Newsroom:
         return float(meter["input_tokens"] * price.input + meter["output_tokens"] * price.output) / 1e6
 
     def answer(self, run_id: str, choice: str) -> None:
-        """Answer a plan that waits for a person, as the UI does."""
+        """Answer a plan that waits for a person, as the UI does, and the moment that it waits."""
         self.airflow.wait_for_state(run_id, "approve_plan", "awaiting_input")
-        # No person is faster than the scheduler, which fails the try when it sees the answer first.
-        time.sleep(4)
-        path = f"/api/v2/dags/{DAG}/dagRuns/{run_id}/taskInstances/approve_plan/-1/hitlDetails"
+        path = self._request_path(run_id)
         self.airflow.api.call("PATCH", path, {"chosen_options": [choice], "params_input": {}})
+
+    def asked(self, run_id: str) -> str:
+        """Give the subject of what a person is asked."""
+        return str(self.airflow.api.call("GET", self._request_path(run_id))["subject"])
+
+    def tries(self, run_id: str, task_id: str) -> int:
+        """Give the number of the task's latest try."""
+        instances = self.airflow.api.task_instances(DAG, run_id)
+        return max(ti["try_number"] for ti in instances if ti["task_id"] == task_id)
+
+    def _request_path(self, run_id: str) -> str:
+        return f"/api/v2/dags/{DAG}/dagRuns/{run_id}/taskInstances/approve_plan/-1/hitlDetails"
 
     def wait_for_reports(self, count: int) -> set[str]:
         """Give the days that have a report, as soon as there are so many of them."""
@@ -256,6 +266,8 @@ def test_a_no_ends_the_run_cleanly_and_a_yes_lets_it_go_on(newsroom: Newsroom) -
     agreed = newsroom.start(day, approve_above_usd=0.0001)
     newsroom.answer(agreed, "Approve")
     assert newsroom.airflow.wait(agreed)["state"] == "success"
+    # An answer given at once is not asked for twice: see launch/executor.py.
+    assert [newsroom.tries(run_id, "approve_plan") for run_id in (refused, agreed)] == [1, 1]
     assert newsroom.billed() == ARTICLES_A_DAY
     assert len(newsroom.answers(day)) == ARTICLES_A_DAY
     paid = newsroom.receipt(day)["paid_usd"]
@@ -265,6 +277,37 @@ def test_a_no_ends_the_run_cleanly_and_a_yes_lets_it_go_on(newsroom: Newsroom) -
     assert metrics["airflow.nightpress.rows.succeeded"] == [ARTICLES_A_DAY]
     assert metrics["airflow.nightpress.day.cost_usd"][-1] == pytest.approx(paid)
     assert metrics["airflow.nightpress.requests.in_flight"][0] == 0
+
+
+def test_a_cleared_approval_asks_again_but_never_with_the_plan_of_before(newsroom: Newsroom) -> None:
+    day = "2026-10-05"
+    newsroom.write_day(day)
+    before = newsroom.billed()
+    run_id = newsroom.start(day, approve_above_usd=0.0001)
+    newsroom.answer(run_id, "Reject")
+    assert newsroom.airflow.wait(run_id)["state"] == "success"
+
+    newsroom.airflow.api.clear(DAG, run_id, ["approve_plan"], downstream=True)
+    newsroom.airflow.wait_for_state(run_id, "approve_plan", "awaiting_input")
+    assert newsroom.asked(run_id).startswith(f"{DAG} {day}: {ARTICLES_A_DAY} articles, at most $")
+
+    newsroom.write_day(day, 40)
+    newsroom.airflow.api.clear(DAG, run_id, ["read_articles"], downstream=True)
+    assert newsroom.airflow.wait(run_id)["state"] == "failed"
+    said = str(
+        newsroom.airflow.api.last_error(
+            DAG, run_id, "approve_plan", try_number=newsroom.tries(run_id, "approve_plan")
+        )
+    )
+    assert f"the plan is now “{DAG} {day}: 40 articles" in said
+    assert "Trigger a new run of the day" in said
+
+    agreed = newsroom.start(day, approve_above_usd=0.0001)
+    newsroom.airflow.wait_for_state(agreed, "approve_plan", "awaiting_input")
+    assert newsroom.asked(agreed).startswith(f"{DAG} {day}: 40 articles")
+    newsroom.answer(agreed, "Reject")
+    assert newsroom.airflow.wait(agreed)["state"] == "success"
+    assert (newsroom.billed(), newsroom.is_published(day)) == (before, False)
 
 
 def test_a_backfill_pays_once_and_changed_articles_alone(newsroom: Newsroom) -> None:

@@ -13,6 +13,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from message_batches.operators.references import as_list
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from airflow.sdk import Context
 
     from include.costs.plan import Plan
@@ -23,7 +25,8 @@ class ApprovePlanOperator(ApprovalOperator):
 
     Returns the shards it was given, so that what is expanded over them waits for the yes. A plan above its
     ``approve_above_usd`` waits in Airflow's view of required actions, with the plan in it. Reject ends the
-    run cleanly, and so does ``plan_only``: everything downstream is skipped, nothing is spent.
+    run cleanly, and so does ``plan_only``: everything downstream is skipped, nothing is spent. Cleared, it asks
+    again; when the plan has changed since, it fails, because Airflow would show the old one.
 
     :param shards: what :class:`ReadArticlesOperator` returned.
     :param plan: its XCom ``plan``.
@@ -61,6 +64,8 @@ class ApprovePlanOperator(ApprovalOperator):
             f"{plan.pipeline} {plan.day}: {paid:,} articles, at most {dollars(plan.cost_upper_usd)}"
         )
         self.body = _to_markdown(plan)
+        if context["ti"].try_number > 1:
+            self._refuse_to_show_another_plan(context["ti"].id)
         self.log.info("%s; waiting for a person", self.subject)
         return super().execute(context)
 
@@ -83,6 +88,33 @@ class ApprovePlanOperator(ApprovalOperator):
         self.log.info("rejected by %s: the run ends here, nothing was sent", who)
         self._end_run(context)
         return None
+
+    def _refuse_to_show_another_plan(self, ti_id: UUID) -> None:
+        """Check that the request shows this plan: Airflow 3.3.2 keeps what the first try of a task asked.
+
+        :raises AirflowFailException: it shows another; a yes to that would be no yes to this.
+        """
+        from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetailRequestResult
+        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+        shown = SUPERVISOR_COMMS.send(
+            CreateHITLDetailPayload(
+                ti_id=ti_id,
+                options=self.options,
+                subject=self.subject,
+                body=self.body,
+                params={},
+                multiple=False,
+                assigned_users=[],
+            )
+        )
+        assert isinstance(shown, HITLDetailRequestResult)
+        if (shown.subject, shown.body) != (self.subject, self.body):
+            raise AirflowFailException(
+                f"the plan is now “{self.subject}”, but Airflow would go on showing the one that this run asked "
+                f"about before, “{shown.subject}”; nothing was sent. Trigger a new run of the day: it asks with "
+                "the plan as it is."
+            )
 
     def _read_answer(self, context: Context, event: dict[str, Any]) -> str:
         answer = super(ApprovalOperator, self).execute_complete(context, event)
