@@ -6,6 +6,7 @@ sum of all receipts is what the API billed.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,7 @@ import msgspec
 
 from include.costs.plan import History
 from include.errors import ResultsError
-from include.storage import StoragePath, write_atomically
+from include.storage import StoragePath, Version, list_versions, write_atomically
 
 
 class BatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,15 +102,32 @@ def write_receipt(receipt: DayReceipt, root: StoragePath) -> StoragePath:
 
     Called twice: before the day is published, so that what was paid is on the receipt even if the run dies
     then and the next one finds its answers; and after, with the numbers of the publication.
+
+    Two runs of a day may write at the same moment. Each stores its own part first, and adds up again for as long
+    as parts came while it was adding up: so whoever writes last has seen all of them.
     """
     path = receipt_path(root, receipt.pipeline, receipt.day)
-    earlier = read_receipt(path)
-    if earlier is not None and earlier.offline != receipt.offline:
-        earlier = _change_books(path, earlier)
-    if earlier is not None:
-        receipt = _add_earlier(receipt, earlier)
-    write_atomically(path, msgspec.json.format(msgspec.json.encode(receipt), indent=2))
+    parts = path.parent / "of_runs" / path.stem
+    mine = f"{hashlib.sha256(receipt.run.encode()).hexdigest()[:16]}.json"
+    write_atomically(parts / mine, _encode(receipt))
+    seen: Mapping[str, Version] | None = None
+    while seen != (found := list_versions(parts)):
+        seen, added = found, receipt
+        earlier = read_receipt(path)
+        if earlier is not None and earlier.offline != receipt.offline:
+            earlier = _change_books(path, earlier)
+        if earlier is not None:
+            added = _add_earlier(receipt, earlier)
+        for name in sorted(found.keys() - {mine}):
+            part = read_receipt(parts / name)
+            if part is not None and part.offline == receipt.offline:
+                added = _add_earlier(msgspec.structs.replace(part, published_at=None), added)
+        write_atomically(path, _encode(added))
     return path
+
+
+def _encode(receipt: DayReceipt) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(receipt), indent=2)
 
 
 def _change_books(path: StoragePath, earlier: DayReceipt) -> DayReceipt | None:

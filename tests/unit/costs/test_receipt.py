@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from upath import UPath
 
+from include.costs import receipt as receipts
 from include.costs.plan import History
 from include.costs.receipt import BatchReceipt, make_receipt, read_history, read_receipt, write_receipt
 from include.errors import ResultsError
@@ -132,3 +133,28 @@ def test_the_books_of_the_offline_api_are_not_those_of_the_real_one(tmp_path: Pa
     receipt = read_receipt(path)
     assert receipt is not None
     assert ([one.batch_id for one in receipt.batches], receipt.paid_usd) == (["b", "c"], 0.75)
+
+
+@pytest.mark.parametrize("moment", ["before the other reads", "before the other writes"])
+def test_two_runs_that_write_at_the_same_moment_are_both_on_the_receipt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    root = UPath(tmp_path)
+    about: dict[str, Any] = {"pipeline": "p", "day": "d", "offline": True, "wasted_usd": 0.25}
+    written: list[str] = []
+    write = receipts.write_atomically
+
+    def interrupted(path: UPath, data: bytes) -> None:
+        # The other run does all of its work between what this one read and what it writes.
+        written.append(path.name)
+        if len(written) == (1 if moment == "before the other reads" else 2):
+            write_receipt(other, root)
+        write(path, data)
+
+    other = make_receipt([batch(1.0, 0.5, "b")], run="two", **about)
+    monkeypatch.setattr(receipts, "write_atomically", interrupted)
+    ours = make_receipt([batch(2.0, 1.0, "a")], run="one", published_at=NOW, **about)
+    receipt = read_receipt(write_receipt(ours, root))
+    assert receipt is not None
+    assert sorted(one.batch_id for one in receipt.batches) == ["a", "b"]
+    assert (receipt.paid_usd, receipt.wasted_usd, receipt.run) == (1.5, 0.5, "one")
