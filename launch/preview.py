@@ -17,13 +17,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from include.costs.plan import Limits, Plan, dollars
+from include.costs.plan import Plan, dollars
 from include.errors import ConfigurationError, NightpressError
 from launch import connection
 from launch.__main__ import PROJECT, read_layout
 from launch.environment import LaunchError, find_api
 
 if TYPE_CHECKING:
+    from message_batches import ReadArticlesOperator
     from upath import UPath
 
 _COLUMNS = ("day", "articles", "to send", "submitted", "reused", "rejected", "shards", "expected", "at most")
@@ -56,7 +57,9 @@ class _Asked(SimpleNamespace):
         super().__init__(model=model, fresh=fresh)
 
 
-def _print_table(days: Sequence[str], reader: Any, asked: _Asked, root: UPath, scope: str) -> int:
+def _print_table(
+    days: Sequence[str], reader: ReadArticlesOperator, asked: _Asked, root: UPath, scope: str
+) -> int:
     plans: list[Plan] = []
     failed = 0
     print(_line(_COLUMNS))
@@ -90,71 +93,29 @@ def _line(cells: Sequence[str]) -> str:
     return f"{cells[0]:<10}" + "".join(f"{cell:>11}" for cell in cells[1:])
 
 
-def _plan(day: str, reader: Any, asked: _Asked, root: UPath, scope: str) -> Plan:
-    """Plan a day as the pipeline's first task would."""
-    from message_batches import config
-
-    from include.articles.chain import Published
-    from include.articles.model import FieldMap
-    from include.articles.reader import find_files
+def _plan(day: str, reader: ReadArticlesOperator, asked: _Asked, root: UPath, scope: str) -> Plan:
+    """Plan a day as the pipeline's first task would in a run without a form."""
     from include.batches.ledger import Ledger
-    from include.planning import Reuse, Run, Source, prepare_run
-    from include.shards.prompts import PromptTemplate
-    from include.shards.requests import RequestTemplate
+    from include.planning import Run
 
-    read = _Values(reader, day)
-    given = read("chosen_source") or _render(read("source"), day)
-    published = Published.of_source(given)
-    source = config.published_day(published.pipeline, day) if published else config.source_path(given, day)
-    place = connection.open_path(str(source))
-    files = [place] if published else find_files(place, missing_ok=not given)
-    template = RequestTemplate(
-        asked.model or read("chosen_model") or read("model"),
-        int(read("max_tokens")),
-        PromptTemplate(read("prompt"), reader.max_content_chars),
-        reader.system,
-        reader.schema,
-        reader.cache,
-    )
-    run = Run(
-        reader.pipeline, day, "preview", root, root / "runs" / "preview", Ledger(root / "ledger", scope)
-    )
-    return prepare_run(
-        run,
-        Source(str(source), files, FieldMap(**reader.fields), reader.encoding, read("limit"), published),
-        template,
-        shard_limits=reader.limits,
-        max_rejected_share=reader.max_rejected_share,
-        reuse=Reuse(fresh=asked.fresh or bool(read("fresh")), days=int(read("reuse_days") or 0)),
-        limits=Limits(read("max_cost_usd"), read("approve_above_usd")),
+    dag = reader.dag
+    assert dag is not None
+    run: Any = SimpleNamespace(conf={}, partition_key=day)
+    context: Any = {"params": {name: dag.params[name] for name in dag.params}, "dag_run": run}
+    task: ReadArticlesOperator = reader.prepare_for_execution()
+    task.render_template_fields(context)
+    task.chosen_model = asked.model or task.chosen_model
+    task.fresh = asked.fresh or task.fresh
+    folder = root / "runs" / "preview"
+    return task.prepare(
+        Run(reader.pipeline, day, "preview", root, folder, Ledger(root / "ledger", scope)),
+        context,
+        open_path=lambda path: connection.open_path(str(path)),
         write=False,
     ).plan
 
 
-class _Values:
-    """The arguments of the pipeline's first task, as a run without a form would have them."""
-
-    def __init__(self, reader: Any, day: str) -> None:
-        self.reader = reader
-        params = {name: reader.dag.params[name] for name in reader.dag.params}
-        self.context = {"params": params, "dag_run": SimpleNamespace(conf={}, partition_key=day)}
-
-    def __call__(self, name: str) -> Any:
-        value = getattr(self.reader, name)
-        return value.resolve(self.context) if hasattr(value, "resolve") else value
-
-
-def _render(source: str | None, day: str) -> str | None:
-    """Fill in a declared source, e.g. ``…/day={{ dag_run.partition_key }}/``."""
-    if not source or "{{" not in source:
-        return source
-    from jinja2.sandbox import SandboxedEnvironment
-
-    template = SandboxedEnvironment().from_string(source)
-    return template.render(dag_run={"partition_key": day}, params={})
-
-
-def _find_reader(pipeline: str) -> Any:
+def _find_reader(pipeline: str) -> ReadArticlesOperator:
     """Return the first task of a pipeline, from the DAG files of the project.
 
     :raises LaunchError: no file declares it.
@@ -162,15 +123,15 @@ def _find_reader(pipeline: str) -> Any:
     for folder in (PROJECT / "plugins", PROJECT):
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
-    names = []
-    for task in _iter_tasks(PROJECT / "dags"):
-        name = getattr(task, "pipeline", None)
-        if task.task_type == "ReadArticlesOperator":
-            names.append(str(name))
-            if name == pipeline:
-                return task
+    from message_batches import ReadArticlesOperator
+
+    readers = [task for task in _iter_tasks(PROJECT / "dags") if isinstance(task, ReadArticlesOperator)]
+    for reader in readers:
+        if reader.pipeline == pipeline:
+            return reader
+    names = sorted(reader.pipeline for reader in readers)
     raise LaunchError(
-        f"no pipeline {pipeline!r} in {PROJECT / 'dags'}; there are: {', '.join(sorted(names)) or 'none'}"
+        f"no pipeline {pipeline!r} in {PROJECT / 'dags'}; there are: {', '.join(names) or 'none'}"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from include.outputs.schema import OutputSchema
-    from include.planning import Run, Source
+    from include.planning import Prepared, Run, Source
     from include.shards.requests import RequestTemplate
+    from include.storage import StoragePath
 
 PLAN = "plan"
 """XCom key of the plan's numbers."""
@@ -157,22 +158,12 @@ class ReadArticlesOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Write the shards, tell the plan and return the shards' references."""
-        from include.costs.plan import Limits, describe, plan_values
-        from include.planning import Reuse, prepare_run
+        from include.costs.plan import describe, plan_values
 
         with config.clear_failures():
             run = self._run(context)
             self.plan_url = plan_url(run.pipeline, run.day, run.folder.name)
-            prepared = prepare_run(
-                run,
-                self._source(run.day),
-                self._template(context),
-                shard_limits=self.limits,
-                max_rejected_share=self.max_rejected_share,
-                reuse=Reuse(fresh=bool(self.fresh), days=int(self.reuse_days or 0)),
-                limits=Limits(_usd(self.max_cost_usd), _usd(self.approve_above_usd)),
-                plan_only=bool(self.plan_only),
-            )
+            prepared = self.prepare(run, context)
         plan = prepared.plan
         width = max(len(name) for name, _ in describe(plan))
         self.log.info("plan\n%s", "\n".join(f"  {name:<{width}}  {value}" for name, value in describe(plan)))
@@ -188,6 +179,37 @@ class ReadArticlesOperator(BaseOperator):
             plan.check_budget()
         return [shard.to_reference() for shard in prepared.shards]
 
+    def prepare(
+        self,
+        run: Run,
+        context: Context,
+        *,
+        open_path: Callable[[StoragePath], StoragePath] = lambda path: path,
+        write: bool = True,
+    ) -> Prepared:
+        """Read the source of a run's day and plan it, with this task's rendered settings.
+
+        :param open_path: opens what is to be read where Airflow's own connections are not at hand.
+        :param write: False stores nothing at all: a preview.
+        """
+        from include.costs.plan import Limits
+        from include.planning import Reuse, prepare_run
+
+        source = self._source(run.day, open_path)
+        if write:
+            self.log.info("reading %d file(s) of %s", len(source.files), source.shown)
+        return prepare_run(
+            run,
+            source,
+            self._template(context),
+            shard_limits=self.limits,
+            max_rejected_share=self.max_rejected_share,
+            reuse=Reuse(fresh=bool(self.fresh), days=int(self.reuse_days or 0)),
+            limits=Limits(_usd(self.max_cost_usd), _usd(self.approve_above_usd)),
+            plan_only=bool(self.plan_only),
+            write=write,
+        )
+
     def _run(self, context: Context) -> Run:
         from include.planning import Run
 
@@ -196,7 +218,7 @@ class ReadArticlesOperator(BaseOperator):
         ledger = config.open_ledger(config.connect(self.conn_id).scope) if self.conn_id else None
         return Run(self.pipeline, day, context["run_id"], config.data_root(), folder, ledger)
 
-    def _source(self, day: str) -> Source:
+    def _source(self, day: str, open_path: Callable[[StoragePath], StoragePath]) -> Source:
         from include.articles.chain import Published
         from include.articles.model import FieldMap
         from include.articles.reader import find_files
@@ -204,12 +226,10 @@ class ReadArticlesOperator(BaseOperator):
 
         given = self.chosen_source or self.source
         if (published := Published.of_source(given)) is not None:
-            file = config.published_day(published.pipeline, day)
-            self.log.info("reading %s", file)
+            file = open_path(config.published_day(published.pipeline, day))
             return Source(given, [file], FieldMap(), limit=self._limit(), published=published)
-        source = config.source_path(given, day)
+        source = open_path(config.source_path(given, day))
         files = find_files(source, missing_ok=not given)
-        self.log.info("reading %d file(s) of %s", len(files), source)
         return Source(str(source), files, FieldMap(**self.fields), self.encoding, self._limit())
 
     def _template(self, context: Context) -> RequestTemplate:

@@ -38,6 +38,7 @@ def test_a_range_is_a_row_a_day_and_a_total_and_nothing_is_stored(tmp_path: Path
     before = sorted(root.rglob("*"))
     code, said = preview(root, "--from", "2026-11-19", "--to", "2026-11-21")
     assert code == 0, said
+    assert "[info" not in said
     rows = {line.split()[0]: line.split()[1:] for line in said.splitlines()}
     assert rows["2026-11-19"] == ["0", "0", "0", "0", "0", "0", "$0.00", "$0.00"]
     assert rows["2026-11-20"][:6] == ["36", "36", "0", "0", "4", "1"]
