@@ -118,7 +118,8 @@ def write_receipt(receipt: DayReceipt, root: StoragePath) -> StoragePath:
             earlier = _change_books(path, earlier)
         if earlier is not None:
             added = _add_earlier(receipt, earlier)
-        for name in sorted(found.keys() - {mine}):
+        # Beside the parts may be what a killed writer left aside.
+        for name in sorted(name for name in found.keys() - {mine} if name.endswith(".json")):
             part = read_receipt(parts / name)
             if part is not None and part.offline == receipt.offline:
                 added = _add_earlier(msgspec.structs.replace(part, published_at=None), added)

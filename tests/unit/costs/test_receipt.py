@@ -158,3 +158,13 @@ def test_two_runs_that_write_at_the_same_moment_are_both_on_the_receipt(
     assert receipt is not None
     assert sorted(one.batch_id for one in receipt.batches) == ["a", "b"]
     assert (receipt.paid_usd, receipt.wasted_usd, receipt.run) == (1.5, 0.5, "one")
+
+
+def test_what_a_killed_writer_left_aside_is_no_part(tmp_path: Path) -> None:
+    parts = tmp_path / "receipts" / "p" / "of_runs" / "day=d"
+    parts.mkdir(parents=True)
+    (parts / ".x7f3.aside").write_bytes(b'{"pipeline"')
+    receipt = make_receipt([batch(2.0, 1.0)], pipeline="p", day="d", run="r", offline=True, wasted_usd=0.0)
+    stored = read_receipt(write_receipt(receipt, UPath(tmp_path)))
+    assert stored is not None
+    assert stored.paid_usd == 1.0
