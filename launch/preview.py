@@ -125,13 +125,14 @@ def _find_reader(pipeline: str) -> ReadArticlesOperator:
             sys.path.insert(0, str(folder))
     from message_batches import ReadArticlesOperator
 
-    readers = [task for task in _iter_tasks(PROJECT / "dags") if isinstance(task, ReadArticlesOperator)]
-    for reader in readers:
-        if reader.pipeline == pipeline:
-            return reader
-    names = sorted(reader.pipeline for reader in readers)
+    names = []
+    for task in _iter_tasks(PROJECT / "dags"):
+        if isinstance(task, ReadArticlesOperator):
+            if task.pipeline == pipeline:
+                return task
+            names.append(task.pipeline)
     raise LaunchError(
-        f"no pipeline {pipeline!r} in {PROJECT / 'dags'}; there are: {', '.join(names) or 'none'}"
+        f"no pipeline {pipeline!r} in {PROJECT / 'dags'}; there are: {', '.join(sorted(names)) or 'none'}"
     )
 
 
