@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from include.costs.plan import RequestSizes
+from include.costs.estimate import RequestSizes
 from include.costs.prices import UnitPrices
 
 LIFETIME = "1h"

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from include.costs.plan import History
+from include.costs.estimate import History
 from include.errors import ResultsError
 from include.storage import StoragePath, Version, list_versions, write_atomically
 

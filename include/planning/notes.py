@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from include.costs.caching import SharedPrefix
-from include.costs.plan import Cost, dollars
+from include.costs.estimate import Cost
+from include.costs.plan import dollars
 from include.costs.prices import find_prices
 from include.planning.run import Reuse, Run, Source
 from include.results.sources import TEMPLATE, read_published

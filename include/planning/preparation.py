@@ -11,7 +11,8 @@ import msgspec
 
 from include.articles.model import ReadStats
 from include.costs.caching import LIFETIME, SharedPrefix
-from include.costs.plan import Limits, Plan, RequestSizes, estimate, write_plan
+from include.costs.estimate import RequestSizes, estimate
+from include.costs.plan import Limits, Plan, write_plan
 from include.costs.receipt import read_history
 from include.errors import ConfigurationError
 from include.planning.notes import notes_on_cache, notes_on_cost, notes_on_the_day

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 from include.errors import ResultsError
 from include.outputs.columns import arrow_fields
 from include.outputs.schema import OutputSchema
+from include.results.interleave import interleave
 from include.results.merge import SecondRoundRows, merge
-from include.results.reuse import interleave, read_ordinals
+from include.results.reuse import read_ordinals
 from include.results.schema import answers_schema, metadata_fields
 from include.results.sources import KEY, describe_sources
 from include.results.typed import kept_output

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from include.articles.model import Article, Rejected
 from include.articles.row import show_columns
-from include.costs.plan import RequestSizes
+from include.costs.estimate import RequestSizes
 from include.errors import InputError, TooManyRejectsError
 from include.settings import ShardLimits
 from include.shards.columns import metadata_column

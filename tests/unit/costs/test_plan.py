@@ -11,7 +11,8 @@ import msgspec
 import pytest
 from upath import UPath
 
-from include.costs.plan import History, Limits, Plan, RequestSizes, describe, estimate, read_plan, write_plan
+from include.costs.estimate import History, RequestSizes, estimate
+from include.costs.plan import Limits, Plan, describe, read_plan, write_plan
 from include.costs.prices import find_prices
 from include.errors import BudgetError, ConfigurationError
 from include.local_api.answers import count_tokens

@@ -9,7 +9,7 @@ import pytest
 from upath import UPath
 
 from include.costs import receipt as receipts
-from include.costs.plan import History
+from include.costs.estimate import History
 from include.costs.receipt import BatchReceipt, make_receipt, read_history, read_receipt, write_receipt
 from include.errors import ResultsError
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from upath import UPath
 
 from include.errors import ResultsError
-from include.results.reuse import AnswerIndex, ReusedRows, interleave, read_ordinals
+from include.results.interleave import interleave
+from include.results.reuse import AnswerIndex, ReusedRows, read_ordinals
 from include.results.schema import answers_schema
 
 DAY = "2026-11-22"
