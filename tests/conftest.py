@@ -1,4 +1,8 @@
-"""Airflow reads its settings when it is imported: give it a home of its own before any test does."""
+"""What all tests share.
+
+Airflow reads its settings when it is imported: it is given a home of its own before any test does that. Examples of
+property tests have no deadline: a busy machine is no defect.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="nightpress-test-home-"))
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+settings.register_profile("nightpress", deadline=None)
+settings.load_profile("nightpress")
 
 
 @pytest.fixture(scope="module")

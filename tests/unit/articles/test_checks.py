@@ -145,7 +145,7 @@ def test_fields_must_be_three(names: tuple[str, str, str]) -> None:
         FieldMap(*names)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.text(max_size=2), st.sampled_from("xyz"))))
 def test_seen_ids_agree_with_a_dictionary(pairs: list[tuple[str, str]]) -> None:
     seen, model = SeenIds(), dict[str, str]()

@@ -248,7 +248,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     rows=st.lists(st.dictionaries(st.sampled_from(["id", "content", "title", "x"]), VALUES), max_size=8),
     block=st.integers(1, 40),

@@ -149,4 +149,4 @@ class Submission(RuleBasedStateMachine):
 
 
 TestSubmission = Submission.TestCase
-TestSubmission.settings = settings(max_examples=150, stateful_step_count=20, deadline=None)
+TestSubmission.settings = settings(max_examples=150, stateful_step_count=20)

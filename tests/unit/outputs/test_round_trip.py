@@ -24,7 +24,7 @@ from include.outputs.request_schema import MAX_UNIONS
 from include.outputs.schema import OutputSchema
 from tests.unit.outputs.families import TEXT, answers, models, plain
 
-EXAMPLES = settings(max_examples=60, deadline=None)
+EXAMPLES = settings(max_examples=60)
 
 
 def schema_of(model: type[BaseModel]) -> OutputSchema:
@@ -87,7 +87,7 @@ def test_the_json_form_says_all(drawn: tuple[type[BaseModel], Any]) -> None:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(answers(), st.data())
 def test_damage_never_gets_in(drawn: tuple[type[BaseModel], list[BaseModel]], data: st.DataObject) -> None:
     model, instances = drawn
