@@ -44,28 +44,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(
             f"{options.pipeline}, {len(days)} day(s), ledger {scope}; nothing is sent or stored", flush=True
         )
-        return _print_table(
-            days, reader, _Asked(options.model, options.fresh), connection.open_root(settings), scope
-        )
+        return _print_table(days, reader, options, connection.open_root(settings), scope)
     except (LaunchError, ConfigurationError) as error:
         print(f"nightpress: {error}", file=sys.stderr)
         return 2
 
 
-class _Asked(SimpleNamespace):
-    def __init__(self, model: str, fresh: bool) -> None:
-        super().__init__(model=model, fresh=fresh)
-
-
 def _print_table(
-    days: Sequence[str], reader: ReadArticlesOperator, asked: _Asked, root: UPath, scope: str
+    days: Sequence[str], reader: ReadArticlesOperator, options: argparse.Namespace, root: UPath, scope: str
 ) -> int:
     plans: list[Plan] = []
     failed = 0
     print(_line(_COLUMNS))
     for day in days:
         try:
-            plan = _plan(day, reader, asked, root, scope)
+            plan = _plan(day, reader, options, root, scope)
         except NightpressError as error:
             failed += 1
             print(f"{day}  cannot be read: {error}", flush=True)
@@ -93,7 +86,9 @@ def _line(cells: Sequence[str]) -> str:
     return f"{cells[0]:<10}" + "".join(f"{cell:>11}" for cell in cells[1:])
 
 
-def _plan(day: str, reader: ReadArticlesOperator, asked: _Asked, root: UPath, scope: str) -> Plan:
+def _plan(
+    day: str, reader: ReadArticlesOperator, options: argparse.Namespace, root: UPath, scope: str
+) -> Plan:
     """Plan a day as the pipeline's first task would in a run without a form."""
     from include.batches.ledger import Ledger
     from include.planning import Run
@@ -101,11 +96,11 @@ def _plan(day: str, reader: ReadArticlesOperator, asked: _Asked, root: UPath, sc
     dag = reader.dag
     assert dag is not None
     run: Any = SimpleNamespace(conf={}, partition_key=day)
-    context: Any = {"params": {name: dag.params[name] for name in dag.params}, "dag_run": run}
+    context: Any = {"params": dag.params.dump(), "dag_run": run}
     task: ReadArticlesOperator = reader.prepare_for_execution()
     task.render_template_fields(context)
-    task.chosen_model = asked.model or task.chosen_model
-    task.fresh = asked.fresh or task.fresh
+    task.chosen_model = options.model or task.chosen_model
+    task.fresh = options.fresh or task.fresh
     folder = root / "runs" / "preview"
     return task.prepare(
         Run(reader.pipeline, day, "preview", root, folder, Ledger(root / "ledger", scope)),

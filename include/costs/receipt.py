@@ -112,19 +112,24 @@ def write_receipt(receipt: DayReceipt, root: StoragePath) -> StoragePath:
     write_atomically(parts / mine, _encode(receipt))
     seen: Mapping[str, Version] | None = None
     while seen != (found := list_versions(parts)):
-        seen, added = found, receipt
-        earlier = read_receipt(path)
-        if earlier is not None and earlier.offline != receipt.offline:
-            earlier = _change_books(path, earlier)
-        if earlier is not None:
-            added = _add_earlier(receipt, earlier)
+        seen = found
         # Beside the parts may be what a killed writer left aside.
-        for name in sorted(name for name in found.keys() - {mine} if name.endswith(".json")):
-            part = read_receipt(parts / name)
-            if part is not None and part.offline == receipt.offline:
-                added = _add_earlier(msgspec.structs.replace(part, published_at=None), added)
-        write_atomically(path, _encode(added))
+        others = [parts / name for name in sorted(found.keys() - {mine}) if name.endswith(".json")]
+        write_atomically(path, _encode(_add_up(receipt, path, others)))
     return path
+
+
+def _add_up(receipt: DayReceipt, path: StoragePath, others: Iterable[StoragePath]) -> DayReceipt:
+    """Return the receipt with what the day's stored one and the parts of its other runs have."""
+    earlier = read_receipt(path)
+    if earlier is not None and earlier.offline != receipt.offline:
+        earlier = _change_books(path, earlier)
+    if earlier is not None:
+        receipt = _add_earlier(receipt, earlier)
+    for part in map(read_receipt, others):
+        if part is not None and part.offline == receipt.offline:
+            receipt = _add_earlier(msgspec.structs.replace(part, published_at=None), receipt)
+    return receipt
 
 
 def _encode(receipt: DayReceipt) -> bytes:
