@@ -13,124 +13,41 @@ import os
 import platform
 import signal
 import sys
-import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
+from importlib import import_module
 
-from benchmarks.contest import PROJECT, Goal, Outcome, alternate, middle, private_airflow
+from benchmarks.contest import PROJECT, Outcome, private_airflow
 
 OUT = PROJECT / "benchmarks" / "out"
 
 
-def run_results(rows: int, rounds: int) -> list[Outcome]:
-    """Measure the results of an ended batch to a file."""
-    from benchmarks.results_speed import CONTENDERS, measure, prepare, serving
-
-    with tempfile.TemporaryDirectory(prefix="nightpress-bench-") as folder:
-        place = Path(folder)
-        prepare(place, rows)
-        with serving(place) as url:
-            measured = alternate(CONTENDERS, rounds, lambda name: measure(name, place, url))
-    ours = middle(measured, "ours")
-    goals = (
-        Goal("SDK typed ÷ ours", middle(measured, "SDK typed") / ours, 10, "×", at_least=True),
-        Goal("common-ai ÷ ours", middle(measured, "common-ai") / ours, 10, "×", at_least=True),
-        Goal("results ÷ floor", ours / middle(measured, "floor"), 3, "×"),
-        Goal("results: memory above imports", middle(measured, "ours", "extra_mb"), 64, "MB"),
-    )
-    return [Outcome(f"{rows:,} results to a file", measured, goals)]
-
-
-def run_submit(requests: int, rounds: int) -> list[Outcome]:
-    """Measure the POST of a shard."""
-    from benchmarks.submit_speed import run
-
-    return [run(requests, rounds)]
-
-
-def run_polls(batches: int, rounds: int, polls: int) -> list[Outcome]:
-    """Measure a thousand waiting tasks."""
-    from benchmarks.poll_speed import run
-
-    return [run(batches, rounds, polls)]
-
-
-def run_reading(articles: int, rounds: int) -> list[Outcome]:
-    """Measure articles to shards, and the lookup of answers."""
-    from benchmarks.reading_speed import run
-
-    return run(articles, rounds)
-
-
-def run_memory(sizes: tuple[int, int]) -> list[Outcome]:
-    """Measure the tasks' memory, small and large."""
-    from benchmarks.memory import run
-
-    return [run(sizes)]
-
-
-def run_publish(rows: int, rounds: int) -> list[Outcome]:
-    """Measure the publishing of a day."""
-    from benchmarks.publish_speed import run
-
-    return [run(rows, rounds)]
-
-
-def run_page(batches: int) -> list[Outcome]:
-    """Measure the Batches page."""
-    from benchmarks.page_speed import run
-
-    return [run(batches)]
-
-
-def run_report(articles: int) -> list[Outcome]:
-    """Measure the report."""
-    from benchmarks.report_speed import run
-
-    return [run(articles)]
-
-
-def run_parsing(rounds: int) -> list[Outcome]:
-    """Measure the parsing of the DAG files."""
-    from benchmarks.parsing_speed import run
-
-    return [run(rounds)]
-
-
-def run_end_to_end(shards: int) -> list[Outcome]:
-    """Measure from the trigger to the published day."""
-    from benchmarks.end_to_end import run
-
-    return [run(shards)]
-
-
-Benchmark = Callable[[], list[Outcome]]
+Benchmark = tuple[str, tuple[object, ...]]
+"""A module of this package, imported when its turn comes, and the arguments of its ``run``."""
 
 FULL: dict[str, Benchmark] = {
-    "results": lambda: run_results(100_000, 3),
-    "submit": lambda: run_submit(100_000, 5),
-    "polls": lambda: run_polls(1000, 1, 4),
-    "reading": lambda: run_reading(100_000, 3),
-    "publish": lambda: run_publish(1_000_000, 3),
-    "page": lambda: run_page(10_000),
-    "report": lambda: run_report(100_000),
-    "parsing": lambda: run_parsing(5),
-    "memory": lambda: run_memory((10_000, 200_000)),
-    "end_to_end": lambda: run_end_to_end(10),
+    "results": ("results_speed", (100_000, 3)),
+    "submit": ("submit_speed", (100_000, 5)),
+    "polls": ("poll_speed", (1000, 1, 4)),
+    "reading": ("reading_speed", (100_000, 3)),
+    "publish": ("publish_speed", (1_000_000, 3)),
+    "page": ("page_speed", (10_000,)),
+    "report": ("report_speed", (100_000,)),
+    "parsing": ("parsing_speed", (5,)),
+    "memory": ("memory", ((10_000, 200_000),)),
+    "end_to_end": ("end_to_end", (10,)),
 }
 QUICK: dict[str, Benchmark] = {
-    "results": lambda: run_results(20_000, 1),
-    "submit": lambda: run_submit(20_000, 1),
-    "reading": lambda: run_reading(20_000, 1),
-    "publish": lambda: run_publish(100_000, 1),
-    "page": lambda: run_page(2_000),
-    "report": lambda: run_report(10_000),
-    "parsing": lambda: run_parsing(2),
+    "results": ("results_speed", (20_000, 1)),
+    "submit": ("submit_speed", (20_000, 1)),
+    "reading": ("reading_speed", (20_000, 1)),
+    "publish": ("publish_speed", (100_000, 1)),
+    "page": ("page_speed", (2_000,)),
+    "report": ("report_speed", (10_000,)),
+    "parsing": ("parsing_speed", (2,)),
 }
-MILLION: dict[str, Benchmark] = {"million": lambda: run_end_to_end(100)}
+MILLION: dict[str, Benchmark] = {"million": ("end_to_end", (100,))}
 
 
 def main() -> int:
@@ -160,11 +77,12 @@ def _run(chosen: dict[str, Benchmark]) -> tuple[list[Outcome], int]:
     """Run the benchmarks in turn; one that fails is told, and the others go on. Return the exit code too."""
     outcomes: list[Outcome] = []
     code = 0
-    for number, (name, benchmark) in enumerate(chosen.items(), start=1):
+    for number, (name, (module, arguments)) in enumerate(chosen.items(), start=1):
         started = time.monotonic()
         print(f"[{number}/{len(chosen)}] {name} …", file=sys.stderr, flush=True)
         try:
-            found = benchmark()
+            made = import_module(f"benchmarks.{module}").run(*arguments)
+            found: list[Outcome] = made if isinstance(made, list) else [made]
         except KeyboardInterrupt:
             print("Interrupted; everything was stopped.", file=sys.stderr)
             return outcomes, 130

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,14 +92,18 @@ def alternate(names: Iterable[str], rounds: int, run: Callable[[str], dict[str, 
     return measured
 
 
-def run_child(module: str, *arguments: object, seconds: float = 1800) -> dict[str, float]:
+def run_child(
+    module: str, *arguments: object, seconds: float = 1800, extra: Mapping[str, str] | None = None
+) -> dict[str, float]:
     """Run ``python -m module --child …`` and return the JSON of its last line.
 
+    :param extra: environment variables on top of ours.
     :raises SystemExit: it failed, with the end of what it said.
     """
     command = [sys.executable, "-m", module, "--child", *map(str, arguments)]
+    surroundings = environment() | dict(extra or {})
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=seconds, cwd=PROJECT, env=environment()
+        command, capture_output=True, text=True, check=False, timeout=seconds, cwd=PROJECT, env=surroundings
     )
     if done.returncode:
         raise SystemExit(f"{module} {arguments} failed:\n{done.stderr[-3000:]}")

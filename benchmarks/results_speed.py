@@ -17,9 +17,7 @@ are several batches, one after the other.
 from __future__ import annotations
 
 import json
-import os
 import random
-import subprocess
 import sys
 import tempfile
 import threading
@@ -27,11 +25,11 @@ import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from upath import UPath
 
+from benchmarks.contest import Goal, Outcome, alternate, middle, peak_mb, run_child
 from include.articles.model import Article
 from include.batches.ledger import Entry, Ledger
 from include.settings import ShardLimits
@@ -47,36 +45,23 @@ WORDS = SENTENCE.split()
 CONTENDERS = ("ours", "SDK typed", "common-ai", "seed", "floor")
 
 
-def main() -> None:
-    """Run all contenders and print the table."""
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
-    contenders = sys.argv[3:] or CONTENDERS
+def run(rows: int = LARGEST, rounds: int = 3, *contenders: str) -> Outcome:
+    """Measure the contenders, all unless some are named."""
     with tempfile.TemporaryDirectory(prefix="nightpress-bench-") as folder:
         place = Path(folder)
         size = prepare(place, rows)
-        print(f"{rows:,} results, {size / 1e6:.0f} MB, {rounds} rounds", flush=True)
         with serving(place) as url:
-            measured: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
-            for number in range(rounds):
-                for name in contenders:
-                    measured[name].append(measure(name, place, url))
-                    print(f"  round {number + 1}: {name}: {measured[name][-1]['seconds']:.2f} s", flush=True)
-    show(measured, rows)
-
-
-def show(measured: dict[str, list[dict[str, float]]], rows: int) -> None:
-    """Print medians, spread and ratios."""
-    ours = median(one["seconds"] for one in measured.get("ours") or [{"seconds": float("nan")}])
-    print(f"\n{'':10} {'seconds':>8} {'spread':>13} {'rows/s':>9} {'extra MB':>9} {'ours is':>12}")
-    for name, found in measured.items():
-        seconds = sorted(one["seconds"] for one in found)
-        middle = median(seconds)
-        spread = f"{seconds[0]:.2f}–{seconds[-1]:.2f}"
-        memory = median(one["extra_mb"] for one in found)
-        print(
-            f"{name:10} {middle:8.2f} {spread:>13} {rows / middle:9,.0f} {memory:9.0f} {middle / ours:9.1f} ×"
+            measured = alternate(contenders or CONTENDERS, rounds, lambda name: measure(name, place, url))
+    goals: tuple[Goal, ...] = ()
+    if not contenders:
+        ours = middle(measured, "ours")
+        goals = (
+            Goal("SDK typed ÷ ours", middle(measured, "SDK typed") / ours, 10, "×", at_least=True),
+            Goal("common-ai ÷ ours", middle(measured, "common-ai") / ours, 10, "×", at_least=True),
+            Goal("results ÷ floor", ours / middle(measured, "floor"), 3, "×"),
+            Goal("results: memory above imports", middle(measured, "ours", "extra_mb"), 64, "MB"),
         )
+    return Outcome(f"{rows:,} results, {size / 1e6:.0f} MB, to a file", measured, goals)
 
 
 def prepare(place: Path, rows: int) -> int:
@@ -183,14 +168,10 @@ class serving:  # noqa: N801 - a context manager
 
 
 def measure(name: str, place: Path, url: str) -> dict[str, float]:
-    """Run a contender in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.results_speed", "--child", name, str(place), url]
-    surroundings = os.environ | {"ARROW_DEFAULT_MEMORY_POOL": "system"}  # as in the task
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=surroundings)
-    if done.returncode:
-        raise SystemExit(f"{name} failed:\n{done.stderr[-2000:]}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    """Run a contender in a process of its own, with Arrow's allocator as in the task."""
+    return run_child(
+        "benchmarks.results_speed", name, place, url, extra={"ARROW_DEFAULT_MEMORY_POOL": "system"}
+    )
 
 
 def child(name: str, place: Path, url: str) -> None:
@@ -336,14 +317,8 @@ def _floor(shard: Shard, work: Path, url: str) -> Contender:  # noqa: ARG001
     return run, lambda: (counted[0], None)
 
 
-def peak_mb() -> float:
-    """Return the peak of this process; unlike ``ru_maxrss``, without what its parent had."""
-    status = Path("/proc/self/status").read_text()
-    return float(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024
-
-
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         child(sys.argv[2], Path(sys.argv[3]), sys.argv[4])
     else:
-        main()
+        print("\n".join(run(*map(int, sys.argv[1:3]), *sys.argv[3:]).lines()))
