@@ -48,10 +48,7 @@ class WarmLocalExecutor(LocalExecutor):
         self, key: WorkloadKey, state: WorkloadState, info: Any = None, remove_running: bool = True
     ) -> None:
         """Count the end of a process, then tell the scheduler as usual."""
-        if self._at_work[key] > 1:
-            self._at_work[key] -= 1
-        else:
-            del self._at_work[key]
+        self._at_work -= Counter((key,))  # what comes to nothing, or below, is dropped
         super().change_state(key, state, info, remove_running)
 
     def _process_workloads(self, workload_list: Sequence[ExecutorWorkload]) -> None:
