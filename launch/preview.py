@@ -7,8 +7,10 @@ read, 2 the command line or the surroundings are wrong.
 from __future__ import annotations
 
 import argparse
+import atexit
 import importlib.util
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -157,7 +159,10 @@ def _scope(settings: Mapping[str, str]) -> str:
 
 def _home(settings: Mapping[str, str]) -> Path:
     home = read_layout(settings).home
-    return home if home.exists() else Path(tempfile.mkdtemp(prefix="nightpress-preview-"))
+    if not home.exists():
+        home = Path(tempfile.mkdtemp(prefix="nightpress-preview-"))
+        atexit.register(shutil.rmtree, home, ignore_errors=True)
+    return home
 
 
 def _days(first: str, last: str) -> list[str]:

@@ -7,6 +7,7 @@ with AirflowInstance(tmp_path, base_url=server.url, key="test-key") as airflow:
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import time
@@ -108,9 +109,9 @@ class AirflowInstance:
             return
         self.home.mkdir(parents=True, exist_ok=True)
         if not _migrated:
-            template = Instance(
-                Layout(PROJECT, Path(mkdtemp(prefix="nightpress-db-")), ""), api=Api("", NOWHERE)
-            )
+            folder = mkdtemp(prefix="nightpress-db-")
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            template = Instance(Layout(PROJECT, Path(folder), ""), api=Api("", NOWHERE))
             template.migrate()
             _migrated.append(template.layout.home)
         for name in ("airflow.db", "launch-migrated"):
