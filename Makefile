@@ -75,7 +75,7 @@ lint: setup-dev ## ruff, mypy and import contracts
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: make format" >&2; exit 1; }
 	@$(BIN)/mypy
-	@PYTHONPATH=.:plugins $(BIN)/lint-imports --no-cache
+	@PYTHONPATH=.:include:plugins $(BIN)/lint-imports --no-cache
 
 format: setup-dev ## format the code and fix what ruff can fix
 	@$(BIN)/ruff check --quiet --fix .

@@ -113,7 +113,9 @@ def run_child(
 
 def environment() -> dict[str, str]:
     """Return the environment of a child: the project and its plugins can be imported."""
-    return os.environ | {"PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'plugins'}"}
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join(map(str, (PROJECT, PROJECT / "include", PROJECT / "plugins")))
+    }
 
 
 @contextmanager

@@ -25,8 +25,8 @@ from typing import Any
 import psutil
 
 from benchmarks.contest import Goal, Outcome, say
-from tests.airflow_instance import COMPONENTS, AirflowInstance
-from tests.local_api_server import LocalApiServer
+from tests.support.offline_api_server import LocalApiServer
+from tests.support.running_airflow import COMPONENTS, AirflowInstance
 
 DAG_ID, DAY = "article_summaries", "2026-11-22"
 ARTICLES_A_SHARD = 10_000

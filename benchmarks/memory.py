@@ -55,7 +55,7 @@ def measure(
     sizes: list[int], folder: Path, say: Callable[[str], None] = lambda _: None
 ) -> dict[int, list[tuple[float, float]]]:
     """Return MB after the imports and at the peak, for each size and step."""
-    from tests.local_api_server import LocalApiServer
+    from tests.support.offline_api_server import LocalApiServer
 
     table: dict[int, list[tuple[float, float]]] = {}
     with LocalApiServer(folder / "api", seconds_per_batch=0) as server:

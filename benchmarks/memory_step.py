@@ -11,16 +11,16 @@ import anthropic
 from upath import UPath
 
 from benchmarks.contest import peak_mb
-from include.articles.reader import iter_articles
-from include.batches.client import MessageBatches
-from include.batches.ledger import Entry, Ledger
-from include.batches.submission import Body, Submitted, submit_shard
-from include.results.collect import Provenance, collect_batch
-from include.settings import SUMMARY_PROMPT, ShardLimits
-from include.shards.prompts import PromptTemplate
-from include.shards.requests import RequestTemplate
-from include.shards.shard import Shard
-from include.shards.writer import write_shards
+from nightpress.articles.reader import iter_articles
+from nightpress.batches.client import MessageBatches
+from nightpress.batches.ledger import Entry, Ledger
+from nightpress.batches.submission import Body, Submitted, submit_shard
+from nightpress.results.collect import Provenance, collect_batch
+from nightpress.settings import SUMMARY_PROMPT, ShardLimits
+from nightpress.shards.prompts import PromptTemplate
+from nightpress.shards.requests import RequestTemplate
+from nightpress.shards.shard import Shard
+from nightpress.shards.writer import write_shards
 
 
 def main() -> None:

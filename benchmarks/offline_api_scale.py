@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from tests.local_api_server import LocalApiServer
+from tests.support.offline_api_server import LocalApiServer
 
 ROUTE = "/v1/messages/batches"
 HEADERS = {"x-api-key": "k", "anthropic-version": "2023-06-01"}

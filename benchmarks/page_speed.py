@@ -21,8 +21,8 @@ import msgspec
 from upath import UPath
 
 from benchmarks.contest import Goal, Measured, Outcome, middle, run_child
-from include.batches.ledger import Attempt, Entry, Example
-from include.batches.overview import Overview, Query
+from nightpress.batches.ledger import Attempt, Entry, Example
+from nightpress.overview import Overview, Query
 
 STATES = ("collected",) * 18 + ("submitted", "ended")
 
@@ -67,7 +67,7 @@ def fill(root: UPath, batches: int, runs: int) -> None:
 
 def measure(root: UPath, runs: int) -> dict[str, float]:
     """Return the median seconds of an answer."""
-    import message_batches.page.answers  # noqa: F401 - counted as import, not as work
+    import message_batches.page.overview_json  # noqa: F401 - counted as import, not as work
 
     first = _time(lambda: answer(Overview(root, fresh_seconds=0)))
     overviews = [Overview(root, fresh_seconds=0) for _ in range(5)]
@@ -84,7 +84,7 @@ def measure(root: UPath, runs: int) -> dict[str, float]:
 
 def answer(overview: Overview) -> bytes:
     """Do what the data route does."""
-    from message_batches.page.answers import describe
+    from message_batches.page.overview_json import describe
 
     found = overview.answer(Query(), lambda *_: True)
     return msgspec.json.encode(describe(found, time.time(), {found.runs[0].token: 1} if found.runs else {}))

@@ -27,7 +27,7 @@ from typing import Any, Self
 import msgspec
 
 from benchmarks.contest import PROJECT, Goal, Measured, Outcome, environment, private_airflow, say
-from tests.local_api_server import LocalApiServer
+from tests.support.offline_api_server import LocalApiServer
 
 BATCHES = 1000
 CONTENDERS = ("ours", "anthropic provider", "idle")

@@ -1,6 +1,6 @@
 """Publishing a day of a million rows from a hundred shards: ``python -m benchmarks.publish_speed [ROWS] [ROUNDS]``.
 
-* ``ours``: :func:`include.results.publish.publish_day`, with its totals, sources and atomic write;
+* ``ours``: :func:`nightpress.days.publish.publish_day`, with its totals, sources and atomic write;
 * ``pandas``: ``read_parquet`` of all shards, ``concat``, ``to_parquet``;
 * ``floor``: Arrow's own copy of the shards' row groups into one file of the same compression.
 """
@@ -20,8 +20,8 @@ from upath import UPath
 
 from benchmarks.contest import Goal, Outcome, alternate, middle, run_child, timed
 from benchmarks.report_speed import DAY, make_row
-from include.results.schema import answers_schema
-from include.shards.writer import REJECTED_SCHEMA
+from nightpress.results.answers_schema import answers_schema
+from nightpress.shards.writer import REJECTED_SCHEMA
 
 CONTENDERS = ("ours", "pandas", "floor")
 ROWS_A_SHARD = 10_000
@@ -73,7 +73,7 @@ def child(name: str, place: Path) -> None:
 
 
 def _ours(shards: list[Path], target: Path) -> Callable[[], object]:
-    from include.results.publish import publish_day
+    from nightpress.days.publish import publish_day
 
     rejected = UPath(shards[0]).with_name("rejected.parquet")
     return lambda: publish_day(

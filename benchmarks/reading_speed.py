@@ -3,7 +3,7 @@
 Reading is checking, prompt, JSON, both hashes and limits; each format in a process of its own. Rates are per
 second of CPU time, on one core, so that a busy machine does not count; memory is the peak of the process.
 Beside them is the way of the program the project was asked from: ``json.load``, prompts and requests as objects,
-one ``json.dump``, without any check. The lookup asks :class:`include.results.reuse.AnswerIndex` for as many keys as
+one ``json.dump``, without any check. The lookup asks :class:`nightpress.days.reuse.AnswerIndex` for as many keys as
 it has, half of them there.
 """
 
@@ -22,12 +22,12 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from benchmarks.contest import Goal, Outcome, alternate, middle, peak_mb, resident_mb, run_child
-from include.articles.reader import iter_articles
-from include.results.reuse import AnswerIndex
-from include.settings import SUMMARY_PROMPT, ShardLimits
-from include.shards.prompts import PromptTemplate
-from include.shards.requests import RequestTemplate
-from include.shards.writer import write_shards
+from nightpress.articles.reader import iter_articles
+from nightpress.days.reuse import AnswerIndex
+from nightpress.settings import SUMMARY_PROMPT, ShardLimits
+from nightpress.shards.prompts import PromptTemplate
+from nightpress.shards.requests import RequestTemplate
+from nightpress.shards.writer import write_shards
 
 FORMATS = ("in.jsonl", "in.json", "in.csv", "in.parquet")
 LOOKED_UP = 1_000_000

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.contest import Goal, Outcome, alternate, middle, peak_mb, run_child, timed
-from include.results.schema import answers_schema
+from nightpress.results.answers_schema import answers_schema
 
 DAY = "2026-11-22"
 _GROUP = 20_000
@@ -47,7 +47,7 @@ def child(folder: str) -> None:
     import altair  # noqa: F401 - counted as import, not as work
     from upath import UPath
 
-    from include.reports.report import report_paths, write_report
+    from nightpress.reports.day.write_day_report import report_paths, write_report
 
     root = UPath(folder)
     found = timed(lambda: write_report(root, DAY))

@@ -30,13 +30,13 @@ from typing import Any
 from upath import UPath
 
 from benchmarks.contest import Goal, Outcome, alternate, middle, peak_mb, run_child
-from include.articles.model import Article
-from include.batches.ledger import Entry, Ledger
-from include.settings import ShardLimits
-from include.shards.prompts import PromptTemplate
-from include.shards.requests import RequestTemplate, custom_id
-from include.shards.shard import Shard
-from include.shards.writer import write_shards
+from nightpress.articles.article import Article
+from nightpress.batches.ledger import Entry, Ledger
+from nightpress.settings import ShardLimits
+from nightpress.shards.prompts import PromptTemplate
+from nightpress.shards.requests import RequestTemplate, custom_id
+from nightpress.shards.shard import Shard
+from nightpress.shards.writer import write_shards
 
 BATCH = "msgbatch_local_bench"
 WARM_UP, LARGEST = 100, 100_000
@@ -215,8 +215,8 @@ def _client(url: str) -> Any:
 def _ours(shard: Shard, work: Path, url: str) -> Contender:
     import pyarrow.parquet as pq
 
-    from include.batches.client import MessageBatches
-    from include.results.collect import Provenance, collect_batch
+    from nightpress.batches.client import MessageBatches
+    from nightpress.results.collect import Provenance, collect_batch
 
     api = MessageBatches(_client(url))
     ledger = Ledger(UPath(work / "ledger"), "offline")
@@ -306,7 +306,7 @@ def _seed(shard: Shard, work: Path, url: str) -> Contender:
 
 
 def _floor(shard: Shard, work: Path, url: str) -> Contender:  # noqa: ARG001
-    from include.batches.client import MessageBatches
+    from nightpress.batches.client import MessageBatches
 
     api = MessageBatches(_client(url))
     counted = [0]

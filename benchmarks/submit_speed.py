@@ -29,12 +29,12 @@ from upath import UPath
 
 from benchmarks.contest import Goal, Outcome, alternate, middle, peak_mb, reset_peak, resident_mb, run_child
 from benchmarks.sink import Sink
-from include.articles.model import Article
-from include.settings import ShardLimits
-from include.shards.prompts import PromptTemplate
-from include.shards.requests import RequestTemplate
-from include.shards.shard import Shard
-from include.shards.writer import write_shards
+from nightpress.articles.article import Article
+from nightpress.settings import ShardLimits
+from nightpress.shards.prompts import PromptTemplate
+from nightpress.shards.requests import RequestTemplate
+from nightpress.shards.shard import Shard
+from nightpress.shards.writer import write_shards
 
 CONTENDERS = ("ours", "bare POST", "SDK typed", "anthropic provider", "common-ai")
 LARGEST = 100_000
@@ -117,9 +117,9 @@ def _compare(shard: Shard, url: str, *, exact: bool) -> None:
 def _ours(shard: Shard, url: str) -> Send:
     import anthropic
 
-    from include.batches.client import MessageBatches
-    from include.batches.ledger import Entry, Ledger
-    from include.batches.submission import Body, Submitted, submit_shard
+    from nightpress.batches.client import MessageBatches
+    from nightpress.batches.ledger import Entry, Ledger
+    from nightpress.batches.submission import Body, Submitted, submit_shard
 
     api = MessageBatches(anthropic.Anthropic(api_key="bench", base_url=url))
     ledger = Ledger(UPath(tempfile.mkdtemp(dir=Path(UPath(shard.uri).path).parent)), api.scope)

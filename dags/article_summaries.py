@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import pendulum
 from airflow.sdk import DAG, CronPartitionTimetable
-from message_batches.pipeline import message_batch_pipeline
 
-from include.settings import SUMMARY_PROMPT
+from message_batches.pipeline import message_batch_pipeline
+from nightpress.settings import SUMMARY_PROMPT
 
 with DAG(
     "article_summaries",

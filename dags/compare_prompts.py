@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Literal
 
 from airflow.sdk import DAG
-from message_batches import message_batch_comparison
 from pydantic import BaseModel, Field
+
+from message_batches import message_batch_comparison
 
 STYLE_GUIDE = (
     Path(__file__).parents[1].joinpath("include/examples/style_guide.md").read_text(encoding="utf-8")

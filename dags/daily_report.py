@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import pendulum
 from airflow.sdk import DAG, Asset, AssetAny, Param, PartitionedAssetTimetable
+
 from message_batches import WriteReportOperator
 
 EXAMPLES = (

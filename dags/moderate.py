@@ -14,8 +14,9 @@ from __future__ import annotations
 from typing import Literal
 
 from airflow.sdk import DAG
-from message_batches import message_batch_pipeline
 from pydantic import BaseModel, Field
+
+from message_batches import message_batch_pipeline
 
 
 class Moderation(BaseModel):

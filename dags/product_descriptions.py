@@ -14,8 +14,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from airflow.sdk import DAG
-from message_batches import message_batch_pipeline
 from pydantic import BaseModel, Field
+
+from message_batches import message_batch_pipeline
 
 
 class ProductPage(BaseModel):

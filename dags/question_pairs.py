@@ -12,8 +12,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from airflow.sdk import DAG, ObjectStoragePath, task
-from message_batches import message_batch_pipeline
 from pydantic import BaseModel, Field
+
+from message_batches import message_batch_pipeline
 
 
 class Pair(BaseModel):
@@ -34,7 +35,7 @@ class QuestionSet(BaseModel):
 @task(retries=3)
 def write_training_file(published: dict[str, Any]) -> dict[str, int]:
     """Clean the pairs of a published day; return how many were kept and dropped."""
-    from include.results.training import write_conversations
+    from nightpress.days.training import write_conversations
 
     answers = ObjectStoragePath(published["uri"])
     return write_conversations(answers, answers.parent / "training.jsonl", shortest_answer=20)

@@ -15,8 +15,9 @@ from typing import Literal
 
 import pendulum
 from airflow.sdk import DAG, Asset, PartitionedAssetTimetable
-from message_batches import message_batch_pipeline, published
 from pydantic import BaseModel
+
+from message_batches import message_batch_pipeline, published
 
 
 class Translation(BaseModel):

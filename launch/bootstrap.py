@@ -140,8 +140,15 @@ def _install(kind: str) -> None:
     if failed:
         tail = "\n".join(log.read_text(errors="replace").strip().splitlines()[-15:])
         raise SetupError(f"the packages could not be installed:\n{tail}\n(all of it: {log})")
+    _link_project()
     count = len(list((VENV / "lib").glob("python*/site-packages/*.dist-info")))
     say(f"installed {count} packages", started)
+
+
+def _link_project() -> None:
+    """Put the project's packages on the environment's path: ``nightpress``, ``offline_api``, ``message_batches``."""
+    folder = next((VENV / "lib").glob("python*/site-packages"))
+    (folder / "nightpress.pth").write_text(f"{PROJECT / 'include'}\n{PROJECT / 'plugins'}\n")
 
 
 def uv_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -14,7 +14,7 @@ from launch.environment import OFFLINE_KEY, Api, LaunchError, find_api, read_dot
 if TYPE_CHECKING:
     from upath import UPath
 
-    from include.batches.client import MessageBatches
+    from nightpress.batches.client import MessageBatches
 
 
 def read_settings() -> dict[str, str]:
@@ -59,7 +59,7 @@ def connect(
     """
     import anthropic
 
-    from include.batches.client import MessageBatches, is_loopback
+    from nightpress.batches.client import MessageBatches, is_loopback
 
     if base_url:
         key = api_key or (OFFLINE_KEY if is_loopback(base_url) else settings.get("ANTHROPIC_API_KEY", ""))

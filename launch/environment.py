@@ -217,7 +217,11 @@ def airflow_environment(
     environment.update({name: value for name, value in own.items() if name not in _CREDENTIALS})
     environment.update(_fixed(layout, port=port, task_port=task_port, schedules=schedules))
     environment[CONNECTION_VARIABLE] = api.connection()
-    paths = [str(layout.project), *filter(None, [environment.get("PYTHONPATH")])]
+    paths = [
+        str(layout.project),
+        str(layout.project / "include"),
+        *filter(None, [environment.get("PYTHONPATH")]),
+    ]
     environment["PYTHONPATH"] = os.pathsep.join(paths)
     local = [
         *filter(None, [environment.get("NO_PROXY") or environment.get("no_proxy")]),

@@ -122,7 +122,7 @@ class Instance:
         port_file = self.layout.home / "offline-api.port"
         port_file.unlink(missing_ok=True)
         options = ("--port", "0", "--port-file", str(port_file), "--data", str(self._offline_data()))
-        command = (sys.executable, "-m", "include.local_api", *options)
+        command = (sys.executable, "-m", "offline_api", *options)
         self.processes.start(Component(OFFLINE_API, command), self.environment())
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

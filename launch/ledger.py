@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from include.batches import desk
-from include.batches.ledger import Ledger
-from include.errors import ConfigurationError, NightpressError
 from launch import connection
 from launch.environment import LaunchError
+from nightpress.batches import manual_ledger
+from nightpress.batches.ledger import Ledger
+from nightpress.errors import ConfigurationError, NightpressError
 
 if TYPE_CHECKING:
     from upath import UPath
 
-    from include.batches.model import Batch
-    from include.storage import StoragePath
+    from nightpress.batches.batch import Batch
+    from nightpress.storage import StoragePath
 
 COMMANDS = ("list", "show", "adopt", "discard")
 _QUESTIONS_SHOWN = 20
@@ -54,10 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _list(options: argparse.Namespace, root: UPath, settings: Mapping[str, str]) -> int:  # noqa: ARG001
-    lines = [line for line in desk.iter_lines(root) if _is_wanted(line, options)]
+    lines = [line for line in manual_ledger.iter_lines(root) if _is_wanted(line, options)]
     lines.sort(key=lambda line: (line.scope, line.entry.day, line.entry.pipeline, line.entry.uri))
     now = time.time()
-    questions = [question for line in lines if (question := desk.explain(line, now))]
+    questions = [question for line in lines if (question := manual_ledger.explain(line, now))]
     if options.json:
         print(json.dumps(_as_json(lines, questions, now), indent=2))
         return 0
@@ -69,7 +69,7 @@ def _list(options: argparse.Namespace, root: UPath, settings: Mapping[str, str])
     return 0
 
 
-def _is_wanted(line: desk.Line, options: argparse.Namespace) -> bool:
+def _is_wanted(line: manual_ledger.Line, options: argparse.Namespace) -> bool:
     wanted = {"open", "damaged"} if options.open else ({options.state} if options.state else set())
     return (
         (not wanted or line.state in wanted)
@@ -93,7 +93,7 @@ def _plain(path: StoragePath) -> str:
     return path.path if path.protocol in {"", "file", "local"} else str(path)
 
 
-def _print_questions(questions: list[desk.Question]) -> None:
+def _print_questions(questions: list[manual_ledger.Question]) -> None:
     if not questions:
         return
     print(f"{len(questions)} open question(s): a batch may exist and be paid for that nobody collects.\n")
@@ -107,7 +107,7 @@ def _print_questions(questions: list[desk.Question]) -> None:
         )
 
 
-def _print_table(lines: list[desk.Line], now: float) -> None:
+def _print_table(lines: list[manual_ledger.Line], now: float) -> None:
     head = ("key", "state", "pipeline", "day", "requests", "batch", "age", "attempts", "api")
     rows = [_row(line, now) for line in lines]
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
@@ -119,13 +119,15 @@ def _print_table(lines: list[desk.Line], now: float) -> None:
         )
         print("  ".join(cells).rstrip())
     counts = Counter(line.state for line in lines)
-    states = ", ".join(f"{counts[state]:,} {_state(state)}" for state in desk.STATES if counts[state])
+    states = ", ".join(
+        f"{counts[state]:,} {_state(state)}" for state in manual_ledger.STATES if counts[state]
+    )
     requests = sum(line.entry.requests for line in lines)
     shards = "1 shard" if len(lines) == 1 else f"{len(lines):,} shards"
     print(f"\n{shards}, {requests:,} requests: {states}")
 
 
-def _row(line: desk.Line, now: float) -> tuple[str, ...]:
+def _row(line: manual_ledger.Line, now: float) -> tuple[str, ...]:
     entry = line.entry
     return (
         *(entry.key[:16], _state(line.state), entry.pipeline or "-", entry.day or "-"),
@@ -148,7 +150,9 @@ def _age(since: float | None, now: float) -> str:
     return f"{seconds} s"
 
 
-def _as_json(lines: list[desk.Line], questions: list[desk.Question], now: float) -> dict[str, Any]:
+def _as_json(
+    lines: list[manual_ledger.Line], questions: list[manual_ledger.Question], now: float
+) -> dict[str, Any]:
     entries = [
         {"api": line.scope, "state": line.state, "age_seconds": line.since and round(now - line.since, 3)}
         | {"entry": msgspec.to_builtins(line.entry)}
@@ -157,7 +161,7 @@ def _as_json(lines: list[desk.Line], questions: list[desk.Question], now: float)
     ]
     return {
         "entries": entries,
-        "totals": {state: sum(line.state == state for line in lines) for state in desk.STATES},
+        "totals": {state: sum(line.state == state for line in lines) for state in manual_ledger.STATES},
         "requests": sum(line.entry.requests for line in lines),
         "questions": [
             {"key": question.key, "seen": question.seen, "next": question.next, "options": question.options}
@@ -167,13 +171,13 @@ def _as_json(lines: list[desk.Line], questions: list[desk.Question], now: float)
 
 
 def _show(options: argparse.Namespace, root: UPath, settings: Mapping[str, str]) -> int:  # noqa: ARG001
-    line = desk.find_line(root, options.key, options.api)
+    line = manual_ledger.find_line(root, options.key, options.api)
     entry, now = line.entry, time.time()
     batches = Ledger(root, line.scope).batches_of(entry.key)
     if options.json:
         print(json.dumps(_as_json([line], [], now)["entries"][0] | {"owns": batches}, indent=2))
         return 0
-    question = desk.explain(line, now)
+    question = manual_ledger.explain(line, now)
     _print_questions([question] if question else [])
     facts = [
         ("key", entry.key),
@@ -187,22 +191,24 @@ def _show(options: argparse.Namespace, root: UPath, settings: Mapping[str, str])
         ),
         ("owns", ", ".join(batches) or "no batch"),
         ("earlier", ", ".join(entry.earlier) + " (bought nothing)" if entry.earlier else "-"),
-        ("submitted", desk.utc(entry.submitted_at)),
-        ("ended", desk.utc(entry.ended_at)),
-        ("collected", desk.utc(entry.collected_at)),
+        ("submitted", manual_ledger.utc(entry.submitted_at)),
+        ("ended", manual_ledger.utc(entry.ended_at)),
+        ("collected", manual_ledger.utc(entry.collected_at)),
     ]
     facts += [(name, _say_file(uri)) for name, uri in _files(line)]
     for name, value in facts:
         print(f"{name:<10} {value}")
     for attempt in entry.attempts:
         detail = f": {attempt.detail}" if attempt.detail else ""
-        print(f"{'attempt':<10} {attempt.number} at {desk.utc(attempt.at)}, {attempt.outcome}{detail}")
+        print(
+            f"{'attempt':<10} {attempt.number} at {manual_ledger.utc(attempt.at)}, {attempt.outcome}{detail}"
+        )
     if not entry.attempts:
         print(f"{'attempt':<10} none: it was never POSTed")
     return 0
 
 
-def _files(line: desk.Line) -> list[tuple[str, str]]:
+def _files(line: manual_ledger.Line) -> list[tuple[str, str]]:
     entry = line.entry
     found = [("body", entry.uri), ("raw", entry.raw or ""), ("results", entry.results or "")]
     return [(name, uri) for name, uri in found if uri]
@@ -217,10 +223,10 @@ def _say_file(uri: str) -> str:
 
 
 def _adopt(options: argparse.Namespace, root: UPath, settings: Mapping[str, str]) -> int:
-    line = desk.find_line(root, options.key, options.api)
+    line = manual_ledger.find_line(root, options.key, options.api)
     api = connection.connect(settings, line.scope, base_url=options.base_url, api_key=options.api_key)
     ledger = Ledger(root, line.scope)
-    batch, proved = desk.adopt(line, options.batch_id, api, ledger, unproved=options.unproved)
+    batch, proved = manual_ledger.adopt(line, options.batch_id, api, ledger, unproved=options.unproved)
     short = line.entry.key[:16]
     if proved:
         print(
@@ -239,10 +245,10 @@ def _adopt(options: argparse.Namespace, root: UPath, settings: Mapping[str, str]
 
 
 def _discard(options: argparse.Namespace, root: UPath, settings: Mapping[str, str]) -> int:
-    line = desk.find_line(root, options.key, options.api)
+    line = manual_ledger.find_line(root, options.key, options.api)
     ledger, now = Ledger(root, line.scope), time.time()
     short = line.entry.key[:16]
-    batches = desk.check_discard(line, ledger, now, even_submitted=options.even_submitted)
+    batches = manual_ledger.check_discard(line, ledger, now, even_submitted=options.even_submitted)
     print(
         f"Discarding shard {short} ({_state(line.state)}, {line.entry.requests:,} requests) sends it AGAIN."
     )
@@ -254,14 +260,18 @@ def _discard(options: argparse.Namespace, root: UPath, settings: Mapping[str, st
     if not options.yes:
         print("Nothing was changed. To do it: the same command with --yes.", file=sys.stderr)
         return 1
-    aside = desk.discard(line, ledger, now, even_submitted=options.even_submitted)
+    aside = manual_ledger.discard(line, ledger, now, even_submitted=options.even_submitted)
     print(f"Set aside: {_plain(aside)}")
     print("Clear submit_batch of the shard, or run the day again, to send it.")
     return 0
 
 
 def _print_candidates(
-    line: desk.Line, ledger: Ledger, options: argparse.Namespace, settings: Mapping[str, str], now: float
+    line: manual_ledger.Line,
+    ledger: Ledger,
+    options: argparse.Namespace,
+    settings: Mapping[str, str],
+    now: float,
 ) -> None:
     import anthropic
 
@@ -269,7 +279,7 @@ def _print_candidates(
         api = connection.connect(settings, line.scope, base_url=options.base_url, api_key=options.api_key)
         if api.scope != line.scope:
             raise LaunchError(f"the connection is to {api.scope}, the shard was sent to {line.scope}")
-        found = desk.find_candidates(line.entry, api, ledger, now)
+        found = manual_ledger.find_candidates(line.entry, api, ledger, now)
     except (LaunchError, anthropic.AnthropicError) as error:
         print(f"  The API's list could NOT be looked at ({str(error)[:300]}): a batch may exist unseen.")
         return
@@ -313,7 +323,7 @@ def _add_options(name: str, command: argparse.ArgumentParser) -> None:
     if name == "list":
         command.add_argument("--pipeline", default="")
         command.add_argument("--day", default="", type=_day, help="YYYY-MM-DD")
-        command.add_argument("--state", default="", choices=desk.STATES)
+        command.add_argument("--state", default="", choices=manual_ledger.STATES)
         command.add_argument("--open", action="store_true", help="only what a person may have to decide")
     elif name == "adopt":
         command.add_argument("batch_id", metavar="BATCH_ID")

@@ -11,13 +11,13 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from include.settings import MODELS
 from launch import daily_report, leftovers, summary
 from launch.airflow_api import AirflowApiError
 from launch.environment import LaunchError
 from launch.instance import API_SERVER, APIS, COMPONENTS, Instance
 from launch.reporter import Reporter
 from launch.run_view import RunView
+from nightpress.settings import MODELS
 
 DAG_ID = "article_summaries"
 POLL_SECONDS = 1.0

@@ -19,15 +19,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from include.costs.plan import Plan, dollars
-from include.errors import ConfigurationError, NightpressError
 from launch import connection
 from launch.__main__ import PROJECT, read_layout
 from launch.environment import LaunchError, find_api
+from nightpress.costs.plan import Plan, dollars
+from nightpress.errors import ConfigurationError, NightpressError
 
 if TYPE_CHECKING:
-    from message_batches import ReadArticlesOperator
     from upath import UPath
+
+    from message_batches import ReadArticlesOperator
 
 _COLUMNS = ("day", "articles", "to send", "submitted", "reused", "rejected", "shards", "expected", "at most")
 _LONGEST_RANGE = 3_660
@@ -92,8 +93,8 @@ def _plan(
     day: str, reader: ReadArticlesOperator, options: argparse.Namespace, root: UPath, scope: str
 ) -> Plan:
     """Plan a day as the pipeline's first task would in a run without a form."""
-    from include.batches.ledger import Ledger
-    from include.planning import Run
+    from nightpress.batches.ledger import Ledger
+    from nightpress.runs import Run
 
     dag = reader.dag
     assert dag is not None
@@ -152,7 +153,7 @@ def _scope(settings: Mapping[str, str]) -> str:
     api = find_api(settings)
     if api is None:
         return "offline"
-    from include.batches.client import scope_of
+    from nightpress.batches.client import scope_of
 
     return scope_of(api.base_url or "https://api.anthropic.com")
 

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Sequence
 from datetime import date
 
-from include.errors import ConfigurationError, NightpressError
-from include.results.replay import ReplayReport, replay_day
 from launch import connection
 from launch.environment import LaunchError
+from nightpress.days.replay import ReplayReport, replay_day
+from nightpress.errors import ConfigurationError, NightpressError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

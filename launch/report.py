@@ -11,12 +11,12 @@ import os
 import sys
 from collections.abc import Sequence
 
-from include.errors import ConfigurationError, NightpressError
-from include.reports.report import WrittenReport, write_report
-from include.reports.wording import counted, usd
 from launch import connection
 from launch.environment import LaunchError
 from launch.summary import local_path
+from nightpress.errors import ConfigurationError, NightpressError
+from nightpress.reports.day.write_day_report import WrittenReport, write_report
+from nightpress.reports.wording import counted, usd
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

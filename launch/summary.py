@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from include.costs.plan import dollars
+from nightpress.costs.plan import dollars
 
 
 def local_path(uri: str) -> str:

@@ -17,7 +17,10 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    import anthropic
     from playwright.sync_api import Browser
+
+    from tests.support.offline_api_server import LocalApiServer
 
 if "AIRFLOW_HOME" not in os.environ:
     os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="nightpress-test-home-")
@@ -30,8 +33,40 @@ settings.load_profile("nightpress")
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium; see `tests.browser`."""
-    from tests.browser import open_browser
+    """Headless Chromium; see `tests.support.browser`."""
+    from tests.support.browser import open_browser
 
     with open_browser() as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def _offline_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApiServer]:
+    from tests.support.offline_api_server import LocalApiServer
+
+    with LocalApiServer(tmp_path_factory.mktemp("api"), seconds_per_batch=1000.0) as server:
+        yield server
+
+
+@pytest.fixture
+def server(_offline_api: LocalApiServer) -> LocalApiServer:
+    """An empty offline API whose batches take 1,000 s of its own clock: tests move that clock."""
+    _offline_api.reset()
+    return _offline_api
+
+
+@pytest.fixture
+def client(server: LocalApiServer) -> Iterator[anthropic.Anthropic]:
+    """The SDK, connected to the offline API, without retries."""
+    import anthropic
+
+    with anthropic.Anthropic(api_key="test-key", base_url=server.base_url, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def small_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every shard several buckets of two rows."""
+    from nightpress.results import shard_rows
+
+    monkeypatch.setattr(shard_rows, "BUCKET_ROWS", 2)

@@ -8,13 +8,13 @@ from typing import Any
 
 from airflow.sdk import Asset, TaskGroup
 
-from include.errors import ConfigurationError
-from include.layout import check_pipeline_name
-from include.settings import DEFAULT_MAX_TOKENS, DEFAULT_MODEL
-from include.shards.names import RESERVED
 from message_batches.form import MODEL_PARAMS
 from message_batches.operators import WriteComparisonOperator
 from message_batches.pipeline import FIRST_TO_SPEND, RETRIES, PipelineTasks, add_tasks, current_dag, with_form
+from nightpress.errors import ConfigurationError
+from nightpress.layout import check_pipeline_name
+from nightpress.settings import DEFAULT_MAX_TOKENS, DEFAULT_MODEL
+from nightpress.shards.column_names import RESERVED
 
 VARIANT_OPTIONS = ("prompt", "system", "output", "cache", "model", "max_tokens")
 """What variants may differ in; everything else is the same for all, so that they see the same articles."""

@@ -14,7 +14,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 from airflow.sdk.exceptions import AirflowFailException
 
-from include.errors import (
+from nightpress.errors import (
     BudgetError,
     ConfigurationError,
     InputError,
@@ -22,13 +22,13 @@ from include.errors import (
     NightpressError,
     RequestRefusedError,
 )
-from include.layout import answers_path, check_day
+from nightpress.layout import answers_path, check_day
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from include.batches.client import MessageBatches
-    from include.batches.ledger import Ledger
+    from nightpress.batches.client import MessageBatches
+    from nightpress.batches.ledger import Ledger
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_CONN_ID = "anthropic_default"
@@ -49,7 +49,7 @@ def connect(conn_id: str) -> MessageBatches:
     import anthropic
     from airflow.providers.anthropic.hooks.anthropic import FIRST_PARTY_PLATFORMS, AnthropicHook
 
-    from include.batches.client import MessageBatches
+    from nightpress.batches.client import MessageBatches
 
     hook = AnthropicHook(conn_id=conn_id)
     if hook.platform not in FIRST_PARTY_PLATFORMS:
@@ -64,7 +64,7 @@ def connect(conn_id: str) -> MessageBatches:
 
 def open_ledger(scope: str) -> Ledger:
     """Return the ledger of one API."""
-    from include.batches.ledger import Ledger
+    from nightpress.batches.ledger import Ledger
 
     return Ledger(data_root() / "ledger", scope)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 
-from include.settings import DEFAULT_MAX_TOKENS, DEFAULT_MODEL, MODELS
+from nightpress.settings import DEFAULT_MAX_TOKENS, DEFAULT_MODEL, MODELS
 
 _ARTICLES, _QUESTION, _MONEY = "1 · Articles", "2 · Question", "3 · Money"
 

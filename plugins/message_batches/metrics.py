@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.observability import stats
 
 if TYPE_CHECKING:
-    from include.batches.model import Batch
+    from nightpress.batches.batch import Batch
 
 _OF_A_DAY = ("articles", "succeeded", "rejected", "reused", "cost_usd", "saved_usd")
 

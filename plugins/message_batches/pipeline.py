@@ -10,16 +10,6 @@ from airflow.sdk import DAG, Asset, task_group
 from airflow.sdk.definitions._internal.contextmanager import DagContext
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
-from include.articles.chain import Published
-from include.errors import ConfigurationError
-from include.layout import check_pipeline_name
-from include.settings import (
-    DEFAULT_MAX_CONTENT_CHARS,
-    DEFAULT_MAX_REQUESTS_IN_FLIGHT,
-    DEFAULT_MAX_TOKENS,
-    DEFAULT_MODEL,
-)
-from include.shards.prompts import PromptTemplate
 from message_batches.config import DEFAULT_CONN_ID
 from message_batches.form import add_form
 from message_batches.operators import (
@@ -31,6 +21,16 @@ from message_batches.operators import (
     WriteResultsOperator,
 )
 from message_batches.sensors import MessageBatchSensor
+from nightpress.articles.published_source import Published
+from nightpress.errors import ConfigurationError
+from nightpress.layout import check_pipeline_name
+from nightpress.settings import (
+    DEFAULT_MAX_CONTENT_CHARS,
+    DEFAULT_MAX_REQUESTS_IN_FLIGHT,
+    DEFAULT_MAX_TOKENS,
+    DEFAULT_MODEL,
+)
+from nightpress.shards.prompts import PromptTemplate
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowFailException
 
-from include.batches.polling import describe
-from include.errors import ConfigurationError, ResultsError
 from message_batches.config import DEFAULT_CONN_ID, clear_failures, connect
 from message_batches.triggers import MessageBatchTrigger
+from nightpress.batches.polling import describe
+from nightpress.errors import ConfigurationError, ResultsError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from include.batches.client import MessageBatches
-    from include.batches.model import Batch
+    from nightpress.batches.batch import Batch
+    from nightpress.batches.client import MessageBatches
 
 _FRAMEWORK_GRACE = timedelta(minutes=10)
 """How much later Airflow's own time-out comes, so that ours, which says more, is first."""

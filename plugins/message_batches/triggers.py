@@ -19,11 +19,11 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import BaseEventTrigger, TaskSuccessEvent, TriggerEvent
 
-from include.batches.client import ROUTE, is_loopback
-from include.batches.model import decode_batch, decode_page
-from include.batches.polling import MIN_POLL_SECONDS, BatchWait, Look, PollOutcome, next_look_seconds
-from include.batches.refusals import read_retry_after
 from message_batches import metrics
+from nightpress.batches.batch import decode_batch, decode_page
+from nightpress.batches.client import ROUTE, is_loopback
+from nightpress.batches.polling import MIN_POLL_SECONDS, BatchWait, Look, PollOutcome, next_look_seconds
+from nightpress.batches.refusals import read_retry_after
 
 log = structlog.get_logger(__name__)
 

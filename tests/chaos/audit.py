@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow.parquet as pq
 from upath import UPath
 
-from include.batches.ledger import Entry, Ledger
-from include.costs.prices import TokenColumns, cost_column, find_prices
-from include.errors import LedgerError
-from tests.local_api_server import LocalApiServer
+from nightpress.batches.ledger import Entry, Ledger
+from nightpress.costs.prices import TokenColumns, cost_column, find_prices
+from nightpress.errors import LedgerError
+from tests.support.offline_api_server import LocalApiServer
 
 _MODEL = "claude-haiku-4-5"
 _CENT = 0.01

@@ -18,8 +18,8 @@ import pandas  # noqa: F401  # pyarrow imports it when it first makes an array
 import pyarrow as pa
 import pyarrow.parquet
 
-from include.costs.prices import find_prices
-from include.errors import NightpressError
+from nightpress.costs.prices import find_prices
+from nightpress.errors import NightpressError
 from tests.chaos.press import Press, Spec, StoppedError, StuckError
 from tests.chaos.steps import Steps
 

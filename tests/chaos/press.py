@@ -23,16 +23,19 @@ import anthropic
 import msgspec
 from upath import UPath
 
-from include.articles.model import FieldMap
-from include.articles.reader import find_files
-from include.batches.client import MessageBatches
-from include.batches.ledger import Entry, Ledger
-from include.batches.model import Batch
-from include.batches.polling import BatchWait, Look
-from include.batches.submission import Body, Wait, submit_shard
-from include.costs.plan import Limits
-from include.costs.receipt import BatchReceipt, batch_receipt, make_receipt, read_receipt, write_receipt
-from include.errors import (
+from nightpress.articles.article import FieldMap
+from nightpress.articles.reader import find_files
+from nightpress.batches.batch import Batch
+from nightpress.batches.client import MessageBatches
+from nightpress.batches.ledger import Entry, Ledger
+from nightpress.batches.polling import BatchWait, Look
+from nightpress.batches.submission import Body, Wait, submit_shard
+from nightpress.costs.plan import Limits
+from nightpress.costs.receipt import BatchReceipt, batch_receipt, make_receipt, read_receipt, write_receipt
+from nightpress.days.publish import publish_day
+from nightpress.days.reuse import reused_file
+from nightpress.days.second_round import judge, write_second_round
+from nightpress.errors import (
     ConfigurationError,
     InputError,
     LedgerError,
@@ -40,17 +43,14 @@ from include.errors import (
     ResultsError,
     SubmitLaterError,
 )
-from include.planning import Reuse, Run, Source, prepare_run
-from include.results import raw
-from include.results.collect import Provenance, collect_batch
-from include.results.publish import publish_day
-from include.results.reuse import reused_file
-from include.results.second_round import judge, write_second_round
-from include.settings import ShardLimits
-from include.shards.prompts import PromptTemplate
-from include.shards.requests import RequestTemplate
-from include.shards.shard import Shard, ShardFiles
-from include.storage import StoragePath, create_exclusively
+from nightpress.results import raw_results
+from nightpress.results.collect import Provenance, collect_batch
+from nightpress.runs import Reuse, Run, Source, prepare_run
+from nightpress.settings import ShardLimits
+from nightpress.shards.prompts import PromptTemplate
+from nightpress.shards.requests import RequestTemplate
+from nightpress.shards.shard import Shard, ShardFiles
+from nightpress.storage import StoragePath, create_exclusively
 from tests.chaos.steps import CountedTransport, Steps
 
 RETRIES = 5
@@ -186,7 +186,7 @@ class Press:
             with open(self._memory, "rb") as stream:  # noqa: PTH123
                 self._done = json.load(stream)
         time.sleep = self.clock.sleep  # of the SDK's retries
-        raw.keep_raw.__defaults__ = (self.clock.sleep,)
+        raw_results.keep_raw.__defaults__ = (self.clock.sleep,)
 
     def run(self) -> dict[str, Any]:
         """Publish the day and return its receipt."""

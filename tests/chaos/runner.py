@@ -14,13 +14,13 @@ from typing import Any, Self
 
 import msgspec
 
-from include.batches.ledger import Ledger
-from include.batches.submission import MAX_LOST_ATTEMPTS
-from include.errors import LedgerError
+from nightpress.batches.ledger import Ledger
+from nightpress.batches.submission import MAX_LOST_ATTEMPTS
+from nightpress.errors import LedgerError
 from tests.chaos.audit import Books, Source, audit, check_plan
 from tests.chaos.press import Spec
 from tests.chaos.scenarios import Rule, Scenario
-from tests.local_api_server import PROJECT, LocalApiServer
+from tests.support.offline_api_server import PROJECT, LocalApiServer
 
 PIPELINE, DAY = "chaos", "2026-11-22"
 BATCH_SECONDS = 900.0

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx2
 
-from include.batches.ledger import Ledger
+from nightpress.batches.ledger import Ledger
 
 ROUTE = "/v1/messages/batches"
 _STORAGE = ("replace", "link", "fsync", "unlink")

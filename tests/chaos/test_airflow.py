@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.airflow_instance import PROJECT, AirflowInstance
 from tests.chaos.audit import Books, Source, audit
-from tests.integration.clock import BATCH_SECONDS, batches_ending
-from tests.local_api_server import LocalApiServer
+from tests.support.offline_api_server import LocalApiServer
+from tests.support.offline_clock import BATCH_SECONDS, batches_ending
+from tests.support.running_airflow import PROJECT, AirflowInstance
 
 pytestmark = pytest.mark.airflow
 

@@ -15,9 +15,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.airflow_instance import AirflowInstance
-from tests.integration.clock import BATCH_SECONDS
-from tests.local_api_server import LocalApiServer
+from tests.support.offline_api_server import LocalApiServer
+from tests.support.offline_clock import BATCH_SECONDS
+from tests.support.running_airflow import AirflowInstance
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

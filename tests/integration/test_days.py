@@ -13,12 +13,12 @@ from typing import Any, Self
 import pyarrow.parquet as pq
 import pytest
 
-from include.costs.prices import find_prices
-from include.settings import DEFAULT_MODEL
 from launch.airflow_api import AirflowApiError
-from tests.airflow_instance import AirflowInstance
-from tests.integration.clock import BATCH_SECONDS, batches_ending
-from tests.local_api_server import LocalApiServer
+from nightpress.costs.prices import find_prices
+from nightpress.settings import DEFAULT_MODEL
+from tests.support.offline_api_server import LocalApiServer
+from tests.support.offline_clock import BATCH_SECONDS, batches_ending
+from tests.support.running_airflow import AirflowInstance
 
 pytestmark = pytest.mark.airflow
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.airflow_instance import COMPONENTS, PROJECT, STUB_DAGS, AirflowInstance, processes_with_home
+from tests.support.running_airflow import COMPONENTS, PROJECT, STUB_DAGS, AirflowInstance, processes_with_home
 
 pytestmark = pytest.mark.airflow
 DAG = "article_summaries"

@@ -12,8 +12,8 @@ from pathlib import Path
 import anthropic
 import pytest
 
-from tests.local_api_server import PROJECT, LocalApiServer
-from tests.unit.local_api.requests import items
+from tests.support.batch_requests import items
+from tests.support.offline_api_server import PROJECT, LocalApiServer
 
 SEED_PROGRAM = """
 import anthropic
@@ -89,7 +89,7 @@ def run_program(program: str, folder: Path, server: LocalApiServer, **environmen
         env={
             "PATH": "/usr/bin:/bin",
             "HOME": str(folder),
-            "PYTHONPATH": f"{folder}:{PROJECT}",
+            "PYTHONPATH": f"{folder}:{PROJECT}:{PROJECT / 'include'}",
             "PYTHONUTF8": "1",
             "ANTHROPIC_API_KEY": "test-key",
             "ANTHROPIC_BASE_URL": server.base_url,

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from message_batches import config
 from upath import UPath
 
-from include.batches.ledger import Attempt, Example
-from tests.airflow_instance import AirflowInstance
-from tests.local_api_server import LocalApiServer
-from tests.unit.batches.overview.ledgers import entry, put
+from message_batches import config
+from nightpress.batches.ledger import Attempt, Example
+from tests.support.ledgers import entry, put
+from tests.support.offline_api_server import LocalApiServer
+from tests.support.running_airflow import AirflowInstance
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, FrameLocator, Page

@@ -13,11 +13,11 @@ from typing import Any
 from urllib.error import HTTPError
 
 import pytest
-from message_batches import config
 from upath import UPath
 
-from tests.airflow_instance import AirflowInstance
-from tests.unit.batches.overview.ledgers import entry, put
+from message_batches import config
+from tests.support.ledgers import entry, put
+from tests.support.running_airflow import AirflowInstance
 
 pytestmark = pytest.mark.airflow
 

@@ -22,18 +22,18 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
-from include.articles.reader import iter_articles
-from include.batches.client import MessageBatches
-from include.batches.ledger import Entry, Ledger
-from include.batches.submission import Body, Submitted, Wait, submit_shard
-from include.errors import RequestRefusedError, SubmissionError, SubmitLaterError
-from include.results.collect import Provenance, collect_batch
-from include.settings import ShardLimits
-from include.shards.prompts import PromptTemplate
-from include.shards.requests import RequestTemplate
-from include.shards.shard import Shard
-from include.shards.writer import write_shards
-from tests.local_api_server import PROJECT, LocalApiServer
+from nightpress.articles.reader import iter_articles
+from nightpress.batches.client import MessageBatches
+from nightpress.batches.ledger import Entry, Ledger
+from nightpress.batches.submission import Body, Submitted, Wait, submit_shard
+from nightpress.errors import RequestRefusedError, SubmissionError, SubmitLaterError
+from nightpress.results.collect import Provenance, collect_batch
+from nightpress.settings import ShardLimits
+from nightpress.shards.prompts import PromptTemplate
+from nightpress.shards.requests import RequestTemplate
+from nightpress.shards.shard import Shard
+from nightpress.shards.writer import write_shards
+from tests.support.offline_api_server import PROJECT, LocalApiServer
 
 DAY = "2026-11-22"
 TEMPLATE = RequestTemplate("claude-haiku-4-5", 200, PromptTemplate("<article>{content}</article>"))
@@ -175,9 +175,9 @@ def test_killed_between_the_post_and_its_record(night: Night) -> None:
     program = (
         "import anthropic, sys, time\n"
         "from upath import UPath\n"
-        "from include.batches.client import MessageBatches\n"
-        "from include.batches.ledger import Entry, Ledger\n"
-        "from include.batches.submission import Body, submit_shard\n"
+        "from nightpress.batches.client import MessageBatches\n"
+        "from nightpress.batches.ledger import Entry, Ledger\n"
+        "from nightpress.batches.submission import Body, submit_shard\n"
         "url, root, uri, key, size, offset = sys.argv[1:]\n"
         "api = MessageBatches(anthropic.Anthropic(api_key='test-key', base_url=url))\n"
         "submit_shard(Entry(key=key, requests=4, bytes=int(size), pipeline='p', day='2026-11-22', run='one'),\n"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.airflow_instance import AirflowInstance
-from tests.integration.clock import BATCH_SECONDS, batches_ending
-from tests.local_api_server import LocalApiServer
+from tests.support.offline_api_server import LocalApiServer
+from tests.support.offline_clock import BATCH_SECONDS, batches_ending
+from tests.support.running_airflow import AirflowInstance
 
 pytestmark = pytest.mark.airflow
 

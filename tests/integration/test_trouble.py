@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.airflow_instance import PROJECT, AirflowInstance
-from tests.integration.clock import BATCH_SECONDS, batches_ending
-from tests.local_api_server import LocalApiServer
+from tests.support.offline_api_server import LocalApiServer
+from tests.support.offline_clock import BATCH_SECONDS, batches_ending
+from tests.support.running_airflow import PROJECT, AirflowInstance
 
 pytestmark = pytest.mark.airflow
 

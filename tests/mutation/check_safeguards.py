@@ -61,8 +61,8 @@ class MutationError(Exception):
     """The mutation could not be made: the source has changed, or its tests do not run."""
 
 
-_SUBMISSION, _LEDGER = "include/batches/submission.py", "include/batches/ledger.py"
-_CLIENT, _POLLING = "include/batches/client.py", "include/batches/polling.py"
+_SUBMISSION, _LEDGER = "include/nightpress/batches/submission.py", "include/nightpress/batches/ledger.py"
+_CLIENT, _POLLING = "include/nightpress/batches/client.py", "include/nightpress/batches/polling.py"
 
 MUTATIONS = (
     Mutation(
@@ -84,7 +84,7 @@ MUTATIONS = (
         "the attempt is written before the POST",
         _SUBMISSION,
         "    taken = ledger.take_attempt(entry, now, now + POST_SECONDS)\n",
-        "    from include.batches.ledger import Attempt\n"
+        "    from nightpress.batches.ledger import Attempt\n"
         "    made = Attempt(number=len(entry.attempts) + 1, at=now, deadline=now + POST_SECONDS)\n"
         "    taken = msgspec.structs.replace(entry, attempts=(*entry.attempts, made))\n",
     ),

@@ -22,14 +22,14 @@ def of(name: str) -> Mutation:
 
 
 def test_a_missing_safeguard_turns_a_test_red() -> None:
-    verdict = try_mutation(of("c"), ["tests/unit/batches/test_submission.py"])
+    verdict = try_mutation(of("c"), ["tests/unit/test_batches_submission.py"])
     assert verdict.noticed
     assert "test_another_batch_of_the_same_size_is_not_adopted" in verdict.by
 
 
 def test_a_change_that_no_test_sees_is_told() -> None:
     harmless = replace(of("d"), new="SETTLING_SECONDS = 61.0\n")
-    verdict = try_mutation(harmless, ["tests/unit/batches/test_submission.py"])
+    verdict = try_mutation(harmless, ["tests/unit/test_batches_submission.py"])
     assert not verdict.noticed
     assert verdict.by == "NO TEST WENT RED"
 

@@ -13,24 +13,24 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
-from include.articles.model import FieldMap
-from include.articles.reader import find_files
-from include.batches.client import MessageBatches
-from include.batches.ledger import Entry, Ledger
-from include.batches.submission import Body, submit_shard
-from include.costs.plan import Limits
-from include.costs.prices import find_prices
-from include.errors import BudgetError, ConfigurationError
-from include.planning import Prepared, Reuse, Run, Source, prepare_run
-from include.results.collect import Provenance, collect_batch
-from include.results.publish import publish_day
-from include.results.reuse import reused_file
-from include.settings import DEFAULT_MODEL, SUMMARY_PROMPT, ShardLimits
-from include.shards.prompts import PromptTemplate
-from include.shards.requests import RequestTemplate
-from include.shards.shard import ShardFiles
 from launch.press import SAMPLE_MAX_TOKENS
-from tests.local_api_server import LocalApiServer
+from nightpress.articles.article import FieldMap
+from nightpress.articles.reader import find_files
+from nightpress.batches.client import MessageBatches
+from nightpress.batches.ledger import Entry, Ledger
+from nightpress.batches.submission import Body, submit_shard
+from nightpress.costs.plan import Limits
+from nightpress.costs.prices import find_prices
+from nightpress.days.publish import publish_day
+from nightpress.days.reuse import reused_file
+from nightpress.errors import BudgetError, ConfigurationError
+from nightpress.results.collect import Provenance, collect_batch
+from nightpress.runs import Prepared, Reuse, Run, Source, prepare_run
+from nightpress.settings import DEFAULT_MODEL, SUMMARY_PROMPT, ShardLimits
+from nightpress.shards.prompts import PromptTemplate
+from nightpress.shards.requests import RequestTemplate
+from nightpress.shards.shard import ShardFiles
+from tests.support.offline_api_server import LocalApiServer
 
 PROJECT = Path(__file__).resolve().parents[2]
 DAY = "2026-11-22"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from upath import UPath
 
-from include.articles.reader import Article, Rejected, iter_articles
-from include.settings import DEFAULT_MAX_CONTENT_CHARS, DEFAULT_MAX_REJECTED_SHARE
+from nightpress.articles.reader import Article, Rejected, iter_articles
+from nightpress.settings import DEFAULT_MAX_CONTENT_CHARS, DEFAULT_MAX_REJECTED_SHARE
 
 SAMPLE = Path("include/sample")
 ROWS = list(iter_articles([UPath(SAMPLE / "articles-en.json"), UPath(SAMPLE / "articles-zh.jsonl")]))

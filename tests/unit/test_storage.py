@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
-from include.storage import atomic_writer, create_exclusively, write_atomically
+from nightpress.storage import atomic_writer, create_exclusively, write_atomically
 
 MEMORY = "memory://nightpress-storage"
 
@@ -41,7 +41,7 @@ def test_an_error_leaves_the_old_file_and_nothing_beside_it(folder: UPath) -> No
 FULL_DISK = """
 import resource, signal, sys
 from upath import UPath
-from include.storage import atomic_writer
+from nightpress.storage import atomic_writer
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:

@@ -6,14 +6,14 @@ and numbers; no text of an article or a prompt is templated, rendered, logged or
 
 from __future__ import annotations
 
-from message_batches.operators.approve import ApprovePlanOperator
-from message_batches.operators.collect import CollectFailuresOperator
-from message_batches.operators.compare import WriteComparisonOperator
-from message_batches.operators.publish import PublishResultsOperator
-from message_batches.operators.read import ReadArticlesOperator
-from message_batches.operators.report import WriteReportOperator
-from message_batches.operators.submit import SubmitBatchOperator
-from message_batches.operators.write import WriteResultsOperator
+from message_batches.operators.approve_plan import ApprovePlanOperator
+from message_batches.operators.collect_failures import CollectFailuresOperator
+from message_batches.operators.publish_results import PublishResultsOperator
+from message_batches.operators.read_articles import ReadArticlesOperator
+from message_batches.operators.submit_batch import SubmitBatchOperator
+from message_batches.operators.write_comparison import WriteComparisonOperator
+from message_batches.operators.write_report import WriteReportOperator
+from message_batches.operators.write_results import WriteResultsOperator
 
 __all__ = [
     "ApprovePlanOperator",

@@ -10,12 +10,12 @@ from airflow.sdk import Asset, ObjectStoragePath, get_current_context
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from include.shards.shard import Shard
+    from nightpress.shards.shard import Shard
 
 
 def results_of(shard_uri: str) -> ObjectStoragePath:
     """Return where the results of a shard are written; a shard is known by its files, not by what is in it."""
-    from include.shards.shard import ShardFiles
+    from nightpress.shards.shard import ShardFiles
 
     results = ShardFiles.beside(ObjectStoragePath(shard_uri)).results
     assert isinstance(results, ObjectStoragePath)

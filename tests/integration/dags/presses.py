@@ -6,14 +6,14 @@ from datetime import timedelta
 
 import pendulum
 from airflow.sdk import DAG, Asset, Param
+
 from message_batches import (
     MessageBatchSensor,
     ReadArticlesOperator,
     SubmitBatchOperator,
     message_batch_pipeline,
 )
-
-from include.settings import SUMMARY_PROMPT, ShardLimits
+from nightpress.settings import SUMMARY_PROMPT, ShardLimits
 
 for name, size, conn_id in (
     ("press_3", 3, "anthropic_default"),

@@ -1,0 +1,294 @@
+"""What a person can see and do in the ledger: list, adopt, discard.
+
+A person decides only what the protocol of :mod:`nightpress.batches.submission` cannot; the proof is the same,
+and nothing is ever deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from nightpress.batches.batch import Batch
+from nightpress.batches.client import BatchApi
+from nightpress.batches.ledger import Entry, Ledger
+from nightpress.batches.refusals import read_failure
+from nightpress.batches.submission import (
+    CLOCK_MARGIN_SECONDS,
+    MAX_LOST_ATTEMPTS,
+    SETTLING_SECONDS,
+    is_ours,
+    iter_candidates,
+    record_batch,
+)
+from nightpress.errors import ConfigurationError, LedgerError, UnknownOutcomeError
+from nightpress.storage import StoragePath
+
+STATES = ("intended", "submitted", "collected", "open", "damaged")
+_DAY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One shard in the ledger of one API.
+
+    :param scope: name of the API.
+    :param state: one of :data:`STATES`; ``open`` when a batch may exist that is not known.
+    :param problem: why a damaged entry cannot be read.
+    """
+
+    scope: str
+    entry: Entry
+    state: str
+    problem: str = ""
+
+    @property
+    def since(self) -> float | None:
+        """When the entry last changed its state, epoch seconds; None before the first POST."""
+        moment = self.entry.collected_at or self.entry.submitted_at
+        if moment is not None:
+            return moment.timestamp()
+        return self.entry.attempts[-1].at if self.entry.attempts else None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An entry that a person may want to look at.
+
+    :param seen: what is known.
+    :param next: what happens by itself, and when.
+    :param options: what a person can do.
+    """
+
+    key: str
+    seen: str
+    next: str
+    options: str
+
+
+def iter_lines(root: StoragePath) -> Iterator[Line]:
+    """Yield every shard of every API.
+
+    :param root: the ledger's folder.
+    """
+    for scope in scopes(root):
+        for key, found in Ledger(root, scope).scan():
+            yield _line(scope, key, found)
+
+
+def scopes(root: StoragePath) -> list[str]:
+    """Return the names of the APIs that the ledger knows."""
+    return sorted(path.name for path in root.iterdir() if path.is_dir()) if root.exists() else []
+
+
+def _line(scope: str, key: str, found: Entry | LedgerError) -> Line:
+    if isinstance(found, LedgerError):
+        return Line(scope, Entry(key=key, requests=0, bytes=0), "damaged", str(found))
+    return Line(scope, found, state_of(found))
+
+
+def state_of(entry: Entry) -> str:
+    """Return the entry's state, ``open`` when it is only intended and a batch may exist all the same."""
+    if entry.batch_id is None and entry.attempts:
+        lost = sum(attempt.outcome == "lost" for attempt in entry.attempts)
+        if entry.attempts[-1].outcome == "open" or lost >= MAX_LOST_ATTEMPTS:
+            return "open"
+    return entry.state
+
+
+def find_line(root: StoragePath, prefix: str, scope: str = "") -> Line:
+    """Return the one shard whose key begins with ``prefix``.
+
+    :param scope: only in the ledger of this API; empty looks in all.
+    :raises ConfigurationError: none or several do.
+    """
+    found = [
+        line
+        for line in iter_lines(root)
+        if line.entry.key.startswith(prefix) and scope in {"", line.scope} and prefix
+    ]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        where = f" of {scope}" if scope else ""
+        raise ConfigurationError(f"no shard key in the ledger{where} begins with {prefix!r}")
+    names = ", ".join(f"{line.entry.key[:24]} ({line.scope})" for line in found[:5])
+    raise ConfigurationError(
+        f"{len(found)} shards begin with {prefix!r}: {names}{', …' if len(found) > 5 else ''}; "
+        "give more of the key, or the API with --api"
+    )
+
+
+def explain(line: Line, now: float) -> Question | None:
+    """Return what is open about an entry, or None when nothing is."""
+    entry, short = line.entry, line.entry.key[:16]
+    if line.state == "damaged":
+        return Question(
+            entry.key,
+            line.problem,
+            "the shard is not sent; its task fails with this message",
+            f"restore the file from a backup, or set it aside: discard {short} --even-submitted",
+        )
+    if line.state != "open":
+        return None
+    adopt = f"adopt {short} BATCH_ID when you know its batch, discard {short} when you know there is none"
+    last = entry.attempts[-1]
+    if last.outcome != "open":
+        return Question(
+            entry.key,
+            f"{len(entry.attempts)} POSTs were not answered, the last at {utc(last.at)}, and no batch was found",
+            "nothing: after so many a person has to look",
+            f"look at the API's list of batches; {adopt}",
+        )
+    settled = last.deadline + SETTLING_SECONDS
+    then = f"a POST may still be under way until {utc(last.deadline)}; " if now < last.deadline else ""
+    if now < settled:
+        then += f"the task reads the API's list again, and may POST again from {utc(settled)} on"
+    else:
+        then += (
+            "when the task runs again (retry or clear submit_batch) it reads the API's list: it adopts the batch "
+            "if its results prove it, waits for running candidates, and only without any POSTs again"
+        )
+    why = f" ({last.detail})" if last.detail else " (the process died before it was known)"
+    seen = f"POST {last.number} of {entry.requests:,} requests at {utc(last.at)} has no known outcome{why}"
+    return Question(entry.key, seen, then, f"wait; or {adopt}")
+
+
+def utc(moment: float | datetime | None) -> str:
+    """Return a moment as text in UTC, or a dash."""
+    if moment is None:
+        return "-"
+    if not isinstance(moment, datetime):
+        moment = datetime.fromtimestamp(moment, UTC)
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def find_candidates(entry: Entry, api: BatchApi, ledger: Ledger, now: float) -> list[Batch]:
+    """Return batches at the API that could be the shard's, newest first.
+
+    Without an attempt on record the last two days are looked at.
+    """
+    since = entry.attempts[0].at if entry.attempts else now - 2 * _DAY_SECONDS
+    return list(iter_candidates(entry, api, ledger, since - CLOCK_MARGIN_SECONDS))
+
+
+def adopt(
+    line: Line, batch_id: str, api: BatchApi, ledger: Ledger, *, unproved: bool = False
+) -> tuple[Batch, bool]:
+    """Record a batch for a shard by hand; return it and whether it was proved to be the shard's.
+
+    :param unproved: take a batch that is still running, whose results cannot be read yet.
+    :raises LedgerError: the shard has a batch, or the batch belongs to another shard.
+    :raises UnknownOutcomeError: it cannot be told, or is refuted, that the batch is the shard's.
+    """
+    entry = line.entry
+    short = entry.key[:16]
+    _check_adoptable(line, batch_id, api, ledger)
+    batch = _retrieve(batch_id, api)
+    if batch.request_counts.total != entry.requests:
+        raise UnknownOutcomeError(
+            f"batch {batch_id} has {batch.request_counts.total:,} requests, shard {short} {entry.requests:,}: it "
+            "is not this shard's. Nothing was recorded."
+        )
+    if batch.ended:
+        if not is_ours(entry, batch, api):
+            raise UnknownOutcomeError(
+                f"the results of batch {batch_id} are those of another shard than {short}. Nothing was recorded."
+            )
+    else:
+        _check_running(entry, batch, unproved)
+    record_batch(entry, batch, ledger, "adopted")
+    return batch, batch.ended
+
+
+def _check_adoptable(line: Line, batch_id: str, api: BatchApi, ledger: Ledger) -> None:
+    entry = line.entry
+    short = entry.key[:16]
+    if line.state == "damaged":
+        raise LedgerError(line.problem)
+    if api.scope != line.scope:
+        raise LedgerError(
+            f"shard {short} is in the ledger of {line.scope}, the connection is to {api.scope}: batch ids of one "
+            "mean nothing to the other. Nothing was recorded."
+        )
+    if entry.batch_id is not None:
+        raise LedgerError(f"shard {short} is {entry.state} already, as batch {entry.batch_id}")
+    owner = ledger.owner(batch_id)
+    if owner not in {None, entry.key}:
+        raise LedgerError(f"batch {batch_id} belongs to shard {owner}; a batch has one shard")
+
+
+def _retrieve(batch_id: str, api: BatchApi) -> Batch:
+    import anthropic
+
+    try:
+        return api.retrieve(batch_id)
+    except anthropic.NotFoundError:
+        raise UnknownOutcomeError(
+            f"the API does not know batch {batch_id} (404). Is the key that of the workspace that submitted it? "
+            "Nothing was recorded."
+        ) from None
+    except anthropic.APIError as error:
+        raise unreachable(error) from None
+
+
+def _check_running(entry: Entry, batch: Batch, unproved: bool) -> None:
+    if entry.attempts and batch.created_at.timestamp() < entry.attempts[0].at - CLOCK_MARGIN_SECONDS:
+        raise UnknownOutcomeError(
+            f"batch {batch.id} was created at {utc(batch.created_at)}, before shard {entry.key[:16]} was first "
+            f"POSTed at {utc(entry.attempts[0].at)}: it is not this shard's. Nothing was recorded."
+        )
+    if not unproved:
+        raise UnknownOutcomeError(
+            f"batch {batch.id} is {batch.processing_status}, so its results cannot prove yet that it is that of "
+            f"shard {entry.key[:16]}. Wait until it has ended: the task adopts it by itself then. With --unproved "
+            "it is taken on your word: if it is another's, this shard's articles come out as missing, and a "
+            "batch of its own that may exist is paid for and never collected."
+        )
+
+
+def unreachable(error: Exception) -> UnknownOutcomeError:
+    """Return the error for an API that could not be asked."""
+    refusal = read_failure(error)
+    said = refusal.message if refusal else f"{type(error).__name__}: {str(error)[:200]}"
+    return UnknownOutcomeError(f"the API could not be asked ({said}). Nothing was changed.")
+
+
+def check_discard(line: Line, ledger: Ledger, now: float, *, even_submitted: bool = False) -> list[str]:
+    """Return the ids of the shard's known batches if its entry may be set aside.
+
+    :param now: epoch seconds.
+    :param even_submitted: also when the shard has a batch, or may have one on record.
+    :raises LedgerError: it may not.
+    """
+    entry, short = line.entry, line.entry.key[:16]
+    last = entry.attempts[-1] if entry.attempts else None
+    if entry.batch_id is None and last is not None and last.outcome == "open" and now < last.deadline:
+        raise LedgerError(
+            f"a POST of shard {short} may be under way until {utc(last.deadline)}; discarding it now could pay "
+            "twice without anybody seeing it. Try again after that."
+        )
+    owned = {*ledger.batches_of(entry.key), *filter(None, [entry.batch_id])}
+    batches = sorted(owned.difference(entry.earlier))
+    if batches and not even_submitted:
+        state = line.state if entry.batch_id or line.state == "damaged" else "not recorded as submitted"
+        raise LedgerError(
+            f"shard {short} is {state}, and owns batch {', '.join(batches)}, which is paid for; running its task "
+            "again attaches to it and pays nothing. To send it again all the same, and pay again: --even-submitted"
+        )
+    if line.state == "damaged" and not even_submitted:
+        raise LedgerError(
+            f"{line.problem} To set it aside all the same, and maybe pay again: --even-submitted"
+        )
+    return batches
+
+
+def discard(line: Line, ledger: Ledger, now: float, *, even_submitted: bool = False) -> StoragePath:
+    """Set an entry and its attempts aside, so that the shard is sent again; return where they are.
+
+    :raises LedgerError: see :func:`check_discard`.
+    """
+    check_discard(line, ledger, now, even_submitted=even_submitted)
+    stamp = f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%S.%fZ}"
+    return ledger.set_aside(line.entry.key, stamp)

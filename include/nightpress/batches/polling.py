@@ -1,0 +1,125 @@
+"""What to make of one look at the list of batches: no I/O, the clock is an argument.
+
+A failed look says nothing about a batch, and one 404 is not absence. Only the batch's own end, a
+deadline, refused credentials or a lasting absence end the waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from nightpress.batches.batch import Batch
+
+REFUSALS_TOLERATED = 3
+"""Looks in a row that may be refused for the key's sake (401, 403) before a person is told."""
+
+ABSENCES_TOLERATED = 5
+"""Single look-ups in a row that may find nothing (404) before a batch counts as gone."""
+
+MAX_BACKOFF_SECONDS = 600.0
+
+MIN_POLL_SECONDS = 30.0
+"""The API's documentation asks for no more than one look every 30 to 60 seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at the API.
+
+    :param batches: what was seen, by id.
+    :param absent: ids that were asked for by themselves and not found.
+    :param error: why nothing was seen; None after a successful look.
+    :param refused: the error is about the credentials, which will not pass by itself.
+    """
+
+    at: float
+    batches: Mapping[str, Batch] = field(default_factory=dict)
+    absent: Collection[str] = ()
+    error: str | None = None
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PollOutcome:
+    """Why the waiting is over.
+
+    :param status: ``ended``, ``deadline``, ``refused`` or ``gone``.
+    """
+
+    status: str
+    message: str
+
+
+class BatchWait:
+    """Wait for all of some batches to end.
+
+    :param batch_ids: the batches.
+    :param deadline: wall clock, epoch seconds: a trigger may be taken over by another process.
+    """
+
+    def __init__(self, batch_ids: Collection[str], deadline: float) -> None:
+        self.open = set(batch_ids)
+        self.deadline = deadline
+        self.seen: dict[str, Batch] = {}
+        self._refusals = 0
+        self._absences = 0
+
+    def on_look(self, look: Look) -> PollOutcome | None:
+        """Return why the waiting is over, or None to wait on."""
+        if look.error is None:
+            self._take(look)
+            if not self.open:
+                return PollOutcome("ended", ", ".join(describe(batch) for batch in self.seen.values()))
+        self._refusals = self._refusals + 1 if look.refused else 0
+        tolerated = self._refusals < REFUSALS_TOLERATED and self._absences < ABSENCES_TOLERATED
+        return None if tolerated and look.at < self.deadline else self._give_up(look)
+
+    def _give_up(self, look: Look) -> PollOutcome:
+        names = ", ".join(sorted(self.open))
+        if self._refusals >= REFUSALS_TOLERATED:
+            return PollOutcome(
+                "refused",
+                f"the API refused {self._refusals} looks in a row ({look.error}). Batch {names} goes on there and "
+                "still bills what it answers; mend the connection, then clear this task to wait on.",
+            )
+        if self._absences >= ABSENCES_TOLERATED:
+            return PollOutcome(
+                "gone",
+                f"batch {names} was not found {self._absences} times in a row. Is the connection's API key that of "
+                "the workspace that submitted it? Nothing is sent again by itself.",
+            )
+        return PollOutcome(
+            "deadline",
+            f"batch {names} had not ended by the deadline of this wait. It goes on at the API, which lets "
+            "batches expire after 24 hours; clear this task to wait on.",
+        )
+
+    def _take(self, look: Look) -> None:
+        found = {batch_id: look.batches[batch_id] for batch_id in self.open if batch_id in look.batches}
+        self.seen.update(found)
+        self.open -= {batch_id for batch_id, batch in found.items() if batch.ended}
+        self._absences = self._absences + 1 if self.open & set(look.absent) else 0
+
+
+def describe(batch: Batch) -> str:
+    """Return one line on an ended batch: its id and its counts."""
+    counts = batch.request_counts
+    parts = [
+        f"{getattr(counts, kind):,} {kind}"
+        for kind in ("succeeded", "errored", "canceled", "expired")
+        if getattr(counts, kind)
+    ]
+    return f"batch {batch.id} ended: {', '.join(parts) or 'no results'}"
+
+
+def next_look_seconds(poll_seconds: float, failures: int, retry_after: float | None, jitter: float) -> float:
+    """Return how long to wait before the next look.
+
+    :param failures: looks in a row that failed; each doubles the wait, up to ten minutes.
+    :param retry_after: seconds the API asked for; never less than this.
+    :param jitter: 0 to 1; adds up to a tenth, so that triggerers drift apart.
+    """
+    doubled = poll_seconds * 2.0 ** min(failures, 30)
+    wait = min(doubled, max(poll_seconds, MAX_BACKOFF_SECONDS))
+    return float(max(wait * (1 + jitter / 10), retry_after or 0.0))

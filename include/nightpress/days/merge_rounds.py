@@ -1,0 +1,109 @@
+"""Merge the rows of two rounds into one row an article: the best outcome, and the sum of what was paid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from nightpress.results.answers_schema import TAIL, output_fields
+from nightpress.storage import StoragePath
+
+ORIGIN = ("origin_shard", "origin_ordinal")
+"""Columns of a second round's results: which row of the first round each belongs to."""
+
+_SUMMED = (
+    *("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"),
+    *("cost_usd", "list_cost_usd"),
+)
+_OF_THE_ARTICLE = {"request_key", "day"}
+_OF_THE_ANSWER = [column.name for column in TAIL if column.name not in _OF_THE_ARTICLE]
+
+
+class SecondRoundRows:
+    """The rows of second rounds, to be had by the shard of the first round they belong to.
+
+    :param paths: ``results-r2-*.parquet``.
+    """
+
+    def __init__(self, paths: Iterable[StoragePath]) -> None:
+        self._paths: dict[str, list[StoragePath]] = {}
+        for path in paths:
+            with path.open("rb") as stream:
+                names = pq.read_table(pa.PythonFile(stream, mode="r"), columns=[ORIGIN[0]])[ORIGIN[0]]
+            for name in pc.unique(names).to_pylist():
+                self._paths.setdefault(name, []).append(path)
+
+    def of(self, shard_name: str) -> pa.Table | None:
+        """Return the second round's rows of a shard, or None when there are none."""
+        tables = list(self._iter_tables(shard_name))
+        return pa.concat_tables(tables) if tables else None
+
+    def _iter_tables(self, shard_name: str) -> Iterator[pa.Table]:
+        for path in self._paths.get(shard_name, []):
+            with path.open("rb") as stream:
+                file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+                typed = [column.name for column in output_fields(file.schema_arrow)]
+                table = file.read([*_OF_THE_ANSWER, *typed, *ORIGIN])
+                table = table.filter(pc.equal(table[ORIGIN[0]], shard_name)).drop_columns([ORIGIN[0]])
+            yield table
+
+
+def merge(first: pa.Table, second: pa.Table) -> tuple[pa.Table, float | None]:
+    """Return ``first`` with each row's better outcome, and USD paid for answers that were not used.
+
+    Tokens and costs of a row are the sums over both rounds.
+
+    :param first: rows of a whole shard, in order.
+    :param second: rows of some of its articles, with ``origin_ordinal``.
+    """
+    ordinals = second[ORIGIN[1]].to_numpy()
+    better = _rank(second) <= _rank(first)[ordinals]
+    wasted = _paid(first, ordinals[better]) + _paid(second, np.flatnonzero(~better))
+    chosen = np.arange(first.num_rows)
+    chosen[ordinals[better]] = first.num_rows + np.flatnonzero(better)
+    typed = [column.name for column in output_fields(first.schema)]
+    for name in [*_OF_THE_ANSWER, *typed]:
+        index = first.schema.get_field_index(name)
+        column = first.schema.field(index)
+        if name in _SUMMED:
+            values = _sum(first[name], second[name], ordinals, column.type)
+        else:
+            values = pa.chunked_array([*first[name].chunks, *second[name].cast(column.type).chunks]).take(
+                pa.array(chosen)
+            )
+        first = first.set_column(index, column, values)
+    return first, None if np.isnan(wasted) else float(wasted)
+
+
+def _paid(rows: pa.Table, indices: np.ndarray) -> float:
+    paid: float = rows["cost_usd"].to_numpy()[indices].sum()
+    return paid
+
+
+def _rank(rows: pa.Table) -> np.ndarray:
+    """Return how good each outcome is: 0 a whole answer, 1 one that was cut off, 2 a wrong one, 3 none."""
+    status = rows["status"]
+    cut = pc.fill_null(pc.equal(rows["stop_reason"], "max_tokens"), False)
+    answered = pc.if_else(cut, 1, 0)
+    rank = pc.if_else(pc.equal(status, "invalid_output"), 2, 3)
+    ranks: np.ndarray = pc.if_else(pc.equal(status, "succeeded"), answered, rank).to_numpy()
+    return ranks
+
+
+def _sum(
+    first: pa.ChunkedArray, second: pa.ChunkedArray, ordinals: np.ndarray, kind: pa.DataType
+) -> pa.Array:
+    """Add up two rounds; null where neither has a number, or where a cost is not known."""
+    counts = pa.types.is_integer(kind)
+    total = (pc.fill_null(first, 0) if counts else first).to_numpy().copy()
+    added = (pc.fill_null(second, 0) if counts else second).to_numpy()
+    total[ordinals] += added
+    nothing = np.zeros(len(total), dtype=bool)
+    if counts:
+        nothing = first.is_null().to_numpy().copy()
+        nothing[ordinals] &= second.is_null().to_numpy()
+    return pa.array(total, type=kind, mask=nothing, from_pandas=True)

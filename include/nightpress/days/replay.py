@@ -1,0 +1,266 @@
+"""Make a published day again from the kept result streams, without the API.
+
+Every file is made aside and compared first; only what differs is replaced, each in one step. The same
+streams read by the same versions of Nightpress, pyarrow and genai-prices give the same bytes: nothing of
+the clock or the machine is in the files. Another version of pyarrow may write the same rows in other bytes;
+another version of genai-prices may know other prices. Both are told apart and said.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from upath import UPath
+
+from nightpress.days.day_sources import DaySources, ShardSource, read_published, read_sources
+from nightpress.days.publish import publish_day
+from nightpress.errors import ResultsError
+from nightpress.layout import answers_path
+from nightpress.results.collect import Provenance, collect_shard
+from nightpress.results.decode import StreamReport, iter_outcomes
+from nightpress.results.raw_results import open_raw
+from nightpress.shards.shard import Shard, ShardFiles
+from nightpress.storage import StoragePath, atomic_writer
+
+IDENTICAL, SAME_ROWS, DIFFERS, WAS_GONE = "identical", "same rows", "differs", "was gone"
+_COMPARED_ROWS = 20_000
+_BLOCK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """A file that was made again.
+
+    :param outcome: ``identical`` to the byte, ``same rows`` in other bytes, ``differs`` or ``was gone``.
+    :param detail: which columns differ and in how many rows.
+    """
+
+    path: str
+    outcome: str
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class ReplayReport:
+    """What a replay came to.
+
+    :param shards: their results, in order, those of the second round last.
+    :param day: the published file.
+    """
+
+    shards: list[Rebuilt] = field(default_factory=list)
+    day: Rebuilt | None = None
+
+    @property
+    def equal(self) -> bool:
+        """True when every file there was has the rows that it was made with."""
+        outcomes = {rebuilt.outcome for rebuilt in [*self.shards, *filter(None, [self.day])]}
+        return outcomes <= {IDENTICAL, SAME_ROWS}
+
+
+@dataclass(frozen=True, slots=True)
+class _Aside(ShardFiles):
+    """The files of a shard, its results made elsewhere."""
+
+    scratch: StoragePath
+
+    @property
+    def results(self) -> StoragePath:
+        """Where the results are made."""
+        return self.scratch / f"results-{self.name}.parquet"
+
+
+def replay_day(
+    root: StoragePath,
+    pipeline: str,
+    day: str,
+    *,
+    open_path: Callable[[str], StoragePath],
+    tell: Callable[[str], None],
+    write: bool = True,
+) -> ReplayReport:
+    """Make the results of a day's shards and the published day again, and replace what differs.
+
+    :param root: the data root.
+    :param open_path: opens a URI as it was noted.
+    :param tell: takes a line of progress.
+    :param write: False only compares. A day whose shards differ is then not made.
+    :raises ResultsError: the day was never published, or files it was made of are gone; nothing was changed.
+    """
+    published = answers_path(root, pipeline, day)
+    sources = read_sources(published)
+    places = {source: _find_files(source.results, root, open_path) for source in _all(sources)}
+    rejected = _locate(sources.rejected, root, open_path)
+    reused = [_locate(uri, root, open_path) for uri in sources.reused]
+    _check_files(places, [rejected, *reused])
+    tell(f"{pipeline} {day}: {len(places)} shard(s), {sum(s.articles for s in sources.first):,} articles")
+    report = ReplayReport()
+    with tempfile.TemporaryDirectory(prefix="nightpress-replay-") as folder:
+        scratch = UPath(folder)
+        for number, (source, files) in enumerate(places.items(), start=1):
+            made = _make_shard(source, files, pipeline, scratch)
+            report.shards.append(_settle(made, files.results, write))
+            tell(
+                f"shard {number} of {len(places)} ({files.name}, {source.batch_id}): {_say(report.shards[-1])}"
+            )
+        if not write and any(made.outcome in {DIFFERS, WAS_GONE} for made in report.shards):
+            return report
+        made_day = scratch / "answers.parquet"
+        publish_day(
+            [places[source].results for source in sources.first],
+            made_day,
+            pipeline=pipeline,
+            day=day,
+            rejected=rejected,
+            second=[places[source].results for source in sources.second],
+            reused=reused,
+            made_by=read_published(published).made_by,
+        )
+        report.day = _settle(made_day, published, write)
+    tell(f"{published}: {_say(report.day)}")
+    return report
+
+
+def _all(sources: DaySources) -> Iterator[ShardSource]:
+    yield from sources.first
+    yield from sources.second
+
+
+def _say(rebuilt: Rebuilt) -> str:
+    return f"{rebuilt.outcome} ({rebuilt.detail})" if rebuilt.detail else rebuilt.outcome
+
+
+def _find_files(results: str, root: StoragePath, open_path: Callable[[str], StoragePath]) -> ShardFiles:
+    return ShardFiles.of_results(_locate(results, root, open_path))
+
+
+def _locate(uri: str, root: StoragePath, open_path: Callable[[str], StoragePath]) -> StoragePath:
+    """Return where a run's file is: as noted, else under a data root that was moved since."""
+    noted = open_path(uri)
+    _, found, tail = uri.rpartition("/runs/")
+    if found and not noted.parent.exists():
+        return root / "runs" / tail
+    return noted
+
+
+def _check_files(places: dict[ShardSource, ShardFiles], others: Sequence[StoragePath]) -> None:
+    gone = []
+    for source, files in places.items():
+        if not files.raw.exists():
+            gone.append(
+                f"the kept results {files.raw} of shard {files.name}, batch {source.batch_id} (the API keeps results "
+                "for 29 days: clear write_results of that shard to have them again)"
+            )
+        if not files.articles.exists():
+            gone.append(
+                f"the articles {files.articles} of shard {files.name} (clear read_articles of the run; the batches "
+                "are attached to, not paid again)"
+            )
+    gone += [f"the run's {path}" for path in others if not path.exists()]
+    if gone:
+        more = f"; and {len(gone) - 5} more" if len(gone) > 5 else ""
+        raise ResultsError(
+            f"the day cannot be made again, nothing was changed. Gone: {'; '.join(gone[:5])}{more}"
+        )
+
+
+def _make_shard(source: ShardSource, files: ShardFiles, pipeline: str, scratch: StoragePath) -> StoragePath:
+    shard = Shard(str(files.requests), source.articles, 0, source.key)
+    provenance = Provenance(pipeline, source.day, source.batch_id, source.reused)
+    _check_raw(shard, files, source)
+    aside = _Aside(files.folder, files.name, scratch)
+    collect_shard(shard, aside, provenance)
+    return aside.results
+
+
+def _check_raw(shard: Shard, files: ShardFiles, source: ShardSource) -> None:
+    """Make sure that the stream is this shard's; one whole of foreign lines would make every article missing."""
+    report = StreamReport()
+    with open_raw(files.raw) as stream:
+        try:
+            mine = next(iter_outcomes(stream, shard.key, shard.articles, report), None)
+        except OSError as error:
+            raise ResultsError(
+                f"the kept results {files.raw} of shard {files.name}, batch {source.batch_id}, are damaged ({error}); "
+                "nothing of the shard was changed. The API keeps results for 29 days: remove that file and clear "
+                "write_results of the shard."
+            ) from error
+    if mine is None and report.foreign:
+        raise ResultsError(
+            f"{files.raw} holds results of another shard than {shard.key[:16]}, of which the day was published"
+        )
+
+
+def _settle(made: StoragePath, target: StoragePath, write: bool) -> Rebuilt:
+    """Compare a file with the one it is to replace, and replace that if it is not the same."""
+    rebuilt = _compare(made, target)
+    if write and rebuilt.outcome != IDENTICAL:
+        with made.open("rb") as source, atomic_writer(target) as copy:
+            shutil.copyfileobj(source, copy)
+    return rebuilt
+
+
+def _compare(made: StoragePath, there: StoragePath) -> Rebuilt:
+    path = str(there)
+    if not there.exists():
+        return Rebuilt(path, WAS_GONE)
+    if _same_bytes(made, there):
+        return Rebuilt(path, IDENTICAL)
+    try:
+        with made.open("rb") as one, there.open("rb") as other:
+            detail = _compare_rows(_open(one), _open(other))
+            writers = _writers(made, there)
+    except (pa.ArrowInvalid, OSError) as error:
+        return Rebuilt(path, DIFFERS, f"the file that was there cannot be read: {error}")
+    if detail:
+        return Rebuilt(path, DIFFERS, detail)
+    return Rebuilt(path, SAME_ROWS, writers)
+
+
+def _open(stream: object) -> pq.ParquetFile:
+    return pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+
+
+def _same_bytes(one: StoragePath, other: StoragePath) -> bool:
+    if one.stat().st_size != other.stat().st_size:
+        return False
+    with one.open("rb") as first, other.open("rb") as second:
+        while block := first.read(_BLOCK):
+            if block != second.read(len(block)):
+                return False
+    return True
+
+
+def _writers(made: StoragePath, there: StoragePath) -> str:
+    names = []
+    for path in (there, made):
+        with path.open("rb") as stream:
+            names.append(str(_open(stream).metadata.created_by))
+    return f"{names[0]}, now {names[1]}" if names[0] != names[1] else "its metadata differs"
+
+
+def _compare_rows(made: pq.ParquetFile, there: pq.ParquetFile) -> str:
+    """Return in what two files' rows differ; an empty string when in nothing."""
+    rows = (there.metadata.num_rows, made.metadata.num_rows)
+    if rows[0] != rows[1]:
+        return f"{rows[0]:,} rows, now {rows[1]:,}"
+    columns, columns_there = made.schema_arrow, there.schema_arrow
+    if not columns.equals(columns_there):
+        changed = sorted({str(field) for field in columns} ^ {str(field) for field in columns_there})
+        return f"columns {', '.join(changed)}"
+    different: Counter[str] = Counter()
+    for one, other in zip_longest(
+        made.iter_batches(batch_size=_COMPARED_ROWS), there.iter_batches(batch_size=_COMPARED_ROWS)
+    ):
+        for name in columns.names:
+            if not one[name].equals(other[name]):
+                pairs = zip(one[name].to_pylist(), other[name].to_pylist(), strict=True)
+                different[name] += sum(new != old for new, old in pairs)
+    return ", ".join(f"{name} in {count:,} rows" for name, count in different.items())

@@ -1,0 +1,230 @@
+"""Which articles are worth sending again, and the shards to send them in.
+
+============================================  =====================================================
+outcome                                       second round
+============================================  =====================================================
+expired, canceled, missing                    the same request again
+errored: the API's fault                      the same request again
+errored: credit, permission, authentication   the run pauses once, then the same request again
+succeeded, cut off by ``max_tokens``          again with twice the ``max_tokens``, up to a cap, unless
+                                              so many were cut off that the setting is what is wrong
+invalid_output: told what was wrong           the request, its answer and what was wrong with it
+errored: invalid request; a refusal           never: the same would come back
+============================================  =====================================================
+
+(API documentation, "Errors" and "Handling stop reasons".)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from nightpress.errors import ResultsError
+from nightpress.outputs.problems import Problem
+from nightpress.outputs.repair import repair_params
+from nightpress.outputs.typed_rows import INVALID
+from nightpress.results.answers_schema import output_fields
+from nightpress.settings import ShardLimits
+from nightpress.shards.requests import RequestParams, canonical_params
+from nightpress.shards.shard import SECOND_ROUND_PREFIX, Shard, ShardFiles
+from nightpress.shards.writer import StagedRequest, write_staged_shards
+from nightpress.storage import StoragePath
+
+ACCOUNT_ERRORS = ("authentication_error", "billing_error", "permission_error")
+PASSING_ERRORS = ("api_error", "overloaded_error", "rate_limit_error", "timeout_error")
+SENT_AGAIN = ("canceled", "expired", "missing")
+MAX_TOKENS_CAP = 4_096
+"""Most ``max_tokens`` of a second round by itself; a request that had more keeps what it had."""
+
+MAX_CUT_OFF_SHARE = 0.2
+"""When more of a shard's answers were cut off, ``max_tokens`` is too low for all: none is paid for twice."""
+
+_CUT_OFF = "max_tokens"
+_JUDGED = ["status", "error_type", "error_message", "stop_reason"]
+
+
+@dataclass(frozen=True, slots=True)
+class WrongAnswer:
+    """An answer that does not fit its schema.
+
+    :param text: the answer; empty when there was none.
+    """
+
+    text: str
+    problem: Problem
+
+
+@dataclass(slots=True)
+class SecondRound:
+    """What a second round would be made of.
+
+    :param picked: ordinals to send again by the shard's name, in order.
+    :param longer: of those, the ordinals that need more tokens.
+    :param wrong: of those, the answers that did not fit, and why.
+    :param reasons: articles by why they are sent again.
+    :param account: articles that failed for the account's sake, by the API's error type.
+    :param cut_off: answers cut off by ``max_tokens`` that are not sent again, because they are too many.
+    """
+
+    picked: dict[str, list[int]] = field(default_factory=dict)
+    longer: dict[str, set[int]] = field(default_factory=dict)
+    wrong: dict[str, dict[int, WrongAnswer]] = field(default_factory=dict)
+    reasons: Counter[str] = field(default_factory=Counter)
+    account: Counter[str] = field(default_factory=Counter)
+    cut_off: int = 0
+
+    @property
+    def articles(self) -> int:
+        """Articles to send again."""
+        return sum(map(len, self.picked.values()))
+
+
+def judge(results: Iterable[tuple[Shard, StoragePath]]) -> SecondRound:
+    """Look at the results of all shards and pick what is worth another round.
+
+    :param results: each shard with its ``results-*.parquet``, in order.
+    """
+    chosen = SecondRound()
+    for shard, path in results:
+        with path.open("rb") as stream:
+            file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+            typed = bool(output_fields(file.schema_arrow))
+            table = file.read([*_JUDGED, "text"] if typed else _JUDGED)
+        # Most rows are fine; only the others become Python objects.
+        interesting = pc.or_(
+            pc.not_equal(table["status"], "succeeded"),
+            # An answer that fits its schema is whole, whatever ended it.
+            pc.and_(not typed, pc.fill_null(pc.equal(table["stop_reason"], "max_tokens"), False)),
+        )
+        ordinals = pc.indices_nonzero(interesting)
+        for ordinal, row in zip(ordinals.to_pylist(), table.take(ordinals).to_pylist(), strict=True):
+            _pick(chosen, shard.name, ordinal, row)
+        if len(chosen.longer.get(shard.name, ())) > MAX_CUT_OFF_SHARE * shard.articles:
+            _leave_cut_off(chosen, shard.name)
+    return chosen
+
+
+def _leave_cut_off(chosen: SecondRound, name: str) -> None:
+    ordinals = chosen.longer.pop(name)
+    chosen.cut_off += len(ordinals)
+    chosen.reasons -= Counter({_CUT_OFF: len(ordinals)})
+    chosen.picked[name] = [ordinal for ordinal in chosen.picked[name] if ordinal not in ordinals]
+
+
+def _pick(chosen: SecondRound, name: str, ordinal: int, row: dict[str, Any]) -> None:
+    status, error = row["status"], row["error_type"]
+    if status == INVALID:
+        problem = Problem(error, row["error_message"] or "")
+        if problem.repairable and row["stop_reason"] != _CUT_OFF:
+            reason = INVALID
+            chosen.wrong.setdefault(name, {})[ordinal] = WrongAnswer(row["text"] or "", problem)
+        elif problem.reason == "refusal":
+            return
+        else:
+            reason = _CUT_OFF
+            chosen.longer.setdefault(name, set()).add(ordinal)
+    elif status == "succeeded":
+        reason = _CUT_OFF
+        chosen.longer.setdefault(name, set()).add(ordinal)
+    elif status in SENT_AGAIN:
+        reason = status
+    elif error in PASSING_ERRORS:
+        reason = error
+    elif error in ACCOUNT_ERRORS:
+        reason = error
+        chosen.account[error] += 1
+    else:
+        return
+    chosen.reasons[reason] += 1
+    chosen.picked.setdefault(name, []).append(ordinal)
+
+
+def write_second_round(
+    chosen: SecondRound, shards: Sequence[Shard], folder: StoragePath, limits: ShardLimits
+) -> list[Shard]:
+    """Write the picked articles of each shard into a new shard, named after it.
+
+    What is sent again depends on that one shard and nothing else. So another run of the same shard, whatever
+    became of its neighbours, makes the same second shard, and finds the batch that was paid for it.
+
+    :param shards: the first round's, in order; their bodies and articles are read.
+    :param folder: the run's.
+    :raises ResultsError: a body or the articles of a shard are not what was sent.
+    """
+    return [
+        second
+        for shard in shards
+        for second in write_staged_shards(
+            _iter_staged(chosen, shard, folder),
+            folder,
+            limits=limits,
+            prefix=f"{SECOND_ROUND_PREFIX}{shard.name}-",
+            salt=f"second round of {shard.key}",
+        )
+    ]
+
+
+def _iter_staged(chosen: SecondRound, shard: Shard, folder: StoragePath) -> Iterator[StagedRequest]:
+    ordinals = chosen.picked.get(shard.name)
+    if not ordinals:
+        return
+    longer, wrong = chosen.longer.get(shard.name, set()), chosen.wrong.get(shard.name, {})
+    files = ShardFiles(folder, shard.name)
+    with files.articles.open("rb") as stream:
+        rows = pq.read_table(pa.PythonFile(stream, mode="r")).take(pa.array(ordinals)).to_pylist()
+    params = _read_params(files.requests, ordinals)
+    for ordinal, row, sent in zip(ordinals, rows, params, strict=True):
+        changed: bytes | None = sent
+        if ordinal in wrong:
+            changed = _with_repair(sent, wrong[ordinal])
+        elif ordinal in longer:
+            changed = _with_more_tokens(sent)
+        if changed is None:
+            continue
+        origin = {"origin_shard": shard.name, "origin_ordinal": ordinal}
+        yield StagedRequest(
+            changed, {name: value for name, value in row.items() if name != "request_key"} | origin
+        )
+
+
+def _read_params(body: StoragePath, ordinals: Sequence[int]) -> list[bytes]:
+    try:
+        requests = _decode_body(body.read_bytes()).requests
+        return [bytes(requests[ordinal].params) for ordinal in ordinals]
+    except (FileNotFoundError, IndexError, msgspec.MsgspecError):
+        raise ResultsError(
+            f"{body} is not the body that was sent, so nothing of it can be sent again; read the articles again"
+        ) from None
+
+
+def _with_more_tokens(params: bytes) -> bytes | None:
+    """Return the params with twice the tokens, or None when they are at the cap."""
+    decoded = msgspec.json.decode(params, type=RequestParams)
+    tokens = decoded["max_tokens"]
+    if not isinstance(tokens, int) or tokens >= MAX_TOKENS_CAP:
+        return None
+    return canonical_params(decoded | {"max_tokens": min(2 * tokens, MAX_TOKENS_CAP)})
+
+
+def _with_repair(params: bytes, wrong: WrongAnswer) -> bytes:
+    decoded = msgspec.json.decode(params, type=RequestParams)
+    return canonical_params(repair_params(decoded, wrong.text, wrong.problem))
+
+
+class _Request(msgspec.Struct):
+    params: msgspec.Raw
+
+
+class _RequestBody(msgspec.Struct):
+    requests: list[_Request]
+
+
+_decode_body = msgspec.json.Decoder(_RequestBody).decode

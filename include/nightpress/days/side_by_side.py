@@ -1,0 +1,239 @@
+"""Several published days side by side: one row for each article, one struct column for each variant.
+
+Every article that any of the days has is a row, in the order of the first day; what only later days have comes
+after it. Of a variant without the article the column is null; of one without an answer it has the status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from nightpress.days.day_sources import OFFLINE
+from nightpress.errors import ResultsError
+from nightpress.results.answers_schema import HEAD, TAIL, metadata_fields, output_fields
+from nightpress.shards.metadata_columns import common_type
+from nightpress.storage import StoragePath, atomic_writer
+
+VARIANTS = "variants"
+"""Name in the metadata of the file of the pipelines by variant, as JSON."""
+
+BEFORE_TYPED = ("status", "text")
+AFTER_TYPED = (
+    *("stop_reason", "model", "input_tokens", "output_tokens", "cache_creation_input_tokens"),
+    *("cache_read_input_tokens", "cost_usd", "list_cost_usd", "error_type", "reused"),
+)
+"""Fields of a variant's struct besides those of its typed answers, which stand between them."""
+
+ROWS = 2_000
+"""Rows written at once."""
+
+CHOICES = b"choices"
+"""Key of the metadata of a typed field whose values are few: an enum's."""
+
+_FIELDS = {field.name: field for field in TAIL}
+
+
+def write_comparison(
+    days: Mapping[str, StoragePath],
+    target: StoragePath,
+    *,
+    name: str,
+    day: str,
+    pipelines: Mapping[str, str],
+) -> int:
+    """Join published days by article id into ``target``, replaced in one step; return the number of articles.
+
+    Holds the ids of all articles, and of each day some thousand rows.
+
+    :param days: ``answers.parquet`` by the name of the variant.
+    :param pipelines: whose day each is, for the file's metadata.
+    :raises ResultsError: a day is not published or cannot be read.
+    """
+    with ExitStack() as stack:
+        opened = {variant: _Day(stack, path) for variant, path in days.items()}
+        order, places = _align([one.read_ids() for one in opened.values()])
+        metadata = _metadata(list(opened.values()), opened)
+        about = {"comparison": name, "day": day, VARIANTS: msgspec.json.encode(dict(pipelines)).decode()}
+        about[OFFLINE] = "yes" if any(one.offline for one in opened.values()) else "no"
+        schema = _schema(metadata, opened).with_metadata(about)
+        with atomic_writer(target) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+            for start in range(0, len(order), ROWS):
+                chunk = [own[start : start + ROWS] for own in places]
+                rows = [one.take(own) for one, own in zip(opened.values(), chunk, strict=True)]
+                writer.write_table(_join(rows, chunk, opened, metadata, day, schema), row_group_size=ROWS)
+    return len(order)
+
+
+class _Day:
+    """A published day whose rows can be had in any order, a few in memory at a time."""
+
+    def __init__(self, stack: ExitStack, path: StoragePath) -> None:
+        try:
+            stream = stack.enter_context(path.open("rb"))
+            self.file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+        except FileNotFoundError:
+            raise ResultsError(
+                f"there is no {path}: a variant's day is not published. Clear its publish task, then this one."
+            ) from None
+        except pa.ArrowInvalid as error:
+            raise ResultsError(
+                f"{path} cannot be read ({error}). Clear publish of the run that made it, which pays nothing; then "
+                "this task."
+            ) from None
+        self.schema = self.file.schema_arrow
+        self.typed = output_fields(self.schema)
+        self.metadata = metadata_fields(self.schema)
+        self.offline = (self.schema.metadata or {}).get(OFFLINE.encode()) == b"yes"
+        groups = range(self.file.num_row_groups)
+        self._groups = np.cumsum([0, *(self.file.metadata.row_group(number).num_rows for number in groups)])
+        self._wanted = [
+            *("article_id", "title", *BEFORE_TYPED, *AFTER_TYPED),
+            *(field.name for field in (*self.metadata, *self.typed)),
+        ]
+        self._batches: Iterator[pa.RecordBatch] = iter(())
+        self._window: pa.RecordBatch | None = None
+        self._start = 0
+
+    def read_ids(self) -> pa.Array:
+        """Return the articles' ids in order."""
+        ids = self.file.read(["article_id"])["article_id"].cast(pa.large_string())
+        return ids.combine_chunks() if ids.num_chunks else pa.array([], pa.large_string())
+
+    def fields(self) -> list[pa.Field]:
+        """Return the fields of the struct that a row becomes."""
+        before, after = ([_FIELDS[name] for name in names] for names in (BEFORE_TYPED, AFTER_TYPED))
+        return [field.with_nullable(True) for field in (*before, *map(_inside_struct, self.typed), *after)]
+
+    def take(self, places: np.ndarray) -> pa.Table:
+        """Return the rows at ``places``, nulls where one is negative."""
+        wanted = np.unique(places[places >= 0])
+        found = self._read(wanted).unify_dictionaries().combine_chunks()
+        return found.take(pa.array(np.searchsorted(wanted, places), mask=places < 0))
+
+    def _read(self, wanted: np.ndarray) -> pa.Table:
+        """Return rows in the order of the file, going forward where it can, back to a row group where it must.
+
+        :param wanted: row numbers, rising.
+        """
+        parts: list[pa.RecordBatch] = []
+        done = 0
+        while done < len(wanted):
+            if self._window is None or wanted[done] < self._start:
+                self._go_back(int(wanted[done]))
+            assert self._window is not None
+            end = self._start + self._window.num_rows
+            inside = int(np.searchsorted(wanted, end))
+            if inside > done:
+                parts.append(self._window.take(pa.array(wanted[done:inside] - self._start)))
+                done = inside
+            if done < len(wanted):
+                self._start, self._window = end, next(self._batches)
+        return pa.Table.from_batches(parts, pa.schema([self.schema.field(name) for name in self._wanted]))
+
+    def _go_back(self, row: int) -> None:
+        group = int(np.searchsorted(self._groups, row, side="right")) - 1
+        numbers = range(group, self.file.num_row_groups)
+        self._batches = self.file.iter_batches(ROWS, row_groups=numbers, columns=self._wanted)
+        self._start, self._window = int(self._groups[group]), next(self._batches)
+
+
+def _inside_struct(field: pa.Field) -> pa.Field:
+    """Return a typed column as a field of a struct, where pyarrow reads no dictionary from several row groups."""
+    if not pa.types.is_dictionary(field.type):
+        return field
+    return field.with_type(field.type.value_type).with_metadata({**(field.metadata or {}), CHOICES: b"yes"})
+
+
+def _align(ids: Sequence[pa.Array]) -> tuple[pa.Array, list[np.ndarray]]:
+    """Return all ids, and for each day the row of each of them, -1 where it has none."""
+    order = ids[0]
+    for own in ids[1:]:
+        if not own.equals(order):
+            order = pa.concat_arrays([order, own.filter(pc.invert(pc.is_in(own, value_set=order)))])
+    places = []
+    for own in ids:
+        if own.equals(order):
+            places.append(np.arange(len(order), dtype=np.int64))
+        else:
+            found = pc.fill_null(pc.index_in(order, value_set=own), -1)
+            places.append(found.to_numpy().astype(np.int64))
+    return order, places
+
+
+def _metadata(days: Sequence[_Day], variants: Mapping[str, object]) -> dict[str, pa.Field]:
+    """Return the columns of the articles by their name in the days; one with a variant's name is renamed."""
+    kinds: dict[str, list[pa.DataType]] = {}
+    for one in days:
+        for field in one.metadata:
+            kinds.setdefault(field.name, []).append(field.type)
+    taken = {variant.casefold() for variant in variants} | {field.name for field in HEAD} | {"day"}
+    found = {}
+    for name, types in kinds.items():
+        column = name
+        while column.casefold() in taken:
+            column = f"source_{column}"
+        taken.add(column.casefold())
+        found[name] = pa.field(column, common_type(types))
+    return found
+
+
+def _schema(metadata: Mapping[str, pa.Field], days: Mapping[str, _Day]) -> pa.Schema:
+    variants = [
+        pa.field(
+            variant,
+            pa.struct(one.fields()),
+            metadata={"about": "the variant's answer; null when its day has no such article"},
+        )
+        for variant, one in days.items()
+    ]
+    return pa.schema([*HEAD, *metadata.values(), *variants, _FIELDS["day"]])
+
+
+def _join(  # noqa: PLR0917 - private, called once
+    rows: Sequence[pa.Table],
+    places: Sequence[np.ndarray],
+    days: Mapping[str, _Day],
+    metadata: Mapping[str, pa.Field],
+    day: str,
+    schema: pa.Schema,
+) -> pa.Table:
+    count = len(places[0])
+    columns = [_first_of(rows, places, field.name, field.type) for field in HEAD]
+    columns += [_first_of(rows, places, name, field.type) for name, field in metadata.items()]
+    for one, own, table in zip(days.values(), places, rows, strict=True):
+        fields = one.fields()
+        children = [_whole(table[field.name], field.type) for field in fields]
+        columns.append(pa.StructArray.from_arrays(children, fields=fields, mask=pa.array(own < 0)))
+    columns.append(pa.array([day] * count, pa.string()))
+    return pa.table(columns, schema=schema)
+
+
+def _first_of(
+    rows: Sequence[pa.Table], places: Sequence[np.ndarray], name: str, kind: pa.DataType
+) -> pa.Array:
+    """Return a column of the article from the first day that has the article."""
+    found = pa.nulls(len(places[0]), kind)
+    missing = np.ones(len(places[0]), bool)
+    for table, own in zip(rows, places, strict=True):
+        here = missing & (own >= 0)
+        if name in table.column_names and here.any():
+            found = pc.if_else(pa.array(here), _whole(table[name], kind), found)
+        missing &= ~here
+    return found
+
+
+def _whole(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
+    chunks = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    if chunks.type == kind:
+        return chunks
+    if pa.types.is_string(kind) and not pa.types.is_dictionary(chunks.type):
+        # What no cast of Arrow's own turns into text, by way of Python's.
+        return pa.array([None if value is None else str(value) for value in chunks.to_pylist()], kind)
+    return chunks.cast(kind)

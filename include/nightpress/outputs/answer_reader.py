@@ -1,0 +1,149 @@
+"""The text of an answer → values for its columns, or why it does not fit. Never an exception."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from typing import Any, NoReturn, TypeAlias
+
+from pydantic import BaseModel, ValidationError
+
+from nightpress.outputs.nodes import Node
+from nightpress.outputs.problems import MisfitError, Problem, short
+from nightpress.outputs.value_readers import type_name, value_reader
+
+Values: TypeAlias = dict[str, Any]
+"""A fitting answer: one Python value for each field, ready for Arrow."""
+
+_FENCE = re.compile(r"```(?:json|JSON)?[ \t]*\r?\n(.*?)\r?\n?[ \t]*```", re.DOTALL)
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
+
+
+class AnswerReader:
+    """Reads answers of one schema.
+
+    :param top: the answer's object.
+    :param model: its validators must agree too; None when there is none.
+    """
+
+    def __init__(self, top: Node, model: type[BaseModel] | None = None) -> None:
+        self._read = value_reader(top)
+        self._model = model
+
+    def read(self, text: str | None, stop_reason: str | None = None) -> Values | Problem:
+        """Return the values of an answer, or why there are none.
+
+        :param text: the answer; a Markdown fence around it is taken off.
+        :param stop_reason: the API's; tells a refusal and a cut answer from a wrong one.
+        """
+        if stop_reason == "refusal":
+            return Problem("refusal", "the model refused to answer")
+        text = _without_fence(text or "")
+        if not text:
+            return Problem("empty", "the answer is empty; a JSON object is needed")
+        try:
+            value = _decode(text)
+            values: Values = self._read(value)
+        except MisfitError as misfit:
+            return _cut(stop_reason, misfit.problem())
+        return self._check(text) or values
+
+    def _check(self, text: str) -> Problem | None:
+        """Ask the model's own validators, which may raise anything."""
+        if self._model is None:
+            return None
+        try:
+            self._model.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            misfit = MisfitError("model_check", first["msg"])
+            misfit.path = [f"[{step}]" if isinstance(step, int) else str(step)[:40] for step in first["loc"]]
+            return misfit.problem()
+        except Exception as error:
+            return Problem("model_check", f"a validator of the model failed with {type(error).__name__}")
+        return None
+
+
+def _cut(stop_reason: str | None, problem: Problem) -> Problem:
+    if stop_reason == "max_tokens" and problem.reason == "not_json":
+        return Problem("truncated", "max_tokens ended the answer in the middle of its JSON")
+    return problem
+
+
+def _without_fence(text: str) -> str:
+    text = text.strip().removeprefix(_BYTE_ORDER_MARK).strip()
+    fenced = _FENCE.fullmatch(text) if text.startswith("```") else None
+    return fenced[1].strip() if fenced else text
+
+
+def _decode(text: str) -> Any:
+    try:
+        value = _decoder.decode(text)
+    except json.JSONDecodeError as error:
+        raise MisfitError("not_json", _what_is_wrong(text, error)) from None
+    except (
+        RecursionError,
+        ValueError,
+        ArithmeticError,
+    ):  # nested too deeply; a number of thousands of digits
+        raise MisfitError(
+            "not_json", "the JSON is nested too deeply or has a number that is too long"
+        ) from None
+    if type(value) is not dict:
+        raise MisfitError("not_an_object", f"a JSON object is needed, not {type_name(value)}")
+    if _SURROGATE.search(text) or not _is_encodable(text):
+        _refuse_surrogates(value)
+    return value
+
+
+def _what_is_wrong(text: str, error: json.JSONDecodeError) -> str:
+    if error.msg == "Extra data" or (error.pos == 0 and "{" in text):
+        return "only the JSON object is needed, without text before or after it"
+    return f"it is not valid JSON: {error.msg} at character {error.pos + 1}"
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise MisfitError("duplicate_key", f"the field {short(twice)} is there twice")
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise MisfitError("not_json", f"{name} is no JSON; a number or null is needed")
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _refuse_surrogates(value: Any) -> None:
+    """Refuse text that no file can hold: half of a character pair."""
+    if isinstance(value, str) and not _is_encodable(value):
+        raise MisfitError("bad_text", "the text holds half of a surrogate pair, which is no character")
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            _below(f"[{index}]", item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if not _is_encodable(name):
+                raise MisfitError("bad_text", "a field name holds half of a surrogate pair")
+            _below(name, item)
+
+
+def _below(step: str, value: Any) -> None:
+    try:
+        _refuse_surrogates(value)
+    except MisfitError as misfit:
+        raise misfit.below(step) from None
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_float=Decimal, parse_constant=_refuse_constant)

@@ -1,0 +1,143 @@
+"""One batch of the overview: what its ledger entry says, in the form that is looked at again and again."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+
+import msgspec
+
+from nightpress.batches import manual_ledger
+from nightpress.batches.ledger import Entry, Example
+from nightpress.errors import LedgerError
+
+STATES = ("question", "submitting", "submitted", "ended", "intended", "collected")
+"""``submitting``: a POST may be under way; ``submitted``: the batch is being processed; ``ended``: its results
+are not written yet; ``question``: a batch may exist that is not known, or the entry cannot be read."""
+
+_REQUESTS = "requests-"
+
+
+class BatchRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A shard and its batch. Moments are epoch seconds.
+
+    There are tens of thousands, none of them in a cycle, so the collector leaves them alone.
+
+    :param folder: of the run's files, as a URL.
+    :param name: of the shard in its run, e.g. ``00000`` or ``r2-00000``.
+    :param state: one of :data:`STATES`.
+    :param until: a row of state ``submitting`` becomes a question then.
+    :param touched: when the entry was last written; None when the store does not say.
+    :param line: kept for the explanation of what is open.
+    """
+
+    scope: str
+    key: str
+    folder: str
+    name: str
+    round: int
+    pipeline: str
+    day: str
+    run: str
+    dag_id: str
+    task_id: str
+    map_index: int
+    requests: int
+    state: str
+    batch_id: str
+    adopted: bool
+    attempts: int
+    until: float
+    posted: float | None
+    submitted: float | None
+    ended: float | None
+    collected: float | None
+    touched: float | None
+    by_status: dict[str, int]
+    errors: dict[str, int]
+    examples: tuple[Example, ...]
+    cost_usd: float | None
+    line: manual_ledger.Line | None = None
+
+    @property
+    def since(self) -> float | None:
+        """When the row came to its state."""
+        moment = {
+            "collected": self.collected,
+            "ended": self.ended,
+            "submitted": self.submitted,
+            "submitting": self.posted,
+            "question": self.posted,
+        }.get(self.state)
+        return moment if moment is not None else self.touched
+
+    @property
+    def began(self) -> float | None:
+        """The first moment that is known of it."""
+        known = [moment for moment in (self.posted, self.submitted) if moment is not None]
+        return min(known) if known else self.touched
+
+    @property
+    def last(self) -> float:
+        """The last moment that is known of it; 0 when none is."""
+        return max(self.posted or 0.0, self.submitted or 0.0, self.ended or 0.0, self.collected or 0.0) or (
+            self.touched or 0.0
+        )
+
+
+def read_row(scope: str, entry: Entry, touched: float | None) -> BatchRow:
+    """Return the row of an entry."""
+    state = manual_ledger.state_of(entry)
+    last = entry.attempts[-1] if entry.attempts else None
+    until = 0.0
+    if state == "open":
+        state = "question"
+        # A POST that was given up keeps its reason; one without may be on its way until its deadline.
+        until = last.deadline if last is not None and last.outcome == "open" and not last.detail else 0.0
+    elif state == "submitted" and entry.ended_at is not None:
+        state = "ended"
+    return BatchRow(
+        scope=scope,
+        key=entry.key,
+        folder=sys.intern(entry.uri.rpartition("/")[0]),
+        name=_shard_name(entry.uri),
+        round=entry.round,
+        pipeline=sys.intern(entry.pipeline),
+        day=sys.intern(entry.day),
+        run=sys.intern(entry.run),
+        dag_id=sys.intern(entry.dag_id),
+        task_id=sys.intern(entry.task_id),
+        map_index=entry.map_index,
+        requests=entry.requests,
+        state=state,
+        batch_id=entry.batch_id or "",
+        adopted=entry.adopted,
+        attempts=len(entry.attempts),
+        until=until,
+        posted=entry.attempts[0].at if entry.attempts else None,
+        submitted=_seconds(entry.submitted_at),
+        ended=_seconds(entry.ended_at),
+        collected=_seconds(entry.collected_at),
+        touched=touched,
+        by_status=entry.by_status,
+        errors=entry.errors,
+        examples=entry.examples,
+        cost_usd=entry.cost_usd,
+        line=manual_ledger.Line(scope, entry, "open") if state == "question" else None,
+    )
+
+
+def read_damaged(scope: str, key: str, error: LedgerError, touched: float | None) -> BatchRow:
+    """Return the row of an entry that cannot be read."""
+    empty = Entry(key=key, requests=0, bytes=0)
+    line = manual_ledger.Line(scope, empty, "damaged", str(error))
+    return msgspec.structs.replace(read_row(scope, empty, touched), state="question", line=line)
+
+
+def _shard_name(uri: str) -> str:
+    name = uri.rsplit("/", 1)[-1]
+    return name.removeprefix(_REQUESTS).removesuffix(".json") if name.startswith(_REQUESTS) else ""
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return moment.timestamp() if moment is not None else None

@@ -1,0 +1,82 @@
+"""The files of a folder, decoded once and again only when they change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeVar
+
+from nightpress.storage import StoragePath, Version, list_versions, read_files
+
+T = TypeVar("T")
+
+
+class _Kept(NamedTuple, Generic[T]):
+    version: Version
+    value: T
+
+
+class FileCache(Generic[T]):
+    """What the JSON files of one folder hold.
+
+    :param decode: from the file's name, its content (or why it cannot be read) and when it was modified.
+    :param limit: files kept at most, the newest ones; the others are counted in ``left_out``.
+    """
+
+    def __init__(
+        self,
+        folder: StoragePath,
+        decode: Callable[[str, bytes | OSError, float | None], T],
+        *,
+        limit: int,
+    ) -> None:
+        self._folder = folder
+        self._decode = decode
+        self._limit = limit
+        self._kept: dict[str, _Kept[T]] = {}
+        self.left_out = 0
+        self.reads = 0
+
+    @property
+    def values(self) -> list[T]:
+        """What is kept, in no particular order."""
+        return [kept.value for kept in self._kept.values()]
+
+    def get(self, name: str) -> T | None:
+        """Return what a file holds, or None when it is not there."""
+        kept = self._kept.get(name)
+        return kept.value if kept else None
+
+    def refresh(self) -> bool:
+        """List the folder, read what changed since, and tell whether anything did.
+
+        :raises OSError: the store cannot be asked; what was kept stays.
+        """
+        versions = self._newest(
+            {
+                name: version
+                for name, version in list_versions(self._folder).items()
+                if name.endswith(".json") and not name.startswith(".")
+            }
+        )
+        stale = [name for name, version in versions.items() if self._is_stale(name, version)]
+        gone = self._kept.keys() - versions.keys()
+        found = {
+            name: _Kept(versions[name], self._decode(name, content, versions[name].modified))
+            for name, content in read_files(self._folder, stale)
+        }
+        self.reads += len(stale)
+        for name in gone:
+            del self._kept[name]
+        self._kept |= found
+        return bool(gone or found)
+
+    def _is_stale(self, name: str, version: Version) -> bool:
+        kept = self._kept.get(name)
+        return kept is None or version.stamp is None or kept.version.stamp != version.stamp
+
+    def _newest(self, versions: dict[str, Version]) -> dict[str, Version]:
+        self.left_out = max(0, len(versions) - self._limit)
+        if not self.left_out:
+            return versions
+        newest = sorted(versions, key=lambda name: versions[name].modified or 0.0, reverse=True)
+        return {name: versions[name] for name in newest[: self._limit]}

@@ -1,0 +1,243 @@
+"""The overview: asked again and again, it reads only what changed, and answers a page at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from nightpress.batches import manual_ledger
+from nightpress.overview.batch_rows import BatchRow
+from nightpress.overview.expected_end import History
+from nightpress.overview.ledger_watch import LedgerWatch, open_watches
+from nightpress.overview.run_views import RunView, group_runs
+from nightpress.overview.stored_plans import Plans
+from nightpress.overview.stored_receipts import Receipts
+from nightpress.storage import StoragePath
+
+MOST_ENTRIES = 50_000
+"""Ledger entries of one API that are kept in memory, the newest; about 100 MB."""
+
+QUESTIONS_SHOWN = 20
+RUNS_OF_A_PAGE = 20
+MOST_DAYS = 400
+
+_FRESH_SECONDS = 1.0
+_PATIENCE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked for; an empty filter lets all through.
+
+    :param page: of runs, from 1; one beyond the last gives the last.
+    """
+
+    pipeline: str = ""
+    day: str = ""
+    dag_id: str = ""
+    run: str = ""
+    page: int = 1
+    per_page: int = RUNS_OF_A_PAGE
+
+    def lets_through(self, run: RunView) -> bool:
+        """Tell whether a run is asked for."""
+        return (
+            self.pipeline in {"", run.pipeline}
+            and self.day in {"", run.day}
+            and self.dag_id in {"", run.dag_id}
+            and self.run in {"", run.run}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A page of runs, and what holds for all runs of the filter.
+
+    :param looked_at: when the ledger was looked at, epoch seconds.
+    :param runs: those of the page.
+    :param count: runs that pass the filter.
+    :param states: batches by state, of all of them.
+    :param questions: open questions, the first few; ``question_count`` has all.
+    :param pipelines: names to choose from.
+    :param days: days to choose from, the latest first.
+    :param left_out: older ledger entries that are not looked at.
+    :param empty: nothing was ever submitted from this data root.
+    """
+
+    looked_at: float
+    runs: Sequence[RunView]
+    count: int
+    page: int
+    pages: int
+    states: Counter[str]
+    requests: int
+    failed: int
+    cost_usd: float
+    cost_unknown: int
+    questions: Sequence[tuple[BatchRow, manual_ledger.Question]]
+    question_count: int
+    pipelines: Sequence[str]
+    days: Sequence[str]
+    reports: frozenset[str]
+    left_out: int
+    empty: bool
+    history: History
+
+
+@dataclass(slots=True)
+class _Picture:
+    """What was seen at the last look, added up."""
+
+    looked_at: float = 0.0
+    until: float = 0.0
+    runs: list[RunView] = field(default_factory=list)
+    history: History = field(default_factory=lambda: History(()))
+    reports: frozenset[str] = frozenset()
+    left_out: int = 0
+
+
+class Overview:
+    """The overview of a data root; threads may share it.
+
+    However many people look, the store is asked at most once a second.
+
+    :param root: the data root.
+    :param clock: epoch seconds.
+    """
+
+    def __init__(
+        self,
+        root: StoragePath,
+        clock: Callable[[], float] = time.time,
+        *,
+        most_entries: int = MOST_ENTRIES,
+        fresh_seconds: float = _FRESH_SECONDS,
+    ) -> None:
+        self._root = root
+        self._clock = clock
+        self._most_entries = most_entries
+        self._fresh_seconds = fresh_seconds
+        self._watches: dict[str, LedgerWatch] = {}
+        self._receipts = Receipts(root / "receipts")
+        self._plans = Plans(root)
+        self._picture = _Picture()
+        self._lock = threading.Lock()
+
+    @property
+    def reads(self) -> int:
+        """Ledger entries read since the start."""
+        return sum(watch.reads for watch in self._watches.values())
+
+    def answer(self, query: Query, may_read: Callable[[str, str], bool]) -> Answer:
+        """Return what is asked for.
+
+        :param may_read: tells from DAG id (empty when not known) and pipeline whether a run may be seen.
+        :raises OSError: the store cannot be asked.
+        """
+        picture = self.look()
+        now = self._clock()
+        allowed: dict[tuple[str, str], bool] = {}
+        for run in picture.runs:
+            name = (run.dag_id, run.pipeline)
+            if name not in allowed:
+                allowed[name] = may_read(*name)
+        readable = [run for run in picture.runs if allowed[run.dag_id, run.pipeline]]
+        runs = [run for run in readable if query.lets_through(run)]
+        states: Counter[str] = Counter()
+        for run in runs:
+            states.update(run.states)
+        pages = max(1, -(-len(runs) // query.per_page))
+        page = min(max(1, query.page), pages)
+        shown = runs[(page - 1) * query.per_page : page * query.per_page]
+        for run in shown:
+            if run.active:
+                run.plan = self._plans.find(run.rows[0].folder, now)
+        questions = _find_questions(runs, now)
+        return Answer(
+            looked_at=picture.looked_at,
+            runs=shown,
+            count=len(runs),
+            page=page,
+            pages=pages,
+            states=states,
+            requests=sum(run.requests for run in runs),
+            failed=sum(run.unanswered for run in runs),
+            cost_usd=sum(run.cost_usd for run in runs),
+            cost_unknown=sum(run.cost_unknown for run in runs),
+            questions=questions[:QUESTIONS_SHOWN],
+            question_count=len(questions),
+            pipelines=sorted({run.pipeline for run in readable if run.pipeline}),
+            days=sorted({run.day for run in readable if run.day}, reverse=True)[:MOST_DAYS],
+            reports=picture.reports,
+            left_out=picture.left_out,
+            empty=not readable,
+            history=picture.history,
+        )
+
+    def look(self) -> _Picture:
+        """Look at the store unless that was done within the last second; return what is seen.
+
+        While someone else's look takes long, what was seen before is returned: a slow store must not hold up
+        all threads of the server.
+
+        :raises OSError: the store cannot be asked, or has not answered yet for the first time.
+        """
+        if not self._lock.acquire(timeout=_PATIENCE_SECONDS):
+            if self._picture.looked_at:
+                return self._picture
+            raise TimeoutError("the store has not answered yet")
+        try:
+            now = self._clock()
+            if not 0 <= now - self._picture.looked_at < self._fresh_seconds:
+                self._picture = self._look(now)
+            return self._picture
+        finally:
+            self._lock.release()
+
+    def _look(self, now: float) -> _Picture:
+        watches = open_watches(self._root / "ledger", self._watches, limit=self._most_entries)
+        changed = watches.keys() != self._watches.keys()
+        self._watches = watches
+        for watch in watches.values():
+            changed |= watch.refresh()
+        rows = [row for watch in watches.values() for row in watch.rows]
+        changed |= self._receipts.refresh({row.pipeline for row in rows if row.pipeline})
+        before = self._picture
+        picture = _Picture(
+            looked_at=now,
+            until=before.until,
+            runs=before.runs,
+            history=before.history,
+            reports=self._list_reports(),
+            left_out=sum(watch.left_out for watch in watches.values()),
+        )
+        if changed or now >= before.until:
+            picture.runs = group_runs(rows, self._receipts, now)
+            picture.history = History(rows)
+            picture.until = min((row.until for row in rows if row.until > now), default=float("inf"))
+        return picture
+
+    def _list_reports(self) -> frozenset[str]:
+        """Return the days that have a report's folder."""
+        folder = self._root / "reports"
+        try:
+            names = (path.name for path in folder.iterdir())
+            return frozenset(name.removeprefix("day=") for name in names if name.startswith("day="))
+        except (FileNotFoundError, NotADirectoryError):
+            return frozenset()
+
+
+def _find_questions(runs: Sequence[RunView], now: float) -> list[tuple[BatchRow, manual_ledger.Question]]:
+    found = []
+    for run in runs:
+        if not run.states["question"]:
+            continue
+        for row in run.rows:
+            if row.state == "question" and now >= row.until and row.line is not None:
+                question = manual_ledger.explain(row.line, now)
+                if question is not None:
+                    found.append((row, question))
+    return found

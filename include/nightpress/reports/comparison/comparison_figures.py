@@ -1,0 +1,230 @@
+"""What a comparison of variants comes to: cost, length, agreement, and where they disagree most."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from nightpress.days.day_sources import OFFLINE
+from nightpress.days.side_by_side import AFTER_TYPED, BEFORE_TYPED, CHOICES, VARIANTS
+from nightpress.errors import ResultsError
+from nightpress.layout import comparison_path
+from nightpress.reports.comparison.agreement import Agreement, Difference, Tally, numbers
+from nightpress.reports.stored_days import list_folders, open_answers, read_receipt
+from nightpress.storage import StoragePath
+
+BATCH_SHARE = 0.5
+"""Price in a batch to price outside (API documentation, "Message Batches: pricing")."""
+
+_ROWS = 2_000
+_OURS = {*BEFORE_TYPED, *AFTER_TYPED}
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Middle and upper end of a number over answers; None when there are none."""
+
+    median: float | None = None
+    p95: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VariantFigures:
+    """What a variant came to.
+
+    :param failed: articles without an answer, by the API's error type or the status.
+    :param absent: articles of other variants that this one does not have.
+    :param per_thousand_usd: what 1,000 of its articles cost at batch prices, reused answers too; None when the
+        price of a model is not known or there are no articles.
+    :param paid_usd: over all runs of its day, from the receipt; None when not known.
+    :param characters: of the answer's text.
+    """
+
+    variant: str
+    pipeline: str
+    articles: int
+    answered: int
+    failed: Mapping[str, int]
+    absent: int
+    reused: int
+    models: Sequence[str]
+    per_thousand_usd: float | None
+    paid_usd: float | None
+    cache_saved_usd: float | None
+    output_tokens: Spread
+    characters: Spread
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A comparison of a day.
+
+    :param agreements: of typed columns that all variants have with the same type; of the text when there are none.
+    :param typed: names of the typed columns by variant.
+    :param differences: articles on which they differ most: in more columns, between more variants, then in the
+        length of the text; those that only some variants answered come last.
+    """
+
+    name: str
+    day: str
+    articles: int
+    offline: bool
+    variants: Sequence[VariantFigures]
+    agreements: Sequence[Agreement]
+    typed: Mapping[str, Sequence[str]]
+    differences: Sequence[Difference]
+
+
+def read_comparison(root: StoragePath, name: str, day: str) -> Comparison:
+    """Work out a comparison from its Parquet and the receipts of its pipelines, a piece at a time.
+
+    :raises FileNotFoundError: there is none.
+    :raises ResultsError: its file is damaged.
+    """
+    path = comparison_path(root, name, day)
+    try:
+        return _read(root, name, day, path)
+    except (ResultsError, KeyError) as error:
+        raise ResultsError(
+            f"the comparison {path} cannot be read ({type(error).__name__}). Clear its task compare, which makes it "
+            "again and pays nothing, or remove the file."
+        ) from error
+
+
+def _read(root: StoragePath, name: str, day: str, path: StoragePath) -> Comparison:
+    with open_answers(path) as file:
+        schema = file.schema_arrow
+        about = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+        pipelines: dict[str, str] = msgspec.json.decode(about[VARIANTS])
+        typed = {variant: _typed(schema.field(variant).type) for variant in pipelines}
+        compared = _compared(schema, typed)
+        sums = {variant: _Sums() for variant in pipelines}
+        tally = Tally(list(pipelines), compared)
+        for batch in _iter_batches(file, pipelines):
+            columns = {variant: batch.column(variant) for variant in pipelines}
+            for variant, sum_up in sums.items():
+                sum_up.add(columns[variant])
+            tally.add(batch, columns)
+        articles = file.metadata.num_rows
+    receipts = {variant: read_receipt(root, pipeline, day) for variant, pipeline in pipelines.items()}
+    return Comparison(
+        name=name,
+        day=day,
+        articles=articles,
+        offline=about.get(OFFLINE) == "yes",
+        variants=[
+            sums[variant].figures(variant, pipeline, articles, receipts[variant])
+            for variant, pipeline in pipelines.items()
+        ],
+        agreements=tally.agreements(),
+        typed=typed,
+        differences=tally.differences(),
+    )
+
+
+def read_comparisons(root: StoragePath, day: str, pipelines: Collection[str]) -> list[Comparison]:
+    """Return the comparisons of a day that one of these pipelines is part of, by name."""
+    found = []
+    for name in list_folders(root / "comparisons"):
+        if comparison_path(root, name, day).exists():
+            comparison = read_comparison(root, name, day)
+            if any(one.pipeline in pipelines for one in comparison.variants):
+                found.append(comparison)
+    return found
+
+
+def _iter_batches(file: pq.ParquetFile, variants: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
+    # By their paths: the names of a struct's fields may be those of an article's columns.
+    yield from file.iter_batches(_ROWS, columns=["article_id", "title", *variants])
+
+
+def _typed(kind: pa.StructType) -> list[str]:
+    return [field.name for field in kind if field.name not in _OURS]
+
+
+def _compared(schema: pa.Schema, typed: Mapping[str, Sequence[str]]) -> dict[str, bool]:
+    """Return the typed columns that all have with one type, else the text; and whether each is free text."""
+    first, *others = (schema.field(variant).type for variant in typed)
+    names = [
+        name
+        for name in typed[next(iter(typed))]
+        if all(
+            kind.get_field_index(name) >= 0 and kind.field(name).type.equals(first.field(name).type)
+            for kind in others
+        )
+    ]
+    return {name: _is_free_text(first.field(name)) for name in names or ["text"]}
+
+
+def _is_free_text(field: pa.Field) -> bool:
+    return pa.types.is_string(field.type) and CHOICES not in (field.metadata or {})
+
+
+@dataclass(slots=True)
+class _Sums:
+    """A variant's rows, added up; of each answer two numbers are kept for the medians."""
+
+    articles: int = 0
+    answered: int = 0
+    reused: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    models: set[str] = field(default_factory=set)
+    cost: float = 0.0
+    unknown: bool = False
+    tokens: list[np.ndarray] = field(default_factory=list)
+    characters: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, rows: pa.StructArray) -> None:
+        rows = rows.filter(rows.is_valid())
+        status = rows.field("status")
+        answered = pc.equal(status, "succeeded")
+        reused = pc.fill_null(rows.field("reused"), False)
+        self.articles += len(rows)
+        self.answered += pc.sum(answered).as_py() or 0
+        self.reused += pc.sum(reused).as_py() or 0
+        kinds = pc.coalesce(rows.field("error_type"), status).filter(pc.invert(answered))
+        self.failed.update(kinds.to_pylist())
+        self.models.update(model for model in pc.unique(rows.field("model")).to_pylist() if model)
+        # A reused answer costs nothing again; what it is worth is half of its price outside a batch.
+        worth = pc.multiply(rows.field("list_cost_usd"), BATCH_SHARE)
+        costs = pc.if_else(reused, worth, rows.field("cost_usd"))
+        self.unknown |= bool(costs.null_count)
+        self.cost += pc.sum(costs).as_py() or 0.0
+        self.tokens.append(numbers(rows.field("output_tokens").filter(answered)))
+        self.characters.append(numbers(pc.utf8_length(rows.field("text").filter(answered))))
+
+    def figures(
+        self, variant: str, pipeline: str, articles: int, receipt: Mapping[str, Any]
+    ) -> VariantFigures:
+        known = self.articles and not self.unknown
+        return VariantFigures(
+            variant=variant,
+            pipeline=pipeline,
+            articles=self.articles,
+            answered=self.answered,
+            failed=dict(self.failed.most_common()),
+            absent=articles - self.articles,
+            reused=self.reused,
+            models=sorted(self.models),
+            per_thousand_usd=1_000 * self.cost / self.articles if known else None,
+            paid_usd=receipt.get("paid_usd"),
+            cache_saved_usd=receipt.get("cache_saved_usd"),
+            output_tokens=_spread(self.tokens),
+            characters=_spread(self.characters),
+        )
+
+
+def _spread(parts: Sequence[np.ndarray]) -> Spread:
+    values = np.concatenate(parts) if parts else np.empty(0)
+    if not len(values):
+        return Spread()
+    median, p95 = np.percentile(values, [50, 95])
+    return Spread(float(median), float(p95))

@@ -1,0 +1,65 @@
+"""The digest of the day, with which a report opens when there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from nightpress.layout import answers_path
+from nightpress.reports.stored_days import is_published, open_answers
+from nightpress.storage import StoragePath
+
+PIPELINE = "digest_of_the_day"
+_MOST_THEMES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """What several articles have in common."""
+
+    name: str
+    articles: int | None
+    gist: str
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A day in a few lines, as the model wrote it: text to be shown, never markup."""
+
+    headline: str
+    lead: str
+    themes: Sequence[Theme]
+
+
+def read_digest(root: StoragePath, day: str) -> Digest | None:
+    """Return the digest that was published for a day, or None.
+
+    Any pipeline of that name will do whose answers have the columns ``headline`` and ``lead``.
+    """
+    if not is_published(root, PIPELINE, day):
+        return None
+    with open_answers(answers_path(root, PIPELINE, day)) as file:
+        schema = file.schema_arrow
+        if not {"headline", "lead"} <= {field.name for field in schema if pa.types.is_string(field.type)}:
+            return None
+        columns = [name for name in ("headline", "lead", "themes") if name in schema.names]
+        for batch in file.iter_batches(1, columns=columns):
+            for row in batch.to_pylist():
+                if row["headline"] and row["lead"]:
+                    return Digest(row["headline"], row["lead"], _themes(row.get("themes")))
+    return None
+
+
+def _themes(given: Any) -> list[Theme]:
+    themes = [theme for theme in given if isinstance(theme, dict)] if isinstance(given, list) else []
+    return [
+        Theme(str(theme.get("name") or ""), _count(theme.get("articles")), str(theme.get("gist") or ""))
+        for theme in themes[:_MOST_THEMES]
+    ]
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) else None

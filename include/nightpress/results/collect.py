@@ -1,0 +1,146 @@
+"""Collect an ended batch: keep its results, write the shard's Parquet, and record both in the ledger."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel
+
+from nightpress.batches.batch import Batch
+from nightpress.batches.client import BatchApi
+from nightpress.batches.ledger import Entry, Ledger
+from nightpress.errors import ResultsError
+from nightpress.outputs.typed_rows import INVALID
+from nightpress.results.decode import StreamReport, iter_outcomes
+from nightpress.results.failure_counts import find_failures
+from nightpress.results.raw_results import keep_raw, open_raw
+from nightpress.results.shard_rows import Provenance, ShardResults, collect_shard
+from nightpress.shards.shard import Shard, ShardFiles
+from nightpress.storage import StoragePath, atomic_writer
+
+__all__ = ["Provenance", "ShardResults", "collect_batch", "collect_shard"]
+
+READINGS = 3
+"""How often results are read in which lines are damaged or of other shards, before those count as missing."""
+
+
+def collect_batch(
+    shard: Shard,
+    requests: StoragePath,
+    provenance: Provenance,
+    api: BatchApi,
+    ledger: Ledger,
+    *,
+    model: type[BaseModel] | None = None,
+) -> ShardResults:
+    """Keep the results of an ended batch, write the shard's Parquet, and record both in the ledger.
+
+    :param requests: the shard's POST body; its other files are beside it.
+    :param model: of a run with typed answers: its own validators check them, too.
+    :raises ResultsError: the batch has not ended, or its results cannot be had; a retry pays nothing.
+    """
+    files = ShardFiles.beside(requests)
+    entry = ledger.load(shard.key)
+    if entry is not None and (entry.pipeline, entry.day) != (provenance.pipeline, provenance.day):
+        provenance = replace(provenance, reused=True)
+    if entry is not None and _take_kept(entry, shard, files, requests):
+        results = collect_shard(shard, files, provenance, model)
+    else:
+        batch = _retrieve_ended(provenance.batch_id, api)
+        if entry is not None:
+            # Saved at once: a long download is no running batch.
+            entry = ledger.save(msgspec.structs.replace(entry, ended_at=batch.ended_at))
+        results = _download(batch, shard, files, provenance, api, model)
+    if entry is not None:
+        ledger.save(
+            msgspec.structs.replace(
+                entry,
+                collected_at=datetime.now(UTC),
+                answered=_may_be_billed(results),
+                raw=entry.raw if provenance.reused and entry.raw else str(files.raw),
+                results=entry.results if provenance.reused and entry.results else results.uri,
+                **_outcome(entry, results, type(requests)(results.uri)),
+            )
+        )
+        results = replace(results, submitted_at=_iso(entry.submitted_at), ended_at=_iso(entry.ended_at))
+    return results
+
+
+def _outcome(entry: Entry, results: ShardResults, rows: StoragePath) -> dict[str, Any]:
+    """Return what the entry says of the batch's outcome; the numbers of whoever paid are left as they are."""
+    if results.reused and entry.by_status:
+        return {}
+    errors, examples = find_failures(rows) if set(results.by_status) != {"succeeded"} else ({}, ())
+    return {
+        "by_status": results.by_status,
+        "errors": errors,
+        "examples": examples,
+        "cost_usd": entry.cost_usd if results.reused else results.cost_usd,
+    }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat()
+
+
+def _take_kept(entry: Entry, shard: Shard, files: ShardFiles, requests: StoragePath) -> bool:
+    """Put the kept results of the shard's batch in place, if the ledger knows where they are.
+
+    Only the ledger is believed: a file of the right name may be that of an earlier batch of the shard.
+    """
+    if entry.raw is None:
+        return False
+    kept = type(requests)(entry.raw)
+    if not _is_kept(kept, shard):
+        return False
+    if str(kept) != str(files.raw):
+        _copy(kept, files.raw)
+    return True
+
+
+def _download(  # noqa: PLR0917 - private, called once
+    batch: Batch,
+    shard: Shard,
+    files: ShardFiles,
+    provenance: Provenance,
+    api: BatchApi,
+    model: type[BaseModel] | None,
+) -> ShardResults:
+    """Keep and collect the results; read them again while any is missing, for what is missing is paid again."""
+    for _ in range(READINGS):
+        lines = keep_raw(batch, files.raw, api)
+        results = collect_shard(shard, files, provenance, model)
+        if lines < batch.request_counts.total or not results.by_status.get("missing"):
+            break
+    return results
+
+
+def _may_be_billed(results: ShardResults) -> int:
+    """Return how many answers were or may have been billed: one that cannot be read was paid for all the same."""
+    return sum(results.by_status.get(status, 0) for status in ("succeeded", INVALID, "missing"))
+
+
+def _retrieve_ended(batch_id: str, api: BatchApi) -> Batch:
+    batch = api.retrieve(batch_id)
+    if not batch.ended:
+        raise ResultsError(
+            f"batch {batch_id} is {batch.processing_status}; its results come when it has ended"
+        )
+    return batch
+
+
+def _is_kept(raw: StoragePath, shard: Shard) -> bool:
+    """Tell whether a kept result stream is there and is this shard's."""
+    if not raw.exists():
+        return False
+    with open_raw(raw) as stream:
+        return next(iter_outcomes(stream, shard.key, shard.articles, StreamReport()), None) is not None
+
+
+def _copy(source: StoragePath, target: StoragePath) -> None:
+    with source.open("rb") as stream, atomic_writer(target) as copy:
+        shutil.copyfileobj(stream, copy)

@@ -1,0 +1,270 @@
+"""A shard's decoded answers as a table: one row for each article, in article order."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import BaseModel
+
+from nightpress.errors import ResultsError
+from nightpress.outputs.typed_rows import INVALID
+from nightpress.results.answer_columns import ANSWERS, TEXT_COLUMNS, to_columns
+from nightpress.results.answers_schema import answers_schema
+from nightpress.results.billing import cache_saved, costs
+from nightpress.results.decode import StreamReport, iter_blocks, make_custom_ids
+from nightpress.results.raw_results import open_raw
+from nightpress.results.row_buckets import Buckets
+from nightpress.results.typed_answers import ShardTyping, TypedAnswers
+from nightpress.shards.requests import custom_id_prefix
+from nightpress.shards.shard import Shard, ShardFiles
+from nightpress.storage import StoragePath, atomic_writer
+
+log = logging.getLogger(__name__)
+
+BUCKET_ROWS = 8_192
+"""Rows that are put in order at once; also the row groups of a shard's Parquet."""
+
+_COUNTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+_AMOUNTS = ("cost_usd", "list_cost_usd")
+_OF_THE_SOURCE = {"source_file", "source_position"}
+_OF_EVERY_ARTICLE = {"article_id", "title", "request_key", *_OF_THE_SOURCE}
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where the rows of a shard come from.
+
+    :param day: partition key, YYYY-MM-DD.
+    :param reused: the batch was paid for by another day or pipeline, so it costs nothing here.
+    """
+
+    pipeline: str
+    day: str
+    batch_id: str
+    reused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShardResults:
+    """What became of a shard.
+
+    :param key: the shard key.
+    :param uri: the shard's Parquet.
+    :param by_status: articles by status; they add up to the shard's articles.
+    :param cost_usd: USD paid here, or None when a model's price is not known.
+    :param cache_saved_usd: USD that prompt caching saved at batch prices; negative when writing to the cache
+        cost more than reading from it saved.
+    :param submitted_at: ISO 8601, UTC; None when the ledger does not know.
+    """
+
+    key: str
+    uri: str
+    batch_id: str
+    round: int
+    reused: bool
+    articles: int
+    by_status: dict[str, int]
+    input_tokens: int
+    output_tokens: int
+    cache_creation_input_tokens: int
+    cache_read_input_tokens: int
+    cost_usd: float | None
+    list_cost_usd: float | None
+    cache_saved_usd: float | None
+    submitted_at: str | None = None
+    ended_at: str | None = None
+
+
+def collect_shard(
+    shard: Shard, files: ShardFiles, provenance: Provenance, model: type[BaseModel] | None = None
+) -> ShardResults:
+    """Write ``results-<name>.parquet`` of a shard from its kept result stream.
+
+    Memory holds a few thousand rows, however large the shard is.
+
+    :param files: where the shard's files are; the articles and the raw results must be there.
+    :param model: of a run with typed answers: its own validators check them, too.
+    :raises ResultsError: the articles are not those of the shard.
+    """
+    typing = ShardTyping(files, model)
+    totals = _Totals()
+    with (
+        _open_articles(files.articles, shard) as articles,
+        Buckets(ANSWERS, shard.articles, BUCKET_ROWS) as buckets,
+    ):
+        _put_aside(shard, files, provenance, buckets)
+        schema = _results_schema(articles.schema_arrow, typing, shard, provenance)
+        with (
+            atomic_writer(files.results) as target,
+            pq.ParquetWriter(target, schema, compression="zstd") as writer,
+        ):
+            slices = zip(iter_slices(articles, BUCKET_ROWS), buckets.iter_tables(), strict=True)
+            for number, (slice_, arrived) in enumerate(slices):
+                first = number * BUCKET_ROWS
+                typed = typing.read(_with_missing(arrived), first)
+                rows = _table(slice_, typed, schema, first, shard, provenance)
+                totals.add(rows, cache_saved(typed.answers))
+                writer.write_table(rows)
+    typing.keep_checks()
+    return totals.to_results(shard, files.results, provenance)
+
+
+def _put_aside(shard: Shard, files: ShardFiles, provenance: Provenance, buckets: Buckets) -> None:
+    """Decode the kept stream into buckets of article order."""
+    report = StreamReport()
+    with open_raw(files.raw) as stream, _no_cyclic_gc():
+        for block in iter_blocks(stream, shard.key, shard.articles, report):
+            buckets.add(to_columns(block.outcomes), block.ordinals)
+    if report.foreign or report.repeated or report.malformed:
+        log.warning(
+            "batch %s: %d foreign, %d repeated and %d malformed lines were left out (%s)",
+            *(provenance.batch_id, report.foreign, report.repeated, report.malformed),
+            ", ".join(report.examples),
+        )
+
+
+@contextmanager
+def _open_articles(path: StoragePath, shard: Shard) -> Iterator[pq.ParquetFile]:
+    with path.open("rb") as stream:
+        file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+        found = (file.schema_arrow.metadata or {}).get(b"shard_key", b"").decode()
+        if found != shard.key or file.metadata.num_rows != shard.articles:
+            raise ResultsError(
+                f"{path} holds {file.metadata.num_rows} articles of shard {found[:16] or 'unknown'}, but "
+                f"{shard.articles} of shard {shard.key[:16]} were submitted: the articles were read again since. "
+                "Clear the run from read_articles on; results that are paid for are found by the ledger."
+            )
+        yield file
+
+
+def iter_slices(file: pq.ParquetFile, rows: int) -> Iterator[pa.Table]:
+    """Yield a file's rows, always so many at a time but for the last."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in file.iter_batches(batch_size=rows):
+        waiting.append(batch)
+        if sum(one.num_rows for one in waiting) >= rows:
+            table = pa.Table.from_batches(waiting)
+            yield table.slice(0, rows)
+            waiting = table.slice(rows).to_batches()
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
+def _with_missing(arrived: pa.Table) -> pa.Table:
+    status = pc.fill_null(arrived["status"], "missing")
+    return arrived.set_column(arrived.schema.get_field_index("status"), "status", status)
+
+
+def _results_schema(
+    articles: pa.Schema, typing: ShardTyping, shard: Shard, provenance: Provenance
+) -> pa.Schema:
+    metadata = [column for column in articles if column.name not in _OF_EVERY_ARTICLE]
+    return answers_schema(metadata, typing.fields).with_metadata(
+        {"pipeline": provenance.pipeline, "shard_key": shard.key}
+    )
+
+
+def _table(  # noqa: PLR0917 - private, called once
+    articles: pa.Table,
+    typed: TypedAnswers,
+    schema: pa.Schema,
+    first: int,
+    shard: Shard,
+    provenance: Provenance,
+) -> pa.Table:
+    count, answers = articles.num_rows, typed.answers
+    paid, listed = costs(answers)
+    if provenance.reused:
+        paid = pa.array(np.zeros(count))
+    answered = pc.is_in(answers["status"], pa.array(["succeeded", INVALID]))
+
+    def of_answers(values: Any) -> pa.Array:
+        return pc.if_else(answered, values, None)
+
+    columns: dict[str, Any] = {
+        name: articles[name] for name in articles.schema.names if name not in _OF_THE_SOURCE
+    }
+    columns |= {name: answers[name] for name in TEXT_COLUMNS}
+    columns |= {
+        "custom_id": make_custom_ids(custom_id_prefix(shard.key), np.arange(first, first + count)),
+        "input_tokens": of_answers(answers["input"]),
+        "output_tokens": of_answers(answers["output"]),
+        "cache_creation_input_tokens": of_answers(
+            pc.add(answers["cache_write_5m"], answers["cache_write_1h"])
+        ),
+        "cache_read_input_tokens": of_answers(answers["cache_read"]),
+        "cost_usd": paid,
+        "list_cost_usd": listed,
+        "batch_id": pa.repeat(provenance.batch_id, count),
+        "round": pa.array(np.full(count, shard.round, dtype=np.int16)),
+        "reused": pa.repeat(provenance.reused, count),
+        "day": pa.repeat(provenance.day, count),
+    }
+    columns |= typed.columns
+    return pa.table([columns[name] for name in schema.names], schema=schema)
+
+
+class _Totals:
+    """Adds up the rows of a shard."""
+
+    def __init__(self) -> None:
+        self._by_status: Counter[str] = Counter()
+        self._sums: dict[str, float] = dict.fromkeys((*_COUNTS, *_AMOUNTS), 0)
+        self._unknown: set[str] = set()
+        self._saved: float | None = 0.0
+
+    def add(self, rows: pa.Table, saved: float | None) -> None:
+        """Add rows.
+
+        :param saved: USD that the cache saved; None when a price is not known.
+        """
+        for row in pc.value_counts(rows["status"]).to_pylist():
+            self._by_status[row["values"]] += row["counts"]
+        for name in self._sums:
+            self._sums[name] += pc.sum(rows[name]).as_py() or 0
+        self._unknown |= {name for name in _AMOUNTS if rows[name].null_count}
+        self._saved = None if saved is None or self._saved is None else self._saved + saved
+
+    def to_results(self, shard: Shard, path: StoragePath, provenance: Provenance) -> ShardResults:
+        """Return what became of the shard."""
+        return ShardResults(
+            key=shard.key,
+            uri=str(path),
+            batch_id=provenance.batch_id,
+            round=shard.round,
+            reused=provenance.reused,
+            articles=self._by_status.total(),
+            by_status=dict(self._by_status),
+            input_tokens=int(self._sums["input_tokens"]),
+            output_tokens=int(self._sums["output_tokens"]),
+            cache_creation_input_tokens=int(self._sums["cache_creation_input_tokens"]),
+            cache_read_input_tokens=int(self._sums["cache_read_input_tokens"]),
+            cost_usd=self._usd("cost_usd"),
+            list_cost_usd=self._usd("list_cost_usd"),
+            cache_saved_usd=self._saved,
+        )
+
+    def _usd(self, name: str) -> float | None:
+        return None if name in self._unknown else self._sums[name]
+
+
+@contextmanager
+def _no_cyclic_gc() -> Iterator[None]:
+    """Decoding makes no cycles, and the collector would walk all rows again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

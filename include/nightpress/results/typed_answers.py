@@ -1,0 +1,152 @@
+"""Answers of a schema: kept with the run, read into columns, and what does not fit marked as such.
+
+The schema lies beside the run's shards, so that a second round, a publication and a replay need no Python
+class. Only a model's own validators do: what they refused is kept beside the shard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+import pyarrow as pa
+from pydantic import BaseModel
+
+from nightpress.outputs.arrow_columns import arrow_fields
+from nightpress.outputs.output_schema import OutputSchema
+from nightpress.outputs.problems import Problem
+from nightpress.outputs.typed_rows import INVALID, TypedRows, read_rows
+from nightpress.shards.shard import ShardFiles
+from nightpress.storage import StoragePath, write_atomically
+
+_FILE = "output.json"
+_BY_VALIDATORS: Literal["model_check"] = "model_check"
+
+
+@dataclass(frozen=True, slots=True)
+class TypedAnswers:
+    """Answers with their columns.
+
+    :param answers: as given, those that do not fit as ``invalid_output``.
+    :param fields: of the columns, in the schema's order; empty without a schema.
+    """
+
+    answers: pa.Table
+    fields: list[pa.Field] = field(default_factory=list)
+    columns: Mapping[str, pa.Array] = field(default_factory=dict)
+
+
+def keep_output(schema: OutputSchema | None, folder: StoragePath) -> None:
+    """Store a run's schema in its folder; a run without one has no such file."""
+    path = folder / _FILE
+    if schema is not None:
+        write_atomically(path, schema.to_json().encode())
+    elif path.exists():
+        path.unlink()
+
+
+def kept_output(folder: StoragePath, model: type[BaseModel] | None = None) -> OutputSchema | None:
+    """Return the schema of a run, or None when its answers are plain text.
+
+    :param model: whose validators check as well.
+    """
+    try:
+        return OutputSchema.from_json((folder / _FILE).read_bytes(), model)
+    except FileNotFoundError:
+        return None
+
+
+class ShardTyping:
+    """Reads a shard's answers, a part after the other, by the schema of its run.
+
+    :param model: whose validators check as well; None takes over what they said when the shard was collected
+        first.
+    """
+
+    def __init__(self, files: ShardFiles, model: type[BaseModel] | None = None) -> None:
+        self._files = files
+        self._schema = kept_output(files.folder, model)
+        self._checks = self._schema is not None and model is not None
+        self._kept = {} if self._schema is None or model is not None else _kept_checks(files)
+        self._refused: dict[int, str] = {}
+
+    @property
+    def fields(self) -> list[pa.Field]:
+        """The columns, in the schema's order; empty without a schema."""
+        return [] if self._schema is None else arrow_fields(self._schema)
+
+    def read(self, answers: pa.Table, first: int) -> TypedAnswers:
+        """Read answers.
+
+        :param first: ordinal of the first of them.
+        """
+        if self._schema is None:
+            return TypedAnswers(answers)
+        rows = _read(answers, self._schema)
+        if self._checks:
+            self._refused |= _refused_by_validators(rows, first)
+        else:
+            rows = _with_checks(rows, self._kept, first)
+        return _mark(answers, self._schema, rows)
+
+    def keep_checks(self) -> None:
+        """Keep what the validators said of all answers that were read, for when there is no model."""
+        if self._checks and (self._refused or self._files.checks.exists()):
+            write_atomically(self._files.checks, msgspec.json.encode(self._refused))
+
+
+def type_answers(answers: pa.Table, schema: OutputSchema | None) -> TypedAnswers:
+    """Read answers by a schema."""
+    return TypedAnswers(answers) if schema is None else _mark(answers, schema, _read(answers, schema))
+
+
+def _read(answers: pa.Table, schema: OutputSchema) -> TypedRows:
+    return read_rows(schema, *(answers[name].to_pylist() for name in ("status", "text", "stop_reason")))
+
+
+def _mark(answers: pa.Table, schema: OutputSchema, rows: TypedRows) -> TypedAnswers:
+    if any(problem is not None for problem in rows.problems):
+        for name, replace in (
+            ("status", lambda problem: INVALID),  # noqa: ARG005
+            ("error_type", lambda problem: problem.reason),
+            ("error_message", lambda problem: problem.message),
+        ):
+            answers = _replaced(answers, name, [problem and replace(problem) for problem in rows.problems])
+    return TypedAnswers(answers, arrow_fields(schema), rows.columns)
+
+
+def _replaced(answers: pa.Table, name: str, values: list[Any]) -> pa.Table:
+    index = answers.schema.get_field_index(name)
+    old = answers[name].to_pylist()
+    new = [before if value is None else value for before, value in zip(old, values, strict=True)]
+    return answers.set_column(index, answers.schema.field(index), pa.array(new, pa.string()))
+
+
+def _refused_by_validators(rows: TypedRows, first: int) -> dict[int, str]:
+    return {
+        first + index: problem.message
+        for index, problem in enumerate(rows.problems)
+        if problem is not None and problem.reason == _BY_VALIDATORS
+    }
+
+
+def _kept_checks(files: ShardFiles) -> dict[int, str]:
+    try:
+        return msgspec.json.decode(files.checks.read_bytes(), type=dict[int, str])
+    except FileNotFoundError:
+        return {}
+
+
+def _with_checks(rows: TypedRows, refused: Mapping[int, str], first: int) -> TypedRows:
+    """Return the rows without the values of those that a validator refused."""
+    count = len(rows.problems)
+    here = {ordinal - first: message for ordinal, message in refused.items() if 0 <= ordinal - first < count}
+    if not here:
+        return rows
+    problems = list(rows.problems)
+    for index, message in here.items():
+        problems[index] = Problem(_BY_VALIDATORS, message)
+    keep = pa.array([None if index in here else index for index in range(count)], pa.int64())
+    return TypedRows({name: column.take(keep) for name, column in rows.columns.items()}, problems)

@@ -1,0 +1,71 @@
+"""Limits and defaults, with the source of each number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nightpress.errors import ConfigurationError
+
+API_MAX_REQUESTS = 100_000
+"""Requests in one batch: Message Batches API documentation, "Batch limitations"."""
+
+API_MAX_BYTES = 256 * 1024 * 1024
+"""Bytes of one batch's body: Message Batches API documentation, "Batch limitations"."""
+
+OFFLINE_BATCH_PREFIX = "msgbatch_local_"
+"""How batch ids of the offline API begin; no model answered them."""
+
+DEFAULT_MODEL = "claude-haiku-4-5"
+MODELS = {
+    "claude-haiku-5-5": (0.10, 0.50),
+    "claude-haiku-4-5": (1.0, 5.0),
+    "claude-sonnet-5-5": (2.0, 10.0),
+    "claude-sonnet-5": (2.0, 10.0),
+    "claude-sonnet-4-6": (3.0, 15.0),
+    "claude-opus-5-5": (4.0, 20.0),
+    "claude-opus-5": (5.0, 25.0),
+    "claude-opus-4-8": (5.0, 25.0),
+}
+"""Models to choose from, with USD per million tokens in and out at list price (genai-prices; a test compares)."""
+
+DEFAULT_MAX_TOKENS = 200
+DEFAULT_MAX_CONTENT_CHARS = 2_000
+DEFAULT_MAX_REJECTED_SHARE = 0.2
+DEFAULT_MAX_REQUESTS_IN_FLIGHT = 200_000
+"""Requests that may wait at the API at once: the queue of its lowest tier (documentation, "Rate limits")."""
+
+SUMMARY_PROMPT = """Summarize the following article in exactly two sentences, in the article's own language.
+
+<title>{title}</title>
+<article>
+{content}
+</article>"""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardLimits:
+    """When a shard closes, whichever comes first.
+
+    :param max_requests: requests in a shard, 1 to 100,000 (default 10,000).
+    :param max_bytes: bytes of the POST body, 1,000 to 256 MiB (default 32 MB).
+    :raises ConfigurationError: outside what the API accepts.
+    """
+
+    max_requests: int = 10_000
+    max_bytes: int = 32_000_000
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_requests <= API_MAX_REQUESTS:
+            raise ConfigurationError(
+                f"shard max_requests is {self.max_requests}; the API takes 1 to {API_MAX_REQUESTS:,} a batch"
+            )
+        if not 1_000 <= self.max_bytes <= API_MAX_BYTES:
+            raise ConfigurationError(
+                f"shard max_bytes is {self.max_bytes}; the API takes up to {API_MAX_BYTES:,}, and less than "
+                "1,000 holds no article"
+            )
+
+
+def is_offline(batch_id: str) -> bool:
+    """Tell whether a batch is of the offline API, which calls no model and bills nothing."""
+    return batch_id.startswith(OFFLINE_BATCH_PREFIX)

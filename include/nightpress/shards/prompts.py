@@ -1,0 +1,90 @@
+"""A prompt with named fields, filled exactly once.
+
+What an article says is never looked at: braces, Jinja, HTML and even ``{content}`` inside an article
+reach the API as they are, because the template is cut into pieces before any article is seen.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from dataclasses import dataclass, field
+
+from nightpress.articles.article import Article
+from nightpress.errors import ConfigurationError
+
+FIELDS = ("id", "title", "content")
+_SHOWN_CHARS = 40
+_NAME = re.compile(r"[^\W\d][\w -]*")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTemplate:
+    """A prompt such as ``"Summarize in two sentences: {content}"``.
+
+    :param template: text with ``{content}`` and, if wanted, ``{title}``, ``{id}`` and any other field of the
+        source, such as ``{brand}``; a literal brace is written twice, as in Python's format strings.
+    :param max_content_chars: characters of the content that are sent, counted from its beginning;
+        None sends all of it.
+    :raises ConfigurationError: no ``{content}``, what can be no field, or braces that do not match.
+    """
+
+    template: str
+    max_content_chars: int | None = None
+    further: tuple[str, ...] = field(init=False, repr=False)
+    """Names of the source's own fields in it."""
+
+    _pieces: tuple[tuple[str, str | None], ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.max_content_chars is not None and self.max_content_chars < 1:
+            raise ConfigurationError(
+                f"max_content_chars is {self.max_content_chars}; it must be 1 or more, or None to send all"
+            )
+        pieces = _parse(self.template)
+        named = dict.fromkeys(name for _, name in pieces if name is not None)
+        object.__setattr__(self, "_pieces", pieces)
+        object.__setattr__(self, "further", tuple(name for name in named if name not in FIELDS))
+
+    def lacking(self, article: Article) -> str | None:
+        """Return the first field that is named here and that the article has not, or None."""
+        return next((name for name in self.further if name not in article.metadata), None)
+
+    def fill(self, article: Article) -> str:
+        """Return the prompt for ``article``, which has all fields; an empty one is filled in as nothing."""
+        content = article.content
+        if self.max_content_chars is not None:
+            content = content[: self.max_content_chars]
+        values = {"id": article.article_id, "title": article.title, "content": content}
+        for name in self.further:
+            value = article.metadata[name]
+            values[name] = "" if value is None else str(value)
+        return "".join(
+            [literal if name is None else literal + values[name] for literal, name in self._pieces]
+        )
+
+
+def _parse(template: str) -> tuple[tuple[str, str | None], ...]:
+    known = ", ".join(f"{{{name}}}" for name in FIELDS)
+    try:
+        parsed = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise ConfigurationError(
+            f"the prompt's braces do not match ({error}); write a literal brace twice: {{{{ or }}}}"
+        ) from None
+    pieces: list[tuple[str, str | None]] = []
+    for literal, name, spec, conversion in parsed:
+        if name is not None and (not _NAME.fullmatch(name) or spec or conversion):
+            shown = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+            # Forgotten braces may hold half the prompt, which has no place in a log.
+            shown = shown if len(shown) <= _SHOWN_CHARS else f"{shown[:_SHOWN_CHARS]}…"
+            raise ConfigurationError(
+                f"the prompt has {{{shown}}}, which is no field; fields are {known} and the source's own by name. "
+                "Write a literal brace twice: {{ or }}"
+            )
+        pieces.append((literal, name))
+    if "content" not in {name for _, name in pieces}:
+        raise ConfigurationError(
+            f"the prompt has no {{content}}, so no article would be sent; fields: {known}"
+        )
+    return tuple(pieces)

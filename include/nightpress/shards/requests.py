@@ -1,0 +1,106 @@
+"""One article's request, and the keys that make it recognizable: request key, shard key, custom_id."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import msgspec
+
+from nightpress.articles.article import Article
+from nightpress.costs.shared_prefix import cached_system
+from nightpress.errors import ConfigurationError
+from nightpress.outputs.output_schema import OutputSchema
+from nightpress.shards.prompts import PromptTemplate
+
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,199}")
+_PREFIX_LENGTH = 16
+_encoder = msgspec.json.Encoder(order="sorted")
+
+RequestParams: TypeAlias = dict[str, object]
+"""The params of one request, as in the Messages API."""
+
+
+def canonical_params(params: RequestParams) -> bytes:
+    """Return the canonical JSON of a request's params: keys sorted, UTF-8, no spaces."""
+    return _encoder.encode(params)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTemplate:
+    """How an article becomes the ``params`` of a request.
+
+    :param model: model id, e.g. ``claude-haiku-4-5``.
+    :param max_tokens: most tokens of an answer, 1 or more (the Batches API refuses 0).
+    :param prompt: the user message.
+    :param system: the system prompt, or None.
+    :param output: the schema of the answers, or None for plain text.
+    :param cache: keep the system prompt in the prompt cache for an hour.
+    :raises ConfigurationError: a value the API would refuse for every article.
+    """
+
+    model: str
+    max_tokens: int
+    prompt: PromptTemplate
+    system: str | None = None
+    output: OutputSchema | None = None
+    cache: bool = False
+    output_names: frozenset[str] = field(init=False, repr=False)
+    """Columns of the output, lower case."""
+
+    _fixed: dict[str, object] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not _MODEL.fullmatch(self.model):
+            raise ConfigurationError(
+                f"model is {self.model!r}; a model id such as claude-haiku-4-5 is needed"
+            )
+        if isinstance(self.max_tokens, bool) or self.max_tokens < 1:
+            raise ConfigurationError(f"max_tokens is {self.max_tokens!r}; it must be 1 or more")
+        if self.cache and not self.system:
+            raise ConfigurationError("cache needs system: the shared part of the prompts is what is cached")
+        fixed: RequestParams = {"model": self.model, "max_tokens": self.max_tokens}
+        if self.output is not None:
+            # Encoded once: it is the same for every article.
+            fixed["output_config"] = msgspec.Raw(_encoder.encode(self.output.output_config))
+        if self.system is not None:
+            fixed["system"] = cached_system(self.system) if self.cache else self.system
+        object.__setattr__(self, "_fixed", fixed)
+        names = (
+            frozenset(column.name.casefold() for column in self.output.fields) if self.output else frozenset()
+        )
+        object.__setattr__(self, "output_names", names)
+
+    def params(self, article: Article) -> bytes:
+        """Return the canonical JSON of the request's params."""
+        message = {"role": "user", "content": self.prompt.fill(article)}
+        return canonical_params(self._fixed | {"messages": [message]})
+
+
+def request_key(params: bytes) -> bytes:
+    """Return the SHA-256 of a request's canonical params: 32 bytes."""
+    return hashlib.sha256(params).digest()
+
+
+def shard_key(request_keys: Iterable[bytes], salt: str = "") -> str:
+    """Return the SHA-256 over a shard's request keys, in order: 64 hexadecimal characters.
+
+    :param salt: anything that must make the same requests another shard, e.g. for fresh answers.
+    """
+    digest = hashlib.sha256(salt.encode())
+    for key in request_keys:
+        digest.update(key)
+    return digest.hexdigest()
+
+
+def custom_id_prefix(key: str) -> str:
+    """Return what every custom_id of the shard begins with."""
+    return f"{key[:_PREFIX_LENGTH]}-"
+
+
+def custom_id(key: str, ordinal: int) -> str:
+    """Return the custom_id of the shard's article number ``ordinal``, counted from 0."""
+    return f"{key[:_PREFIX_LENGTH]}-{ordinal}"

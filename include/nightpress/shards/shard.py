@@ -1,0 +1,112 @@
+"""A shard: what one batch is made of, and where its files are."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nightpress.errors import ConfigurationError
+from nightpress.storage import StoragePath
+
+_REQUESTS = re.compile(r"requests-(?P<name>[0-9a-z-]+)\.json")
+
+
+SECOND_ROUND_PREFIX = "r2-"
+"""How the names of a second round's shards begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A small reference to a shard's files; the only form in which a shard travels between tasks.
+
+    :param uri: where the POST body is, e.g. ``…/runs/<pipeline>/<day>/<run>/requests-00000.json``.
+    :param articles: requests in the body.
+    :param bytes: size of the body.
+    :param key: the shard key, 64 hexadecimal characters.
+    """
+
+    uri: str
+    articles: int
+    bytes: int
+    key: str
+
+    @classmethod
+    def from_reference(cls, reference: Any) -> Shard:
+        """Read what :meth:`to_reference` made, for instance out of XCom.
+
+        :raises ConfigurationError: it is not a shard reference.
+        """
+        try:
+            shard = cls(**{name: reference[name] for name in ("uri", "articles", "bytes", "key")})
+        except (KeyError, TypeError):
+            raise ConfigurationError(
+                "a shard reference needs uri, articles, bytes and key, as ReadArticlesOperator returns them; "
+                f"got {type(reference).__name__}"
+            ) from None
+        if not _REQUESTS.fullmatch(shard.uri.rsplit("/", 1)[-1]):
+            raise ConfigurationError(f"shard uri {shard.uri!r} does not end in requests-<name>.json")
+        return shard
+
+    def to_reference(self) -> dict[str, Any]:
+        """Return the reference as plain JSON values."""
+        return asdict(self)
+
+    @property
+    def name(self) -> str:
+        """The shard's name within its run, e.g. ``00000``."""
+        matched = _REQUESTS.fullmatch(self.uri.rsplit("/", 1)[-1])
+        return matched["name"] if matched else self.uri
+
+    @property
+    def round(self) -> int:
+        """1 for the first sending, 2 for the second."""
+        return 2 if self.name.startswith(SECOND_ROUND_PREFIX) else 1
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFiles:
+    """The files of one shard, side by side in its run's folder."""
+
+    folder: StoragePath
+    name: str
+
+    @classmethod
+    def beside(cls, requests: StoragePath) -> ShardFiles:
+        """Return the files beside a POST body."""
+        matched = _REQUESTS.fullmatch(requests.name)
+        if not matched:
+            raise ConfigurationError(
+                f"{requests.name!r} is not the name of a POST body: requests-<name>.json"
+            )
+        return cls(requests.parent, matched["name"])
+
+    @classmethod
+    def of_results(cls, results: StoragePath) -> ShardFiles:
+        """Return the files beside a shard's results."""
+        return cls(results.parent, results.name.removeprefix("results-").removesuffix(".parquet"))
+
+    @property
+    def requests(self) -> StoragePath:
+        """The exact POST body."""
+        return self.folder / f"requests-{self.name}.json"
+
+    @property
+    def articles(self) -> StoragePath:
+        """The shard's articles, in the order of the body."""
+        return self.folder / f"articles-{self.name}.parquet"
+
+    @property
+    def raw(self) -> StoragePath:
+        """The result stream, untouched."""
+        return self.folder / f"raw-{self.name}.jsonl.zst"
+
+    @property
+    def checks(self) -> StoragePath:
+        """What the output model's own validators refused, by ordinal; only where there was something."""
+        return self.folder / f"checks-{self.name}.json"
+
+    @property
+    def results(self) -> StoragePath:
+        """One row for each article of the shard."""
+        return self.folder / f"results-{self.name}.parquet"

@@ -1,0 +1,211 @@
+"""The life of a batch as a function of the clock: nothing runs in the background."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from offline_api.api_errors import ApiError
+from offline_api.clock import Clock, rfc3339
+from offline_api.faults import Faults
+from offline_api.outcomes import CANCELED, EXPIRED, FORCED, FORCED_ERRORS, Plan, make_misfits, read_plan
+from offline_api.store import Record, Store
+
+log = logging.getLogger(__name__)
+ID_PREFIX = "msgbatch_local_"
+DAY = 24 * 3600.0
+KEPT_SECONDS = 29 * DAY
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How long processing takes.
+
+    :param seconds_per_batch: of any batch.
+    :param seconds_per_1000_requests: on top, by size.
+    """
+
+    seconds_per_batch: float = 3.0
+    seconds_per_1000_requests: float = 0.0
+
+    def seconds(self, requests: int) -> float:
+        """Return how long a batch of ``requests`` takes."""
+        return self.seconds_per_batch + self.seconds_per_1000_requests * requests / 1000
+
+
+def status(record: Record, now: float) -> str:
+    """Return ``in_progress``, ``canceling`` or ``ended``."""
+    if now >= record.ends_at:
+        return "ended"
+    return "in_progress" if record.cancel_initiated_at is None else "canceling"
+
+
+def is_archived(record: Record, now: float) -> bool:
+    """Tell whether the results are gone: 29 days after creation."""
+    return now >= record.created_at + KEPT_SECONDS
+
+
+def view(record: Record, now: float, base_url: str) -> dict[str, Any]:
+    """Return a batch as the API shows it: nothing but ``processing`` moves before the end."""
+    ended, archived = status(record, now) == "ended", is_archived(record, now)
+    shown = ("succeeded", "errored", "canceled", "expired")
+    counts = {name: getattr(record, name) if ended else 0 for name in shown}
+    canceled_at = record.cancel_initiated_at
+    return {
+        "id": record.id,
+        "type": "message_batch",
+        "processing_status": status(record, now),
+        "request_counts": {"processing": 0 if ended else record.requests, **counts},
+        "created_at": rfc3339(record.created_at),
+        "expires_at": rfc3339(record.expires_at),
+        "ended_at": rfc3339(record.ends_at) if ended else None,
+        "cancel_initiated_at": None if canceled_at is None else rfc3339(canceled_at),
+        "archived_at": rfc3339(record.created_at + KEPT_SECONDS) if archived else None,
+        "results_url": f"{base_url}/v1/messages/batches/{record.id}/results"
+        if ended and not archived
+        else None,
+    }
+
+
+class Batches:
+    """Accepts, finds, cancels and deletes batches.
+
+    :param store: where they are kept.
+    :param clock: what decides their status.
+    """
+
+    def __init__(self, store: Store, clock: Clock, speed: Speed) -> None:
+        self.store, self.clock, self.speed = store, clock, speed
+        self._lock = threading.Lock()
+        self._decoding = threading.Semaphore(1)  # one body at a time: memory stays flat
+        self._last_id = self.store.last_id() or ""
+
+    def _new_id(self) -> str:
+        """Return an id greater than all before it, also those of an earlier life of this folder."""
+        last = int(self._last_id.removeprefix(ID_PREFIX) or "0", 16)
+        self._last_id = f"{ID_PREFIX}{max(time.time_ns() // 1000, last + 1):016x}"
+        return self._last_id
+
+    def accept(self, body: Path, faults: Faults) -> Record:
+        """Check a body and take it over; the batch is on disk when this returns.
+
+        :param faults: may decide how requests end, and when lists begin to show the batch.
+        :raises ApiError: the body is refused as a whole; nothing is kept.
+        """
+        with self._decoding:
+            plan = read_plan(body)
+        created_at = self.clock.now()
+        ends_at, expires_at = created_at + self.speed.seconds(len(plan.codes)), created_at + DAY
+        if ends_at > expires_at:
+            done = len(plan.codes) * DAY / (ends_at - created_at)
+            plan.stop_at(int(done), EXPIRED)
+        if rule := faults.take("create", ["rows"]):
+            plan.force(
+                seed=rule.seed,
+                shares={
+                    FORCED + FORCED_ERRORS.index(rule.error_type): rule.errored,
+                    EXPIRED: rule.expired,
+                    CANCELED: rule.canceled,
+                },
+            )
+        if rule := faults.take("create", ["misfits"]):
+            make_misfits(
+                plan, body, seed=rule.seed, share=rule.share, misfit=rule.misfit, repairs=rule.repairs
+            )
+        late = faults.take("create", ["late_listing"])
+        with self._lock:
+            batch_id = self._new_id()
+            record = Record(
+                id=batch_id,
+                created_at=created_at,
+                ends_at=min(ends_at, expires_at),
+                expires_at=expires_at,
+                listed_at=created_at + (late.seconds if late else 0.0),
+                **_outcome(plan),
+            )
+            self.store.take_body(body, batch_id)
+            self.store.add(record, plan)
+        log.info("%s accepted: %d requests", record.id, record.requests)
+        return record
+
+    def get(self, batch_id: str) -> Record:
+        """Return a batch.
+
+        :raises ApiError: 404.
+        """
+        record = self.store.find(batch_id)
+        if record is None:
+            raise ApiError(404, f"Message Batch {batch_id[:100]} not found")
+        return record
+
+    def cancel(self, batch_id: str, seconds: float | None = None) -> Record:
+        """Ask a batch to end early; what was processed by now keeps its result.
+
+        :param seconds: how long canceling takes; None is half of a batch's time, within its time.
+        :raises ApiError: 404, or 400 when it has ended.
+        """
+        with self._lock:
+            record, now = self.get(batch_id), self.clock.now()
+            if status(record, now) == "ended":
+                raise ApiError(400, f"Message Batch {batch_id} has ended and cannot be canceled")
+            if record.cancel_initiated_at is not None:
+                return record
+            plan = self.store.plan(batch_id)
+            share = (now - record.created_at) / (record.ends_at - record.created_at)
+            plan.stop_at(int(len(plan.codes) * share), CANCELED)
+            soon = min(record.ends_at, now + self.speed.seconds_per_batch / 2)
+            ends_at = soon if seconds is None else now + seconds
+            record = msgspec.structs.replace(
+                record, cancel_initiated_at=now, ends_at=ends_at, **_outcome(plan)
+            )
+            self.store.update(record, plan)
+        log.info(
+            "%s canceling: %d of %d requests were processed",
+            batch_id,
+            record.requests - record.canceled,
+            record.requests,
+        )
+        return record
+
+    def delete(self, batch_id: str) -> None:
+        """Delete an ended batch.
+
+        :raises ApiError: 404, or 400 when it has not ended.
+        """
+        with self._lock:
+            record = self.get(batch_id)
+            if status(record, self.clock.now()) != "ended":
+                raise ApiError(400, f"Message Batch {batch_id} has not ended; cancel it before deleting it")
+            self.store.delete(record)
+        log.info("%s deleted", batch_id)
+
+    def page(self, limit: int, after_id: str | None, before_id: str | None) -> tuple[list[Record], bool]:
+        """Return a page, newest first, and whether more follow in that direction.
+
+        :raises ApiError: 400: an unknown cursor.
+        """
+        now = self.clock.now()
+        if before_id:
+            found = self.store.page(now, limit + 1, above=self._cursor("before_id", before_id))
+            return found[-limit:], len(found) > limit
+        below = self._cursor("after_id", after_id) if after_id else None
+        found = self.store.page(now, limit + 1, below=below)
+        return found[:limit], len(found) > limit
+
+    def _cursor(self, name: str, batch_id: str) -> int:
+        record = self.store.find(batch_id)
+        if record is None:
+            raise ApiError(400, f"{name}: no Message Batch {batch_id[:100]}")
+        return record.ordinal
+
+
+def _outcome(plan: Plan) -> dict[str, int]:
+    input_tokens, output_tokens = plan.billed_tokens()
+    tokens = {"input_tokens": input_tokens, "output_tokens": output_tokens}
+    return {"requests": len(plan.codes), **plan.counts(), **tokens}

@@ -1,0 +1,154 @@
+"""The six endpoints of Message Batches, and the list of models, by which clients test a connection."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from offline_api.api_errors import ApiError
+from offline_api.batch_life import is_archived, status, view
+from offline_api.faults import CUTS, LINES
+from offline_api.points import CutStream, after, before, guarded
+from offline_api.result_streams import cut_lines, damaged, iter_file, iter_gzip, iter_lines, joined
+from offline_api.server import Server, reply, request_id_of, server_of
+from offline_api.store import Record
+
+ROUTE = "/v1/messages/batches"
+MAX_BODY_BYTES = 256 * 1000 * 1000
+_MODEL = "claude-haiku-4-5"
+
+
+def _base_url(request: Request) -> str:
+    return str(request.base_url).rstrip("/")
+
+
+def _batch_id(request: Request) -> str:
+    return str(request.path_params["batch_id"])
+
+
+async def create(request: Request) -> Response:
+    """Accept a batch: the body goes to disk as it comes, and is checked by a thread."""
+    server = server_of(request)
+    body = server.store.partial_path(secrets.token_hex(8))
+    try:
+        await _receive(request, body)
+        server.check_access(request)
+        refused = await before(server, "create")
+        if refused is not None:
+            return refused
+        record = await run_in_threadpool(server.batches.accept, body, server.faults)
+    finally:
+        body.unlink(missing_ok=True)
+    shown = view(record, server.clock.now(), _base_url(request))
+    return await after(server, "create", reply(request, shown))
+
+
+async def _receive(request: Request, body: Path) -> None:
+    """Write a body to a file. One that is too big is read to its end, so that the client hears why."""
+    size = 0
+    with body.open("wb") as stream:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size <= MAX_BODY_BYTES:
+                stream.write(chunk)
+    if size > MAX_BODY_BYTES:
+        raise ApiError(413, f"Request exceeds the maximum allowed number of bytes ({MAX_BODY_BYTES})")
+
+
+def retrieve(request: Request) -> Response:
+    """Show one batch."""
+    server = server_of(request)
+    record = server.batches.get(_batch_id(request))
+    return reply(request, view(record, server.clock.now(), _base_url(request)))
+
+
+def list_batches(request: Request) -> Response:
+    """Show a page of batches, newest first."""
+    server = server_of(request)
+    query = request.query_params
+    after_id, before_id = query.get("after_id"), query.get("before_id")
+    if after_id and before_id:
+        raise ApiError(400, "after_id and before_id cannot be used together")
+    found, has_more = server.batches.page(_limit(query.get("limit", "20")), after_id, before_id)
+    now, base_url = server.clock.now(), _base_url(request)
+    page = {
+        "data": [view(record, now, base_url) for record in found],
+        "has_more": has_more,
+        "first_id": found[0].id if found else None,
+        "last_id": found[-1].id if found else None,
+    }
+    return reply(request, page)
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:6]) <= 1000:
+        raise ApiError(400, "limit: Input should be an integer from 1 to 1000")
+    return int(text)
+
+
+def cancel(request: Request) -> Response:
+    """Ask a batch to end early."""
+    server = server_of(request)
+    slow = server.faults.take("cancel", ["slow_cancel"])
+    record = server.batches.cancel(_batch_id(request), slow.seconds if slow else None)
+    return reply(request, view(record, server.clock.now(), _base_url(request)))
+
+
+def delete(request: Request) -> Response:
+    """Delete an ended batch."""
+    server = server_of(request)
+    server.batches.delete(_batch_id(request))
+    return reply(request, {"id": _batch_id(request), "type": "message_batch_deleted"})
+
+
+def results(request: Request) -> Response:
+    """Stream the results of an ended batch."""
+    server = server_of(request)
+    record, now = server.batches.get(_batch_id(request)), server.clock.now()
+    if status(record, now) != "ended":
+        raise ApiError(400, f"Message Batch {record.id} is still processing; it has no results yet")
+    if is_archived(record, now):
+        raise ApiError(404, f"Message Batch {record.id} is archived; its results are no longer available")
+    server.results.write(record)
+    return _stream(request, server, record)
+
+
+def _stream(request: Request, server: Server, record: Record) -> Response:
+    path = server.store.results_path(record.id)
+    damages, cut = server.faults.take_all("results", LINES), server.faults.take("results", CUTS)
+    chunks = iter_file(path)
+    if damages or cut:
+        lines = iter_lines(path)
+        for rule in damages:
+            lines = damaged(lines, rule, record.requests)
+        chunks = joined(cut_lines(lines, cut, record.requests) if cut else lines)
+    headers = server.headers(request_id_of(request))
+    cut_compressed = cut is not None and cut.kind == "cut_compressed"
+    if (server.gzip or cut_compressed) and "gzip" in request.headers.get("accept-encoding", ""):
+        headers["content-encoding"] = "gzip"
+        chunks = iter_gzip(chunks, cut=cut_compressed)
+    clean = cut is None or (cut.clean if cut.clean is not None else cut.kind != "cut_mid_line")
+    response = StreamingResponse if clean else CutStream
+    return response(chunks, headers=headers, media_type="application/x-jsonl")
+
+
+def list_models(request: Request) -> Response:
+    """Show one model: what Airflow asks for to test a connection."""
+    model = {"type": "model", "id": _MODEL, "display_name": _MODEL, "created_at": "2025-10-01T00:00:00Z"}
+    return reply(request, {"data": [model], "has_more": False, "first_id": _MODEL, "last_id": _MODEL})
+
+
+ROUTES = [
+    Route(ROUTE, create, methods=["POST"]),
+    Route(ROUTE, guarded("list", list_batches), methods=["GET"]),
+    Route(ROUTE + "/{batch_id}", guarded("retrieve", retrieve), methods=["GET"]),
+    Route(ROUTE + "/{batch_id}", guarded("delete", delete), methods=["DELETE"]),
+    Route(ROUTE + "/{batch_id}/cancel", guarded("cancel", cancel), methods=["POST"]),
+    Route(ROUTE + "/{batch_id}/results", guarded("results", results), methods=["GET"]),
+    Route("/v1/models", guarded("models", list_models), methods=["GET"]),
+]

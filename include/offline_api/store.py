@@ -1,0 +1,211 @@
+"""Batches on disk: one SQLite file for their state, one file a body, one file of results."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from array import array
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from offline_api.outcomes import Plan
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS batches (
+    ordinal INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+    created_at REAL NOT NULL, ends_at REAL NOT NULL, expires_at REAL NOT NULL,
+    cancel_initiated_at REAL, listed_at REAL NOT NULL, deleted INTEGER NOT NULL DEFAULT 0,
+    requests INTEGER NOT NULL, succeeded INTEGER NOT NULL, errored INTEGER NOT NULL,
+    canceled INTEGER NOT NULL, expired INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS plans (
+    id TEXT PRIMARY KEY, codes BLOB NOT NULL, input_tokens BLOB NOT NULL, output_tokens BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value REAL NOT NULL) STRICT;
+"""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One batch; the counts and tokens are those it will have when it has ended.
+
+    Times are epoch seconds. ``listed_at`` is when lists begin to show it.
+    """
+
+    ordinal: int = 0
+    id: str
+    created_at: float
+    ends_at: float
+    expires_at: float
+    cancel_initiated_at: float | None = None
+    listed_at: float
+    deleted: int = 0
+    requests: int
+    succeeded: int
+    errored: int
+    canceled: int
+    expired: int
+    input_tokens: int
+    output_tokens: int
+
+
+_FIELDS = Record.__struct_fields__[1:]
+
+
+class Store:
+    """All state of the server.
+
+    :param folder: made when missing; state found there is taken up.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "batches").mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(folder / "batches.sqlite", check_same_thread=False, isolation_level=None)
+        self._db.row_factory = sqlite3.Row
+        self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _SCHEMA)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Drop the files of creates and results that a killed server left unfinished."""
+        known = {row["id"] for row in self._query("SELECT id FROM batches WHERE NOT deleted")}
+        for path in (self.folder / "batches").iterdir():
+            if path.suffix == ".partial" or path.name.partition(".")[0] not in known:
+                path.unlink()
+
+    def body_path(self, batch_id: str) -> Path:
+        """Return where the body of a create is, byte for byte."""
+        return self.folder / "batches" / f"{batch_id}.json"
+
+    def take_body(self, body: Path, batch_id: str) -> None:
+        """Move a checked body to its place, durably."""
+        target = self.body_path(batch_id)
+        _sync(body)
+        body.rename(target)
+        _sync(target.parent)
+
+    def results_path(self, batch_id: str) -> Path:
+        """Return where the results of an ended batch are, once someone has asked for them."""
+        return self.folder / "batches" / f"{batch_id}.jsonl"
+
+    def partial_path(self, name: str) -> Path:
+        """Return a name for a file that is being written."""
+        return self.folder / "batches" / f"{name}.partial"
+
+    def _query(self, sql: str, values: Iterable[Any] = ()) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._db.execute(sql, tuple(values)).fetchall()
+
+    def _records(self, where: str, values: Iterable[Any] = ()) -> list[Record]:
+        rows = self._query(f"SELECT ordinal, {', '.join(_FIELDS)} FROM batches {where}", values)  # noqa: S608
+        return [Record(**dict(row)) for row in rows]
+
+    def find(self, batch_id: str) -> Record | None:
+        """Return a batch that was not deleted."""
+        found = self._records("WHERE id = ? AND NOT deleted", [batch_id])
+        return found[0] if found else None
+
+    def page(
+        self, now: float, limit: int, *, below: int | None = None, above: int | None = None
+    ) -> list[Record]:
+        """Return at most ``limit`` batches next to a place in the list, newest first.
+
+        :param below: only batches older than this ordinal.
+        :param above: only batches newer than this ordinal, the nearest ones.
+        """
+        where = "WHERE NOT deleted AND listed_at <= ?"
+        if above is not None:
+            found = self._records(f"{where} AND ordinal > ? ORDER BY ordinal LIMIT ?", [now, above, limit])
+            return found[::-1]
+        below = below if below is not None else 2**62
+        return self._records(f"{where} AND ordinal < ? ORDER BY ordinal DESC LIMIT ?", [now, below, limit])
+
+    def all_batches(self) -> list[Record]:
+        """Return all batches, deleted ones too: what was billed stays billed."""
+        return self._records("ORDER BY ordinal")
+
+    def add(self, record: Record, plan: Plan) -> None:
+        """Record an accepted batch; it is on disk when this returns."""
+        names, marks = ", ".join(_FIELDS), ", ".join("?" * len(_FIELDS))
+        with self._lock, self._transaction():
+            self._db.execute(
+                f"INSERT INTO batches ({names}) VALUES ({marks})",  # noqa: S608
+                [getattr(record, name) for name in _FIELDS],
+            )
+            self._write_plan(record.id, plan)
+
+    def update(self, record: Record, plan: Plan | None = None) -> None:
+        """Replace a batch's state, and its plan if given."""
+        changes = ", ".join(f"{name} = ?" for name in _FIELDS)
+        values = [getattr(record, name) for name in _FIELDS]
+        with self._lock, self._transaction():
+            self._db.execute(f"UPDATE batches SET {changes} WHERE id = ?", [*values, record.id])  # noqa: S608
+            if plan is not None:
+                self._write_plan(record.id, plan)
+
+    def _write_plan(self, batch_id: str, plan: Plan) -> None:
+        columns = (bytes(plan.codes), plan.input_tokens.tobytes(), plan.output_tokens.tobytes())
+        self._db.execute("INSERT OR REPLACE INTO plans VALUES (?, ?, ?, ?)", [batch_id, *columns])
+
+    def plan(self, batch_id: str) -> Plan:
+        """Return what becomes of each request of a batch."""
+        row = self._query("SELECT * FROM plans WHERE id = ?", [batch_id])[0]
+        return Plan(
+            bytearray(row["codes"]), array("I", row["input_tokens"]), array("I", row["output_tokens"])
+        )
+
+    def delete(self, record: Record) -> None:
+        """Forget a batch's body and results; its bill stays."""
+        self.update(msgspec.structs.replace(record, deleted=1))
+        for path in (self.body_path(record.id), self.results_path(record.id)):
+            path.unlink(missing_ok=True)
+
+    def last_id(self) -> str | None:
+        """Return the newest id ever given out that is known here."""
+        rows = self._query("SELECT id FROM batches ORDER BY ordinal DESC LIMIT 1")
+        return str(rows[0]["id"]) if rows else None
+
+    def setting(self, name: str) -> float:
+        """Return a stored number, 0 when it was never stored."""
+        rows = self._query("SELECT value FROM settings WHERE name = ?", [name])
+        return float(rows[0]["value"]) if rows else 0.0
+
+    def set(self, name: str, value: float) -> None:
+        """Store a number."""
+        self._query("INSERT OR REPLACE INTO settings VALUES (?, ?)", [name, value])
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock, self._transaction():
+            for table in ("batches", "plans", "settings"):
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608
+        self._sweep()
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._db)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class _Transaction:
+    """BEGIN … COMMIT, or ROLLBACK when the block raises."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.db = db
+
+    def __enter__(self) -> None:
+        self.db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.db.execute("ROLLBACK" if kind else "COMMIT")

@@ -1,6 +1,0 @@
-"""From a source to shards and a plan: what a run would send, reuse and pay, before anything is sent."""
-
-from include.planning.preparation import Prepared, prepare_run
-from include.planning.run import Reuse, Run, Source
-
-__all__ = ["Prepared", "Reuse", "Run", "Source", "prepare_run"]

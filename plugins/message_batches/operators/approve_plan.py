@@ -1,0 +1,140 @@
+"""A plan to a person's yes, when it costs enough to be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.exceptions import HITLTimeoutError
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from message_batches.operators.references import as_list
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from airflow.sdk import Context
+
+    from nightpress.costs.plan import Plan
+
+
+class ApprovePlanOperator(ApprovalOperator):
+    """Let a run go on, ask a person first, or end it after the plan; nothing has been sent so far.
+
+    Returns the shards it was given, so that what is expanded over them waits for the yes. A plan above its
+    ``approve_above_usd`` waits in Airflow's view of required actions, with the plan in it. Reject ends the
+    run cleanly, and so does ``plan_only``: everything downstream is skipped, nothing is spent. Cleared, it asks
+    again; when the plan has changed since, it fails, because Airflow would show the old one.
+
+    :param shards: what :class:`ReadArticlesOperator` returned.
+    :param plan: its XCom ``plan``.
+    :param response_timeout: how long to wait for a person; then the task fails, nothing is spent.
+    """
+
+    template_fields: Sequence[str] = ("shards", "plan", "subject", "body")
+    ui_color = "#f4ecd8"
+
+    def __init__(
+        self,
+        *,
+        shards: Any,
+        plan: Any,
+        response_timeout: timedelta = timedelta(hours=12),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(subject="Approve the cost of this run", response_timeout=response_timeout, **kwargs)
+        self.shards = shards
+        self.plan = plan
+
+    def execute(self, context: Context) -> Any:
+        """Return the shards, or park the task until a person has answered."""
+        from nightpress.costs.plan import dollars, read_plan
+
+        plan = read_plan(self.plan)
+        if plan.plan_only:
+            self.log.info("plan only: the run ends here, nothing was sent")
+            self._end_run(context)
+            return None
+        if not plan.needs_approval:
+            return as_list(self.shards)
+        paid = plan.to_send + plan.attached
+        self.subject = (
+            f"{plan.pipeline} {plan.day}: {paid:,} articles, at most {dollars(plan.cost_upper_usd)}"
+        )
+        self.body = _to_markdown(plan)
+        if context["ti"].try_number > 1:
+            self._refuse_to_show_another_plan(context["ti"].id)
+        self.log.info("%s; waiting for a person", self.subject)
+        return super().execute(context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Go on after a yes, end the run after a no.
+
+        :raises AirflowFailException: nobody answered in time; nothing was spent.
+        """
+        try:
+            chosen = self._read_answer(context, event)
+        except HITLTimeoutError as error:
+            raise AirflowFailException(
+                f"nobody approved the plan within {self.response_timeout}; nothing was sent. "
+                "Clear this task to ask again."
+            ) from error
+        who = (event.get("responded_by_user") or {}).get("name") or "someone"
+        if chosen == self.APPROVE:
+            self.log.info("approved by %s", who)
+            return as_list(self.shards)
+        self.log.info("rejected by %s: the run ends here, nothing was sent", who)
+        self._end_run(context)
+        return None
+
+    def _refuse_to_show_another_plan(self, ti_id: UUID) -> None:
+        """Check that the request shows this plan: Airflow 3.3.2 keeps what the first try of a task asked.
+
+        :raises AirflowFailException: it shows another; a yes to that would be no yes to this.
+        """
+        from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetailRequestResult
+        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+
+        shown = SUPERVISOR_COMMS.send(
+            CreateHITLDetailPayload(
+                ti_id=ti_id,
+                options=self.options,
+                subject=self.subject,
+                body=self.body,
+                params={},
+                multiple=False,
+                assigned_users=[],
+            )
+        )
+        assert isinstance(shown, HITLDetailRequestResult)
+        if (shown.subject, shown.body) != (self.subject, self.body):
+            raise AirflowFailException(
+                f"the plan is now “{self.subject}”, but Airflow would go on showing the one that this run asked "
+                f"about before, “{shown.subject}”; nothing was sent. Trigger a new run of the day: it asks with "
+                "the plan as it is."
+            )
+
+    def _read_answer(self, context: Context, event: dict[str, Any]) -> str:
+        answer = super(ApprovalOperator, self).execute_complete(context, event)
+        return str(answer["chosen_options"][0])
+
+    def _end_run(self, context: Context) -> None:
+        tasks = list(context["task"].get_flat_relatives(upstream=False))
+        if tasks:
+            self.skip(ti=context["ti"], tasks=tasks)
+
+
+def _to_markdown(plan: Plan) -> str:
+    """Return the plan as a Markdown table; names from outside cannot become markup."""
+    from nightpress.costs.plan import describe
+
+    lines = ["| | |", "|---|---|"]
+    lines += [f"| {_escape(name.strip())} | {_escape(value)} |" for name, value in describe(plan)]
+    lines += ["", *(f"- {_escape(note)}" for note in plan.notes)]
+    return "\n".join(lines)
+
+
+def _escape(text: str) -> str:
+    return "".join(f"\\{character}" if character in r"\`*_{}[]<>()#|!&~" else character for character in text)

@@ -1,0 +1,279 @@
+"""Articles to shards, and the plan of what sending them costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from message_batches import config
+from message_batches.links import TaskLink, plan_url
+from nightpress.errors import ConfigurationError
+from nightpress.layout import check_pipeline_name
+from nightpress.settings import (
+    DEFAULT_MAX_CONTENT_CHARS,
+    DEFAULT_MAX_REJECTED_SHARE,
+    DEFAULT_MAX_TOKENS,
+    DEFAULT_MODEL,
+    ShardLimits,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from pydantic import BaseModel
+
+    from nightpress.outputs.output_schema import OutputSchema
+    from nightpress.runs import Prepared, Run, Source
+    from nightpress.shards.requests import RequestTemplate
+    from nightpress.storage import StoragePath
+
+PLAN = "plan"
+"""XCom key of the plan's numbers."""
+
+
+class ReadArticlesOperator(BaseOperator):
+    """Read and check articles, write them as shards ready to be submitted, and plan what that costs.
+
+    Returns a list of shard references, ``{"uri", "articles", "bytes", "key"}``, to expand a mapped task
+    group over. What is rejected goes to ``rejected.parquet`` with file, position and reason; articles whose
+    request was answered before go to ``reused-*.parquet``. The plan is in the log, in ``plan.json`` and,
+    as numbers, in XCom under ``plan``; one that costs more than ``max_cost_usd`` fails here.
+
+    :param pipeline: name of the pipeline; a folder is named after it.
+    :param prompt: the user message, with ``{content}`` and, if wanted, ``{title}``, ``{id}`` and any field of the
+        source; text, or a reference such as ``dag.param("prompt")``. It is never templated and never rendered.
+    :param source: a file, glob or folder of JSON, JSONL, CSV or Parquet, on any store Airflow knows,
+        with ``{day}`` for the day, or
+        ``published:<pipeline>`` for what another pipeline published for the day; None
+        reads ``inbox/day=<day>/`` under the data root, and a day without that folder is an empty day.
+    :param day: YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
+    :param model: model id.
+    :param max_tokens: most tokens of one answer.
+    :param system: system prompt, or None.
+    :param output: a Pydantic model's class or a JSON schema: what an answer must be. Its fields become columns.
+    :param cache: keep the system prompt in the prompt cache for an hour; pays where it is long.
+    :param limit: only the first so many articles; None takes all.
+    :param max_content_chars: characters of an article's content that are sent; None sends all.
+    :param fields: the source's names of the fields, e.g. ``{"id": "sku", "content": "body"}``.
+    :param encoding: of CSV files.
+    :param limits: when a shard closes.
+    :param max_rejected_share: 0 to 1; more rejected rows than this fail the task before money is spent.
+    :param max_cost_usd: USD; a plan whose upper bound is above it fails; None for no budget.
+    :param approve_above_usd: USD; a plan whose upper bound is above it waits in :class:`ApprovePlanOperator`.
+    :param fresh: ask again what was answered before, and pay again.
+    :param reuse_days: published days before this one whose answers may stand in, 0 or more.
+    :param plan_only: end after the plan; :class:`ApprovePlanOperator` sees to it.
+    :param chosen_source: wins over ``source`` unless empty: what a person gave in the form.
+    :param chosen_model: wins over ``model`` unless empty.
+    :param conn_id: Airflow connection of type ``anthropic`` whose ledger tells what was submitted before;
+        None when that does not matter.
+    """
+
+    template_fields: Sequence[str] = (
+        *("source", "day", "model", "max_tokens", "limit", "max_cost_usd", "approve_above_usd"),
+        *("fresh", "reuse_days", "plan_only", "conn_id", "chosen_source", "chosen_model"),
+    )
+    operator_extra_links = (TaskLink("Plan"),)
+    ui_color = "#e4ecf0"
+
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        prompt: Any,
+        source: Any = None,
+        day: Any = None,
+        model: Any = DEFAULT_MODEL,
+        max_tokens: Any = DEFAULT_MAX_TOKENS,
+        system: str | None = None,
+        output: type[BaseModel] | Mapping[str, Any] | None = None,
+        cache: bool = False,
+        limit: Any = None,
+        max_content_chars: int | None = DEFAULT_MAX_CONTENT_CHARS,
+        fields: dict[str, str] | None = None,
+        encoding: str = "utf-8",
+        limits: ShardLimits | None = None,
+        max_rejected_share: float = DEFAULT_MAX_REJECTED_SHARE,
+        max_cost_usd: Any = None,
+        approve_above_usd: Any = None,
+        fresh: Any = False,
+        reuse_days: Any = 0,
+        plan_only: Any = False,
+        chosen_source: Any = None,
+        chosen_model: Any = None,
+        conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = check_pipeline_name(pipeline)
+        if not 0 <= max_rejected_share <= 1:
+            raise ConfigurationError(f"max_rejected_share is {max_rejected_share}; it must be 0 to 1")
+        self.prompt = prompt
+        self.source = source
+        self.day = day
+        self.model = model
+        self.max_tokens = max_tokens
+        self.system = system
+        self.schema = read_schema(output)
+        self.cache = cache
+        self.limit = limit
+        self.max_content_chars = max_content_chars
+        self.fields = dict(fields or {})
+        self.encoding = encoding
+        self.limits = limits or ShardLimits()
+        self.max_rejected_share = max_rejected_share
+        self.max_cost_usd = max_cost_usd
+        self.approve_above_usd = approve_above_usd
+        self.fresh = fresh
+        self.reuse_days = reuse_days
+        self.plan_only = plan_only
+        self.chosen_source = chosen_source
+        self.chosen_model = chosen_model
+        self.conn_id = conn_id
+        self.plan_url = ""
+        self._check_what_is_known()
+
+    def _check_what_is_known(self) -> None:
+        """Refuse at parse time what is wrong whatever the run's params are."""
+        if isinstance(self.prompt, str):
+            from nightpress.shards.prompts import PromptTemplate
+
+            PromptTemplate(self.prompt, self.max_content_chars)
+        if self.cache and not self.system:
+            raise ConfigurationError("cache needs system: the shared part of the prompts is what is cached")
+        unknown = self.fields.keys() - {"id", "title", "content"}
+        if unknown:
+            raise ConfigurationError(
+                f"fields names {sorted(unknown)}; only id, title and content can be mapped"
+            )
+        for name in ("max_tokens", "limit"):
+            value = getattr(self, name)
+            if isinstance(value, int) and value < 1:
+                raise ConfigurationError(f"{name} is {value}; it must be 1 or more")
+        for name in ("max_cost_usd", "approve_above_usd"):
+            value = getattr(self, name)
+            if isinstance(value, int | float) and not value > 0:
+                raise ConfigurationError(f"{name} is {value}; it must be above 0 USD, or None for no limit")
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Write the shards, tell the plan and return the shards' references."""
+        from nightpress.costs.plan import describe, plan_values
+
+        with config.clear_failures():
+            run = self._run(context)
+            self.plan_url = plan_url(run.pipeline, run.day, run.folder.name)
+            prepared = self.prepare(run, context)
+        plan = prepared.plan
+        width = max(len(name) for name, _ in describe(plan))
+        self.log.info("plan\n%s", "\n".join(f"  {name:<{width}}  {value}" for name, value in describe(plan)))
+        for note in plan.notes:
+            self.log.warning(note)
+        if prepared.stats.replaced_characters:
+            self.log.warning(
+                "%d characters that are no text (NUL, lone surrogates) were replaced",
+                prepared.stats.replaced_characters,
+            )
+        context["ti"].xcom_push(key=PLAN, value=plan_values(plan))
+        with config.clear_failures():
+            plan.check_budget()
+        return [shard.to_reference() for shard in prepared.shards]
+
+    def prepare(
+        self,
+        run: Run,
+        context: Context,
+        *,
+        open_path: Callable[[StoragePath], StoragePath] = lambda path: path,
+        write: bool = True,
+    ) -> Prepared:
+        """Read the source of a run's day and plan it, with this task's rendered settings.
+
+        :param open_path: opens what is to be read where Airflow's own connections are not at hand.
+        :param write: False stores nothing at all: a preview.
+        """
+        from nightpress.costs.plan import Limits
+        from nightpress.runs import Reuse, prepare_run
+
+        source = self._source(run.day, open_path)
+        if write:
+            self.log.info("reading %d file(s) of %s", len(source.files), source.shown)
+        return prepare_run(
+            run,
+            source,
+            self._template(context),
+            shard_limits=self.limits,
+            max_rejected_share=self.max_rejected_share,
+            reuse=Reuse(fresh=bool(self.fresh), days=int(self.reuse_days or 0)),
+            limits=Limits(_usd(self.max_cost_usd), _usd(self.approve_above_usd)),
+            plan_only=bool(self.plan_only),
+            write=write,
+        )
+
+    def _run(self, context: Context) -> Run:
+        from nightpress.runs import Run
+
+        day = config.day_of_run(context, self.day or None)
+        folder = config.run_folder(self.pipeline, day, context["run_id"])
+        ledger = config.open_ledger(config.connect(self.conn_id).scope) if self.conn_id else None
+        return Run(self.pipeline, day, context["run_id"], config.data_root(), folder, ledger)
+
+    def _source(self, day: str, open_path: Callable[[StoragePath], StoragePath]) -> Source:
+        from nightpress.articles.article import FieldMap
+        from nightpress.articles.published_source import Published
+        from nightpress.articles.reader import find_files
+        from nightpress.runs import Source
+
+        given = self.chosen_source or self.source
+        if (published := Published.of_source(given)) is not None:
+            file = open_path(config.published_day(published.pipeline, day))
+            return Source(given, [file], FieldMap(), limit=self._limit(), published=published)
+        source = open_path(config.source_path(given, day))
+        files = find_files(source, missing_ok=not given)
+        return Source(str(source), files, FieldMap(**self.fields), self.encoding, self._limit())
+
+    def _template(self, context: Context) -> RequestTemplate:
+        from nightpress.shards.prompts import PromptTemplate
+        from nightpress.shards.requests import RequestTemplate
+
+        prompt = PromptTemplate(str(config.resolve(self.prompt, context)), self.max_content_chars)
+        return RequestTemplate(
+            str(self.chosen_model or self.model),
+            int(self.max_tokens),
+            prompt,
+            self.system,
+            self.schema,
+            self.cache,
+        )
+
+    def _limit(self) -> int | None:
+        if self.limit in {None, ""}:
+            return None
+        if int(self.limit) < 1:
+            raise ConfigurationError(
+                f"limit is {self.limit}; it must be 1 or more, or empty for all articles"
+            )
+        return int(self.limit)
+
+
+def read_schema(output: type[BaseModel] | Mapping[str, Any] | None) -> OutputSchema | None:
+    """Return the schema of an ``output``.
+
+    :raises ConfigurationError: the API or Parquet cannot express it; names the field by its path.
+    """
+    if output is None:
+        return None
+    from nightpress.outputs.output_schema import OutputSchema
+    from nightpress.shards.column_names import RESERVED
+
+    return OutputSchema.of(output, RESERVED)
+
+
+def _usd(amount: Any) -> float | None:
+    """Return an amount as a form may give it: a number, a number as text, or nothing."""
+    if amount in {None, ""}:
+        return None
+    try:
+        return float(amount)
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"{amount!r} is no amount of USD; a number such as 2.50 is needed") from None

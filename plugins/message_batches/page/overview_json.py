@@ -1,0 +1,193 @@
+"""The overview as JSON: numbers, moments in epoch seconds, and links relative to Airflow's own root."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from message_batches.links import CONSOLE
+from nightpress.batches.manual_ledger import Question
+from nightpress.overview import Answer, BatchRow, History, RunView
+from nightpress.overview.expected_end import EXPIRES_AFTER_SECONDS
+from nightpress.overview.failure_advice import advise
+from nightpress.overview.run_views import Failure, order_rows, state_at
+
+ROWS_OF_A_PAGE = 50
+_VENDOR = "api.anthropic.com"
+_STAGES = {"submitted": "wait_for_batch", "ended": "write_results", "collected": "write_results"}
+
+
+def describe(answer: Answer, now: float, opened: Mapping[str, int]) -> dict[str, Any]:
+    """Return what the page shows.
+
+    :param now: epoch seconds.
+    :param opened: page of batches wanted, by run token.
+    """
+    return {
+        "now": now,
+        "looked_at": answer.looked_at,
+        "empty": answer.empty,
+        "left_out": answer.left_out,
+        "pipelines": answer.pipelines,
+        "days": answer.days,
+        "page": answer.page,
+        "pages": answer.pages,
+        "totals": {
+            "runs": answer.count,
+            "states": answer.states,
+            "batches": sum(answer.states.values()),
+            "requests": answer.requests,
+            "failed": answer.failed,
+            "cost_usd": answer.cost_usd,
+            "cost_unknown": answer.cost_unknown,
+        },
+        "question_count": answer.question_count,
+        "questions": [_describe_question(row, question) for row, question in answer.questions],
+        "runs": [_describe_run(run, answer, now, opened.get(run.token)) for run in answer.runs],
+    }
+
+
+def _describe_question(row: BatchRow, question: Question) -> dict[str, Any]:
+    short = row.key[:16]
+    damaged = row.line is not None and row.line.state == "damaged"
+    commands = [f'make ledger ARGS="show {short}"']
+    if damaged:
+        commands.append(f'make ledger ARGS="discard {short} --even-submitted"')
+    else:
+        commands += [f'make ledger ARGS="adopt {short} BATCH_ID"', f'make ledger ARGS="discard {short}"']
+    return {
+        "key": short,
+        "pipeline": row.pipeline,
+        "day": row.day,
+        "damaged": damaged,
+        "seen": question.seen,
+        "next": question.next,
+        "options": question.options,
+        "commands": commands,
+        "task": _task_link(row, "question"),
+    }
+
+
+def _describe_run(run: RunView, answer: Answer, now: float, page: int | None) -> dict[str, Any]:
+    receipt = run.receipt
+    ends = [_expect(row, answer.history) for row in run.rows if row.state == "submitted"]
+    return {
+        "token": run.token,
+        "pipeline": run.pipeline,
+        "day": run.day,
+        "run": run.run,
+        "dag_id": run.dag_id,
+        "offline": run.scope == "offline",
+        "api": run.scope,
+        "status": run.status,
+        "states": run.states,
+        "batches": len(run.rows),
+        "to_come": run.to_come,
+        "plan": {"cost_expected_usd": run.plan.cost_expected_usd, "cost_upper_usd": run.plan.cost_upper_usd}
+        if run.plan is not None and run.active
+        else None,
+        "done": run.done,
+        "requests": run.requests,
+        "succeeded": run.succeeded,
+        "failed": run.unanswered,
+        "answered_again": run.answered_again,
+        "cost_usd": run.cost_usd,
+        "cost_unknown": run.cost_unknown,
+        "began": run.began,
+        "last": run.last or None,
+        "expected_end": max((end["expected_end"] for end in ends if end["expected_end"]), default=None),
+        "late_at": max((end["late_at"] for end in ends if end["late_at"]), default=None),
+        "published_at": receipt.published_at.timestamp()
+        if receipt is not None and run.published and receipt.published_at is not None
+        else None,
+        "saved_usd": receipt.saved_usd if receipt is not None and run.published else None,
+        "failures": [_describe_failure(failure) for failure in run.failures],
+        "links": {
+            "run": _run_link(run.dag_id, run.run),
+            "plan": f"plans/{_quote(run.pipeline)}/{_quote(run.day)}/{_quote(run.run)}" if run.run else None,
+            "report": f"reports/{_quote(run.day)}" if run.day in answer.reports else None,
+        },
+        "rows": None if page is None else _describe_rows(run, answer.history, now, page),
+    }
+
+
+def _describe_failure(failure: Failure) -> dict[str, Any]:
+    return {
+        "kind": failure.kind,
+        "requests": failure.requests,
+        "batches": failure.batches,
+        "advice": advise(failure.kind),
+        "examples": [
+            {"custom_id": example.custom_id, "message": example.message} for example in failure.examples
+        ],
+    }
+
+
+def _describe_rows(run: RunView, history: History, now: float, page: int) -> dict[str, Any]:
+    rows = order_rows(run, now)
+    pages = max(1, -(-len(rows) // ROWS_OF_A_PAGE))
+    page = min(max(1, page), pages)
+    shown = rows[(page - 1) * ROWS_OF_A_PAGE : page * ROWS_OF_A_PAGE]
+    return {
+        "page": page,
+        "pages": pages,
+        "count": len(rows),
+        "items": [_describe_row(row, history, now) for row in shown],
+    }
+
+
+def _describe_row(row: BatchRow, history: History, now: float) -> dict[str, Any]:
+    state = state_at(row, now)
+    return {
+        "key": row.key[:16],
+        "name": row.name,
+        "round": row.round,
+        "state": state,
+        "batch_id": row.batch_id,
+        "adopted": row.adopted,
+        "requests": row.requests,
+        "by_status": row.by_status,
+        "errors": row.errors,
+        "since": row.since,
+        "submitted": row.submitted,
+        "ended": row.ended,
+        "cost_usd": row.cost_usd,
+        "links": {
+            "task": _task_link(row, state),
+            "batch": f"{CONSOLE}/{_quote(row.batch_id)}" if row.batch_id and row.scope == _VENDOR else None,
+        },
+        **(_expect(row, history) if state == "submitted" else {}),
+    }
+
+
+def _expect(row: BatchRow, history: History) -> dict[str, Any]:
+    if row.submitted is None:
+        return {"expected_end": None, "late_at": None, "expires_at": None, "basis": None}
+    estimate = history.estimate(row.scope, row.pipeline, row.requests)
+    return {
+        "expected_end": row.submitted + estimate.usual if estimate else None,
+        "late_at": row.submitted + estimate.late if estimate else None,
+        "expires_at": row.submitted + EXPIRES_AFTER_SECONDS,
+        "basis": {"batches": estimate.batches, "alike": estimate.alike} if estimate else None,
+    }
+
+
+def _run_link(dag_id: str, run: str) -> str | None:
+    return f"dags/{_quote(dag_id)}/runs/{_quote(run)}" if dag_id and run else None
+
+
+def _task_link(row: BatchRow, state: str) -> str | None:
+    """Return the page of the mapped task that the batch is at now; a lone submit task is always its own."""
+    run = _run_link(row.dag_id, row.run)
+    if run is None or not row.task_id:
+        return None
+    task = row.task_id
+    if task.endswith(".submit_batch") and state in _STAGES:
+        task = task.removesuffix("submit_batch") + _STAGES[state]
+    mapped = f"/mapped/{row.map_index}" if row.map_index >= 0 else ""
+    return f"{run}/tasks/{_quote(task)}{mapped}"
+
+
+def _quote(part: str) -> str:
+    return quote(part, safe="")

@@ -1,0 +1,78 @@
+"""Any articles in, the same articles out: shards, custom ids and rows find each other."""
+
+from __future__ import annotations
+
+import json
+import random
+import tempfile
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from upath import UPath
+
+from nightpress.articles.article import Article, Rejected
+from nightpress.articles.reader import iter_articles
+from nightpress.batches.ledger import Entry, Ledger
+from nightpress.days.publish import publish_day
+from nightpress.results.collect import Provenance, collect_batch
+from nightpress.settings import ShardLimits
+from nightpress.shards.prompts import PromptTemplate
+from nightpress.shards.requests import RequestTemplate
+from nightpress.shards.writer import write_shards
+from tests.support.result_lines import succeeded
+from tests.unit.test_results_collect import Api
+
+pytestmark = pytest.mark.usefixtures("small_buckets")
+
+TEMPLATE = RequestTemplate("claude-haiku-4-5", 200, PromptTemplate("{content}"))
+DAY = "2026-11-22"
+
+# Surrogates are legal in JSON; the reader replaces them, so they are part of what may come.
+texts = st.text(st.characters(), max_size=30)
+rows = st.fixed_dictionaries(
+    {"id": texts | st.integers(), "content": texts, "tag": texts | st.none() | st.integers()}
+)
+
+
+@settings(max_examples=60)
+@given(source=st.lists(rows, max_size=20), per_shard=st.integers(1, 6), seed=st.integers(0, 99))
+def test_any_article_gets_its_own_answer_in_its_own_row(
+    source: list[dict[str, object]], per_shard: int, seed: int
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in source))
+        read = list(iter_articles(UPath(folder / "in.jsonl")))
+        articles = [row for row in read if isinstance(row, Article)]
+        rejected = [row for row in read if isinstance(row, Rejected)]
+        assert len(articles) + len(rejected) == len(source)
+        report = write_shards(
+            read, UPath(folder / "run"), TEMPLATE, limits=ShardLimits(max_requests=per_shard)
+        )
+        ledger = Ledger(UPath(folder / "ledger"), "api")
+        results = []
+        for shard in report.shards:
+            requests = json.loads(UPath(shard.uri).read_bytes())["requests"]
+            # The answer to a request is its own text.
+            lines = [succeeded(one["custom_id"], one["params"]["messages"][0]["content"]) for one in requests]
+            random.Random(seed).shuffle(lines)
+            ledger.intend(
+                Entry(key=shard.key, requests=shard.articles, bytes=shard.bytes, pipeline="p", day=DAY)
+            )
+            api = Api(b"".join(lines), total=len(lines))
+            collected = collect_batch(
+                shard, UPath(shard.uri), Provenance("p", DAY, "msgbatch_1"), api, ledger
+            )
+            results.append(UPath(collected.uri))
+        target = UPath(folder / "answers.parquet")
+        summary = publish_day(
+            results, target, pipeline="p", day=DAY, rejected=UPath(folder / "run" / "rejected.parquet")
+        )
+        published = pq.read_table(target.path).to_pylist()
+    assert [(row["article_id"], row["text"]) for row in published] == [
+        (one.article_id, one.content) for one in articles
+    ]
+    assert (summary.articles, summary.rejected) == (len(articles), len(rejected))

@@ -1,0 +1,30 @@
+"""Batches that end only when a test says so."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.support.offline_api_server import LocalApiServer
+
+BATCH_SECONDS = 3000.0
+"""``seconds_per_batch`` of a server whose clock a test moves."""
+
+
+@contextmanager
+def batches_ending(server: LocalApiServer) -> Iterator[None]:
+    """Let every batch end within a second or two of its creation."""
+    stop = threading.Event()
+
+    def move() -> None:
+        while not stop.wait(1.0):
+            server.advance_clock(BATCH_SECONDS)
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        mover.join()

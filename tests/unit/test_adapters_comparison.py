@@ -1,0 +1,149 @@
+"""The declaration of a comparison: what is refused when a DAG is parsed, and what the form and tasks are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG, Param
+from pydantic import BaseModel
+
+from message_batches import message_batch_comparison
+from nightpress.errors import ConfigurationError
+
+PROMPT = "Say it.\n{content}"
+TWO: dict[str, Any] = {"plain": {}, "persona": {"system": "You are a poet."}}
+
+
+class Answer(BaseModel):
+    topic: str
+
+
+def declare(variants: Any = None, **given: Any) -> DAG:
+    with DAG("d", schedule=None, params={"wanted": Param(None, type=["null", "string"])}) as dag:
+        message_batch_comparison(
+            given.pop("name", "duel"),
+            variants=TWO if variants is None else variants,
+            **{"prompt": PROMPT} | given,
+        )
+    return dag
+
+
+@pytest.mark.parametrize(
+    ("variants", "given", "named"),
+    [
+        ({}, {}, "are 0; two to 8"),
+        ({"a": {}}, {}, "are 1; two to 8"),
+        ({f"v{n}": {"max_tokens": n + 1} for n in range(9)}, {}, "are 9; two to 8"),
+        (["a", "b"], {}, "two to 8"),
+        ({"a": {}, "no name": {"model": "m"}}, {}, "'no name'"),
+        ({"a": {}, "": {"model": "m"}}, {}, "''"),
+        ({"a": {}, 3: {"model": "m"}}, {}, "variant 3"),
+        ({"a": {}, "b" * 41: {"model": "m"}}, {}, "39 more"),
+        ({"a": {}, "A": {"model": "m"}}, {}, "differ in case alone"),
+        ({"a": {}, "Title": {"model": "m"}}, {}, "'Title'"),
+        ({"a": {}, "compare": {"model": "m"}}, {}, "'compare'"),
+        ({"a": {}, "b": {"modle": "m"}}, {}, "'modle'"),
+        ({"a": {}, "b": {"source": "x"}}, {}, "same for all"),
+        ({"a": {}, "b": {"max_cost_usd": 3}}, {}, "'max_cost_usd'"),
+        ({"a": {}, "b": "claude"}, {}, "'b' is 'claude'"),
+        ({"a": {}, "b": {}}, {}, "'a' and 'b' ask the very same"),
+        ({"a": {}, "b": {"model": "claude-haiku-4-5"}}, {}, "'a' and 'b' ask the very same"),
+        ({"a": {"prompt": PROMPT}, "b": {"model": "m"}}, {"prompt": None}, "'b' has no prompt"),
+        ({"a": {}, "b": {"prompt": "no field"}}, {}, "{content}"),
+        ({"a": {}, "b": {"cache": True}}, {}, "cache needs system"),
+        ({"a": {}, "b": {"max_tokens": 0}}, {}, "max_tokens is 0"),
+        ({"a": {}, "b": {"output": {"type": "object", "properties": {"plain": {}}}}}, {}, "plain"),
+        (None, {"name": "a/b"}, "'a/b'"),
+        (None, {"name": "comparisons"}, "'comparisons'"),
+        (None, {"name": "n" * 95}, "no pipeline's name"),
+    ],
+)
+def test_what_is_wrong_is_refused_when_the_dag_is_parsed(
+    variants: Any, given: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        declare(variants, **given)
+    assert named in str(caught.value)
+
+
+def test_an_option_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(TypeError, match="max_token"):
+        declare(max_token=3)
+
+
+def test_it_is_called_inside_a_dag() -> None:
+    with pytest.raises(ConfigurationError, match="outside a DAG"):
+        message_batch_comparison("duel", variants=TWO, prompt=PROMPT)
+
+
+def test_each_variant_is_a_whole_pipeline_and_one_task_compares_them() -> None:
+    dag = declare()
+    steps = {"read_articles", "approve_plan", "collect_failures", "publish"}
+    for variant in TWO:
+        assert {f"{variant}.{step}" for step in steps} <= set(dag.task_ids)
+        assert dag.get_task(f"{variant}.read_articles").pipeline == f"duel_{variant}"  # type: ignore[attr-defined]
+        # Nothing is sent before all plans are made.
+        assert {f"{one}.read_articles" for one in TWO} <= dag.get_task(
+            f"{variant}.approve_plan"
+        ).upstream_task_ids
+        # … and none is rejected.
+        submit = dag.get_task(f"{variant}.shard.submit_batch")
+        assert {f"{one}.approve_plan" for one in TWO} <= submit.upstream_task_ids
+    compare = dag.get_task("compare")
+    assert {f"{variant}.publish" for variant in TWO} <= compare.upstream_task_ids
+    assert [asset.name for asset in compare.outlets] == ["duel"]  # type: ignore[attr-defined]
+
+
+def test_one_form_is_for_all_and_says_what_it_is_for() -> None:
+    dag = declare({"plain": {}, "other": {"model": "claude-sonnet-5-5"}}, max_cost_usd=2)
+    told = {name: dag.params.get_param(name).description or "" for name in dag.params}
+    assert {
+        "source",
+        "day",
+        "limit",
+        "prompt",
+        "model",
+        "other_model",
+        "max_cost_usd",
+        "fresh",
+    } <= told.keys()
+    assert "For plain; the other variants" in told["model"]
+    assert "For plain; the other variants" in told["other_model"]
+    assert "each of the 2 variants" in told["max_cost_usd"]
+    assert "each of the 2 variants" in told["approve_above_usd"]
+    assert dag.params["max_cost_usd"] == 2
+    plain, other = (dag.get_task(f"{name}.read_articles") for name in ("plain", "other"))
+    assert (other.model, other.chosen_model) == ("claude-sonnet-5-5", None)  # type: ignore[attr-defined]
+    assert plain.chosen_model is not None  # type: ignore[attr-defined]
+
+
+def test_what_all_variants_set_themselves_is_not_in_the_form() -> None:
+    dag = declare(
+        {"a": {"prompt": "A {content}", "model": "m"}, "b": {"prompt": "B {content}", "model": "n"}},
+        prompt=None,
+        day=None,
+        source="x.jsonl",
+        fields={"id": "sku"},
+    )
+    assert not {"prompt", "model", "other_model"} & set(dag.params)
+    readers = [dag.get_task(f"{name}.read_articles") for name in "ab"]
+    assert [reader.prompt for reader in readers] == ["A {content}", "B {content}"]  # type: ignore[attr-defined]
+    assert [reader.fields for reader in readers] == [{"id": "sku"}] * 2  # type: ignore[attr-defined]
+
+
+def test_outputs_and_references_may_be_shared_or_not() -> None:
+    with DAG("d", schedule=None, params={"wanted": Param(None, type=["null", "string"])}) as dag:
+        message_batch_comparison(
+            "duel",
+            variants={"plain": {}, "typed": {"output": Answer, "max_tokens": 9}},
+            prompt=PROMPT,
+            day=dag.param("wanted"),
+            source=dag.param("wanted"),
+        )
+    plain, typed = (dag.get_task(f"{name}.read_articles") for name in ("plain", "typed"))
+    assert plain.schema is None  # type: ignore[attr-defined]
+    assert [one.name for one in typed.schema.fields] == ["topic"]  # type: ignore[attr-defined]
+    assert "day" not in dag.params
+    assert typed.max_tokens == 9  # type: ignore[attr-defined]
+    assert type(dag.get_task("compare").day).__name__ == "DagParam"  # type: ignore[attr-defined]

@@ -1,0 +1,152 @@
+"""The protocol against a model of the API: whatever happens, never two paid batches, never stuck."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from nightpress.batches.ledger import Ledger
+from nightpress.batches.submission import (
+    MAX_LOST_ATTEMPTS,
+    POST_SECONDS,
+    SETTLING_SECONDS,
+    UNKNOWN_RECHECK_SECONDS,
+    Submitted,
+    Wait,
+)
+from nightpress.errors import SubmissionError
+from nightpress.shards.requests import custom_id_prefix
+from tests.support.model_api import Crash, Sent, status_error
+from tests.unit.test_batches_submission import Desk
+
+POSTS = ("accept", "accept_then_drop", "drop", "accept_then_crash", "crash", 429, 500)
+
+
+class CrashingLedger(Ledger):
+    """Dies at a chosen write: before it, or right after it."""
+
+    crash_at: int | None = None
+    after = False
+
+    def _step(self) -> bool:
+        if self.crash_at is None:
+            return False
+        self.crash_at -= 1
+        if self.crash_at >= 0:
+            return False
+        self.crash_at = None
+        if not self.after:
+            raise Crash
+        return True
+
+    def save(self, entry):  # type: ignore[no-untyped-def]
+        dies = self._step()
+        saved = super().save(entry)
+        if dies:
+            raise Crash
+        return saved
+
+    def take_batch(self, batch_id, key):  # type: ignore[no-untyped-def]
+        dies = self._step()
+        taken = super().take_batch(batch_id, key)
+        if dies:
+            raise Crash
+        return taken
+
+    def take_attempt(self, entry, now, deadline):  # type: ignore[no-untyped-def]
+        dies = self._step()
+        taken = super().take_attempt(entry, now, deadline)
+        if dies:
+            raise Crash
+        return taken
+
+
+class Submission(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.desk = Desk(self.folder)
+        self.ledger = CrashingLedger(self.desk.ledger.folder.parent, self.desk.api.scope)
+        self.desk.ledger = self.ledger
+        self.done: str | None = None
+
+    def teardown(self) -> None:
+        try:
+            self.must_come_to_an_end()
+        finally:
+            shutil.rmtree(self.folder)
+
+    def ours(self) -> list[Sent]:
+        prefix = custom_id_prefix(self.desk.shard.key)
+        return [sent for sent in self.desk.api.batches if sent.custom_ids[0].startswith(prefix)]
+
+    @rule(
+        what=st.sampled_from(POSTS),
+        delay=st.sampled_from([0.0, 5.0, SETTLING_SECONDS - 1]),
+        skew=st.sampled_from([0.0, -250.0, 250.0]),
+        crash_at=st.none() | st.integers(0, 3),
+        after=st.booleans(),
+    )
+    def submit(self, what: object, delay: float, skew: float, crash_at: int | None, after: bool) -> None:
+        self.desk.api.plan = [status_error(what) if isinstance(what, int) else what]
+        self.desk.api.listing_delay, self.desk.api.skew = delay, skew
+        self.ledger.crash_at, self.ledger.after = crash_at, after
+        try:
+            outcome = self.desk.submit()
+        except (SubmissionError, Crash):
+            return
+        finally:
+            self.desk.api.plan.clear()
+            self.ledger.crash_at = None
+        if isinstance(outcome, Submitted):
+            assert self.done in {None, outcome.batch_id}
+            self.done = outcome.batch_id
+
+    @rule(seconds=st.sampled_from([1.0, 20.0, SETTLING_SECONDS, 700.0, 4000.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.desk.clock.now += seconds
+
+    @rule(which=st.integers(0, 5))
+    def a_batch_ends(self, which: int) -> None:
+        if which < len(self.desk.api.batches):
+            self.desk.api.batches[which].ended = True
+
+    @rule(count=st.sampled_from([3, 4]))
+    def somebody_else_submits(self, count: int) -> None:
+        self.desk.api.put([f"{'e' * 16}-{n}" for n in range(count)])
+
+    @invariant()
+    def never_paid_twice(self) -> None:
+        assert len(self.ours()) <= 1
+
+    def must_come_to_an_end(self) -> None:
+        """With no more faults and all batches ending, the shard gets its one batch."""
+        for _ in range(4 + round((POST_SECONDS + SETTLING_SECONDS) / UNKNOWN_RECHECK_SECONDS)):
+            for sent in self.desk.api.batches:
+                sent.ended = True
+            lost = sum(attempt.outcome == "lost" for attempt in self.attempts())
+            try:
+                outcome = self.desk.submit()
+            except SubmissionError:
+                assert lost >= MAX_LOST_ATTEMPTS
+                return
+            if isinstance(outcome, Submitted):
+                assert [sent.id for sent in self.ours()] == [outcome.batch_id]
+                return
+            assert isinstance(outcome, Wait)
+            assert outcome.until > self.desk.clock.now
+            self.desk.clock.now = outcome.until
+        raise AssertionError("still waiting after everything has ended")
+
+    def attempts(self):  # type: ignore[no-untyped-def]
+        entry = self.ledger.load(self.desk.shard.key)
+        return entry.attempts if entry else ()
+
+
+TestSubmission = Submission.TestCase
+TestSubmission.settings = settings(max_examples=150, stateful_step_count=20)

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import anthropic
+import httpx2
+import msgspec
+import pytest
+from upath import UPath
+
+from launch import connection
+from launch import ledger as cli
+from launch.environment import LaunchError
+from nightpress.batches.ledger import Attempt, Entry, Ledger
+from tests.support.model_api import ModelApi
+from tests.unit.test_batches_submission import Desk
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+class Office(Desk):
+    """A desk whose clock is the machine's, with the command."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.clock.now = time.time() - 5_000
+        self.root = folder
+
+    def run(self, *words: str) -> int:
+        command, *rest = words or ("list",)
+        return cli.main([command, "--root", str(self.root), *rest])
+
+    def lose(self, plan: str) -> str:
+        """POST without an answer; return the key as a person would type it."""
+        self.api.plan = [plan]
+        with pytest.raises(Exception, match="a batch may exist"):
+            self.submit()
+        return self.shard.key[:16]
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
+    made = Office(tmp_path)
+
+    def connect(settings: object, scope: str, *, base_url: str = "", api_key: str = "") -> ModelApi:
+        return made.api
+
+    monkeypatch.setattr(connection, "connect", connect)
+    return made
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> pytest.CaptureFixture[str]:
+    return capsys
+
+
+def test_an_empty_ledger_says_so_and_what_to_do(office: Office, said: pytest.CaptureFixture[str]) -> None:
+    assert office.run() == 0
+    out = said.readouterr().out
+    assert "The ledger is empty" in out
+    assert "make run" in out
+    assert office.run("list", "--open") == 0
+    assert "Nothing is open" in said.readouterr().out
+
+
+def test_open_questions_come_first_then_one_line_a_shard(
+    office: Office, said: pytest.CaptureFixture[str]
+) -> None:
+    key = office.lose("drop")
+    office.ledger.save(
+        Entry(key="b" * 64, requests=12_000, bytes=9, pipeline="p", day="2026-11-22", batch_id="msgbatch_9")
+    )
+    assert office.run() == 0
+    lines = said.readouterr().out.splitlines()
+    assert lines[0].startswith("1 open question(s)")
+    assert f"{key}  seen:    POST 1 of 3 requests" in lines[2]
+    table = [line.split() for line in lines if line.startswith(("key", "bbbb", key))]
+    assert table[0][:2] == ["key", "state"]
+    assert table[1][:3] == [key, "OPEN", "-"]
+    assert table[2][:6] == ["b" * 16, "submitted", "p", "2026-11-22", "12,000", "msgbatch_9"]
+    assert lines[-1] == "2 shards, 12,003 requests: 1 submitted, 1 OPEN"
+
+
+@pytest.mark.parametrize(
+    ("words", "keys"),
+    [
+        ((), "abc"),
+        (("--pipeline", "p"), "ab"),
+        (("--day", "2026-11-21"), "b"),
+        (("--state", "submitted"), "b"),
+        (("--open",), "c"),
+        (("--state", "open"), "c"),
+        (("--api", "nowhere"), ""),
+    ],
+)
+def test_filters(office: Office, said: pytest.CaptureFixture[str], words: tuple[str, ...], keys: str) -> None:
+    attempt = Attempt(number=1, at=1.0, deadline=2.0)
+    for entry in (
+        Entry(key="a" * 64, requests=1, bytes=1, pipeline="p", day="2026-11-22"),
+        Entry(key="b" * 64, requests=1, bytes=1, pipeline="p", day="2026-11-21", batch_id="m"),
+        Entry(key="c" * 64, requests=1, bytes=1, pipeline="q", day="2026-11-22", attempts=(attempt,)),
+    ):
+        office.ledger.save(entry)
+    assert office.run("list", "--json", *words) == 0
+    found = json.loads(said.readouterr().out)
+    assert sorted(entry["entry"]["key"][0] for entry in found["entries"]) == list(keys)
+    assert sum(found["totals"].values()) == found["requests"] == len(keys)
+    assert len(found["questions"]) == ("c" in keys)
+
+
+def test_show_tells_everything_and_what_is_gone(office: Office, said: pytest.CaptureFixture[str]) -> None:
+    office.submit()
+    entry = msgspec.structs.replace(office.entry(), uri=office.shard.uri, raw=str(office.root / "gone"))
+    office.ledger.save(entry)
+    assert office.run("show", office.shard.key[:6]) == 0
+    out = said.readouterr().out
+    assert f"key        {office.shard.key}" in out
+    assert "owns       msgbatch_0000" in out
+    assert f"{office.shard.uri} ({office.shard.bytes:,} bytes)" in out
+    assert f"{office.root / 'gone'} (GONE)" in out
+    assert "attempt    1 at" in out
+    assert office.run("show", office.shard.key[:6], "--json") == 0
+    assert json.loads(said.readouterr().out)["owns"] == ["msgbatch_0000"]
+
+
+def test_an_unknown_key_is_a_usage_error(office: Office, said: pytest.CaptureFixture[str]) -> None:
+    office.submit()
+    assert office.run("show", "zzz") == 2
+    assert "no shard key in the ledger begins with 'zzz'" in said.readouterr().err
+
+
+def test_adopt_proves_or_needs_a_persons_word(office: Office, said: pytest.CaptureFixture[str]) -> None:
+    key = office.lose("accept_then_drop")
+    assert office.run("adopt", key, "msgbatch_0000") == 1
+    assert "refused: batch msgbatch_0000 is in_progress" in said.readouterr().err
+    assert office.run("adopt", key, "msgbatch_0000", "--unproved") == 0
+    assert "on your word" in said.readouterr().out
+    assert office.entry().batch_id == "msgbatch_0000"
+    assert office.run("adopt", key, "msgbatch_0000") == 1
+
+
+def test_adopt_with_proof(office: Office, said: pytest.CaptureFixture[str]) -> None:
+    key = office.lose("accept_then_drop")
+    office.api.batches[0].ended = True
+    assert office.run("adopt", key, "msgbatch_0000") == 0
+    assert "its results name this shard" in said.readouterr().out
+
+
+def test_discard_explains_lists_candidates_and_needs_yes(
+    office: Office, said: pytest.CaptureFixture[str]
+) -> None:
+    key = office.lose("accept_then_drop")
+    assert office.run("discard", key) == 1
+    seen = said.readouterr()
+    assert "paid for twice" in seen.out
+    assert "could be its batch: msgbatch_0000, 3 requests, in_progress" in seen.out
+    assert "Nothing was changed" in seen.err
+    assert office.entry().state == "intended"
+    assert office.run("discard", key, "--yes") == 0
+    assert "Set aside: " in said.readouterr().out
+    assert office.ledger.load(office.shard.key) is None
+    assert len(list((office.root / "ledger" / office.api.scope / "discarded").iterdir())) == 1
+
+
+def test_discard_of_what_is_submitted_is_refused_by_name(
+    office: Office, said: pytest.CaptureFixture[str]
+) -> None:
+    office.submit()
+    key = office.shard.key[:16]
+    assert office.run("discard", key, "--yes") == 1
+    assert "owns batch msgbatch_0000, which is paid for" in said.readouterr().err
+    assert office.run("discard", key, "--yes", "--even-submitted") == 0
+    assert "It has batch msgbatch_0000: paid for" in said.readouterr().out
+
+
+def test_discard_says_when_the_api_cannot_be_looked_at(
+    office: Office, said: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = office.lose("drop")
+
+    def fail(**_: object) -> None:
+        raise anthropic.APIConnectionError(request=httpx2.Request("GET", "https://x"))
+
+    monkeypatch.setattr(office.api, "list", fail)
+    assert office.run("discard", key) == 1
+    assert "could NOT be looked at" in said.readouterr().out
+
+
+def test_connections(tmp_path: Path) -> None:
+    settings = {"NIGHTPRESS_HOME": str(tmp_path)}
+    with pytest.raises(LaunchError, match="start it with `make up`"):
+        connection.connect(settings, "offline")
+    (tmp_path / "offline-api.port").write_text("1234")
+    offline = connection.connect(settings, "offline")
+    assert (offline.scope, str(offline.client.base_url)) == ("offline", "http://127.0.0.1:1234")
+    with pytest.raises(LaunchError, match="set ANTHROPIC_API_KEY"):
+        connection.connect(settings, "api.anthropic.com")
+    keyed = connection.connect({**settings, "ANTHROPIC_API_KEY": "k"}, "api.anthropic.com")
+    assert (keyed.scope, keyed.client.api_key) == ("api.anthropic.com", "k")
+    assert connection.connect(settings, "x", base_url="http://127.0.0.1:9").scope == "offline"
+    with pytest.raises(LaunchError, match="no API key for https://example"):
+        connection.connect(settings, "x", base_url="https://example.com")
+    for api in (offline, keyed):
+        api.client.close()
+
+
+def test_a_url_with_an_airflow_connection_is_opened_without_it() -> None:
+    assert str(connection.open_path("memory://conn@bucket/prefix")) == "memory://bucket/prefix"
+    with pytest.raises(LaunchError, match="cannot be opened"):
+        connection.open_path("nonsense://bucket/prefix")
+
+
+@pytest.mark.parametrize("words", [["--day", "yesterday"], ["show"], ["list", "--state", "lost"]])
+def test_usage(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(words)
+    assert caught.value.code == 2
+
+
+def test_without_airflow_and_fast_with_ten_thousand_entries(tmp_path: Path) -> None:
+    folder = tmp_path / "ledger" / "api"
+    folder.mkdir(parents=True)
+    for n in range(10_000):
+        key = f"{n:064x}"
+        entry = Entry(key=key, requests=10, bytes=1, pipeline="p", day="2026-11-22", batch_id=f"msgbatch_{n}")
+        (folder / f"{key}.json").write_bytes(msgspec.json.encode(entry))
+    assert len(list(Ledger(UPath(tmp_path / "ledger"), "api").entries())) == 10_000
+    code = (
+        "import sys; from launch.ledger import main; code = main(); "
+        "sys.exit(code or 3 * any(name.split('.')[0] == 'airflow' for name in sys.modules))"
+    )
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code, "list", "--root", str(tmp_path)],
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONPATH": f"{PROJECT}:{PROJECT / 'include'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("10,000 shards, 100,000 requests: 10,000 submitted\n")
+    assert time.monotonic() - begun < 20

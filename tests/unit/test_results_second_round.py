@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from upath import UPath
+
+from nightpress.days.publish import publish_day
+from nightpress.days.second_round import MAX_TOKENS_CAP, judge, write_second_round
+from nightpress.errors import ResultsError
+from nightpress.settings import ShardLimits
+from nightpress.shards.requests import custom_id
+from nightpress.shards.shard import Shard, ShardFiles
+from tests.support.result_lines import errored, line, succeeded
+from tests.unit.test_results_collect import DAY, Api, Desk
+
+LIMITS = ShardLimits(max_requests=3)
+pytestmark = pytest.mark.usefixtures("no_waiting", "small_buckets")
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nightpress.results.raw_results.keep_raw.__defaults__", (lambda _: None,))
+
+
+def outcome(kind: str, name: str) -> bytes:
+    if kind == "succeeded":
+        return succeeded(name, "whole")
+    if kind == "cut off":
+        return succeeded(name, "cut", stop_reason="max_tokens")
+    if kind == "refusal":
+        return succeeded(name, "", stop_reason="refusal")
+    if kind in {"expired", "canceled"}:
+        return line(name, {"type": kind})
+    return b"" if kind == "missing" else errored(name, kind)
+
+
+def collected(folder: Path, *kinds: str) -> Desk:
+    desk = Desk(folder, len(kinds), topic="t")
+    stream = desk.lines(lambda n, name: outcome(kinds[n], name))
+    desk.collect(Api(stream, total=stream.count(b"\n")))
+    return desk
+
+
+def results(shard: Shard) -> UPath:
+    return ShardFiles.beside(UPath(shard.uri)).results
+
+
+def again(desk: Desk) -> list[Shard]:
+    chosen = judge([(desk.shard, results(desk.shard))])
+    return write_second_round(chosen, [desk.shard], UPath(desk.folder), LIMITS)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["expired", "canceled", "missing", "api_error", "overloaded_error", "rate_limit_error", "timeout_error"],
+)
+def test_what_may_pass_is_sent_again_as_it_was(tmp_path: Path, kind: str) -> None:
+    desk = collected(tmp_path, "succeeded", kind)
+    (shard,) = again(desk)
+    first = json.loads(UPath(desk.shard.uri).read_bytes())["requests"]
+    second = json.loads(UPath(shard.uri).read_bytes())["requests"]
+    assert [request["params"] for request in second] == [first[1]["params"]]
+    assert shard.key != desk.shard.key
+    assert (shard.name, shard.round) == ("r2-00000-00000", 2)
+
+
+@pytest.mark.parametrize("kind", ["invalid_request_error", "not_found_error", "refusal", "succeeded"])
+def test_what_would_come_back_the_same_is_not(tmp_path: Path, kind: str) -> None:
+    assert again(collected(tmp_path, "succeeded", kind)) == []
+
+
+@pytest.mark.parametrize("kind", ["billing_error", "permission_error", "authentication_error"])
+def test_account_trouble_is_told_apart(tmp_path: Path, kind: str) -> None:
+    desk = collected(tmp_path, "succeeded", kind, kind)
+    assert judge([(desk.shard, results(desk.shard))]).account == {kind: 2}
+
+
+def test_an_answer_cut_off_gets_more_tokens(tmp_path: Path) -> None:
+    desk = collected(tmp_path, "cut off", *["succeeded"] * 4)
+    (shard,) = again(desk)
+    (request,) = json.loads(UPath(shard.uri).read_bytes())["requests"]
+    assert request["params"]["max_tokens"] == 400
+
+
+def test_answers_cut_off_in_masses_are_not_paid_for_twice(tmp_path: Path) -> None:
+    desk = collected(tmp_path, "cut off", "cut off", "expired", "succeeded", "succeeded")
+    chosen = judge([(desk.shard, results(desk.shard))])
+    assert chosen.cut_off == 2
+    assert chosen.picked == {"00000": [2]}
+    assert chosen.reasons == {"expired": 1}
+
+
+def test_more_tokens_have_a_cap(tmp_path: Path) -> None:
+    desk = collected(tmp_path, "cut off", *["succeeded"] * 4)
+    body = UPath(desk.shard.uri)
+    body.write_bytes(body.read_bytes().replace(b'"max_tokens":200', b'"max_tokens":%d' % MAX_TOKENS_CAP))
+    assert again(desk) == []
+
+
+def test_a_second_shard_depends_on_its_first_alone(tmp_path: Path) -> None:
+    desk = collected(tmp_path / "alone", *["expired"] * 7)
+    shards = again(desk)
+    assert [(shard.name, shard.articles) for shard in shards] == [
+        *(("r2-00000-00000", 3), ("r2-00000-00001", 3), ("r2-00000-00002", 1))
+    ]
+    files = [ShardFiles.beside(UPath(shard.uri)) for shard in shards]
+    rows = [row for file in files for row in pq.read_table(file.articles.path).to_pylist()]
+    assert [(row["article_id"], row["origin_shard"], row["origin_ordinal"]) for row in rows] == [
+        (f"id-{n}", "00000", n) for n in range(7)
+    ]
+    elsewhere = collected(tmp_path / "elsewhere", *["expired"] * 7)
+    assert [shard.key for shard in again(elsewhere)] == [shard.key for shard in shards]
+
+
+def test_a_body_that_is_gone_is_named(tmp_path: Path) -> None:
+    desk = collected(tmp_path, "expired")
+    chosen = judge([(desk.shard, results(desk.shard))])
+    UPath(desk.shard.uri).unlink()
+    with pytest.raises(ResultsError, match=r"requests-00000\.json is not the body that was sent"):
+        write_second_round(chosen, [desk.shard], UPath(desk.folder), LIMITS)
+
+
+def test_the_better_outcome_wins_and_costs_add_up(tmp_path: Path) -> None:
+    desk = collected(
+        tmp_path, "succeeded", "expired", "missing", "cut off", "overloaded_error", *["succeeded"] * 5
+    )
+    second = again(desk)
+    answers = iter(["answered at last", None, "whole now", "fine"])
+
+    def answer(shard: Shard) -> bytes:
+        lines = []
+        for n in range(shard.articles):
+            text = next(answers)
+            name = custom_id(shard.key, n)
+            lines.append(succeeded(name, text) if text else line(name, {"type": "expired"}))
+        return b"".join(reversed(lines))
+
+    for shard in second:
+        desk.collect(Api(answer(shard), total=shard.articles), shard)
+    target = UPath(tmp_path / "answers.parquet")
+    summary = publish_day(
+        [results(desk.shard)],
+        target,
+        pipeline="summaries",
+        day=DAY,
+        rejected=UPath(tmp_path / "rejected.parquet"),
+        second=[results(shard) for shard in second],
+    )
+    rows = pq.read_table(target.path).to_pylist()
+    assert [row["article_id"] for row in rows] == [f"id-{n}" for n in range(10)]
+    assert [(row["status"], row["text"], row["round"]) for row in rows[:5]] == [
+        ("succeeded", "whole", 1),
+        ("succeeded", "answered at last", 2),
+        ("expired", None, 2),
+        ("succeeded", "whole now", 2),
+        ("succeeded", "fine", 2),
+    ]
+    one = rows[0]["cost_usd"]
+    assert [row["cost_usd"] for row in rows[:5]] == pytest.approx([one, one, 0, 2 * one, one])
+    assert rows[3]["output_tokens"] == 40
+    assert {row["topic"] for row in rows} == {"t"}
+    assert "origin_shard" not in rows[0]
+    first_keys = pq.read_table(ShardFiles.beside(UPath(desk.shard.uri)).articles.path)[
+        "request_key"
+    ].to_pylist()
+    assert [row["request_key"] for row in rows] == first_keys
+    assert (summary.succeeded, summary.failed, summary.batches) == (9, {"expired": 1}, 1)
+    assert summary.wasted_usd == pytest.approx(one)
+    assert summary.cost_usd == pytest.approx(10 * one)
+
+
+def test_a_worse_second_answer_changes_nothing_but_the_bill(tmp_path: Path) -> None:
+    desk = collected(tmp_path, "cut off", *["succeeded"] * 5)
+    (shard,) = again(desk)
+    desk.collect(Api(errored(custom_id(shard.key, 0)), total=1), shard)
+    target = UPath(tmp_path / "answers.parquet")
+    publish_day(
+        [results(desk.shard)],
+        target,
+        pipeline="summaries",
+        day=DAY,
+        rejected=UPath(tmp_path / "rejected.parquet"),
+        second=[results(shard)],
+    )
+    row = pq.read_table(target.path).to_pylist()[0]
+    assert (row["status"], row["text"], row["round"]) == ("succeeded", "cut", 1)
