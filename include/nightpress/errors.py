@@ -4,6 +4,7 @@ The class says what a retry would do and whether money can be involved::
 
     NightpressError
     ├── ConfigurationError        before spending; a retry cannot help: change the setting
+    │   └── InvalidReferenceError a stored reference leads out of the data root
     ├── InputError                before spending; a retry cannot help: mend the source
     │   └── TooManyRejectsError
     ├── BudgetError               before spending; a retry cannot help: send less or allow more
@@ -19,11 +20,25 @@ from __future__ import annotations
 
 
 class NightpressError(Exception):
-    """Base of all errors raised on purpose."""
+    """Base of all errors raised on purpose.
+
+    The message names the thing, the value seen, the limit and the remedy, in words that are true wherever the core
+    runs. What to press in Airflow depends on the task, so the adapter adds it, by ``code``.
+
+    :param code: a stable name of the situation, such as ``results_gone``; empty when the class says enough.
+    """
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ConfigurationError(NightpressError, ValueError):
     """A setting or argument is not usable; nothing was spent, and a retry cannot help."""
+
+
+class InvalidReferenceError(ConfigurationError):
+    """A stored reference does not name a file below the data root; nothing was opened."""
 
 
 class InputError(NightpressError):
@@ -48,8 +63,8 @@ class RequestRefusedError(SubmissionError):
     :param account: it is about the account (key, credit, permission), so it would refuse all others too.
     """
 
-    def __init__(self, message: str, account: bool = False) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, account: bool = False, *, code: str = "") -> None:
+        super().__init__(message, code=code)
         self.account = account
 
 
@@ -59,8 +74,8 @@ class SubmitLaterError(SubmissionError):
     :param retry_after_seconds: what the API asked for, or None.
     """
 
-    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, retry_after_seconds: float | None = None, *, code: str = "") -> None:
+        super().__init__(message, code=code)
         self.retry_after_seconds = retry_after_seconds
 
 

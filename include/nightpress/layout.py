@@ -1,60 +1,197 @@
-"""Where a pipeline's things are below the data root, and which names and days there can be."""
+"""Where everything is: the only place that builds a path below the data root or opens a stored reference.
+
+Records and XCom hold *references*: paths relative to the data root, such as
+``runs/article_summaries/2026-11-22/manual__1/requests-00000.json``. A reference stays valid when the root is
+moved, mounted elsewhere or reached through another Airflow connection. Records of earlier versions hold whole
+URLs; :meth:`DataRoot.open` reads both, and refuses everything that is not below the root.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
+from urllib.parse import urlsplit
 
-from nightpress.errors import ConfigurationError
+from nightpress.errors import ConfigurationError, InvalidReferenceError
 from nightpress.storage import StoragePath
 
-NOT_PIPELINES = frozenset({"comparisons", "inbox", "runs", "ledger", "receipts", "reports", "local_api"})
+NOT_PIPELINES = frozenset(
+    {"comparisons", "inbox", "runs", "ledger", "receipts", "reports", "local_api", "offline_api"}
+)
 """Folders below the data root that belong to no pipeline."""
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_AREAS = frozenset({"comparisons", "inbox", "runs", "ledger", "receipts", "reports"})
+_PIPELINE_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_RUN_FOLDER = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,128}")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
+_DAY_FOLDER = re.compile(r"day=(\d{4}-\d{2}-\d{2})")
 
 
 def is_pipeline_name(name: str) -> bool:
-    """Tell whether a pipeline can be called so: its folder is."""
-    return bool(_NAME.fullmatch(name)) and name not in NOT_PIPELINES
+    """Tell whether a pipeline can have this name: its folder is named after it."""
+    return bool(_PIPELINE_NAME.fullmatch(name)) and name not in NOT_PIPELINES
 
 
 def check_pipeline_name(name: str) -> str:
-    """Return a pipeline's name if it can be one.
+    """Return a valid pipeline name unchanged.
 
-    :raises ConfigurationError: otherwise.
+    :raises ConfigurationError: the name is invalid or belongs to Nightpress.
     """
     if not is_pipeline_name(name):
         raise ConfigurationError(
-            f"{name!r} is no pipeline's name; up to 100 letters, digits, _ and - are, as in article_summaries, "
-            f"but not {', '.join(sorted(NOT_PIPELINES))}"
+            f"invalid pipeline name {name!r:.120}: use 1-100 letters, digits, '_' or '-', as in article_summaries; "
+            f"these names are reserved: {', '.join(sorted(NOT_PIPELINES))}"
         )
     return name
 
 
-def check_day(day: object) -> str:
-    """Return the day if it is a date, YYYY-MM-DD.
-
-    :raises ConfigurationError: it is not.
-    """
+def is_day(day: object) -> bool:
+    """Tell whether a value is a date in the form YYYY-MM-DD."""
     try:
-        if isinstance(day, str) and date.fromisoformat(day).isoformat() == day:
-            return day
+        return isinstance(day, str) and date.fromisoformat(day).isoformat() == day
     except ValueError:
-        pass
-    raise ConfigurationError(f"day is {day!r}; a date such as 2026-11-22 is needed")
+        return False
 
 
-def answers_path(root: StoragePath, pipeline: str, day: str) -> StoragePath:
-    """Return where a pipeline publishes a day."""
-    return root / pipeline / f"day={day}" / "answers.parquet"
+def check_day(day: object) -> str:
+    """Return a valid day unchanged.
+
+    :raises ConfigurationError: it is not a date in the form YYYY-MM-DD.
+    """
+    if is_day(day):
+        return str(day)
+    raise ConfigurationError(f"invalid day {day!r:.60}: use a date such as 2026-11-22")
 
 
-def comparison_path(root: StoragePath, name: str, day: str) -> StoragePath:
-    """Return where a day's answers of several variants are, side by side."""
-    return root / "comparisons" / name / f"day={day}" / "comparison.parquet"
+def run_folder_name(run_id: str) -> str:
+    """Return the folder name of a run; characters that a file name cannot have are replaced."""
+    safe = re.sub(r"[^A-Za-z0-9_.-]", "_", run_id)[:120].lstrip(".")
+    if safe != run_id:
+        safe += "-" + hashlib.sha256(run_id.encode()).hexdigest()[:8]
+    return safe
 
 
-def comparison_page_path(root: StoragePath, name: str, day: str) -> StoragePath:
-    """Return where the page of a comparison is: beside the day's report."""
-    return root / "reports" / f"day={day}" / f"comparison-{name}.html"
+def is_run_folder_name(name: str) -> bool:
+    """Tell whether a name can be one that :func:`run_folder_name` returns."""
+    return bool(_RUN_FOLDER.fullmatch(name))
+
+
+@dataclass(frozen=True, slots=True)
+class DataRoot:
+    """The folder that everything is stored under.
+
+    :param path: any fsspec-backed path, Airflow's ``ObjectStoragePath`` included.
+    """
+
+    path: StoragePath
+
+    def inbox(self, day: str) -> StoragePath:
+        """Return the folder that a daily run reads by default."""
+        return self.path / "inbox" / f"day={day}"
+
+    def ledger(self) -> StoragePath:
+        """Return the folder of all ledgers, one subfolder for each API."""
+        return self.path / "ledger"
+
+    def runs(self, pipeline: str, day: str) -> StoragePath:
+        """Return the folder of the runs of a pipeline's day."""
+        return self.path / "runs" / pipeline / day
+
+    def run_folder(self, pipeline: str, day: str, run_id: str) -> StoragePath:
+        """Return the folder of one run's files."""
+        return self.runs(pipeline, day) / run_folder_name(run_id)
+
+    def published(self, pipeline: str) -> StoragePath:
+        """Return the folder of a pipeline's published days."""
+        return self.path / pipeline
+
+    def answers(self, pipeline: str, day: str) -> StoragePath:
+        """Return where a pipeline publishes a day."""
+        return self.published(pipeline) / f"day={day}" / "answers.parquet"
+
+    def receipts(self, pipeline: str) -> StoragePath:
+        """Return the folder of a pipeline's receipts."""
+        return self.path / "receipts" / pipeline
+
+    def receipt(self, pipeline: str, day: str) -> StoragePath:
+        """Return where a day's receipt is."""
+        return self.receipts(pipeline) / f"day={day}.json"
+
+    def comparison(self, name: str, day: str) -> StoragePath:
+        """Return where a day's answers of several variants are, side by side."""
+        return self.path / "comparisons" / name / f"day={day}" / "comparison.parquet"
+
+    def reports(self, day: str) -> StoragePath:
+        """Return the folder of a day's report and its comparison pages."""
+        return self.path / "reports" / f"day={day}"
+
+    def report(self, day: str) -> StoragePath:
+        """Return where a day's report is, as HTML; the Markdown is beside it."""
+        return self.reports(day) / "report.html"
+
+    def comparison_page(self, name: str, day: str) -> StoragePath:
+        """Return where the page of a comparison is: beside the day's report."""
+        return self.reports(day) / f"comparison-{name}.html"
+
+    def iter_pipelines(self) -> Iterator[str]:
+        """Yield the pipelines that ever published a day or started a run, by name."""
+        names = {*list_names(self.path), *list_names(self.path / "runs")}
+        yield from sorted(filter(is_pipeline_name, names))
+
+    def published_days(self, pipeline: str) -> list[str]:
+        """Return the days for which a pipeline has a folder, oldest first."""
+        found = map(_DAY_FOLDER.fullmatch, list_names(self.published(pipeline)))
+        return sorted(match[1] for match in found if match)
+
+    def reference(self, path: StoragePath) -> str:
+        """Return the reference under which a path below the root is recorded.
+
+        :raises InvalidReferenceError: it is not below the root.
+        """
+        base, whole = self.path.path.rstrip("/"), path.path
+        if not whole.startswith(f"{base}/"):
+            raise InvalidReferenceError(f"{path} is not below the data root {self.path}")
+        return str(whole[len(base) + 1 :])
+
+    def open(self, reference: str) -> StoragePath:
+        """Return the path of a recorded reference, relative or (of an earlier version) a whole URL.
+
+        A whole URL that names another root or connection is resolved by its part below one of the root's own
+        folders, so that records survive a moved or renamed root.
+
+        :raises InvalidReferenceError: it leads out of the data root.
+        """
+        relative = self._relative(reference)
+        parts = relative.split("/")
+        if not relative or _UNSAFE.search(relative) or any(part in {"", ".", ".."} for part in parts):
+            raise InvalidReferenceError(
+                f"the reference {reference!r:.200} does not name a file below the data root {self.path}"
+            )
+        return self.path.joinpath(*parts)
+
+    def _relative(self, reference: str) -> str:
+        if "://" not in reference and not reference.startswith("/"):
+            return reference
+        whole = urlsplit(reference).path if reference.startswith(("/", "file://")) else reference
+        base = self.path.path.rstrip("/")
+        if whole.startswith(f"{base}/"):
+            return whole[len(base) + 1 :]
+        # A root that was moved: the last folder of ours in the path begins the relative part.
+        parts = whole.split("/")
+        starts = [number for number, part in enumerate(parts) if part in _AREAS]
+        return "/".join(parts[starts[0] :]) if starts else ""
+
+
+def list_names(folder: StoragePath) -> list[str]:
+    """Return the names in a folder, sorted; a folder that does not exist has none."""
+    if hasattr(folder.fs, "invalidate_cache"):
+        # Listings decide what exists; long-lived processes must not see yesterday's.
+        folder.fs.invalidate_cache(folder.path)
+    try:
+        found = folder.fs.ls(folder.path, detail=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(str(name).rstrip("/").rsplit("/", 1)[-1] for name in found)

@@ -14,10 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
 from upath import UPath
 from upath.extensions import ProxyUPath
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 StoragePath: TypeAlias = UPath | ProxyUPath
 """Any fsspec-backed path, Airflow's ObjectStoragePath included."""
@@ -89,6 +93,45 @@ def write_atomically(path: StoragePath, data: bytes) -> None:
     """Store ``data`` under ``path``, whole or not at all."""
     with atomic_writer(path) as stream:
         stream.write(data)
+
+
+@contextmanager
+def open_parquet(path: StoragePath, *, read_dictionary: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file for reading.
+
+    :param read_dictionary: text columns with few values, which then take little memory; absent ones are ignored.
+    :raises FileNotFoundError: there is none.
+    :raises pyarrow.ArrowInvalid: the file is damaged or no Parquet.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with path.open("rb") as stream:
+        file = pa.PythonFile(stream, mode="r")
+        metadata = pq.read_metadata(file)
+        known = [name for name in read_dictionary if name in metadata.schema.names]
+        yield pq.ParquetFile(file, metadata=metadata, read_dictionary=known or None)
+
+
+def read_parquet(path: StoragePath, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a Parquet file, or some columns of it, into memory."""
+    with open_parquet(path) as file:
+        return file.read(columns=None if columns is None else list(columns))
+
+
+@contextmanager
+def parquet_writer(path: StoragePath, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """Open a Parquet file for writing that appears under ``path``, whole, when the block ends without an error."""
+    import pyarrow.parquet as pq
+
+    with atomic_writer(path) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+        yield writer
+
+
+def write_parquet(table: pa.Table, path: StoragePath) -> None:
+    """Store a table as one Parquet file, whole or not at all."""
+    with parquet_writer(path, table.schema) as writer:
+        writer.write_table(table)
 
 
 def create_exclusively(path: StoragePath, data: bytes) -> bool:

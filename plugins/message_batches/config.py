@@ -22,7 +22,7 @@ from nightpress.errors import (
     NightpressError,
     RequestRefusedError,
 )
-from nightpress.layout import answers_path, check_day
+from nightpress.layout import DataRoot, check_day
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -95,7 +95,7 @@ def is_run_folder(name: str) -> bool:
 
 def published_day(pipeline: str, day: str) -> ObjectStoragePath:
     """Return where a day's answers are published."""
-    path = answers_path(data_root(), pipeline, day)
+    path = DataRoot(data_root()).answers(pipeline, day)
     assert isinstance(path, ObjectStoragePath)
     return path
 

@@ -82,4 +82,4 @@ def test_by_hand_for_a_day_never_run_and_for_one_that_is_no_date(airflow: Airflo
     assert airflow.wait(wrong)["state"] == "failed"
     error = airflow.api.last_error(DAG, wrong, "write_report")
     assert error
-    assert "day is '2026-02-30'; a date such as 2026-11-22 is needed" in error
+    assert "invalid day '2026-02-30': use a date such as 2026-11-22" in error

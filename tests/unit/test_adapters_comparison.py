@@ -56,7 +56,7 @@ def declare(variants: Any = None, **given: Any) -> DAG:
         ({"a": {}, "b": {"output": {"type": "object", "properties": {"plain": {}}}}}, {}, "plain"),
         (None, {"name": "a/b"}, "'a/b'"),
         (None, {"name": "comparisons"}, "'comparisons'"),
-        (None, {"name": "n" * 95}, "no pipeline's name"),
+        (None, {"name": "n" * 95}, "invalid pipeline name"),
     ],
 )
 def test_what_is_wrong_is_refused_when_the_dag_is_parsed(

@@ -13,7 +13,7 @@ from upath import UPath
 
 from nightpress.days.side_by_side import write_comparison
 from nightpress.errors import ResultsError
-from nightpress.layout import answers_path, comparison_page_path, comparison_path
+from nightpress.layout import DataRoot
 from nightpress.reports.comparison.comparison_figures import read_comparison
 from nightpress.reports.comparison.comparison_page import write_comparison_page
 from tests.support.published_days import DAY, answer, publish
@@ -34,8 +34,8 @@ def compare(root: UPath, **variants: list[dict[str, Any]]) -> UPath:
         output = OUTPUT if any("tone" in row for row in rows) else None
         receipt = {"paid_usd": 0.5, "batches": [], "cache_saved_usd": 0.125 if name == "b" else 0.0}
         publish(root, rows, pipeline=f"c_{name}", receipt=receipt, output=output, offline="yes")
-    days = {name: answers_path(root, f"c_{name}", DAY) for name in variants}
-    target = comparison_path(root, "c", DAY)
+    days = {name: DataRoot(root).answers(f"c_{name}", DAY) for name in variants}
+    target = DataRoot(root).comparison("c", DAY)
     write_comparison(days, target, name="c", day=DAY, pipelines={name: f"c_{name}" for name in variants})
     return target
 
@@ -49,7 +49,7 @@ def typed(
 
 def page(root: UPath) -> Page:
     write_comparison_page(root, "c", DAY, now=NOW)
-    return check_harmless(comparison_page_path(root, "c", DAY).read_text())
+    return check_harmless(DataRoot(root).comparison_page("c", DAY).read_text())
 
 
 def test_the_figures_are_those_worked_out_by_hand(root: UPath) -> None:

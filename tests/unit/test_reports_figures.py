@@ -8,7 +8,7 @@ import pytest
 from upath import UPath
 
 from nightpress.errors import ResultsError
-from nightpress.layout import answers_path
+from nightpress.layout import DataRoot
 from nightpress.reports.day.categories import MOST_VALUES, find_categories, tabulate
 from nightpress.reports.day.day_report import histogram
 from nightpress.reports.day.figures import DayFigures, compute, read_frame, read_history
@@ -22,7 +22,7 @@ def root(tmp_path: Path) -> UPath:
 
 
 def figures(root: UPath, day: str = DAY) -> DayFigures:
-    path = answers_path(root, PIPELINE, day)
+    path = DataRoot(root).answers(PIPELINE, day)
     return compute(read_frame(path), day, read_receipt(root, PIPELINE, day), None)
 
 
@@ -118,7 +118,7 @@ def test_history_has_the_days_before_and_leaves_out_what_cannot_be_read(root: UP
     for day, count in (("2026-11-19", 1), ("2026-11-20", 2), ("2026-11-21", 3), (DAY, 4), ("2026-11-23", 5)):
         publish(root, [answer(n) for n in range(count)], day=day)
     publish(root, [answer(0)], day="2026-01-01")
-    answers_path(root, PIPELINE, "2026-11-20").write_bytes(b"damaged")
+    DataRoot(root).answers(PIPELINE, "2026-11-20").write_bytes(b"damaged")
     (root / PIPELINE / "day=2026-11-18").mkdir()
     history = read_history(root, PIPELINE, DAY)
     assert [(day.day, day.articles) for day in history] == [("2026-11-19", 1), ("2026-11-21", 3)]

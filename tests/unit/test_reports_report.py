@@ -275,14 +275,14 @@ def test_plots_are_drawn_with_titles_words_and_the_pages_colours(root: UPath) ->
     "day", ["", "yesterday", "2026-02-30", "20261122", "../../etc", "2026-11-22/..", None, 5]
 )
 def test_a_day_that_is_no_date(root: UPath, day: Any) -> None:
-    with pytest.raises(ConfigurationError, match="a date such as 2026-11-22 is needed"):
+    with pytest.raises(ConfigurationError, match="use a date such as 2026-11-22"):
         write_report(root, day)
     assert not (root / "reports").exists()
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "reports", "x" * 101])
 def test_a_name_that_is_no_pipelines(root: UPath, name: str) -> None:
-    with pytest.raises(ConfigurationError, match="no pipeline's name"):
+    with pytest.raises(ConfigurationError, match="invalid pipeline name"):
         write_report(root, DAY, pipelines=[name])
 
 

@@ -22,7 +22,7 @@ from upath import UPath
 from nightpress.days.day_sources import DaySources, ShardSource, read_published, read_sources
 from nightpress.days.publish import publish_day
 from nightpress.errors import ResultsError
-from nightpress.layout import answers_path
+from nightpress.layout import DataRoot
 from nightpress.results.collect import Provenance, collect_shard
 from nightpress.results.decode import StreamReport, iter_outcomes
 from nightpress.results.raw_results import open_raw
@@ -94,7 +94,7 @@ def replay_day(
     :param write: False only compares. A day whose shards differ is then not made.
     :raises ResultsError: the day was never published, or files it was made of are gone; nothing was changed.
     """
-    published = answers_path(root, pipeline, day)
+    published = DataRoot(root).answers(pipeline, day)
     sources = read_sources(published)
     places = {source: _find_files(source.results, root, open_path) for source in _all(sources)}
     rejected = _locate(sources.rejected, root, open_path)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from nightpress.days.day_sources import read_sources
 from nightpress.errors import ResultsError
-from nightpress.layout import answers_path, is_pipeline_name
+from nightpress.layout import DataRoot, is_pipeline_name
 from nightpress.storage import StoragePath
 
 HISTORY_DAYS = 28
@@ -27,14 +27,14 @@ def list_pipelines(root: StoragePath) -> list[str]:
 
 def is_published(root: StoragePath, pipeline: str, day: str) -> bool:
     """Tell whether a pipeline published a day."""
-    return bool(answers_path(root, pipeline, day).exists())
+    return bool(DataRoot(root).answers(pipeline, day).exists())
 
 
 def published_files(root: StoragePath, day: str) -> dict[str, str]:
     """Return what the store says of each pipeline's answers of a day; it differs when they were replaced."""
     found = {}
     for pipeline in list_pipelines(root):
-        path = answers_path(root, pipeline, day)
+        path = DataRoot(root).answers(pipeline, day)
         try:
             found[pipeline] = str(path.fs.info(path.path))
         except FileNotFoundError:

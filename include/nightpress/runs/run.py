@@ -11,7 +11,7 @@ from nightpress.articles.reader import iter_articles
 from nightpress.batches.ledger import Ledger
 from nightpress.days.published_articles import iter_published
 from nightpress.errors import ConfigurationError
-from nightpress.layout import answers_path
+from nightpress.layout import DataRoot
 from nightpress.storage import StoragePath
 
 
@@ -84,4 +84,4 @@ class Run:
 
     def published(self, day: str) -> StoragePath:
         """Return where a day of the pipeline is published."""
-        return answers_path(self.root, self.pipeline, day)
+        return DataRoot(self.root).answers(self.pipeline, day)

@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperator
 from message_batches import config
 from message_batches.links import TaskLink, comparison_url
 from message_batches.operators.references import tell_assets
-from nightpress.layout import check_pipeline_name
+from nightpress.layout import DataRoot, check_pipeline_name
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -43,7 +43,6 @@ class WriteComparisonOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Write both and tell the asset."""
         from nightpress.days.side_by_side import write_comparison
-        from nightpress.layout import comparison_path
         from nightpress.reports.comparison.comparison_page import write_comparison_page
 
         with config.clear_failures():
@@ -52,7 +51,7 @@ class WriteComparisonOperator(BaseOperator):
             days = {
                 variant: config.published_day(pipeline, day) for variant, pipeline in self.variants.items()
             }
-            target = comparison_path(root, self.comparison, day)
+            target = DataRoot(root).comparison(self.comparison, day)
             articles = write_comparison(days, target, name=self.comparison, day=day, pipelines=self.variants)
             page = write_comparison_page(root, self.comparison, day)
         self.comparison_url = comparison_url(self.comparison, day)

@@ -19,7 +19,7 @@ from message_batches.page import notices, plan_page
 from message_batches.page.access import ReadableDep, guard
 from message_batches.page.overview_json import describe
 from nightpress.errors import ConfigurationError
-from nightpress.layout import check_day, check_pipeline_name, comparison_page_path
+from nightpress.layout import DataRoot, check_day, check_pipeline_name
 from nightpress.overview import Overview
 from nightpress.overview import Query as OverviewQuery
 from nightpress.storage import StoragePath
@@ -143,7 +143,7 @@ def show_comparison(name: str, day: str, may_read: ReadableDep) -> Response:
     _check_day(day)
     _check_readable(may_read, pipeline=name, prefix=f"{name}_", day=day)
     return _show_document(
-        comparison_page_path(config.data_root(), name, day),
+        DataRoot(config.data_root()).comparison_page(name, day),
         f"There is no comparison {name} of {day} yet. Its task compare writes it when all variants have published "
         "the day; clear that task to make it again.",
     )

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from nightpress.days.day_sources import OFFLINE
 from nightpress.days.side_by_side import AFTER_TYPED, BEFORE_TYPED, CHOICES, VARIANTS
 from nightpress.errors import ResultsError
-from nightpress.layout import comparison_path
+from nightpress.layout import DataRoot
 from nightpress.reports.comparison.agreement import Agreement, Difference, Tally, numbers
 from nightpress.reports.stored_days import list_folders, open_answers, read_receipt
 from nightpress.storage import StoragePath
@@ -89,7 +89,7 @@ def read_comparison(root: StoragePath, name: str, day: str) -> Comparison:
     :raises FileNotFoundError: there is none.
     :raises ResultsError: its file is damaged.
     """
-    path = comparison_path(root, name, day)
+    path = DataRoot(root).comparison(name, day)
     try:
         return _read(root, name, day, path)
     except (ResultsError, KeyError) as error:
@@ -134,7 +134,7 @@ def read_comparisons(root: StoragePath, day: str, pipelines: Collection[str]) ->
     """Return the comparisons of a day that one of these pipelines is part of, by name."""
     found = []
     for name in list_folders(root / "comparisons"):
-        if comparison_path(root, name, day).exists():
+        if DataRoot(root).comparison(name, day).exists():
             comparison = read_comparison(root, name, day)
             if any(one.pipeline in pipelines for one in comparison.variants):
                 found.append(comparison)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from nightpress.layout import comparison_page_path
+from nightpress.layout import DataRoot
 from nightpress.reports.comparison.agreement import MOST_DIFFERENCES, Difference
 from nightpress.reports.comparison.comparison_figures import Comparison, read_comparison
 from nightpress.reports.comparison.comparison_tables import agreement_table, sentence, variants_table
@@ -28,7 +28,7 @@ def write_comparison_page(
     :raises ResultsError: the comparison's file is damaged.
     """
     found = read_comparison(root, name, day)
-    path = comparison_page_path(root, name, day)
+    path = DataRoot(root).comparison_page(name, day)
     with atomic_writer(path) as stream:
         for part in iter_comparison(found, now or datetime.now(UTC)):
             stream.write(part.encode("utf-8", "replace"))

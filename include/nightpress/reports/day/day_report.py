@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from nightpress.layout import answers_path
+from nightpress.layout import DataRoot
 from nightpress.reports.comparison.comparison_figures import Comparison, read_comparisons
 from nightpress.reports.day import actions
 from nightpress.reports.day.categories import CategoryTable, find_categories, tabulate
@@ -135,7 +135,7 @@ def gather(root: StoragePath, day: str, pipelines: Sequence[str] | None, now: da
 
 
 def _read_pipeline(root: StoragePath, pipeline: str, day: str) -> PipelineDay:
-    path = answers_path(root, pipeline, day)
+    path = DataRoot(root).answers(pipeline, day)
     columns = find_categories(path)
     frame = read_frame(path, columns)
     today = compute(frame, day, read_receipt(root, pipeline, day), count_rejected(root, path))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from nightpress.layout import answers_path
+from nightpress.layout import DataRoot
 from nightpress.reports.stored_days import is_published, open_answers
 from nightpress.storage import StoragePath
 
@@ -41,7 +41,7 @@ def read_digest(root: StoragePath, day: str) -> Digest | None:
     """
     if not is_published(root, PIPELINE, day):
         return None
-    with open_answers(answers_path(root, PIPELINE, day)) as file:
+    with open_answers(DataRoot(root).answers(PIPELINE, day)) as file:
         schema = file.schema_arrow
         if not {"headline", "lead"} <= {field.name for field in schema if pa.types.is_string(field.type)}:
             return None

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nightpress.errors import ResultsError
-from nightpress.layout import answers_path
+from nightpress.layout import DataRoot
 from nightpress.reports.stored_days import days_before, open_answers, read_receipt, rejected_path
 from nightpress.storage import StoragePath
 
@@ -137,7 +137,7 @@ def read_history(root: StoragePath, pipeline: str, day: str) -> list[DayFigures]
     """Return the figures of the days before, oldest first; a day that cannot be read is left out."""
     history = []
     for earlier in days_before(root, pipeline, day):
-        path = answers_path(root, pipeline, earlier)
+        path = DataRoot(root).answers(pipeline, earlier)
         try:
             history.append(
                 compute(
