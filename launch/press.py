@@ -17,7 +17,7 @@ from launch.environment import LaunchError
 from launch.instance import API_SERVER, APIS, COMPONENTS, Instance
 from launch.reporter import Reporter
 from launch.run_view import RunView
-from nightpress.settings import MODELS
+from nightpress.models.lookup import offered_ids
 
 DAG_ID = "article_summaries"
 POLL_SECONDS = 1.0
@@ -51,7 +51,7 @@ def read_request(
         # The sample's articles are short, and so are their summaries; the plan's upper bound rests on this.
         conf["max_tokens"] = SAMPLE_MAX_TOKENS
     if model.strip():
-        conf["model" if model.strip() in MODELS else "other_model"] = model.strip()
+        conf["model" if model.strip() in offered_ids() else "other_model"] = model.strip()
     if limit.strip():
         conf["limit"] = _limit(limit.strip())
     return Request(_day(day.strip(), now or datetime.now(UTC)), conf)

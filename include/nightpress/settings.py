@@ -16,18 +16,6 @@ OFFLINE_BATCH_PREFIX = "msgbatch_local_"
 """How batch ids of the offline API begin; no model answered them."""
 
 DEFAULT_MODEL = "claude-haiku-4-5"
-MODELS = {
-    "claude-haiku-5-5": (0.10, 0.50),
-    "claude-haiku-4-5": (1.0, 5.0),
-    "claude-sonnet-5-5": (2.0, 10.0),
-    "claude-sonnet-5": (2.0, 10.0),
-    "claude-sonnet-4-6": (3.0, 15.0),
-    "claude-opus-5-5": (4.0, 20.0),
-    "claude-opus-5": (5.0, 25.0),
-    "claude-opus-4-8": (5.0, 25.0),
-}
-"""Models to choose from, with USD per million tokens in and out at list price (genai-prices; a test compares)."""
-
 DEFAULT_MAX_TOKENS = 200
 DEFAULT_MAX_CONTENT_CHARS = 2_000
 DEFAULT_MAX_REJECTED_SHARE = 0.2

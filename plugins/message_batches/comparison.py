@@ -10,25 +10,33 @@ from airflow.sdk import Asset, TaskGroup
 
 from message_batches.form import MODEL_PARAMS
 from message_batches.operators import WriteComparisonOperator
+from message_batches.operators.read_articles import check_model_options
 from message_batches.pipeline import FIRST_TO_SPEND, RETRIES, PipelineTasks, add_tasks, current_dag, with_form
 from nightpress.errors import ConfigurationError
 from nightpress.layout import check_pipeline_name
 from nightpress.settings import DEFAULT_MAX_TOKENS, DEFAULT_MODEL
 from nightpress.shards.column_names import RESERVED
 
-VARIANT_OPTIONS = ("prompt", "system", "output", "cache", "model", "max_tokens")
+VARIANT_OPTIONS = (
+    *("prompt", "system", "output", "cache", "model", "max_tokens"),
+    *("thinking", "effort", "request", "betas"),
+)
 """What variants may differ in; everything else is the same for all, so that they see the same articles."""
 
 MOST_VARIANTS = 8
 COMPARE = "compare"
 
-_IN_FORM = ("prompt", "model", "max_tokens")
+_IN_FORM = ("prompt", "model", "max_tokens", "thinking", "effort")
 _DEFAULTS = {
     "model": DEFAULT_MODEL,
     "max_tokens": DEFAULT_MAX_TOKENS,
     "system": None,
     "output": None,
     "cache": False,
+    "thinking": "off",
+    "effort": None,
+    "request": None,
+    "betas": (),
 }
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 
@@ -47,8 +55,9 @@ def message_batch_comparison(name: str, *, variants: Mapping[str, Mapping[str, A
 
     :param name: the comparison's name; the asset is named after it.
     :param variants: two to eight, by name, each with what it does differently: ``prompt``, ``system``, ``output``,
-        ``cache``, ``model`` or ``max_tokens``; ``{}`` is one that has nothing of its own. What all variants set
-        themselves is not in the form; what only some do is there for the others. Outputs may differ: agreement is
+        ``cache``, ``model``, ``max_tokens``, ``thinking``, ``effort``, ``request`` or ``betas``; ``{}`` is one that
+        has nothing of its own. What all variants set themselves is not in the form;
+        what only some do is there for the others. Outputs may differ: agreement is
         told of the columns that all have, with the same type.
     :param shared: any argument of :func:`message_batch_pipeline`, for all variants.
     :return: the asset that a written comparison updates, partition by day.
@@ -83,6 +92,9 @@ def message_batch_comparison(name: str, *, variants: Mapping[str, Mapping[str, A
     return asset
 
 
+_SENT = ("request", "betas")
+"""Options of the requests that are no part of the form."""
+
 _OF_TASKS = (
     *("source", "conn_id", "poll_seconds", "approval_timeout", "max_requests_in_flight"),
     *("system", "output", "cache"),
@@ -97,7 +109,7 @@ def _add_variant(
     form: Mapping[str, Any],
     shared: Mapping[str, Any],
 ) -> PipelineTasks:
-    arguments = dict(form) | {option: settings[option] for option in _IN_FORM if option in own}
+    arguments = dict(form) | {option: settings[option] for option in (*_IN_FORM, *_SENT) if option in own}
     if "model" in own:
         # What a person chooses in the form is for the variants without a model of their own.
         arguments.pop("chosen_model", None)
@@ -108,7 +120,8 @@ def _add_variant(
 
 def _shown_in_form(variants: Mapping[str, Mapping[str, Any]], reading: Mapping[str, Any]) -> dict[str, Any]:
     everywhere = {option for option in _IN_FORM if all(option in own for own in variants.values())}
-    defaults = {"day": None, "limit": None, "model": DEFAULT_MODEL, "max_tokens": DEFAULT_MAX_TOKENS}
+    defaults = {"day": None, "limit": None, **{option: _DEFAULTS.get(option) for option in _IN_FORM}}
+    defaults.pop("prompt")
     return {option: value for option, value in (defaults | dict(reading)).items() if option not in everywhere}
 
 
@@ -151,6 +164,7 @@ def _check(
             raise ConfigurationError(
                 f"variant {variant!r} has no prompt; give it one, or give prompt= to message_batch_comparison"
             )
+        check_model_options(settings[variant])
         for other, others in settings.items():
             if other != variant and others == settings[variant]:
                 raise ConfigurationError(

@@ -7,7 +7,9 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 
-from nightpress.settings import DEFAULT_MAX_TOKENS, DEFAULT_MODEL, MODELS
+from nightpress.models.catalogue import EFFORTS
+from nightpress.models.lookup import find_model, offered_ids
+from nightpress.settings import DEFAULT_MAX_TOKENS, DEFAULT_MODEL
 
 _ARTICLES, _QUESTION, _MONEY = "1 · Articles", "2 · Question", "3 · Money"
 
@@ -72,7 +74,7 @@ def _articles(shown: Mapping[str, Any]) -> dict[str, Param]:
 
 def _question(shown: Mapping[str, Any]) -> dict[str, Param]:
     model = shown.get("model", DEFAULT_MODEL)
-    known = dict.fromkeys([model, *MODELS])
+    known = dict.fromkeys([model, *offered_ids()])
     return {
         "model": Param(
             model,
@@ -106,7 +108,25 @@ def _question(shown: Mapping[str, Any]) -> dict[str, Param]:
             minimum=1,
             title="Longest answer",
             section=_QUESTION,
-            description="In tokens; 100 tokens are about 75 English words. The plan's upper bound rests on it.",
+            description="In tokens; 100 tokens are about 75 English words. The plan's upper bound rests on it. "
+            "Thinking has room of its own.",
+        ),
+        "thinking": Param(
+            shown.get("thinking", "off"),
+            type="string",
+            enum=["off", "auto"],
+            values_display={"off": "off: the least that the model allows", "auto": "auto: the model decides"},
+            title="Thinking",
+            section=_QUESTION,
+            description="Thinking is billed as output. The plan shows the room that is added for it.",
+        ),
+        "effort": Param(
+            shown.get("effort"),
+            type=["null", "string"],
+            enum=[None, *EFFORTS],
+            title="Effort",
+            section=_QUESTION,
+            description="How much work the model puts into an answer. Empty: the model's own. Not every model has all.",
         ),
     }
 
@@ -157,7 +177,9 @@ def _money(shown: Mapping[str, Any]) -> dict[str, Param]:
 
 
 def _with_price(model: str) -> str:
-    if model not in MODELS:
+    found = find_model(model)
+    if found is None or found.batch_input_usd is None or found.batch_output_usd is None:
         return model
-    in_usd, out_usd = (price / 2 for price in MODELS[model])
-    return f"{model} · ${in_usd:.2f} in, ${out_usd:.2f} out per million tokens"
+    prices = f"${found.batch_input_usd:.2f} in, ${found.batch_output_usd:.2f} out per million tokens"
+    retires = f" · retires {found.retires}" if found.retires else ""
+    return f"{model} · {prices}{retires}"

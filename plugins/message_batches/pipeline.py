@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +20,7 @@ from message_batches.operators import (
     SubmitBatchOperator,
     WriteResultsOperator,
 )
+from message_batches.operators.read_articles import check_model_options
 from message_batches.sensors import MessageBatchSensor
 from nightpress.articles.published_source import Published
 from nightpress.errors import ConfigurationError
@@ -57,6 +58,10 @@ def message_batch_pipeline(
     cache: bool = False,
     model: Any = DEFAULT_MODEL,
     max_tokens: Any = DEFAULT_MAX_TOKENS,
+    thinking: Any = "off",
+    effort: Any = None,
+    request: Mapping[str, object] | None = None,
+    betas: Sequence[str] = (),
     limit: Any = None,
     source: Any = None,
     day: Any = None,
@@ -79,7 +84,12 @@ def message_batch_pipeline(
         is a typed column; see docs/typed-columns.md for what can be one.
     :param cache: keep ``system`` in the prompt cache for an hour; the plan says when it is too short for that.
     :param model: model id.
-    :param max_tokens: most tokens of one answer.
+    :param max_tokens: tokens of one answer at most; thinking has room of its own.
+    :param thinking: ``"off"`` (the least that the model allows), ``"auto"`` (the model decides) or a ``thinking``
+        object as in the Messages API; see docs/models.md.
+    :param effort: effort level, such as ``"low"``; None takes the model's own.
+    :param request: further parameters of a Messages request, such as ``{"stop_sequences": ["END"]}``.
+    :param betas: beta headers of the batches, such as ``["output-300k-2026-03-24"]``.
     :param limit: only the first so many articles; None takes all.
     :param source: file, glob or folder, with ``{day}`` for the day, or :func:`published`; None reads the inbox.
     :param day: YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
@@ -93,9 +103,11 @@ def message_batch_pipeline(
     :return: the asset that a published day updates, partition by day.
     """
     asked = {"prompt": prompt, "model": model, "max_tokens": max_tokens, "limit": limit, "day": day} | reading
+    asked |= {"thinking": thinking, "effort": effort}
+    check_model_options(asked | {"request": request, "betas": betas})
     return add_tasks(
         name,
-        with_form(asked),
+        with_form(asked) | {"request": request, "betas": betas},
         source=source,
         system=system,
         output=output,
@@ -236,7 +248,12 @@ def with_form(
     :param left_out: params that this form does not have.
     """
     dag = current_dag("message_batch_pipeline")
-    references = {name: value for name, value in asked.items() if isinstance(value, ResolveMixin)}
+    references = {
+        # An object for thinking is the DAG file's; the form has no field for one.
+        name: value
+        for name, value in asked.items()
+        if isinstance(value, ResolveMixin) or (name == "thinking" and isinstance(value, Mapping))
+    }
     if isinstance(asked.get("prompt"), str):
         PromptTemplate(asked["prompt"], asked.get("max_content_chars", DEFAULT_MAX_CONTENT_CHARS))
     shown = {name: value for name, value in asked.items() if name not in references}

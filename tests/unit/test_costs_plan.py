@@ -15,7 +15,7 @@ from nightpress.costs.estimate import History, RequestSizes, estimate
 from nightpress.costs.plan import Limits, Plan, describe, read_plan, write_plan
 from nightpress.costs.prices import find_prices
 from nightpress.errors import BudgetError, ConfigurationError
-from nightpress.settings import MODELS
+from nightpress.models.catalogue import CATALOGUE
 from offline_api.canned_answers import count_tokens
 
 HAIKU = "claude-haiku-4-5"
@@ -124,11 +124,24 @@ def test_a_plan_survives_xcom_and_its_file(tmp_path: Path) -> None:
 
 
 def test_the_forms_prices_are_the_librarys() -> None:
-    for model, listed in MODELS.items():
+    for model, facts in CATALOGUE.items():
         prices = find_prices(model)
         assert prices is not None
-        assert (prices.list_price[0].input, prices.list_price[0].output) == listed
-        assert prices.batch[0].input == pytest.approx(listed[0] / 2)
+        assert (prices.list_price[0].input, prices.list_price[0].output) == (
+            facts.input_usd,
+            facts.output_usd,
+        )
+        assert prices.batch[0].input == pytest.approx(facts.batch_input_usd)
+        assert prices.batch[0].cache_read == pytest.approx(
+            (facts.batch_input_usd or 0) * facts.cache_read_multiplier
+        )
+        long = facts.long_prompt
+        assert [tier.above_tokens for tier in prices.batch] == ([0, long.above_tokens] if long else [0])
+        if long:
+            assert (prices.list_price[1].input, prices.list_price[1].output) == (
+                long.input_usd,
+                long.output_usd,
+            )
 
 
 @pytest.mark.parametrize(

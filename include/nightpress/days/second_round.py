@@ -168,6 +168,7 @@ def write_second_round(
             limits=limits,
             prefix=f"{SECOND_ROUND_PREFIX}{shard.name}-",
             salt=f"second round of {shard.key}",
+            betas=shard.betas,
         )
     ]
 

@@ -178,4 +178,8 @@ def digest_of(template: RequestTemplate) -> str:
         asked.append(template.output.digest)
     if template.cache:
         asked.append(LIFETIME)
+    thinking = template.options.thinking
+    options = (thinking.parameter, thinking.effort, thinking.room_tokens, template.request, template.betas)
+    if any(options):
+        asked.append(options)
     return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -13,10 +12,11 @@ import msgspec
 from nightpress.articles.article import Article
 from nightpress.costs.shared_prefix import cached_system
 from nightpress.errors import ConfigurationError
+from nightpress.models.request_options import RequestOptions, resolve_options
+from nightpress.models.thinking import ThinkingSetting
 from nightpress.outputs.output_schema import OutputSchema
 from nightpress.shards.prompts import PromptTemplate
 
-_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/-]{0,199}")
 _PREFIX_LENGTH = 16
 _encoder = msgspec.json.Encoder(order="sorted")
 
@@ -34,12 +34,16 @@ class RequestTemplate:
     """How an article becomes the ``params`` of a request.
 
     :param model: model id, e.g. ``claude-haiku-4-5``.
-    :param max_tokens: most tokens of an answer, 1 or more (the Batches API refuses 0).
+    :param max_tokens: tokens of an answer at most, 1 or more; room for thinking is added to it.
     :param prompt: the user message.
     :param system: the system prompt, or None.
     :param output: the schema of the answers, or None for plain text.
     :param cache: keep the system prompt in the prompt cache for an hour.
-    :raises ConfigurationError: a value the API would refuse for every article.
+    :param thinking: ``"off"`` (the least that the model allows), ``"auto"`` or a ``thinking`` object.
+    :param effort: effort level, or None for the model's own.
+    :param request: further parameters of a Messages request, by name, such as ``stop_sequences``.
+    :param betas: beta headers that the batch is created with.
+    :raises ConfigurationError: a value that the API would refuse for every article.
     """
 
     model: str
@@ -48,26 +52,37 @@ class RequestTemplate:
     system: str | None = None
     output: OutputSchema | None = None
     cache: bool = False
+    thinking: ThinkingSetting = "off"
+    effort: str | None = None
+    request: Mapping[str, object] | None = None
+    betas: tuple[str, ...] = ()
+    options: RequestOptions = field(init=False, repr=False, compare=False)
+    """Model, thinking and further parameters as they are sent."""
+
     output_names: frozenset[str] = field(init=False, repr=False)
     """Columns of the output, lower case."""
 
     _fixed: dict[str, object] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not _MODEL.fullmatch(self.model):
-            raise ConfigurationError(
-                f"model is {self.model!r}; a model id such as claude-haiku-4-5 is needed"
-            )
-        if isinstance(self.max_tokens, bool) or self.max_tokens < 1:
-            raise ConfigurationError(f"max_tokens is {self.max_tokens!r}; it must be 1 or more")
+        options = resolve_options(
+            self.model,
+            self.max_tokens,
+            thinking=self.thinking,
+            effort=self.effort,
+            request=self.request,
+            betas=self.betas,
+        )
         if self.cache and not self.system:
             raise ConfigurationError("cache needs system: the shared part of the prompts is what is cached")
-        fixed: RequestParams = {"model": self.model, "max_tokens": self.max_tokens}
-        if self.output is not None:
+        fixed: RequestParams = options.params(self.output.output_config if self.output is not None else None)
+        if "output_config" in fixed:
             # Encoded once: it is the same for every article.
-            fixed["output_config"] = msgspec.Raw(_encoder.encode(self.output.output_config))
+            fixed["output_config"] = msgspec.Raw(_encoder.encode(fixed["output_config"]))
         if self.system is not None:
             fixed["system"] = cached_system(self.system) if self.cache else self.system
+        object.__setattr__(self, "options", options)
+        object.__setattr__(self, "betas", options.betas)
         object.__setattr__(self, "_fixed", fixed)
         names = (
             frozenset(column.name.casefold() for column in self.output.fields) if self.output else frozenset()
@@ -80,9 +95,12 @@ class RequestTemplate:
         return canonical_params(self._fixed | {"messages": [message]})
 
 
-def request_key(params: bytes) -> bytes:
-    """Return the SHA-256 of a request's canonical params: 32 bytes."""
-    return hashlib.sha256(params).digest()
+def request_key(params: bytes, betas: Sequence[str] = ()) -> bytes:
+    """Return the SHA-256 of a request's canonical params, and of the betas it is sent with: 32 bytes."""
+    digest = hashlib.sha256(params)
+    if betas:
+        digest.update(b"\n" + ",".join(betas).encode())
+    return digest.digest()
 
 
 def shard_key(request_keys: Iterable[bytes], salt: str = "") -> str:

@@ -24,12 +24,14 @@ class Shard:
     :param articles: requests in the body.
     :param bytes: size of the body.
     :param key: the shard key, 64 hexadecimal characters.
+    :param betas: beta headers that its batch is created with.
     """
 
     uri: str
     articles: int
     bytes: int
     key: str
+    betas: tuple[str, ...] = ()
 
     @classmethod
     def from_reference(cls, reference: Any) -> Shard:
@@ -38,8 +40,9 @@ class Shard:
         :raises ConfigurationError: it is not a shard reference.
         """
         try:
-            shard = cls(**{name: reference[name] for name in ("uri", "articles", "bytes", "key")})
-        except (KeyError, TypeError):
+            known = {name: reference[name] for name in ("uri", "articles", "bytes", "key")}
+            shard = cls(**known, betas=tuple(map(str, reference.get("betas", ()))))
+        except (KeyError, TypeError, AttributeError):
             raise ConfigurationError(
                 "a shard reference needs uri, articles, bytes and key, as ReadArticlesOperator returns them; "
                 f"got {type(reference).__name__}"
@@ -50,7 +53,9 @@ class Shard:
 
     def to_reference(self) -> dict[str, Any]:
         """Return the reference as plain JSON values."""
-        return asdict(self)
+        values = asdict(self)
+        betas = values.pop("betas")
+        return values | ({"betas": list(betas)} if betas else {})
 
     @property
     def name(self) -> str:

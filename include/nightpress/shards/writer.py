@@ -111,7 +111,7 @@ def write_shards(
     """
     report = ReadReport()
     fields: list[str] = []
-    writer = _ShardWriter(folder, limits, salt=salt, answered=answered, write=write)
+    writer = _ShardWriter(folder, limits, salt=salt, answered=answered, write=write, betas=template.betas)
     with _RejectedFile(folder / "rejected.parquet") if write else nullcontext() as rejected_file:
         for row in rows:
             refused = row if isinstance(row, Rejected) else _add_article(writer, row, template, limits)
@@ -143,13 +143,20 @@ def write_shards(
 
 
 def write_staged_shards(
-    staged: Iterable[StagedRequest], folder: StoragePath, *, limits: ShardLimits, prefix: str, salt: str
+    staged: Iterable[StagedRequest],
+    folder: StoragePath,
+    *,
+    limits: ShardLimits,
+    prefix: str,
+    salt: str,
+    betas: tuple[str, ...] = (),
 ) -> list[Shard]:
     """Write requests that are staged already into shards named ``<prefix>00000`` and on.
 
+    :param betas: beta headers that their batches are created with.
     :raises ValueError: a request does not fit a shard of these limits.
     """
-    writer = _ShardWriter(folder, limits, prefix=prefix, salt=salt)
+    writer = _ShardWriter(folder, limits, prefix=prefix, salt=salt, betas=betas)
     for request in staged:
         if not writer.add(request):
             raise ValueError(f"a request of {len(request.params):,} bytes does not fit {limits.max_bytes:,}")
@@ -189,7 +196,9 @@ class _ShardWriter:
         salt: str = "",
         answered: Answered | None = None,
         write: bool = True,
+        betas: tuple[str, ...] = (),
     ) -> None:
+        self.betas = betas
         self.folder, self.limits, self.prefix, self.salt = folder, limits, prefix, salt
         self.answered, self.write = answered, write
         self.shards: list[Shard] = []
@@ -209,7 +218,7 @@ class _ShardWriter:
         entry = _ENTRY_OVERHEAD + len(str(len(self._requests))) + len(request.params)
         if entry + len(_HEAD) + len(_TAIL) > self.limits.max_bytes:
             return False
-        key = request_key(request.params)
+        key = request_key(request.params, self.betas)
         self._ordinal += 1
         if self.answered is not None and self.answered.take(key, request.row, self._ordinal - 1):
             self.reused += 1
@@ -236,7 +245,7 @@ class _ShardWriter:
         if self.write:
             size = self._write_requests(files.requests, key)
             self._write_articles(files.articles, key)
-        self.shards.append(Shard(str(files.requests), len(self._requests), size, key))
+        self.shards.append(Shard(str(files.requests), len(self._requests), size, key, self.betas))
         self.sizes.append(_measure(self._requests))
         self._begin()
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
 from message_batches import config
 from message_batches.links import TaskLink, plan_url
@@ -53,6 +54,11 @@ class ReadArticlesOperator(BaseOperator):
     :param system: system prompt, or None.
     :param output: a Pydantic model's class or a JSON schema: what an answer must be. Its fields become columns.
     :param cache: keep the system prompt in the prompt cache for an hour; pays where it is long.
+    :param thinking: ``"off"`` asks for the least thinking that the model allows, ``"auto"`` lets the model decide,
+        and a ``thinking`` object is sent as it is. Room for thinking is added to ``max_tokens`` where it is needed.
+    :param effort: effort level, e.g. ``"low"``; None takes the model's own.
+    :param request: further parameters of a Messages request, by name, e.g. ``{"stop_sequences": ["END"]}``.
+    :param betas: beta headers of the batches, e.g. ``["output-300k-2026-03-24"]``.
     :param limit: only the first so many articles; None takes all.
     :param max_content_chars: characters of an article's content that are sent; None sends all.
     :param fields: the source's names of the fields, e.g. ``{"id": "sku", "content": "body"}``.
@@ -72,7 +78,16 @@ class ReadArticlesOperator(BaseOperator):
 
     template_fields: Sequence[str] = (
         *("source", "day", "model", "max_tokens", "limit", "max_cost_usd", "approve_above_usd"),
-        *("fresh", "reuse_days", "plan_only", "conn_id", "chosen_source", "chosen_model"),
+        *(
+            "fresh",
+            "reuse_days",
+            "plan_only",
+            "conn_id",
+            "chosen_source",
+            "chosen_model",
+            "thinking",
+            "effort",
+        ),
     )
     operator_extra_links = (TaskLink("Plan"),)
     ui_color = "#e4ecf0"
@@ -89,6 +104,10 @@ class ReadArticlesOperator(BaseOperator):
         system: str | None = None,
         output: type[BaseModel] | Mapping[str, Any] | None = None,
         cache: bool = False,
+        thinking: Any = "off",
+        effort: Any = None,
+        request: Mapping[str, object] | None = None,
+        betas: Sequence[str] = (),
         limit: Any = None,
         max_content_chars: int | None = DEFAULT_MAX_CONTENT_CHARS,
         fields: dict[str, str] | None = None,
@@ -117,6 +136,10 @@ class ReadArticlesOperator(BaseOperator):
         self.system = system
         self.schema = read_schema(output)
         self.cache = cache
+        self.thinking = thinking
+        self.effort = effort
+        self.request = request
+        self.betas = betas
         self.limit = limit
         self.max_content_chars = max_content_chars
         self.fields = dict(fields or {})
@@ -147,10 +170,9 @@ class ReadArticlesOperator(BaseOperator):
             raise ConfigurationError(
                 f"fields names {sorted(unknown)}; only id, title and content can be mapped"
             )
-        for name in ("max_tokens", "limit"):
-            value = getattr(self, name)
-            if isinstance(value, int) and value < 1:
-                raise ConfigurationError(f"{name} is {value}; it must be 1 or more")
+        check_model_options(vars(self))
+        if isinstance(self.limit, int) and self.limit < 1:
+            raise ConfigurationError(f"limit is {self.limit}; it must be 1 or more")
         for name in ("max_cost_usd", "approve_above_usd"):
             value = getattr(self, name)
             if isinstance(value, int | float) and not value > 0:
@@ -244,6 +266,10 @@ class ReadArticlesOperator(BaseOperator):
             self.system,
             self.schema,
             self.cache,
+            thinking=self.thinking or "off",
+            effort=self.effort or None,
+            request=self.request,
+            betas=tuple(self.betas),
         )
 
     def _limit(self) -> int | None:
@@ -254,6 +280,27 @@ class ReadArticlesOperator(BaseOperator):
                 f"limit is {self.limit}; it must be 1 or more, or empty for all articles"
             )
         return int(self.limit)
+
+
+def check_model_options(options: Mapping[str, Any]) -> None:
+    """Refuse what the API would refuse, as far as it is known when the DAG is parsed.
+
+    :param options: ``model``, ``max_tokens``, ``thinking``, ``effort``, ``request`` and ``betas``; a reference to a
+        param is left for the run, and what the form shows first is checked where the form is made.
+    :raises ConfigurationError: naming model, parameter and what is allowed.
+    """
+    from nightpress.models.request_options import resolve_options
+
+    known = {
+        name: value
+        for name in ("model", "max_tokens", "thinking", "effort", "request", "betas")
+        if (value := options.get(name)) is not None and not isinstance(value, ResolveMixin)
+    }
+    if any(isinstance(value, str) and "{{" in value for value in known.values()) or not isinstance(
+        known.get("model"), str
+    ):
+        return
+    resolve_options(**{"max_tokens": DEFAULT_MAX_TOKENS} | {"model_id": known.pop("model")} | known)
 
 
 def read_schema(output: type[BaseModel] | Mapping[str, Any] | None) -> OutputSchema | None:
