@@ -45,19 +45,19 @@ up: setup ## start Airflow and its UI, and stay until Ctrl-C: [PORT=8080]
 	@exec $(BIN)/python -m launch up
 
 plan: setup ## what a backfill would cost, before it starts: FROM=2026-11-01 TO=2026-11-30 [PIPELINE=] [MODEL=]
-	@$(BIN)/python -m launch.preview $(ARGS)
+	@$(BIN)/python -m message_batches.command.plan $(ARGS)
 
 airflow: setup ## Airflow's own commands beside make up: ARGS="backfill create --dag-id article_summaries …"
-	@$(BIN)/python -m launch.command $(ARGS)
+	@$(BIN)/python -m launch.airflow_command $(ARGS)
 
 ledger: setup ## batches, owners and open questions; adopt or discard by hand: [ARGS="--open"]
-	@$(BIN)/python -m launch.ledger $(ARGS)
+	@$(BIN)/python -m message_batches.command.ledger $(ARGS)
 
 replay: setup ## rebuild a published day from its kept raw results, without the API: DAY=2026-11-22 [PIPELINE=]
-	@$(BIN)/python -m launch.replay $(ARGS)
+	@$(BIN)/python -m message_batches.command.replay $(ARGS)
 
 report: setup ## write a day's report again, without Airflow: DAY=2026-11-22 [PIPELINE=]
-	@$(BIN)/python -m launch.report $(ARGS)
+	@$(BIN)/python -m message_batches.command.report $(ARGS)
 
 test: lint ## lint, types, import contracts and all tests: [ARGS="-k name"]
 	@AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}" $(BIN)/python -m pytest $(or $(ARGS),$(SIDE_BY_SIDE))

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from launch import press
+from launch import day_run
 from launch.environment import LaunchError, Layout, find_api, read_dotenv
 from launch.instance import Instance
 from launch.processes import Interrupted, hold_lock, interruptible
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _launch(
     command: str,
-    request: press.Request | None,
+    request: day_run.Request | None,
     own: Mapping[str, str],
     settings: Mapping[str, str],
     reporter: Reporter,
@@ -68,11 +68,11 @@ def _launch(
         try:
             if request is None:
                 reporter.say("Nightpress: starting Airflow")
-                return press.stay(instance, reporter)
-            reporter.say(f"Nightpress: {press.DAG_ID} for {request.day} from {request.conf['source']}")
-            return press.run(instance, request, reporter)
+                return day_run.stay(instance, reporter)
+            reporter.say(f"Nightpress: {day_run.DAG_ID} for {request.day} from {request.conf['source']}")
+            return day_run.run(instance, request, reporter)
         except Interrupted:
-            press.interrupted(instance, reporter)
+            day_run.interrupted(instance, reporter)
             raise
         finally:
             stopping = time.monotonic()
@@ -97,8 +97,8 @@ def _port(settings: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _request(options: argparse.Namespace) -> press.Request:
-    return press.read_request(
+def _request(options: argparse.Namespace) -> day_run.Request:
+    return day_run.read_request(
         articles=options.articles, day=options.day, model=options.model, limit=options.limit, project=PROJECT
     )
 

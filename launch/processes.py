@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from launch import watchdog
+from launch import orphans
 from launch.environment import LaunchError
 
 STOP_SECONDS = 15.0
@@ -112,7 +112,7 @@ class Processes:
 
     def pids(self) -> list[int]:
         """List every live process of every component."""
-        return watchdog.session_members(process.pid for _, process in self._running.values())
+        return orphans.session_members(process.pid for _, process in self._running.values())
 
     def exited(self) -> dict[str, int]:
         """Name the components that have ended by themselves, with their exit codes."""
@@ -122,7 +122,7 @@ class Processes:
     def kill(self, name: str) -> None:
         """SIGKILL a component with all it started, as a crash of the machine would."""
         _, process = self._running.pop(name)
-        watchdog.end_sessions([process.pid], grace_seconds=0)
+        orphans.end_sessions([process.pid], grace_seconds=0)
         process.wait()
         self._tell_watchdog("-", process.pid)
 
@@ -165,7 +165,7 @@ class Processes:
     def _tell_watchdog(self, change: str, session: int) -> None:
         if self._watchdog is None:
             self._watchdog = subprocess.Popen(
-                [sys.executable, "-m", "launch.watchdog"],
+                [sys.executable, "-m", "launch.orphans"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -116,7 +116,7 @@ def test_ctrl_c_ends_up_and_a_second_launcher_is_refused(tmp_path: Path) -> None
             in press.output.read_text()
         )
         beside = subprocess.run(
-            [sys.executable, "-m", "launch.command", "dags", "list", "-o", "plain"],
+            [sys.executable, "-m", "launch.airflow_command", "dags", "list", "-o", "plain"],
             cwd=PROJECT,
             env=press.environment,
             capture_output=True,

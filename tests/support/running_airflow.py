@@ -22,7 +22,7 @@ import psutil
 from launch.airflow_api import AirflowApi
 from launch.environment import Api, Layout
 from launch.instance import API_SERVER, COMPONENTS, Instance
-from launch.watchdog import session_members
+from launch.orphans import session_members
 
 PROJECT = Path(__file__).resolve().parents[2]
 STUB_DAGS = PROJECT / "tests" / "integration" / "stub_dags"

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from launch import command
+from launch import airflow_command
 
 
 def test_without_an_airflow_it_says_how_to_get_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("NIGHTPRESS_HOME", str(tmp_path))
-    assert command.main(["version"]) == 2
+    assert airflow_command.main(["version"]) == 2
     assert "`make up`" in capsys.readouterr().err

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from launch.environment import LaunchError
+from launch.orphans import session_members
 from launch.processes import Component, Interrupted, Processes, hold_lock, interruptible
-from launch.watchdog import session_members
 
 STUBBORN = """
 import os, signal, time

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from upath import UPath
 
-from launch.report import main
+from message_batches.command.report import main
 from nightpress.errors import ConfigurationError
 from nightpress.reports.day.article_list import FOLD
 from nightpress.reports.day.day_report import gather

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
-from launch import replay as cli
+from message_batches.command import replay as cli
 from nightpress.articles.article import Article
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.days.day_sources import KEY, read_sources

@@ -13,9 +13,9 @@ import msgspec
 import pytest
 from upath import UPath
 
-from launch import connection
-from launch import ledger as cli
 from launch.environment import LaunchError
+from message_batches.command import connection
+from message_batches.command import ledger as cli
 from nightpress.batches.ledger import Attempt, Entry, Ledger
 from tests.support.model_api import ModelApi
 from tests.unit.test_batches_submission import Desk
@@ -231,7 +231,7 @@ def test_without_airflow_and_fast_with_ten_thousand_entries(tmp_path: Path) -> N
         (folder / f"{key}.json").write_bytes(msgspec.json.encode(entry))
     assert len(list(Ledger(UPath(tmp_path / "ledger"), "api").entries())) == 10_000
     code = (
-        "import sys; from launch.ledger import main; code = main(); "
+        "import sys; from message_batches.command.ledger import main; code = main(); "
         "sys.exit(code or 3 * any(name.split('.')[0] == 'airflow' for name in sys.modules))"
     )
     begun = time.monotonic()

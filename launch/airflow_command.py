@@ -8,10 +8,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from launch import connection
 from launch.__main__ import PROJECT, read_layout
 from launch.environment import LaunchError, find_api, read_dotenv
 from launch.instance import Instance
+from message_batches.command import connection
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from launch import connection
 from launch.environment import LaunchError
+from message_batches.command import connection
 from nightpress.batches import manual_ledger
 from nightpress.batches.ledger import Ledger
 from nightpress.errors import ConfigurationError, NightpressError

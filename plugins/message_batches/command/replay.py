@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from datetime import date
 
-from launch import connection
 from launch.environment import LaunchError
+from message_batches.command import connection
 from nightpress.days.replay import ReplayReport, replay_day
 from nightpress.errors import ConfigurationError, NightpressError
 

@@ -19,9 +19,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from launch import connection
 from launch.__main__ import PROJECT, read_layout
 from launch.environment import LaunchError, find_api
+from message_batches.command import connection
 from nightpress.costs.plan import Plan, dollars
 from nightpress.errors import ConfigurationError, NightpressError
 

@@ -11,9 +11,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from launch import connection
 from launch.environment import LaunchError
 from launch.summary import local_path
+from message_batches.command import connection
 from nightpress.errors import ConfigurationError, NightpressError
 from nightpress.reports.day.write_day_report import WrittenReport, write_report
 from nightpress.reports.wording import counted, usd

@@ -19,7 +19,7 @@ def preview(root: Path, *options: str) -> tuple[int, str]:
     }
     environment.pop("ANTHROPIC_API_KEY", None)
     done = subprocess.run(
-        [sys.executable, "-m", "launch.preview", *options],
+        [sys.executable, "-m", "message_batches.command.plan", *options],
         env=environment,
         cwd=PROJECT,
         capture_output=True,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from launch.day_run import SAMPLE_MAX_TOKENS, Request, read_request
 from launch.environment import LaunchError
-from launch.press import SAMPLE_MAX_TOKENS, Request, read_request
 
 NOW = datetime(2026, 11, 23, 0, 30, tzinfo=UTC)
 
