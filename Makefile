@@ -9,15 +9,13 @@ SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 RUNS ?= 1000
 SEED ?= 1
 
-# `value` keeps a $ in a path as it is; the launcher reads these, so no shell ever splits them.
-export NIGHTPRESS_ARTICLES := $(value ARTICLES)
-export NIGHTPRESS_DAY := $(value DAY)
-export NIGHTPRESS_MODEL := $(value MODEL)
-export NIGHTPRESS_LIMIT := $(value LIMIT)
-export NIGHTPRESS_PIPELINE := $(value PIPELINE)
-export NIGHTPRESS_FROM := $(value FROM)
-export NIGHTPRESS_TO := $(value TO)
-export PORT
+# What was given on make's command line (make plan FROM=…) becomes options of `nightpress` (--FROM=…), which refuses
+# what it does not know. `value` keeps a $ as it is; the shell only ever sees a quoted variable.
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(name)))
+OPTIONS_OF := $(filter-out ARGS PYTHON MAKEFLAGS MAKEOVERRIDES MFLAGS -*-command-variables-*-,$(GIVEN))
+$(foreach name,$(OPTIONS_OF),$(eval export NIGHTPRESS_GIVEN_$(name) := $$(value $(name))))
+OPTIONS := $(foreach name,$(OPTIONS_OF),--$(name)="$$NIGHTPRESS_GIVEN_$(name)")
+NIGHTPRESS := $(BIN)/nightpress
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run up plan airflow ledger replay report test chaos mutation bench lint format lock clean python
@@ -39,25 +37,25 @@ setup-dev: python
 	@$(PYTHON) -B launch/bootstrap.py dev
 
 run: setup ## publish a day: [ARTICLES=file|folder|glob] [DAY=2026-11-22] [MODEL=] [LIMIT=] [PORT=]
-	@exec $(BIN)/python -m launch run
+	@exec $(NIGHTPRESS) run $(OPTIONS) $(ARGS)
 
 up: setup ## start Airflow and its UI, and stay until Ctrl-C: [PORT=8080]
-	@exec $(BIN)/python -m launch up
+	@exec $(NIGHTPRESS) up $(OPTIONS) $(ARGS)
 
 plan: setup ## what a backfill would cost, before it starts: FROM=2026-11-01 TO=2026-11-30 [PIPELINE=] [MODEL=]
-	@$(BIN)/python -m message_batches.command.plan $(ARGS)
+	@$(NIGHTPRESS) plan $(OPTIONS) $(ARGS)
 
 airflow: setup ## Airflow's own commands beside make up: ARGS="backfill create --dag-id article_summaries …"
-	@$(BIN)/python -m launch.airflow_command $(ARGS)
+	@$(NIGHTPRESS) airflow $(ARGS)
 
 ledger: setup ## batches, owners and open questions; adopt or discard by hand: [ARGS="--open"]
-	@$(BIN)/python -m message_batches.command.ledger $(ARGS)
+	@$(NIGHTPRESS) ledger $(OPTIONS) $(ARGS)
 
 replay: setup ## rebuild a published day from its kept raw results, without the API: DAY=2026-11-22 [PIPELINE=]
-	@$(BIN)/python -m message_batches.command.replay $(ARGS)
+	@$(NIGHTPRESS) replay $(OPTIONS) $(ARGS)
 
 report: setup ## write a day's report again, without Airflow: DAY=2026-11-22 [PIPELINE=]
-	@$(BIN)/python -m message_batches.command.report $(ARGS)
+	@$(NIGHTPRESS) report $(OPTIONS) $(ARGS)
 
 test: lint ## lint, types, import contracts and all tests: [ARGS="-k name"]
 	@AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}" $(BIN)/python -m pytest $(or $(ARGS),$(SIDE_BY_SIDE))

@@ -39,13 +39,17 @@ _FROM_PIP = {
 }
 
 
+_ENTRY_POINTS = "[nightpress.commands]\ncheckout = launch.commands:app\n"
+_SCRIPT = "import sys\n\nfrom message_batches.command.main import main\n\nsys.exit(main())\n"
+
+
 class SetupError(Exception):
     """Set-up cannot go on; the message says what to do."""
 
 
 def digest(kind: str, project: Path = PROJECT) -> str:
     """Digest all that decides what is installed for this kind."""
-    content = hashlib.sha256(f"{sys.version_info[:2]} {UV} {project}".encode())
+    content = hashlib.sha256(f"{sys.version_info[:2]} {UV} {project} {_ENTRY_POINTS} {_SCRIPT}".encode())
     for name in ("requirements.txt", REQUIREMENTS[kind], LOCK):
         content.update(name.encode() + b"\0" + (project / name).read_bytes())
     return content.hexdigest()
@@ -140,15 +144,29 @@ def _install(kind: str) -> None:
     if failed:
         tail = "\n".join(log.read_text(errors="replace").strip().splitlines()[-15:])
         raise SetupError(f"the packages could not be installed:\n{tail}\n(all of it: {log})")
-    _link_project()
+    link_project()
     count = len(list((VENV / "lib").glob("python*/site-packages/*.dist-info")))
     say(f"installed {count} packages", started)
 
 
-def _link_project() -> None:
-    """Put the project's packages on the environment's path: ``nightpress``, ``offline_api``, ``message_batches``."""
-    folder = next((VENV / "lib").glob("python*/site-packages"))
-    (folder / "nightpress.pth").write_text(f"{PROJECT / 'include'}\n{PROJECT / 'plugins'}\n")
+def link_project(venv: Path = VENV, project: Path = PROJECT) -> None:
+    """Put the project into the environment: its packages on the path, and the command ``nightpress``.
+
+    Not an editable install: that would need a build backend before anything is installed, and would register
+    the Airflow plugin a second time beside ``plugins/nightpress_plugin.py``. The entry points are those of the
+    checkout alone (``run``, ``up``, ``airflow``).
+    """
+    site = next((venv / "lib").glob("python*/site-packages"))
+    folders = (project, project / "include", project / "plugins")
+    (site / "nightpress.pth").write_text("".join(f"{folder}\n" for folder in folders))
+    metadata = site / "nightpress_checkout-0.dist-info"
+    metadata.mkdir(exist_ok=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: nightpress-checkout\nVersion: 0\n")
+    (metadata / "INSTALLER").write_text("nightpress\n")
+    (metadata / "entry_points.txt").write_text(_ENTRY_POINTS)
+    script = venv / "bin" / "nightpress"
+    script.write_text(f"#!{venv / 'bin' / 'python'}\n{_SCRIPT}")
+    script.chmod(0o755)
 
 
 def uv_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:

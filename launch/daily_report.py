@@ -1,15 +1,15 @@
-"""The report after ``make run``: the DAG that would follow by asset, started by hand and waited for."""
+"""The report after ``nightpress run``: the DAG that would follow by asset, started by hand and waited for."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
 
-from launch import summary
 from launch.airflow_api import AirflowApi, AirflowApiError
 from launch.environment import LaunchError
 from launch.instance import Instance
 from launch.reporter import Reporter
+from message_batches.command.console import local_path
 
 DAG_ID = "daily_report"
 TASK_ID = "write_report"
@@ -22,7 +22,7 @@ def write(instance: Instance, day: str, reporter: Reporter) -> None:
 
     Without a report the day is published all the same, so nothing is raised.
     """
-    again = f"`make report DAY={day}` writes it without Airflow."
+    again = f"`nightpress report --day {day}` writes it without Airflow."
     try:
         uri = _run(instance, day, reporter)
     except (AirflowApiError, LaunchError) as error:
@@ -30,7 +30,7 @@ def write(instance: Instance, day: str, reporter: Reporter) -> None:
         reporter.say(f"There is no report of {day}: {' '.join(str(error).split())[:300]}. {again}")
         return
     reporter.status("")
-    reporter.say(f"Report: {summary.local_path(uri)}")
+    reporter.say(f"Report: {local_path(uri)}")
 
 
 def _run(instance: Instance, day: str, reporter: Reporter) -> str:

@@ -1,4 +1,4 @@
-"""``make run``: one day from articles to Parquet, on an Airflow that lives as long as the run."""
+"""``nightpress run``: one day from articles to Parquet, on an Airflow that lives as long as the run."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from launch.environment import LaunchError
 from launch.instance import API_SERVER, APIS, COMPONENTS, Instance
 from launch.reporter import Reporter
 from launch.run_view import RunView
+from message_batches.command.console import local_path
 from nightpress.models.lookup import offered_ids
 
 DAG_ID = "article_summaries"
@@ -201,13 +202,13 @@ def show_hint(instance: Instance) -> list[str]:
         f"Airflow UI: {instance.url}  (no login, only from this machine)",
         f"  {instance.url}/dags/{DAG_ID}: press Trigger to run a day by hand.",
         "  DAGs start paused. Unpausing one also starts its latest scheduled day at once.",
-        f"  data: {summary.local_path(instance.layout.root)}   logs: {instance.layout.logs}",
+        f"  data: {local_path(instance.layout.root)}   logs: {instance.layout.logs}",
         "Ctrl-C stops everything.",
     ]
 
 
 def stay(instance: Instance, reporter: Reporter) -> int:
-    """``make up``: start and stay until a signal or until a component has died."""
+    """``nightpress up``: start and stay until a signal or until a component has died."""
     begun = time.monotonic()
     start(instance, reporter)
     instance.wait_for_dag(DAG_ID)

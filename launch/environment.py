@@ -12,11 +12,13 @@ import secrets
 import socket
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from message_batches.command.settings import Api, CommandError, find_home, find_root_url
+
+PROJECT = Path(__file__).resolve().parent.parent
 CONNECTION_VARIABLE = "AIRFLOW_CONN_ANTHROPIC_DEFAULT"
-OFFLINE_KEY = "local-offline-key"
 SECRET_BYTES = {"fernet_key": 32, "jwt_secret": 64, "api_secret_key": 32}
 """Fernet takes exactly 32; SHA-512, which signs Airflow's tokens, wants 64 or more (RFC 7518, 3.2)."""
 
@@ -25,8 +27,8 @@ _EXECUTOR_SLOTS = 4
 _DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
 
-class LaunchError(Exception):
-    """Something the user can put right: the message says what. A retry alone changes nothing."""
+class LaunchError(CommandError):
+    """Something that the user can correct: the message says what. A retry alone changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,76 +69,11 @@ class Layout:
         return self.home / "airflow.db"
 
 
-@dataclass(frozen=True, slots=True)
-class Api:
-    """Which Message Batches API the tasks talk to, and with which key.
-
-    :param key: sent as ``x-api-key``; never printed.
-    :param base_url: None for the SDK's default, the real API.
-    :param offline: True when it is the offline API, which calls no model and bills nothing.
-    """
-
-    key: str = field(repr=False)
-    base_url: str | None = None
-    offline: bool = False
-
-    def connection(self) -> str:
-        """Give the Airflow connection as JSON, the form that needs no escaping of the key."""
-        parts = {"conn_type": "anthropic", "password": self.key}
-        if self.base_url:
-            parts["host"] = self.base_url
-        return json.dumps(parts)
-
-
-def read_dotenv(path: Path) -> dict[str, str]:
-    """Read KEY=VALUE lines; comments, blank lines, ``export`` and quotes are understood.
-
-    Double quotes know backslash escapes, single quotes keep everything, an unquoted value ends at a ``#``
-    after a space. A missing file gives an empty mapping.
-
-    :raises LaunchError: a line that is none of these, with its number and never its value.
-    """
-    if not path.is_file():
-        return {}
-    values: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-        text = line.strip().removeprefix("export ").strip()
-        if not text or text.startswith("#"):
-            continue
-        name, separator, value = text.partition("=")
-        if not separator or not name.strip().replace("_", "a").isalnum():
-            raise LaunchError(f"{path}, line {number}: expected NAME=value")
-        try:
-            values[name.strip()] = _unquote(value.strip())
-        except ValueError as error:
-            raise LaunchError(f"{path}, line {number}: {error}") from None
-    return values
-
-
-def _unquote(value: str) -> str:
-    quote = value[:1]
-    if not quote or quote not in "\"'":
-        return "" if value.startswith("#") else value.split(" #", 1)[0].strip()
-    end = _closing_quote(value, quote)
-    rest = value[end + 1 :].strip()
-    if rest and not rest.startswith("#"):
-        raise ValueError("text after the closing quote")
-    inner = value[1:end]
-    if quote == '"':
-        return inner.replace("\\n", "\n").replace('\\"', '"').replace("\\\\", "\\")
-    return inner
-
-
-def _closing_quote(value: str, quote: str) -> int:
-    position = 1
-    while position < len(value):
-        if value[position] == "\\" and quote == '"':
-            position += 2
-            continue
-        if value[position] == quote:
-            return position
-        position += 1
-    raise ValueError("a quote that is not closed")
+def read_layout(settings: Mapping[str, str]) -> Layout:
+    """Read where things are: ``NIGHTPRESS_HOME``, ``NIGHTPRESS_ROOT``, ``NIGHTPRESS_DAGS``."""
+    home = find_home(settings) or PROJECT / ".airflow"
+    dags = settings.get("NIGHTPRESS_DAGS")
+    return Layout(PROJECT, home, find_root_url(settings), dags=Path(dags).absolute() if dags else None)
 
 
 def free_port(preferred: int | None = None) -> int:
@@ -171,17 +108,6 @@ def read_secrets(home: Path) -> dict[str, str]:
         json.dump(made, file)
     partial.replace(path)
     return made
-
-
-def find_api(environment: Mapping[str, str]) -> Api | None:
-    """Tell which API the user chose; None means the offline one, whose address is not known yet.
-
-    :param environment: ``ANTHROPIC_API_KEY`` chooses the real API, ``ANTHROPIC_BASE_URL`` its address.
-    """
-    key = environment.get("ANTHROPIC_API_KEY", "").strip()
-    if not key:
-        return None
-    return Api(key=key, base_url=environment.get("ANTHROPIC_BASE_URL", "").strip() or None)
 
 
 def airflow_environment(

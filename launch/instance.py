@@ -16,8 +16,10 @@ from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
 from launch.airflow_api import AirflowApi, AirflowApiError
-from launch.environment import OFFLINE_KEY, Api, LaunchError, Layout, airflow_environment, free_port
+from launch.environment import LaunchError, Layout, airflow_environment, free_port
 from launch.processes import Component, Processes
+from message_batches.command.connection import OFFLINE_KEY
+from message_batches.command.settings import Api
 
 API_SERVER = "api-server"
 TASK_API = "task-api"

@@ -1,4 +1,4 @@
-"""What a run of ``make run`` must put back: its DAG paused as before, and no half-done run in the database.
+"""What a run of ``nightpress run`` must put back: its DAG paused as before, and no half-done run in the database.
 
 A small file in the home says what is open. It is written before the DAG is unpaused, so that the next start
 cleans up after a launcher that was killed at any point, before a scheduler could carry on with the old run.

@@ -208,11 +208,11 @@ def _taken(home: Path, text: str) -> str:
         note = json.loads(text)
     except ValueError:
         note = {}
-    who = f"make {note.get('command', 'run')}, process {note.get('pid', 'unknown')}"
+    who = f"nightpress {note.get('command', 'run')}, process {note.get('pid', 'unknown')}"
     where = f", UI at {note['url']}" if note.get("url") else ""
     return (
         f"Nightpress is already running in {home} ({who}{where}). Stop it with Ctrl-C where it was started, "
-        "wait for it to end (up to 10 s after a crash), or use another home: NIGHTPRESS_HOME=/path make run"
+        "wait for it to end (up to 10 s after a crash), or use another home: NIGHTPRESS_HOME=/path"
     )
 
 

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
+from message_batches.command.console import local_path
 from nightpress.costs.plan import dollars
-
-
-def local_path(uri: str) -> str:
-    """Give a plain path for a file URL; other URLs stay as they are."""
-    parts = urlsplit(uri)
-    return unquote(parts.path) if parts.scheme == "file" else uri
 
 
 def rows(published: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -112,11 +112,11 @@ def test_ctrl_c_ends_up_and_a_second_launcher_is_refused(tmp_path: Path) -> None
         second = Press(tmp_path, "run", "--articles", str(PROJECT), "--day", "2026-11-22")
         assert second.process.wait(30) == 2
         assert (
-            f"already running in {press.home} (make up, process {press.process.pid}"
+            f"already running in {press.home} (nightpress up, process {press.process.pid}"
             in press.output.read_text()
         )
         beside = subprocess.run(
-            [sys.executable, "-m", "launch.airflow_command", "dags", "list", "-o", "plain"],
+            [sys.executable, "-m", "launch", "airflow", "dags", "list", "-o", "plain"],
             cwd=PROJECT,
             env=press.environment,
             capture_output=True,

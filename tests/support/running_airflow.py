@@ -20,9 +20,10 @@ from typing import Any, Self
 import psutil
 
 from launch.airflow_api import AirflowApi
-from launch.environment import Api, Layout
+from launch.environment import Layout
 from launch.instance import API_SERVER, COMPONENTS, Instance
 from launch.orphans import session_members
+from message_batches.command.settings import Api
 
 PROJECT = Path(__file__).resolve().parents[2]
 STUB_DAGS = PROJECT / "tests" / "integration" / "stub_dags"

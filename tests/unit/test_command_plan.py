@@ -19,7 +19,7 @@ def preview(root: Path, *options: str) -> tuple[int, str]:
     }
     environment.pop("ANTHROPIC_API_KEY", None)
     done = subprocess.run(
-        [sys.executable, "-m", "message_batches.command.plan", *options],
+        [sys.executable, "-m", "message_batches.command.main", "plan", *options],
         env=environment,
         cwd=PROJECT,
         capture_output=True,
@@ -61,7 +61,7 @@ def test_a_day_that_cannot_be_read_is_named_and_the_others_are_planned(tmp_path:
 
 def test_bad_words_are_named(tmp_path: Path) -> None:
     for options, named in (
-        (("--from", "yesterday"), "FROM is 'yesterday'"),
+        (("--from", "yesterday"), "invalid day 'yesterday'"),
         (("--from", "2026-11-20", "--to", "2026-11-01"), "-18 days"),
         (("--from", "2026-11-20", "--pipeline", "nope"), "no pipeline 'nope'"),
     ):

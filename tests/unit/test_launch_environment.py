@@ -9,15 +9,12 @@ import pytest
 
 from launch.environment import (
     CONNECTION_VARIABLE,
-    Api,
-    LaunchError,
     Layout,
     airflow_environment,
-    find_api,
     free_port,
-    read_dotenv,
     read_secrets,
 )
+from message_batches.command.settings import Api, CommandError, find_api, read_dotenv
 
 REAL = Api(key="sk-secret", base_url=None)
 
@@ -31,7 +28,7 @@ def test_dotenv_knows_comments_quotes_and_export(tmp_path: Path) -> None:
     path.write_text(
         "# a comment\n\nexport A=1\nB = two words # a comment\n"
         'C="x # y\\n\\"z\\"" # end\n'
-        "D='$A \\n'\nE=\nF=a=b#c\nG=# nothing\n",
+        "D='$A \\n'\nE=\nF=a=b#c\nG= # nothing\n",
         encoding="utf-8-sig",
     )
     assert read_dotenv(path) == {
@@ -52,7 +49,7 @@ def test_dotenv_knows_comments_quotes_and_export(tmp_path: Path) -> None:
 def test_a_bad_line_is_named_without_its_value(tmp_path: Path, line: str) -> None:
     path = tmp_path / ".env"
     path.write_text(f"OK=1\n{line}\n")
-    with pytest.raises(LaunchError, match="line 2") as caught:
+    with pytest.raises(CommandError, match="line 2") as caught:
         read_dotenv(path)
     assert "sk-secret" not in str(caught.value)
 

@@ -88,7 +88,7 @@ def test_the_first_signal_interrupts_and_only_a_late_second_one_hurries(processe
 
 def test_the_lock_tells_who_holds_it_and_ends_with_its_holders(tmp_path: Path) -> None:
     with hold_lock(tmp_path, {"command": "up", "url": "http://127.0.0.1:1"}):
-        told = rf"make up, process {os.getpid()}, UI at http://127.0.0.1:1"
+        told = rf"nightpress up, process {os.getpid()}, UI at http://127.0.0.1:1"
         with pytest.raises(LaunchError, match=told), hold_lock(tmp_path, {}):
             pass
     with hold_lock(tmp_path, {}):

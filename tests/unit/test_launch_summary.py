@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from launch.summary import local_path, render, rows
+from launch.summary import render, rows
+from message_batches.command.console import local_path
 from nightpress.costs.plan import dollars
 
 PUBLISHED = {

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 from upath import UPath
 
-from message_batches.command.report import main
+from message_batches.command.main import main
 from nightpress.errors import ConfigurationError
 from nightpress.reports.day.article_list import FOLD
 from nightpress.reports.day.day_report import gather
@@ -310,14 +310,14 @@ def test_the_command(
 ) -> None:
     monkeypatch.delenv("NIGHTPRESS_PIPELINE", raising=False)
     publish(root, [answer(0), answer(1, status="expired")])
-    assert main(["--day", DAY, "--root", str(root)]) == 0
+    assert main(["report", "--day", DAY, "--root", str(root)]) == 0
     told = capsys.readouterr().out
     assert f"{PIPELINE}: 2 articles, 1 answered, 1 failed, $0.0100 paid" in told
     assert f"{root}/reports/day={DAY}/report.html" in told
-    assert main(["--day", "2026-11-30", "--root", str(root)]) == 0
+    assert main(["report", "--day", "2026-11-30", "--root", str(root)]) == 0
     assert "has not published 2026-11-30; the report says so" in capsys.readouterr().out
-    assert main(["--day", "2026-11-31", "--root", str(root)]) == 2
+    assert main(["report", "--day", "2026-11-31", "--root", str(root)]) == 2
     assert "DAY" not in capsys.readouterr().err
     (root / PIPELINE / f"day={DAY}" / "answers.parquet").write_bytes(b"damaged")
-    assert main(["--day", DAY, "--root", str(root)]) == 1
+    assert main(["report", "--day", DAY, "--root", str(root)]) == 1
     assert "no report: " in capsys.readouterr().err

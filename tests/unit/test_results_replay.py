@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
-from message_batches.command import replay as cli
+from message_batches.command.main import main
 from nightpress.articles.article import Article
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.days.day_sources import KEY, read_sources
@@ -223,18 +223,16 @@ def test_the_sources_are_small_and_complete(day: Day) -> None:
     assert json.loads(text)["first"][0]["articles"] == 4
 
 
-def test_the_command(day: Day, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NIGHTPRESS_DAY", DAY)
-    monkeypatch.setenv("NIGHTPRESS_PIPELINE", "summaries")
-    root = ["--root", str(day.root)]
-    assert cli.main(root) == 0
+def test_the_command(day: Day, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["replay", "--day", DAY, "--pipeline", "summaries", "--root", str(day.root)]
+    assert main(words) == 0
     assert "Nothing changed: every row is as it was." in capsys.readouterr().out
     day.files(0).results.unlink()
-    assert cli.main([*root, "--check"]) == 1
+    assert main([*words, "--check"]) == 1
     assert "nothing was written" in capsys.readouterr().out
-    assert cli.main(root) == 0
+    assert main(words) == 0
     assert "were replaced" in capsys.readouterr().out
-    assert cli.main([*root, "--pipeline", "nope"]) == 1
+    assert main([*words, "--pipeline", "nope"]) == 1
     assert "never published" in capsys.readouterr().err
-    assert cli.main([*root, "--day", "yesterday"]) == 2
-    assert "DAY is 'yesterday'" in capsys.readouterr().err
+    assert main([*words, "--day", "yesterday"]) == 2
+    assert "invalid day 'yesterday'" in capsys.readouterr().err

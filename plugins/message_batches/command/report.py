@@ -1,45 +1,59 @@
-"""``python -m launch.report --day 2026-11-22``: write a day's report again, from what is published, without Airflow.
-
-Exit code: 0 written, also when it says that nothing was published; 1 the day's answers are damaged; 2 the
-command line or the surroundings are wrong.
-"""
+"""``nightpress report``: write a day's report again, from what is published, without Airflow."""
 
 from __future__ import annotations
 
-import argparse
-import os
-import sys
-from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
-from launch.environment import LaunchError
-from launch.summary import local_path
+import typer
+
 from message_batches.command import connection
-from nightpress.errors import ConfigurationError, NightpressError
-from nightpress.reports.day.write_day_report import WrittenReport, write_report
-from nightpress.reports.wording import counted, usd
+from message_batches.command.console import local_path, say, warn
+from message_batches.command.options import Day, Root, read_pipeline
+from message_batches.command.settings import read_settings
+
+if TYPE_CHECKING:
+    from nightpress.reports.day.write_day_report import WrittenReport
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write a report and return the exit code."""
-    options = _parser().parse_args(arguments)
+def report(
+    *,
+    day: Day,
+    pipeline: Annotated[
+        str,
+        typer.Option(
+            "--pipeline",
+            metavar="NAME",
+            parser=read_pipeline,
+            help="Only this pipeline (default: all that published the day).",
+            show_default=False,
+        ),
+    ] = "",
+    root: Root = "",
+) -> None:
+    """Write a day's report again, from what is published, without Airflow.
+
+    Exit code: 0 written, also when it says that nothing was published; 1 the day's answers are damaged.
+
+    Example: `nightpress report --day 2026-11-22`
+    """
+    from nightpress.errors import ConfigurationError, NightpressError
+    from nightpress.reports.day.write_day_report import write_report
+
+    folder = connection.open_root(read_settings(), root)
     try:
-        root = connection.open_root(connection.read_settings(), options.root)
-        if not options.day:
-            raise LaunchError("DAY is not given; which day? A date such as 2026-11-22 is needed")
-        names = [options.pipeline] if options.pipeline else None
-        written = write_report(root, options.day, pipelines=names)
-    except (LaunchError, ConfigurationError) as error:
-        print(f"nightpress: {error}", file=sys.stderr)
-        return 2
+        written = write_report(folder, day, pipelines=[pipeline] if pipeline else None)
+    except ConfigurationError:
+        raise
     except (NightpressError, OSError) as error:
-        print(f"no report: {error}", file=sys.stderr)
-        return 1
-    for line in _tell(written):
-        print(line)
-    return 0
+        warn(f"no report: {error}")
+        raise typer.Exit(1) from None
+    for line in _describe(written):
+        say(line)
 
 
-def _tell(written: WrittenReport) -> list[str]:
+def _describe(written: WrittenReport) -> list[str]:
+    from nightpress.reports.wording import counted, usd
+
     lines = [f"{name} has not published {written.day}; the report says so." for name in written.absent]
     if not written.pipelines and not written.absent:
         lines.append(f"Nothing was published for {written.day}; the report says so.")
@@ -54,19 +68,3 @@ def _tell(written: WrittenReport) -> list[str]:
         f"Report: {local_path(written.report_uri)}",
         f"        {local_path(written.markdown_uri)}",
     ]
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m launch.report", description=__doc__)
-    parser.add_argument("--day", default=os.environ.get("NIGHTPRESS_DAY", ""), help="YYYY-MM-DD")
-    parser.add_argument(
-        "--pipeline",
-        default=os.environ.get("NIGHTPRESS_PIPELINE", ""),
-        help="only this pipeline (default: all that published the day)",
-    )
-    parser.add_argument("--root", default="", help="data root (default: NIGHTPRESS_ROOT, else data/)")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

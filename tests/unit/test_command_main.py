@@ -1,0 +1,117 @@
+"""The command as a whole: what it lists, what it refuses, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.main import get_command
+
+from launch import commands
+from message_batches.command import main as command
+from message_batches.command import settings
+from message_batches.command.console import printable
+from message_batches.command.main import build_app, main
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def all_commands(app: typer.Typer) -> dict[str, str]:
+    """Return the help of each command, nested ones included."""
+    found: dict[str, str] = {}
+    waiting = [("nightpress", get_command(app))]
+    while waiting:
+        name, node = waiting.pop()
+        found[name] = node.help or ""
+        waiting += [(f"{name} {key}", child) for key, child in getattr(node, "commands", {}).items()]
+    return found
+
+
+def test_every_command_has_help_with_an_example_that_names_it() -> None:
+    found = all_commands(build_app(commands.app))
+    assert {"nightpress run", "nightpress up", "nightpress plan", "nightpress ledger adopt"} <= found.keys()
+    del found["nightpress"]
+    missing = [name for name, text in found.items() if f"Example: `{name}" not in text]
+    assert missing == []
+
+
+def test_examples_name_options_that_exist() -> None:
+    app = get_command(build_app(commands.app))
+    for name, text in all_commands(build_app(commands.app)).items():
+        for example in re.findall(r"Example: `nightpress (.*?)`", text):
+            node, words = app, example.split()
+            while words and words[0] in getattr(node, "commands", {}):
+                node = node.commands[words.pop(0)]
+            if name.startswith("nightpress ledger") and not name[len("nightpress ledger") :]:
+                node = node.commands["list"]
+            known = {option for param in node.params for option in getattr(param, "opts", [])}
+            assert {word for word in words if word.startswith("--")} <= known, example
+
+
+def test_what_needs_a_checkout_says_so_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "entry_points", lambda group: [])
+    for name in ("run", "up", "airflow"):
+        assert main([name]) == 2
+        assert f"`nightpress {name}` starts an Airflow of its own" in capsys.readouterr().err
+
+
+def test_outside_a_checkout_the_root_must_be_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("NIGHTPRESS_ROOT", raising=False)
+    monkeypatch.setattr(settings, "find_checkout", lambda: None)
+    assert main(["ledger"]) == 2
+    assert "set NIGHTPRESS_ROOT" in capsys.readouterr().err
+
+
+def test_an_unknown_command_or_option_is_answered_with_a_near_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plna"], checkout=commands.app) == 2
+    assert "'plan'" in capsys.readouterr().err
+    assert main(["plan", "--FORM=2026-11-22"], checkout=commands.app) == 2
+    assert "--from" in capsys.readouterr().err
+
+
+def test_storage_that_does_not_answer_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class NoCredentialsError(Exception):
+        pass
+
+    NoCredentialsError.__module__ = "botocore.exceptions"
+    for error in (PermissionError("denied"), NoCredentialsError("Unable to locate credentials")):
+
+        def fail(*_: object, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr("message_batches.command.connection.open_root", fail)
+        assert main(["ledger"]) == 2
+        assert str(error) in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    code = f"{sys.executable} -m launch ledger --root {tmp_path} | true"
+    environment = {**os.environ, "PYTHONPATH": f"{PROJECT}:{PROJECT / 'include'}:{PROJECT / 'plugins'}"}
+    done = subprocess.run(
+        ["bash", "-c", code], cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\x1b[31mb", "a\\x1b[31mb"),
+        ("\x9b2J", "\\x9b2J"),
+        ("a\tb\nc", "a\tb\nc"),
+        ("\u202egpj", "\\u202egpj"),
+    ],
+)
+def test_texts_of_others_cannot_drive_the_terminal(text: str, shown: str) -> None:
+    assert printable(text) == shown
