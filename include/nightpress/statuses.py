@@ -98,7 +98,7 @@ STATUSES: Mapping[str, Status] = {
         Status(
             UNFINISHED,
             "unfinished",
-            "The model stopped to use a tool or to pause, and wrote no text.",
+            "The model stopped to use a tool without any text, or paused before its answer was finished.",
             "yes",
             "never",
             True,
@@ -143,3 +143,9 @@ STATUSES: Mapping[str, Status] = {
     )
 }
 """By name, in the order in which they are shown."""
+
+MESSAGE_STATUSES = tuple(name for name, status in STATUSES.items() if status.billed in ("yes", "usage"))
+"""Statuses of requests that a model answered, whatever with: they have token counts and may cost money."""
+
+BILLABLE_STATUSES = tuple(name for name, status in STATUSES.items() if status.billed != "no")
+"""Statuses of requests that were, or may have been, paid for: a batch with one of them bought something."""

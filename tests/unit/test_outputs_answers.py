@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from time import process_time
 from typing import Any, Literal
 
 import pytest
@@ -92,7 +93,7 @@ def changed(**changes: Any) -> str:
     ],
 )
 def test_taken(text: str) -> None:
-    assert READER.read(text, "end_turn") == READ
+    assert READER.read(text) == READ
 
 
 @pytest.mark.parametrize(
@@ -165,23 +166,28 @@ def test_taken(text: str) -> None:
     ],
 )
 def test_refused(text: str | None, reason: str, words: str) -> None:
-    found = READER.read(text, "end_turn")
+    found = READER.read(text)
     assert isinstance(found, Problem)
     assert (found.reason, words in found.message) == (reason, True), found
-    assert found.repairable
     found.message.encode()
 
 
-def test_refusals_and_cut_answers_are_not_repaired() -> None:
-    refused, cut = READER.read("I will not.", "refusal"), READER.read(TEXT[:60], "max_tokens")
-    assert isinstance(refused, Problem)
-    assert isinstance(cut, Problem)
-    assert (refused.reason, refused.repairable) == ("refusal", False)
-    assert (cut.reason, cut.repairable) == ("truncated", False)
-    assert READER.read(TEXT, "max_tokens") == READ
-    wrong = READER.read(changed(kind="car"), "max_tokens")
-    assert isinstance(wrong, Problem)
-    assert wrong.reason == "unknown_value"
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        (f"```json\n{TEXT}\n```", True),
+        (f"```\r\n{TEXT}```", True),
+        (f"```JSON  \n{TEXT} \t```\n", True),
+        (f"```json\n{TEXT}", False),
+        (f"```python\n{TEXT}\n```", False),
+        ("```" + " " * 400_000 + "\n" * 400_000 + "``", False),
+        ("```json\n" + "\n \t" * 400_000 + "x", False),
+    ],
+)
+def test_a_fence_is_taken_off_in_linear_time(text: str, fits: bool) -> None:
+    started = process_time()
+    assert isinstance(READER.read(text), dict) == fits
+    assert process_time() - started < 2
 
 
 def test_no_problem_quotes_a_value() -> None:

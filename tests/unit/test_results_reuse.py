@@ -34,8 +34,10 @@ def publish(
     status: str = "succeeded",
     batch_id: str = "msgbatch_1",
     row_group_size: int = 4,
+    earlier: bool = False,
+    **given: object,
 ) -> UPath:
-    """Write a published file with an answer to each text, ``answer to <text>``."""
+    """Write a published file with an answer to each text, ``answer to <text>``; other columns as given."""
     schema = answers_schema([pa.field("category", pa.string())])
     count = len(texts)
     values = {
@@ -53,6 +55,9 @@ def publish(
         "reused": [False] * count,
         "day": ["2026-11-21"] * count,
     }
+    values |= {name: [value] * count for name, value in given.items()}
+    if earlier:
+        schema = schema.remove(schema.get_field_index("thinking_tokens"))
     columns = [pa.array(values.get(field.name, [None] * count), field.type) for field in schema]
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns, schema=schema), path, row_group_size=row_group_size)
@@ -91,6 +96,50 @@ def test_what_failed_is_no_answer(tmp_path: Path, status: str) -> None:
         AnswerIndex([publish(tmp_path / "a.parquet", ["a"], status=status)], offline=False).find(key_of("a"))
         is None
     )
+
+
+KEPT = ["invalid_output", "refused", "truncated", "empty", "unfinished"]
+
+
+@pytest.mark.parametrize("status", [*KEPT, "errored", "expired", "canceled", "missing"])
+def test_of_the_day_itself_what_was_paid_for_is_kept_as_it_is(tmp_path: Path, status: str) -> None:
+    stop = {"refused": "refusal", "truncated": "max_tokens", "unfinished": "pause_turn"}.get(status)
+    text = None if status == "empty" else "answer to a"
+    own = publish(tmp_path / "own.parquet", ["a"], status=status, stop_reason=stop, text=text)
+    before = publish(tmp_path / "before.parquet", ["b"], status=status)
+    index = AnswerIndex([own, before], offline=False, same_day=own)
+    assert index.find(key_of("b")) is None
+    reused = ReusedRows(index, UPath(tmp_path / "run"), DAY)
+    assert take(reused, ["a"]) == [status in KEPT]
+    if status in KEPT:
+        (row,) = pq.read_table(str(reused.files[0])).to_pylist()
+        told = (row["status"], row["text"], row["reused"], row["cost_usd"])
+        assert told == ("succeeded" if status == "invalid_output" else status, text, True, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("stop_reason", "text", "answered"),
+    [
+        ("end_turn", "Yes.", True),
+        (None, "Yes.", True),
+        ("max_tokens", "Yes", False),
+        ("model_context_window_exceeded", "Yes", False),
+        ("refusal", "", False),
+        ("end_turn", "", False),
+        ("end_turn", None, False),
+        ("tool_use", "", False),
+    ],
+)
+def test_what_an_earlier_version_called_an_answer_is_judged_anew(
+    tmp_path: Path, stop_reason: str | None, text: str | None, answered: bool
+) -> None:
+    path = publish(tmp_path / "a.parquet", ["a"], stop_reason=stop_reason, text=text, earlier=True)
+    index = AnswerIndex([path], offline=False)
+    assert (index.find(key_of("a")) is not None) == answered
+    reused = ReusedRows(index, UPath(tmp_path / "run"), DAY)
+    if take(reused, ["a"]) == [True]:
+        (row,) = pq.read_table(str(reused.files[0])).to_pylist()
+        assert (row["status"], row["text"], row["thinking_tokens"]) == ("succeeded", "Yes.", None)
 
 
 def test_the_offline_apis_answers_never_stand_in_for_a_models(tmp_path: Path) -> None:

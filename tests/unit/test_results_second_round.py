@@ -186,4 +186,4 @@ def test_a_worse_second_answer_changes_nothing_but_the_bill(tmp_path: Path) -> N
         second=[results(shard)],
     )
     row = pq.read_table(target.path).to_pylist()[0]
-    assert (row["status"], row["text"], row["round"]) == ("succeeded", "cut", 1)
+    assert (row["status"], row["text"], row["round"]) == ("truncated", "cut", 1)

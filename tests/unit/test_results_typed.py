@@ -34,6 +34,7 @@ from nightpress.shards.column_names import RESERVED
 from nightpress.shards.prompts import PromptTemplate
 from nightpress.shards.requests import RequestTemplate, custom_id
 from nightpress.shards.shard import Shard, ShardFiles
+from nightpress.statuses import MESSAGE_STATUSES
 from tests.support.result_lines import line, succeeded
 from tests.unit.test_results_collect import Api
 
@@ -160,15 +161,17 @@ def test_an_answer_is_columns_or_says_what_it_lacks(house: House) -> None:
     (shard,) = house.prepare("run_1", house.source(len(ANSWERS))).shards
     assert params_of(shard)[0]["output_config"] == house.template.output.output_config  # type: ignore[union-attr]
     results = house.collect(shard, ANSWERS)
-    assert results.by_status == {"succeeded": 6, "invalid_output": 5, "expired": 1}
+    by_status = {"succeeded": 6, "invalid_output": 2, "truncated": 1, "refused": 1, "empty": 1, "expired": 1}
+    assert results.by_status == by_status
     table = pq.read_table(results_of(shard).path)
     assert table.schema.field("price").type == pa.decimal128(9, 2)
     assert table.schema.names[2:8] == ["brand", "source_price", *COLUMNS]
     rows = table.to_pylist()
     assert {name: rows[0][name] for name in COLUMNS} == FITS | {"price": Decimal("12.50")}
     assert (rows[7]["status"], rows[7]["price"], rows[7]["at"]) == ("succeeded", None, None)
-    found = {row["error_type"]: row for row in rows if row["status"] == "invalid_output"}
-    assert list(found) == ["unknown_value", "truncated", "refusal", "empty", "model_check"]
+    found = {row["error_type"] or row["status"]: row for row in rows if row["status"] in MESSAGE_STATUSES}
+    assert list(found) == ["succeeded", "unknown_value", "truncated", "refused", "empty", "model_check"]
+    del found["succeeded"]
     assert found["unknown_value"]["error_message"].startswith("kind: one of these is needed")
     assert found["unknown_value"]["text"] == ANSWERS[1][0]
     for row in found.values():
@@ -184,21 +187,21 @@ def test_an_answer_is_columns_or_says_what_it_lacks(house: House) -> None:
 def test_what_does_not_fit_is_told_once(house: House) -> None:
     shard, (again,) = run_once(house)
     asked = {len(params["messages"]): params for params in params_of(again)}
-    assert sorted(len(params["messages"]) for params in params_of(again)) == [1, 1, 2, 3, 3]
+    assert sorted(len(params["messages"]) for params in params_of(again)) == [1, 1, 3, 3]
     assert "kind: one of these is needed" in params_of(again)[0]["messages"][-1]["content"]
     assert asked[3]["output_config"] == params_of(shard)[0]["output_config"]
-    assert [params["max_tokens"] for params in params_of(again)] == [100, 200, 100, 100, 100]
-    house.collect(again, [(json.dumps(FITS), "end_turn")] * 4 + [("{}", "end_turn")])
+    assert [params["max_tokens"] for params in params_of(again)] == [100, 200, 100, 100]
+    house.collect(again, [(json.dumps(FITS), "end_turn")] * 3 + [("{}", "end_turn")])
     rows = house.publish([results_of(shard)], [results_of(again)])
-    assert [row["round"] for row in rows] == [1, 2, 2, 1, 2, 2, 2, *[1] * 5]
+    assert [row["round"] for row in rows] == [1, 2, 2, 1, 1, 2, 2, *[1] * 5]
     left = {n: row["status"] for n, row in enumerate(rows) if row["status"] != "succeeded"}
-    assert left == {3: "invalid_output", 6: "invalid_output"}  # the refusal; the answer to what had expired
+    assert left == {3: "refused", 4: "empty", 6: "invalid_output"}  # the last answers what had expired
     assert [row["kind"] for row in rows][:3] == ["b"] * 3
 
 
 def test_a_replay_needs_no_class_and_changes_nothing(house: House) -> None:
     shard, (again,) = run_once(house)
-    house.collect(again, [(json.dumps(FITS | {"tags": ["y", "y"]}), "end_turn")] * 5)
+    house.collect(again, [(json.dumps(FITS | {"tags": ["y", "y"]}), "end_turn")] * 4)
     before = house.publish([results_of(shard)], [results_of(again)])
     assert "model_check" in {row["error_type"] for row in before}
     report = replay_day(house.root, "labels", DAY, open_path=UPath, tell=lambda _: None)
@@ -210,12 +213,17 @@ def test_answers_that_fit_are_reused_with_their_columns(house: House) -> None:
     shard, _ = run_once(house)
     before = house.publish([results_of(shard)], [])
     prepared = house.prepare("run_2", house.source(len(ANSWERS)))
-    assert (prepared.plan.reused, prepared.plan.to_send) == (6, 6)
+    # Only what expired is sent: the others were paid for, and the same request would bring the same.
+    assert (prepared.plan.reused, prepared.plan.to_send) == (11, 1)
     (left,) = prepared.shards
-    house.collect(left, [(json.dumps(FITS), "end_turn")] * 6)
+    house.collect(left, [(json.dumps(FITS), "end_turn")])
     rows = house.publish([results_of(left)], [], prepared.plan.reused_files)
     assert [row["article_id"] for row in rows] == [row["article_id"] for row in before]
-    assert [row["kind"] for row in rows] == ["b"] * len(ANSWERS)
+    kept = ("status", "kind", "text", "error_type", "error_message", "stop_reason", "output_tokens")
+    for row, earlier in zip(rows, before, strict=True):
+        if earlier["status"] != "expired":
+            assert [row[name] for name in kept] == [earlier[name] for name in kept]
+            assert (row["reused"], row["cost_usd"]) == (True, 0.0)
     other = RequestTemplate("claude-haiku-4-5", 100, PromptTemplate("{content}"))
     changed = house.prepare("run_3", house.source(3), other)
     assert (changed.plan.reused, changed.plan.template == prepared.plan.template) == (0, False)

@@ -7,17 +7,17 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from nightpress.results.answers_schema import TAIL, output_fields
-from nightpress.storage import StoragePath
+from nightpress.statuses import EMPTY, INVALID_OUTPUT, REFUSED, SUCCEEDED, TRUNCATED, UNFINISHED
+from nightpress.storage import StoragePath, open_parquet, read_parquet
 
 ORIGIN = ("origin_shard", "origin_ordinal")
 """Columns of a second round's results: which row of the first round each belongs to."""
 
 _SUMMED = (
-    *("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"),
-    *("cost_usd", "list_cost_usd"),
+    *("input_tokens", "output_tokens", "thinking_tokens"),
+    *("cache_creation_input_tokens", "cache_read_input_tokens", "cost_usd", "list_cost_usd"),
 )
 _OF_THE_ARTICLE = {"request_key", "day"}
 _OF_THE_ANSWER = [column.name for column in TAIL if column.name not in _OF_THE_ARTICLE]
@@ -32,8 +32,7 @@ class SecondRoundRows:
     def __init__(self, paths: Iterable[StoragePath]) -> None:
         self._paths: dict[str, list[StoragePath]] = {}
         for path in paths:
-            with path.open("rb") as stream:
-                names = pq.read_table(pa.PythonFile(stream, mode="r"), columns=[ORIGIN[0]])[ORIGIN[0]]
+            names = read_parquet(path, [ORIGIN[0]])[ORIGIN[0]]
             for name in pc.unique(names).to_pylist():
                 self._paths.setdefault(name, []).append(path)
 
@@ -44,8 +43,7 @@ class SecondRoundRows:
 
     def _iter_tables(self, shard_name: str) -> Iterator[pa.Table]:
         for path in self._paths.get(shard_name, []):
-            with path.open("rb") as stream:
-                file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+            with open_parquet(path) as file:
                 typed = [column.name for column in output_fields(file.schema_arrow)]
                 table = file.read([*_OF_THE_ANSWER, *typed, *ORIGIN])
                 table = table.filter(pc.equal(table[ORIGIN[0]], shard_name)).drop_columns([ORIGIN[0]])
@@ -84,13 +82,16 @@ def _paid(rows: pa.Table, indices: np.ndarray) -> float:
     return paid
 
 
+_RANKS = {SUCCEEDED: 0, TRUNCATED: 1, INVALID_OUTPUT: 2, UNFINISHED: 3, EMPTY: 4, REFUSED: 5}
+_NO_ANSWER = 6
+
+
 def _rank(rows: pa.Table) -> np.ndarray:
-    """Return how good each outcome is: 0 a whole answer, 1 one that was cut off, 2 a wrong one, 3 none."""
-    status = rows["status"]
-    cut = pc.fill_null(pc.equal(rows["stop_reason"], "max_tokens"), False)
-    answered = pc.if_else(cut, 1, 0)
-    rank = pc.if_else(pc.equal(status, "invalid_output"), 2, 3)
-    ranks: np.ndarray = pc.if_else(pc.equal(status, "succeeded"), answered, rank).to_numpy()
+    """Return how good each outcome is; 0 is a whole answer. A cut answer with text comes before one without."""
+    place = pc.index_in(rows["status"], pa.array(list(_RANKS)))
+    rank = pc.fill_null(pc.take(pa.array([2 * rank for rank in _RANKS.values()]), place), 2 * _NO_ANSWER)
+    nothing = pc.and_(pc.equal(rows["status"], TRUNCATED), pc.is_null(rows["text"]))
+    ranks: np.ndarray = pc.if_else(nothing, 2 * _RANKS[TRUNCATED] + 1, rank).to_numpy()
     return ranks
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import time
 from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from nightpress.articles.article import Article, ReadStats, Rejected
 from nightpress.articles.published_source import Published
 from nightpress.errors import InputError
+from nightpress.results.answer_columns import with_statuses
 from nightpress.results.answers_schema import metadata_fields, output_fields
-from nightpress.storage import StoragePath
+from nightpress.statuses import SUCCEEDED
+from nightpress.storage import StoragePath, open_parquet
 
 _ROWS = 2_000
 
@@ -58,20 +60,22 @@ def _first(rows: Iterator[Article | Rejected], limit: int | None) -> Iterator[Ar
 def _iter_articles(
     path: StoragePath, source: Published, day: str, stats: ReadStats
 ) -> Iterator[Article | Rejected]:
-    try:
-        stream = path.open("rb")
-    except FileNotFoundError:
-        raise InputError(
-            f"{source.pipeline} has not published {day}: there is no {path}. Run it for that day first."
-        ) from None
-    with stream:
+    with ExitStack() as stack:
         try:
-            file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+            file = stack.enter_context(open_parquet(path))
+        except FileNotFoundError:
+            raise InputError(
+                f"{source.pipeline} has not published {day}: there is no {path}. Run it for that day first."
+            ) from None
         except pa.ArrowInvalid:
-            raise InputError(f"{path} is not a Parquet file; clear publish of the run that made it") from None
+            raise InputError(
+                f"{path} is not a Parquet file; publish the day of {source.pipeline} again"
+            ) from None
         columns = _columns(file.schema_arrow, source, path)
-        for batch in file.iter_batches(_ROWS, columns=["article_id", "title", "status", *columns]):
-            for row in batch.to_pylist():
+        wanted = dict.fromkeys(["article_id", "title", "status", "text", "stop_reason", *columns])
+        for batch in file.iter_batches(_ROWS, columns=list(wanted)):
+            rows = with_statuses(pa.Table.from_batches([batch]), file.schema_arrow)
+            for row in rows.select(["article_id", "title", "status", *columns]).to_pylist():
                 stats.rows += 1
                 yield _read(row, source, day, str(path), stats.rows)
 
@@ -90,8 +94,8 @@ def _read(row: dict[str, Any], source: Published, day: str, file: str, position:
     article_id, title, status = row.pop("article_id"), row.pop("title") or "", row.pop("status")
     content = _plain(row.pop(source.content))
     text = "" if content is None else str(content)
-    if status != "succeeded" or not text.strip():
-        detail = f"{source.pipeline} has no answer: {status}" if status != "succeeded" else "it is empty"
+    if status != SUCCEEDED or not text.strip():
+        detail = f"{source.pipeline} has no answer: {status}" if status != SUCCEEDED else "it is empty"
         return Rejected(article_id[:200], file, position, "missing_content", detail)
     metadata = {name: _plain(value) for name, value in row.items()} | {"day": day}
     return Article(article_id, title, text, metadata, file, position)

@@ -1,4 +1,4 @@
-"""Answers that were paid for before: found by their request key, copied, not sent again.
+"""What was paid for before: found by its request key, copied, not sent again.
 
 The index holds 56 bytes a row: the request key, its first eight bytes sorted, and the row's place. A key that
 is found there is compared whole before it counts.
@@ -13,15 +13,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from nightpress.errors import ResultsError
 from nightpress.outputs.output_schema import OutputSchema
+from nightpress.results.answer_columns import has_earlier_statuses, with_statuses
 from nightpress.results.answers_schema import TAIL, answers_schema
 from nightpress.results.typed_answers import type_answers
 from nightpress.settings import OFFLINE_BATCH_PREFIX
 from nightpress.shards.metadata_columns import metadata_column
-from nightpress.storage import StoragePath, atomic_writer
+from nightpress.statuses import STATUSES, SUCCEEDED
+from nightpress.storage import StoragePath, open_parquet, write_parquet
 
 ORDINALS = b"ordinals"
 """Key of the schema metadata of ``reused-*.parquet``: see :func:`read_ordinals`."""
@@ -29,7 +30,9 @@ ORDINALS = b"ordinals"
 _ROWS_A_FILE = 20_000
 _KEY_BYTES = 32
 _LOOKED_AT = ["request_key", "status", "batch_id"]
-_ANSWER = [column.name for column in TAIL if column.name not in {"request_key", "day"}]
+_JUDGED = ["text", "stop_reason"]
+_ANSWER = [column for column in TAIL if column.name != "day"]
+_KEPT = [status.name for status in STATUSES.values() if status.kept]
 _OF_OURS = {"article_id", "title", "source_file", "source_position"}
 
 
@@ -39,14 +42,19 @@ class AnswerIndex:
     :param published: ``answers.parquet`` files, the preferred one first; one that is not there is no error.
     :param offline: True finds answers of the offline API alone, False those of a model alone: the one never
         stands in for the other.
+    :param same_day: which of the files is the day itself. There, what was paid for and brought no answer counts as
+        well: the same request would bring the same. Of other days only answers count.
     """
 
-    def __init__(self, published: Iterable[StoragePath], *, offline: bool) -> None:
+    def __init__(
+        self, published: Iterable[StoragePath], *, offline: bool, same_day: StoragePath | None = None
+    ) -> None:
+        self._offline, self._same_day = offline, same_day
         self.files: list[StoragePath] = []
         self.rows = 0
         heads, places, self._keys = [], [], []
         for path in published:
-            keys = _read_keys(path, offline)
+            keys = _read_keys(path, self._statuses(path), offline)
             if keys is None:
                 continue
             found, rows = keys
@@ -80,14 +88,29 @@ class AnswerIndex:
             position += 1
         return None
 
+    def copy_rows(self, number: int, rows: np.ndarray) -> pa.Table:
+        """Return rows of the ``number``-th file.
 
-def _read_keys(path: StoragePath, offline: bool) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the request keys of a file's answers, 32 bytes each, and their rows."""
+        :param rows: sorted.
+        :raises ResultsError: they are not there (any more); the file was published anew.
+        """
+        path = self.files[number]
+        return _read_rows(path, rows, self._statuses(path), self._offline)
+
+    def _statuses(self, path: StoragePath) -> Sequence[str]:
+        return _KEPT if path == self._same_day else (SUCCEEDED,)
+
+
+def _read_keys(
+    path: StoragePath, statuses: Sequence[str], offline: bool
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the request keys of a file's rows that count, 32 bytes each, and where those are."""
     try:
-        with path.open("rb") as stream:
-            file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+        with open_parquet(path) as file:
+            schema = file.schema_arrow
+            columns = _LOOKED_AT + (_JUDGED if has_earlier_statuses(schema) else [])
             tables = [
-                _answered(file.read_row_group(number, columns=_LOOKED_AT), offline)
+                _keys(with_statuses(file.read_row_group(number, columns=columns), schema), statuses, offline)
                 for number in range(file.num_row_groups)
             ]
             starts = np.cumsum([0] + [file.metadata.row_group(n).num_rows for n in range(len(tables))])
@@ -100,14 +123,16 @@ def _read_keys(path: StoragePath, offline: bool) -> tuple[np.ndarray, np.ndarray
     return np.concatenate(keys), np.concatenate(rows)
 
 
-def _answered(table: pa.Table, offline: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the keys of the answers in a table, and their rows."""
-    chosen = pc.and_(
-        pc.equal(table["status"], "succeeded"),
-        pc.match_substring_regex(table["request_key"], "^[0-9a-f]{64}$"),
-    )
+def _counting(table: pa.Table, statuses: Sequence[str], offline: bool) -> pa.ChunkedArray:
+    """Tell which rows count."""
     local = pc.starts_with(table["batch_id"], OFFLINE_BATCH_PREFIX)
-    chosen = pc.and_(chosen, pc.equal(local, offline))
+    return pc.and_(pc.is_in(table["status"], pa.array(statuses)), pc.equal(local, offline))
+
+
+def _keys(table: pa.Table, statuses: Sequence[str], offline: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the keys of the rows that count, and their places in the table."""
+    valid = pc.match_substring_regex(table["request_key"], "^[0-9a-f]{64}$")
+    chosen = pc.and_(_counting(table, statuses, offline), valid)
     rows = pc.indices_nonzero(chosen).to_numpy().astype(np.int64)
     keys = bytes.fromhex("".join(table["request_key"].filter(chosen).to_pylist()))
     return np.frombuffer(keys, np.uint8).reshape(len(rows), _KEY_BYTES), rows
@@ -196,10 +221,7 @@ class ReusedRows:
         table = pa.table([columns[name] for name in schema.names], schema=schema)
         ordinals = np.asarray(waiting.ordinals, np.int64).tobytes()
         path = reused_file(self.folder, len(self.files))
-        with atomic_writer(path) as stream:
-            pq.write_table(
-                table.replace_schema_metadata({ORDINALS: ordinals.hex()}), stream, compression="zstd"
-            )
+        write_parquet(table.replace_schema_metadata({ORDINALS: ordinals.hex()}), path)
         self.files.append(path)
 
     def _copy_answers(self, waiting: _Waiting) -> pa.Table:
@@ -211,7 +233,7 @@ class ReusedRows:
         for number in np.unique(found[:, 0]):
             wanted = np.flatnonzero(found[:, 0] == number)
             rows, inverse = np.unique(found[wanted, 1], return_inverse=True)
-            tables.append(_read_rows(self.index.files[int(number)], rows))
+            tables.append(self.index.copy_rows(int(number), rows))
             positions[wanted] = start + inverse
             start += len(rows)
         copied = pa.concat_tables(tables).take(pa.array(positions))
@@ -228,25 +250,33 @@ def _published_anew(files: Sequence[StoragePath]) -> ResultsError:
     )
 
 
-def _read_rows(path: StoragePath, rows: np.ndarray) -> pa.Table:
-    """Return the answers in the given rows of a published file, which are sorted.
-
-    :raises ResultsError: there are not as many; the file is not the one that was looked up.
-    """
+def _read_rows(path: StoragePath, rows: np.ndarray, statuses: Sequence[str], offline: bool) -> pa.Table:
     tables = []
-    with path.open("rb") as stream:
-        file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+    with open_parquet(path) as file:
+        names = [column.name for column in _ANSWER if column.name in file.schema_arrow.names]
         start = 0
         for number in range(file.num_row_groups):
             end = start + file.metadata.row_group(number).num_rows
             inside = rows[(rows >= start) & (rows < end)] - start
             if len(inside):
-                group = file.read_row_group(number, columns=[*_ANSWER, "request_key"])
-                tables.append(group.take(pa.array(inside)).filter(pc.field("status") == "succeeded"))
+                group = file.read_row_group(number, columns=names).take(pa.array(inside))
+                group = with_statuses(group, file.schema_arrow)
+                tables.append(group.filter(_counting(group, statuses, offline)))
             start = end
     if sum(table.num_rows for table in tables) != len(rows):
         raise _published_anew([path])
-    return pa.concat_tables(tables)
+    return _with_all_columns(pa.concat_tables(tables))
+
+
+def _with_all_columns(table: pa.Table) -> pa.Table:
+    """Return the columns of answers; those that an earlier version did not have are null."""
+    columns = [
+        table[column.name].cast(column.type)
+        if column.name in table.column_names
+        else pa.nulls(table.num_rows, column.type)
+        for column in _ANSWER
+    ]
+    return pa.table(columns, names=[column.name for column in _ANSWER])
 
 
 def reused_file(folder: StoragePath, number: int) -> StoragePath:
@@ -256,6 +286,6 @@ def reused_file(folder: StoragePath, number: int) -> StoragePath:
 
 def read_ordinals(path: StoragePath) -> np.ndarray:
     """Return the place of each row of a file of reused rows among all articles of the run, from 0."""
-    with path.open("rb") as stream:
-        metadata = pq.read_schema(pa.PythonFile(stream, mode="r")).metadata or {}
+    with open_parquet(path) as file:
+        metadata = file.schema_arrow.metadata or {}
     return np.frombuffer(bytes.fromhex(metadata[ORDINALS].decode()), np.int64)

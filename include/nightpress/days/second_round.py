@@ -6,10 +6,11 @@ outcome                                       second round
 expired, canceled, missing                    the same request again
 errored: the API's fault                      the same request again
 errored: credit, permission, authentication   the run pauses once, then the same request again
-succeeded, cut off by ``max_tokens``          again with twice the ``max_tokens``, up to a cap, unless
+truncated by ``max_tokens``                   again with twice the ``max_tokens``, up to a cap, unless
                                               so many were cut off that the setting is what is wrong
-invalid_output: told what was wrong           the request, its answer and what was wrong with it
-errored: invalid request; a refusal           never: the same would come back
+invalid_output                                the request, its answer and what was wrong with it
+truncated by the context window; refused;     never: the same would come back
+empty; unfinished; errored: invalid request
 ============================================  =====================================================
 
 (API documentation, "Errors" and "Handling stop reasons".)
@@ -25,30 +26,30 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from nightpress.errors import ResultsError
 from nightpress.outputs.problems import Problem
 from nightpress.outputs.repair import repair_params
-from nightpress.outputs.typed_rows import INVALID
-from nightpress.results.answers_schema import output_fields
 from nightpress.settings import ShardLimits
 from nightpress.shards.requests import RequestParams, canonical_params
 from nightpress.shards.shard import SECOND_ROUND_PREFIX, Shard, ShardFiles
 from nightpress.shards.writer import StagedRequest, write_staged_shards
-from nightpress.storage import StoragePath
+from nightpress.statuses import ERRORED, INVALID_OUTPUT, STATUSES, SUCCEEDED
+from nightpress.storage import StoragePath, read_parquet
 
 ACCOUNT_ERRORS = ("authentication_error", "billing_error", "permission_error")
 PASSING_ERRORS = ("api_error", "overloaded_error", "rate_limit_error", "timeout_error")
-SENT_AGAIN = ("canceled", "expired", "missing")
 MAX_TOKENS_CAP = 4_096
 """Most ``max_tokens`` of a second round by itself; a request that had more keeps what it had."""
+
+MAX_THINKING_TOKENS_CAP = 16_384
+"""The same for a request whose answer was cut off before it began: its tokens went into thinking."""
 
 MAX_CUT_OFF_SHARE = 0.2
 """When more of a shard's answers were cut off, ``max_tokens`` is too low for all: none is paid for twice."""
 
 _CUT_OFF = "max_tokens"
-_JUDGED = ["status", "error_type", "error_message", "stop_reason"]
+_JUDGED = ["status", "error_type", "error_message", "stop_reason", "text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class SecondRound:
 
     :param picked: ordinals to send again by the shard's name, in order.
     :param longer: of those, the ordinals that need more tokens.
+    :param unbegun: of those, the ordinals that were cut off before any text.
     :param wrong: of those, the answers that did not fit, and why.
     :param reasons: articles by why they are sent again.
     :param account: articles that failed for the account's sake, by the API's error type.
@@ -76,6 +78,7 @@ class SecondRound:
 
     picked: dict[str, list[int]] = field(default_factory=dict)
     longer: dict[str, set[int]] = field(default_factory=dict)
+    unbegun: dict[str, set[int]] = field(default_factory=dict)
     wrong: dict[str, dict[int, WrongAnswer]] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     account: Counter[str] = field(default_factory=Counter)
@@ -94,17 +97,9 @@ def judge(results: Iterable[tuple[Shard, StoragePath]]) -> SecondRound:
     """
     chosen = SecondRound()
     for shard, path in results:
-        with path.open("rb") as stream:
-            file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
-            typed = bool(output_fields(file.schema_arrow))
-            table = file.read([*_JUDGED, "text"] if typed else _JUDGED)
+        table = read_parquet(path, _JUDGED)
         # Most rows are fine; only the others become Python objects.
-        interesting = pc.or_(
-            pc.not_equal(table["status"], "succeeded"),
-            # An answer that fits its schema is whole, whatever ended it.
-            pc.and_(not typed, pc.fill_null(pc.equal(table["stop_reason"], "max_tokens"), False)),
-        )
-        ordinals = pc.indices_nonzero(interesting)
+        ordinals = pc.indices_nonzero(pc.not_equal(table["status"], SUCCEEDED))
         for ordinal, row in zip(ordinals.to_pylist(), table.take(ordinals).to_pylist(), strict=True):
             _pick(chosen, shard.name, ordinal, row)
         if len(chosen.longer.get(shard.name, ())) > MAX_CUT_OFF_SHARE * shard.articles:
@@ -120,31 +115,40 @@ def _leave_cut_off(chosen: SecondRound, name: str) -> None:
 
 
 def _pick(chosen: SecondRound, name: str, ordinal: int, row: dict[str, Any]) -> None:
-    status, error = row["status"], row["error_type"]
-    if status == INVALID:
-        problem = Problem(error, row["error_message"] or "")
-        if problem.repairable and row["stop_reason"] != _CUT_OFF:
-            reason = INVALID
-            chosen.wrong.setdefault(name, {})[ordinal] = WrongAnswer(row["text"] or "", problem)
-        elif problem.reason == "refusal":
-            return
-        else:
-            reason = _CUT_OFF
-            chosen.longer.setdefault(name, set()).add(ordinal)
-    elif status == "succeeded":
-        reason = _CUT_OFF
-        chosen.longer.setdefault(name, set()).add(ordinal)
-    elif status in SENT_AGAIN:
-        reason = status
-    elif error in PASSING_ERRORS:
-        reason = error
-    elif error in ACCOUNT_ERRORS:
-        reason = error
-        chosen.account[error] += 1
-    else:
+    reason = _reason(row)
+    if reason is None:
         return
+    if reason == INVALID_OUTPUT:
+        problem = Problem(row["error_type"], row["error_message"] or "")
+        chosen.wrong.setdefault(name, {})[ordinal] = WrongAnswer(row["text"] or "", problem)
+    elif reason == _CUT_OFF:
+        chosen.longer.setdefault(name, set()).add(ordinal)
+        if not (row["text"] or "").strip():
+            chosen.unbegun.setdefault(name, set()).add(ordinal)
+    elif row["status"] == ERRORED and is_account_error(reason, row["error_message"]):
+        chosen.account[reason] += 1
     chosen.reasons[reason] += 1
     chosen.picked.setdefault(name, []).append(ordinal)
+
+
+def _reason(row: dict[str, Any]) -> str | None:
+    """Return why a row is sent again, or None when it is not."""
+    status = STATUSES.get(row["status"])
+    if status is None or status.again == "never":
+        return None
+    if status.again == "more_room":
+        return _CUT_OFF if row["stop_reason"] == _CUT_OFF else None
+    if status.name != ERRORED:
+        return status.name
+    kind = row["error_type"]
+    if kind in PASSING_ERRORS or is_account_error(kind, row["error_message"]):
+        return str(kind)
+    return None
+
+
+def is_account_error(kind: str | None, message: str | None) -> bool:  # noqa: ARG001
+    """Tell whether a request failed because of the account: credit, key, permission."""
+    return kind in ACCOUNT_ERRORS
 
 
 def write_second_round(
@@ -178,16 +182,18 @@ def _iter_staged(chosen: SecondRound, shard: Shard, folder: StoragePath) -> Iter
     if not ordinals:
         return
     longer, wrong = chosen.longer.get(shard.name, set()), chosen.wrong.get(shard.name, {})
+    unbegun = chosen.unbegun.get(shard.name, set())
     files = ShardFiles(folder, shard.name)
-    with files.articles.open("rb") as stream:
-        rows = pq.read_table(pa.PythonFile(stream, mode="r")).take(pa.array(ordinals)).to_pylist()
+    rows = read_parquet(files.articles).take(pa.array(ordinals)).to_pylist()
     params = _read_params(files.requests, ordinals)
     for ordinal, row, sent in zip(ordinals, rows, params, strict=True):
         changed: bytes | None = sent
         if ordinal in wrong:
             changed = _with_repair(sent, wrong[ordinal])
         elif ordinal in longer:
-            changed = _with_more_tokens(sent)
+            changed = _with_more_tokens(
+                sent, MAX_THINKING_TOKENS_CAP if ordinal in unbegun else MAX_TOKENS_CAP
+            )
         if changed is None:
             continue
         origin = {"origin_shard": shard.name, "origin_ordinal": ordinal}
@@ -206,13 +212,13 @@ def _read_params(body: StoragePath, ordinals: Sequence[int]) -> list[bytes]:
         ) from None
 
 
-def _with_more_tokens(params: bytes) -> bytes | None:
+def _with_more_tokens(params: bytes, cap: int) -> bytes | None:
     """Return the params with twice the tokens, or None when they are at the cap."""
     decoded = msgspec.json.decode(params, type=RequestParams)
     tokens = decoded["max_tokens"]
-    if not isinstance(tokens, int) or tokens >= MAX_TOKENS_CAP:
+    if not isinstance(tokens, int) or tokens >= cap:
         return None
-    return canonical_params(decoded | {"max_tokens": min(2 * tokens, MAX_TOKENS_CAP)})
+    return canonical_params(decoded | {"max_tokens": min(2 * tokens, cap)})
 
 
 def _with_repair(params: bytes, wrong: WrongAnswer) -> bytes:

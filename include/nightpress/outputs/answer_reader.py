@@ -16,7 +16,8 @@ from nightpress.outputs.value_readers import type_name, value_reader
 Values: TypeAlias = dict[str, Any]
 """A fitting answer: one Python value for each field, ready for Arrow."""
 
-_FENCE = re.compile(r"```(?:json|JSON)?[ \t]*\r?\n(.*?)\r?\n?[ \t]*```", re.DOTALL)
+_FENCE = "```"
+_FENCES = {_FENCE, f"{_FENCE}json", f"{_FENCE}JSON"}
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _BYTE_ORDER_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
@@ -32,14 +33,11 @@ class AnswerReader:
         self._read = value_reader(top)
         self._model = model
 
-    def read(self, text: str | None, stop_reason: str | None = None) -> Values | Problem:
+    def read(self, text: str | None) -> Values | Problem:
         """Return the values of an answer, or why there are none.
 
         :param text: the answer; a Markdown fence around it is taken off.
-        :param stop_reason: the API's; tells a refusal and a cut answer from a wrong one.
         """
-        if stop_reason == "refusal":
-            return Problem("refusal", "the model refused to answer")
         text = _without_fence(text or "")
         if not text:
             return Problem("empty", "the answer is empty; a JSON object is needed")
@@ -47,7 +45,7 @@ class AnswerReader:
             value = _decode(text)
             values: Values = self._read(value)
         except MisfitError as misfit:
-            return _cut(stop_reason, misfit.problem())
+            return misfit.problem()
         return self._check(text) or values
 
     def _check(self, text: str) -> Problem | None:
@@ -66,16 +64,12 @@ class AnswerReader:
         return None
 
 
-def _cut(stop_reason: str | None, problem: Problem) -> Problem:
-    if stop_reason == "max_tokens" and problem.reason == "not_json":
-        return Problem("truncated", "max_tokens ended the answer in the middle of its JSON")
-    return problem
-
-
 def _without_fence(text: str) -> str:
+    """Return the text inside a Markdown code block, if all of it is one; in time linear in the text."""
     text = text.strip().removeprefix(_BYTE_ORDER_MARK).strip()
-    fenced = _FENCE.fullmatch(text) if text.startswith("```") else None
-    return fenced[1].strip() if fenced else text
+    first, line_feed, rest = text.partition("\n")
+    fenced = line_feed and first.rstrip() in _FENCES and rest.endswith(_FENCE)
+    return rest.removesuffix(_FENCE).strip() if fenced else text
 
 
 def _decode(text: str) -> Any:

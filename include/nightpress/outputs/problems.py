@@ -10,8 +10,6 @@ _MAX_NAME = 40
 
 Reason: TypeAlias = Literal[
     "empty",
-    "refusal",
-    "truncated",
     "not_json",
     "not_an_object",
     "duplicate_key",
@@ -38,11 +36,6 @@ class Problem:
 
     reason: Reason
     message: str
-
-    @property
-    def repairable(self) -> bool:
-        """Whether telling the model may help: not when it refused or ran out of tokens."""
-        return self.reason not in ("refusal", "truncated")
 
 
 class MisfitError(Exception):

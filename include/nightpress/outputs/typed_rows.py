@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -12,9 +12,10 @@ from nightpress.outputs.answer_reader import Values
 from nightpress.outputs.arrow_columns import answer_columns
 from nightpress.outputs.output_schema import OutputSchema
 from nightpress.outputs.problems import Problem
+from nightpress.statuses import INVALID_OUTPUT, SUCCEEDED, TRUNCATED, UNFINISHED
 
-INVALID = "invalid_output"
-"""``status`` of an answer that does not fit; its text stays, the problem is its error."""
+_READ = (SUCCEEDED, INVALID_OUTPUT, TRUNCATED, UNFINISHED)
+"""Statuses of answers that may fit: what is whole counts, whatever ended it. A refusal never does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,12 @@ class TypedRows:
 
     :param columns: by field name; null in rows without a fitting answer.
     :param problems: why an answer does not fit; None for one that does and for a row without an answer.
+    :param read: whether the row has an answer to read.
     """
 
     columns: dict[str, pa.Array]
     problems: list[Problem | None]
+    read: list[bool]
 
     @property
     def reasons(self) -> Counter[str]:
@@ -34,22 +37,17 @@ class TypedRows:
         return Counter(problem.reason for problem in self.problems if problem is not None)
 
 
-def read_rows(
-    schema: OutputSchema,
-    statuses: Iterable[str],
-    texts: Iterable[str | None],
-    stop_reasons: Iterable[str | None],
-) -> TypedRows:
-    """Read the answers of succeeded rows; the others have none.
+def read_rows(schema: OutputSchema, statuses: Sequence[str], texts: Iterable[str | None]) -> TypedRows:
+    """Read the answers of rows that may have one; the others have none.
 
-    :param statuses: of each row; one that is ``invalid_output`` already is read again.
+    :param statuses: of each row, as if it were plain text; one that is ``invalid_output`` already is read again.
     """
     read = schema.reader().read
+    has_answer = [status in _READ for status in statuses]
     values: list[Values | None] = []
     problems: list[Problem | None] = []
-    for status, text, stop_reason in zip(statuses, texts, stop_reasons, strict=True):
-        found = read(text, stop_reason) if status in ("succeeded", INVALID) else None
-        fits = not isinstance(found, Problem)
-        values.append(found if fits else None)  # type: ignore[arg-type]
-        problems.append(None if fits else found)  # type: ignore[arg-type]
-    return TypedRows(answer_columns(schema, values), problems)
+    for wanted, text in zip(has_answer, texts, strict=True):
+        found = read(text) if wanted else None
+        values.append(None if isinstance(found, Problem) else found)
+        problems.append(found if isinstance(found, Problem) else None)
+    return TypedRows(answer_columns(schema, values), problems, has_answer)

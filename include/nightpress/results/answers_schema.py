@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from nightpress.outputs.arrow_columns import ORIGIN
+from nightpress.statuses import STATUSES
 
 
 def _field(name: str, kind: pa.DataType, about: str, nullable: bool = True) -> pa.Field:
@@ -24,14 +25,15 @@ HEAD = [
 TAIL = [
     _field("custom_id", _TEXT, "id of the request in its batch: shard key and ordinal", nullable=False),
     _field("request_key", _TEXT, "SHA-256 of the request's canonical params", nullable=False),
+    _field("status", _TEXT, f"what became of the request: {', '.join(STATUSES)}", nullable=False),
     _field(
-        "status", _TEXT, "succeeded, errored, expired, canceled, missing or invalid_output", nullable=False
+        "text", _TEXT, "the text blocks of the answer joined, also when it is not whole; null without any"
     ),
-    _field("text", _TEXT, "the answer: its text blocks joined; null unless there is one"),
     _field("stop_reason", _TEXT, "end_turn, max_tokens, refusal, …"),
     _field("model", _TEXT, "the model that answered"),
     _field("input_tokens", _COUNT, "tokens not read from or written to the cache"),
-    _field("output_tokens", _COUNT, "tokens"),
+    _field("output_tokens", _COUNT, "tokens, those of thinking included"),
+    _field("thinking_tokens", _COUNT, "of the output tokens, those of thinking; null when not told"),
     _field("cache_creation_input_tokens", _COUNT, "tokens written to the cache"),
     _field("cache_read_input_tokens", _COUNT, "tokens read from the cache"),
     _field("cost_usd", _USD, "USD paid, at batch prices; null when the model's price is not known"),

@@ -14,12 +14,12 @@ from nightpress.batches.batch import Batch
 from nightpress.batches.client import BatchApi
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.errors import ResultsError
-from nightpress.outputs.typed_rows import INVALID
 from nightpress.results.decode import StreamReport, iter_outcomes
 from nightpress.results.failure_counts import find_failures
 from nightpress.results.raw_results import keep_raw, open_raw
 from nightpress.results.shard_rows import Provenance, ShardResults, collect_shard
 from nightpress.shards.shard import Shard, ShardFiles
+from nightpress.statuses import BILLABLE_STATUSES
 from nightpress.storage import StoragePath, atomic_writer
 
 __all__ = ["Provenance", "ShardResults", "collect_batch", "collect_shard"]
@@ -121,7 +121,7 @@ def _download(  # noqa: PLR0917 - private, called once
 
 def _may_be_billed(results: ShardResults) -> int:
     """Return how many answers were or may have been billed: one that cannot be read was paid for all the same."""
-    return sum(results.by_status.get(status, 0) for status in ("succeeded", INVALID, "missing"))
+    return sum(results.by_status.get(status, 0) for status in BILLABLE_STATUSES)
 
 
 def _retrieve_ended(batch_id: str, api: BatchApi) -> Batch:

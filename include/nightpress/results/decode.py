@@ -1,12 +1,13 @@
 """Decode a result stream: only the fields that are needed, and never a crash on a damaged line.
 
-The invariant kept here: every ordinal of the shard gets at most one outcome, and every line is counted
-as exactly one of good, repeated, foreign or malformed.
+Blocks of whole lines are decoded at once by the strict types of :mod:`result_lines`. A block in which a line does
+not fit them is read line by line, and such a line with care. Every ordinal of the shard gets at most one outcome,
+and every result is counted as exactly one of good, repeated, foreign or malformed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
@@ -15,80 +16,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nightpress.results.result_lines import Line, Outcome, decode_line, decode_lines, read_line
 from nightpress.shards.requests import custom_id_prefix
 
+MAX_LINE_BYTES = 64 * 1024 * 1024
+"""A longer line is skipped: no answer has as much, and memory has to end somewhere."""
+
 _BLOCK = 1024 * 1024
-
-
-class CacheCreation(msgspec.Struct, gc=False):
-    """Tokens written to the cache, by lifetime."""
-
-    ephemeral_5m_input_tokens: int = 0
-    ephemeral_1h_input_tokens: int = 0
-
-
-class Usage(msgspec.Struct, gc=False):
-    """Tokens of an answer (API documentation, "Usage")."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation: CacheCreation | None = None
-
-
-class ContentBlock(msgspec.Struct, gc=False):
-    """A content block; only those of type ``text`` are answers."""
-
-    type: str
-    text: str = ""
-
-
-class Message(msgspec.Struct, gc=False):
-    """An answer."""
-
-    id: str
-    model: str
-    usage: Usage
-    content: list[ContentBlock] = []
-    stop_reason: str | None = None
-
-
-class InnerError(msgspec.Struct, gc=False):
-    """What went wrong."""
-
-    type: str = "unknown_error"
-    message: str = ""
-
-
-class ErrorEnvelope(msgspec.Struct, gc=False):
-    """The envelope around an error."""
-
-    error: InnerError
-
-
-class Outcome(msgspec.Struct, gc=False):
-    """What became of a request: ``succeeded``, ``errored``, ``canceled`` or ``expired``."""
-
-    type: str
-    message: Message | None = None
-    error: ErrorEnvelope | None = None
-
-
-class Line(msgspec.Struct, gc=False):
-    """One line of a result stream."""
-
-    custom_id: str
-    result: Outcome
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(slots=True)
 class StreamReport:
     """What the lines of a result stream were.
 
-    :param foreign: lines of no request of this shard; never merged.
-    :param repeated: lines of a request that had one already.
-    :param malformed: lines that cannot be read.
+    :param foreign: results of no request of this shard; never merged.
+    :param repeated: results of a request that had one already.
+    :param malformed: lines that cannot be read, or successes without a message.
     """
 
     good: int = 0
@@ -130,7 +74,7 @@ def iter_blocks(stream: BinaryIO, key: str, articles: int, report: StreamReport)
     :param report: filled on the way.
     """
     reader = _LineReader(key, articles, report)
-    for text in _iter_whole_lines(stream):
+    for text in _iter_whole_lines(stream, reader.skip):
         yield reader.read(text)
 
 
@@ -143,8 +87,6 @@ class _LineReader:
         self._report = report
         self._seen = np.zeros(articles, dtype=bool)
         self._lines_before = 0
-        decoder = msgspec.json.Decoder(Line)
-        self._decode, self._decode_lines = decoder.decode, decoder.decode_lines
 
     def read(self, text: bytes) -> Block:
         """Return the outcomes of some whole lines."""
@@ -154,14 +96,21 @@ class _LineReader:
         self._report.good += len(block.outcomes)
         return block
 
+    def skip(self) -> None:
+        """Count a line that is too long to be read."""
+        self._lines_before += 1
+        self._report.note("malformed", self._lines_before)
+
     def _read_good(self, text: bytes, count: int) -> Block | None:
         """Return the outcomes if every line has one that counts, else None; nothing is noted then."""
         try:
-            lines = self._decode_lines(text)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+            lines = decode_lines(text)
+        except _UNREADABLE:
             return None
         outcomes = [line.result for line in lines]
-        if len(lines) != count or any(map(_is_empty_success, outcomes)):
+        if len(lines) != count or any(
+            [outcome.message is None and not outcome.usable for outcome in outcomes]
+        ):
             return None
         ordinals = _read_ordinals([line.custom_id for line in lines], self._prefix, self._articles)
         if ordinals is None or self._seen[ordinals].any():
@@ -173,31 +122,51 @@ class _LineReader:
         return Block(ordinals, outcomes)
 
     def _read_each(self, text: bytes) -> Block:
-        ordinals, outcomes = [], []
-        for number, one in enumerate(text.split(b"\n"), start=self._lines_before + 1):
-            if not one.strip():
+        ordinals: list[int] = []
+        outcomes: list[Outcome] = []
+        for number, data in enumerate(text.split(b"\n"), start=self._lines_before + 1):
+            if not data.strip():
                 continue
-            try:
-                line = self._decode(one)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            lines = _read_any(data)
+            if not lines:
                 self._report.note("malformed", number)
-                continue
-            found = _read_ordinals([line.custom_id], self._prefix, self._articles)
-            if found is None:
-                self._report.note("foreign", number)
-            elif _is_empty_success(line.result):
-                self._report.note("malformed", number)
-            elif self._seen[found[0]]:
-                self._report.note("repeated", number)
-            else:
-                self._seen[found[0]] = True
-                ordinals.append(int(found[0]))
-                outcomes.append(line.result)
+            for line in lines:
+                ordinal = self._take(line, number)
+                if ordinal is not None:
+                    ordinals.append(ordinal)
+                    outcomes.append(line.result)
         return Block(np.array(ordinals, dtype=np.int64), outcomes)
 
+    def _take(self, line: Line, number: int) -> int | None:
+        """Return the ordinal of a line that counts; else note why it does not."""
+        ordinal = _read_ordinal(line.custom_id, self._prefix, self._articles)
+        if ordinal is None:
+            self._report.note("foreign", number)
+        elif not line.result.usable:
+            self._report.note("malformed", number)
+        elif self._seen[ordinal]:
+            self._report.note("repeated", number)
+        else:
+            self._seen[ordinal] = True
+            return ordinal
+        return None
 
-def _is_empty_success(outcome: Outcome) -> bool:
-    return outcome.message is None and outcome.type == "succeeded"
+
+def _read_any(data: bytes) -> list[Line]:
+    try:
+        line = decode_line(data)
+    except _UNREADABLE:
+        return read_line(data)
+    # A repeated field that is null the second time hides the message; reading with care finds it.
+    return [line] if line.result.usable else read_line(data) or [line]
+
+
+def _read_ordinal(custom_id: str, prefix: str, articles: int) -> int | None:
+    digits = custom_id.removeprefix(prefix)
+    if not digits.isascii() or not digits.isdecimal() or len(digits) > 9:
+        return None
+    ordinal = int(digits)
+    return ordinal if ordinal < articles and custom_id == f"{prefix}{ordinal}" else None
 
 
 def _read_ordinals(custom_ids: list[str], prefix: str, articles: int) -> np.ndarray | None:
@@ -222,15 +191,30 @@ def make_custom_ids(prefix: str, ordinals: np.ndarray) -> pa.Array:
     return pc.binary_join_element_wise(prefix, pc.cast(pa.array(ordinals), pa.string()), "")
 
 
-def _iter_whole_lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield a few megabytes of whole lines at a time; only the last may lack its line feed."""
-    rest = b""
+def _iter_whole_lines(stream: BinaryIO, skip: Callable[[], None]) -> Iterator[bytes]:
+    """Yield a few megabytes of whole lines at a time; only the last may lack its line feed.
+
+    :param skip: called for a line that is longer than :data:`MAX_LINE_BYTES`, which is left out.
+    """
+    waiting: list[bytes] = []
+    size = 0
     while block := stream.read(_BLOCK):
         end = block.rfind(b"\n") + 1
-        if not end:
-            rest += block
-            continue
-        yield rest + block[:end]
-        rest = block[end:]
-    if rest:
-        yield rest
+        if end:
+            if size > MAX_LINE_BYTES:
+                skip()
+                first = block.find(b"\n") + 1
+                if first < end:
+                    yield block[first:end]
+            else:
+                yield b"".join((*waiting, block[:end]))
+            waiting, size = [], 0
+        size += len(block) - end
+        if size > MAX_LINE_BYTES:
+            waiting = []
+        else:
+            waiting.append(block[end:])
+    if size > MAX_LINE_BYTES:
+        skip()
+    elif size:
+        yield b"".join(waiting)

@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from nightpress.errors import ResultsError
-from nightpress.outputs.typed_rows import INVALID
 from nightpress.results.answer_columns import ANSWERS, TEXT_COLUMNS, to_columns
 from nightpress.results.answers_schema import answers_schema
 from nightpress.results.billing import cache_saved, costs
@@ -27,6 +26,7 @@ from nightpress.results.row_buckets import Buckets
 from nightpress.results.typed_answers import ShardTyping, TypedAnswers
 from nightpress.shards.requests import custom_id_prefix
 from nightpress.shards.shard import Shard, ShardFiles
+from nightpress.statuses import MESSAGE_STATUSES
 from nightpress.storage import StoragePath, atomic_writer
 
 log = logging.getLogger(__name__)
@@ -186,7 +186,7 @@ def _table(  # noqa: PLR0917 - private, called once
     paid, listed = costs(answers)
     if provenance.reused:
         paid = pa.array(np.zeros(count))
-    answered = pc.is_in(answers["status"], pa.array(["succeeded", INVALID]))
+    answered = pc.is_in(answers["status"], pa.array(MESSAGE_STATUSES))
 
     def of_answers(values: Any) -> pa.Array:
         return pc.if_else(answered, values, None)
@@ -199,6 +199,7 @@ def _table(  # noqa: PLR0917 - private, called once
         "custom_id": make_custom_ids(custom_id_prefix(shard.key), np.arange(first, first + count)),
         "input_tokens": of_answers(answers["input"]),
         "output_tokens": of_answers(answers["output"]),
+        "thinking_tokens": of_answers(answers["thinking"]),
         "cache_creation_input_tokens": of_answers(
             pc.add(answers["cache_write_5m"], answers["cache_write_1h"])
         ),

@@ -12,13 +12,16 @@ from typing import Any, Literal
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel
 
 from nightpress.outputs.arrow_columns import arrow_fields
 from nightpress.outputs.output_schema import OutputSchema
 from nightpress.outputs.problems import Problem
-from nightpress.outputs.typed_rows import INVALID, TypedRows, read_rows
+from nightpress.outputs.typed_rows import TypedRows, read_rows
+from nightpress.results.answer_columns import answer_status
 from nightpress.shards.shard import ShardFiles
+from nightpress.statuses import INVALID_OUTPUT, MESSAGE_STATUSES, SUCCEEDED, TRUNCATED, UNFINISHED
 from nightpress.storage import StoragePath, write_atomically
 
 _FILE = "output.json"
@@ -84,7 +87,7 @@ class ShardTyping:
         """
         if self._schema is None:
             return TypedAnswers(answers)
-        rows = _read(answers, self._schema)
+        rows = read_rows(self._schema, *_columns(answers, "status", "text"))
         if self._checks:
             self._refused |= _refused_by_validators(rows, first)
         else:
@@ -98,30 +101,43 @@ class ShardTyping:
 
 
 def type_answers(answers: pa.Table, schema: OutputSchema | None) -> TypedAnswers:
-    """Read answers by a schema."""
-    return TypedAnswers(answers) if schema is None else _mark(answers, schema, _read(answers, schema))
+    """Read published answers by a schema, or as plain text without one.
+
+    Their statuses are told anew: earlier versions called whatever a model wrote ``succeeded``, and a refusal or
+    a cut answer of a schema ``invalid_output``.
+    """
+    written = pc.is_in(answers["status"], pa.array(MESSAGE_STATUSES))
+    anew = pc.if_else(written, answer_status(answers["text"], answers["stop_reason"]), answers["status"])
+    answers = _with_column(answers, "status", anew)
+    if schema is None:
+        return TypedAnswers(answers)
+    return _mark(answers, schema, read_rows(schema, *_columns(answers, "status", "text")))
 
 
-def _read(answers: pa.Table, schema: OutputSchema) -> TypedRows:
-    return read_rows(schema, *(answers[name].to_pylist() for name in ("status", "text", "stop_reason")))
+def _columns(answers: pa.Table, *names: str) -> list[list[Any]]:
+    return [answers[name].to_pylist() for name in names]
 
 
 def _mark(answers: pa.Table, schema: OutputSchema, rows: TypedRows) -> TypedAnswers:
-    if any(problem is not None for problem in rows.problems):
-        for name, replace in (
-            ("status", lambda problem: INVALID),  # noqa: ARG005
-            ("error_type", lambda problem: problem.reason),
-            ("error_message", lambda problem: problem.message),
-        ):
-            answers = _replaced(answers, name, [problem and replace(problem) for problem in rows.problems])
+    """Set the status of each answer by whether it fits; one that is not whole keeps its own when it does not."""
+    statuses, kinds, messages = _columns(answers, "status", "error_type", "error_message")
+    for index, (status, problem) in enumerate(zip(statuses, rows.problems, strict=True)):
+        if status not in MESSAGE_STATUSES:
+            continue
+        kinds[index] = messages[index] = None
+        if rows.read[index] and problem is None:
+            statuses[index] = SUCCEEDED
+        elif problem is not None and status not in (TRUNCATED, UNFINISHED):
+            statuses[index] = INVALID_OUTPUT
+            kinds[index], messages[index] = problem.reason, problem.message
+    for name, values in (("status", statuses), ("error_type", kinds), ("error_message", messages)):
+        answers = _with_column(answers, name, pa.array(values, pa.string()))
     return TypedAnswers(answers, arrow_fields(schema), rows.columns)
 
 
-def _replaced(answers: pa.Table, name: str, values: list[Any]) -> pa.Table:
+def _with_column(answers: pa.Table, name: str, values: Any) -> pa.Table:
     index = answers.schema.get_field_index(name)
-    old = answers[name].to_pylist()
-    new = [before if value is None else value for before, value in zip(old, values, strict=True)]
-    return answers.set_column(index, answers.schema.field(index), pa.array(new, pa.string()))
+    return answers.set_column(index, answers.schema.field(index), values)
 
 
 def _refused_by_validators(rows: TypedRows, first: int) -> dict[int, str]:
@@ -149,4 +165,5 @@ def _with_checks(rows: TypedRows, refused: Mapping[int, str], first: int) -> Typ
     for index, message in here.items():
         problems[index] = Problem(_BY_VALIDATORS, message)
     keep = pa.array([None if index in here else index for index in range(count)], pa.int64())
-    return TypedRows({name: column.take(keep) for name, column in rows.columns.items()}, problems)
+    columns = {name: column.take(keep) for name, column in rows.columns.items()}
+    return TypedRows(columns, problems, rows.read)

@@ -95,7 +95,7 @@ def _open_index(run: Run, reuse: Reuse) -> AnswerIndex:
         return AnswerIndex([], offline=False)
     day = date.fromisoformat(run.day)
     days = [run.day, *((day - timedelta(days=back)).isoformat() for back in range(1, reuse.days + 1))]
-    return AnswerIndex(map(run.published, days), offline=run.offline)
+    return AnswerIndex(map(run.published, days), offline=run.offline, same_day=run.published(run.day))
 
 
 def _plan(  # noqa: PLR0917 - private, called once

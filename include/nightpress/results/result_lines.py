@@ -1,0 +1,295 @@
+"""One line of a result stream, read with care: a paid answer is never lost over a field that nobody needs.
+
+The structs are what the API documents, every field optional and bounded. :func:`read_line` reads what does not
+fit them: it keeps each field that is usable and leaves the others empty. Gateways write nulls, floats, numbers
+as text, flat errors, lone surrogates, byte order marks, two objects on a line.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import msgspec
+
+MAX_TOKENS = 10**12
+"""No request has more; a larger number is taken as unknown. Sums over a day stay within 64 bits."""
+
+MAX_NAME = 200
+"""Characters of an id, a model, a type or a reason; longer ones are cut."""
+
+MAX_ERROR_MESSAGE = 10_000
+"""Characters of an error's message; longer ones are cut."""
+
+FAILED = frozenset({"errored", "canceled", "expired"})
+"""Types of results that hold no answer."""
+
+_MAX_DEPTH = 100
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKENS)]
+Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
+Words = Annotated[str, msgspec.Meta(max_length=MAX_ERROR_MESSAGE)]
+
+
+class CacheCreation(msgspec.Struct, gc=False):
+    """Tokens written to the cache, by lifetime."""
+
+    ephemeral_5m_input_tokens: Count | None = None
+    ephemeral_1h_input_tokens: Count | None = None
+
+
+class OutputTokensDetails(msgspec.Struct, gc=False):
+    """What the output tokens were spent on."""
+
+    thinking_tokens: Count | None = None
+
+
+class ServerToolUse(msgspec.Struct, gc=False):
+    """Server tools that are billed by use."""
+
+    web_search_requests: Count | None = None
+
+
+class Usage(msgspec.Struct, gc=False):
+    """Tokens of an answer (API documentation, "Usage"); None where the API does not tell."""
+
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_creation: CacheCreation | None = None
+    output_tokens_details: OutputTokensDetails | None = None
+    server_tool_use: ServerToolUse | None = None
+    service_tier: Name | None = None
+    inference_geo: Name | None = None
+
+
+class ContentBlock(msgspec.Struct, gc=False):
+    """A content block; only those of type ``text``, or of no type, are answers."""
+
+    type: str | None = None
+    text: str | None = None
+
+
+class StopDetails(msgspec.Struct, gc=False):
+    """Why the model refused."""
+
+    category: Name | None = None
+
+
+class Message(msgspec.Struct, gc=False):
+    """An answer."""
+
+    id: Name | None = None
+    model: Name | None = None
+    usage: Usage | None = None
+    content: list[ContentBlock] | None = None
+    stop_reason: Name | None = None
+    stop_details: StopDetails | None = None
+
+
+class InnerError(msgspec.Struct, gc=False):
+    """What went wrong."""
+
+    type: Name | None = None
+    message: Words | None = None
+
+
+class ErrorEnvelope(msgspec.Struct, gc=False):
+    """The envelope around an error."""
+
+    error: InnerError
+
+
+class Outcome(msgspec.Struct, gc=False):
+    """What became of a request: ``succeeded``, ``errored``, ``canceled``, ``expired`` or a type not known yet."""
+
+    type: Name
+    message: Message | None = None
+    error: ErrorEnvelope | None = None
+
+    @property
+    def answer(self) -> Message | None:
+        """The message, of every type that is not known to hold none."""
+        return None if self.type in FAILED else self.message
+
+    @property
+    def usable(self) -> bool:
+        """False for a success without its message: what was answered cannot be told."""
+        return self.message is not None or self.type != "succeeded"
+
+
+class Line(msgspec.Struct, gc=False):
+    """One line of a result stream."""
+
+    custom_id: str
+    result: Outcome
+
+
+decode_line = msgspec.json.Decoder(Line).decode
+decode_lines = msgspec.json.Decoder(Line).decode_lines
+
+
+def read_line(data: bytes) -> list[Line]:
+    """Return every result on a line that :func:`decode_line` does not take; none when nothing can be read."""
+    return [line for value in _iter_objects(data) if (line := _line(value)) is not None]
+
+
+def _iter_objects(data: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the JSON objects of a line: a lost line feed leaves two on one, a byte order mark comes before one."""
+    text = data.decode("utf-8", "replace")
+    position = text.find("{")
+    while position >= 0:
+        try:
+            value, end = _decoder.raw_decode(text, position)
+        except RecursionError:
+            text = _cut_depth(text)
+            position = text.find("{", position)
+            continue
+        except ValueError:
+            return
+        yield value
+        position = text.find("{", end)
+
+
+def _first_given(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its fields; of a repeated one a null does not replace what is there."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if value is not None or name not in found:
+            found[name] = value
+    return found
+
+
+def _whole_number(digits: str) -> int | None:
+    # Python refuses to read thousands of digits.
+    return int(digits) if len(digits) <= 20 else None
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_first_given, parse_int=_whole_number, strict=False)
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{\]}]', re.DOTALL)
+
+
+def _cut_depth(text: str) -> str:
+    """Return the text with every list and object below a hundred levels emptied."""
+    kept: list[str] = []
+    depth = position = 0
+    for token in _TOKENS.finditer(text):
+        sign = token[0]
+        if sign in "[{":
+            depth += 1
+            if depth == _MAX_DEPTH:
+                kept.append(text[position : token.end()])
+        elif sign in "]}":
+            if depth == _MAX_DEPTH:
+                position = token.start()
+            depth -= 1
+    return "".join((*kept, text[position:]))
+
+
+def _line(value: dict[str, Any]) -> Line | None:
+    custom_id, result = value.get("custom_id"), value.get("result")
+    if not isinstance(custom_id, str) or not isinstance(result, dict):
+        return None
+    kind = _name(result.get("type"))
+    message, error = result.get("message"), _error(result.get("error"))
+    if isinstance(message, dict) and kind not in FAILED:
+        return Line(_clean(custom_id), Outcome(kind or "succeeded", _message(message)))
+    if kind is None and error is None:
+        return None
+    return Line(_clean(custom_id), Outcome(kind or "errored", None, error))
+
+
+def _message(value: dict[str, Any]) -> Message:
+    details = value.get("stop_details")
+    return Message(
+        id=_name(value.get("id")),
+        model=_name(value.get("model")),
+        usage=_usage(value.get("usage")),
+        content=_content(value.get("content")),
+        stop_reason=_name(value.get("stop_reason")),
+        stop_details=StopDetails(_name(details.get("category"))) if isinstance(details, dict) else None,
+    )
+
+
+def _content(value: object) -> list[ContentBlock]:
+    blocks = value if isinstance(value, list) else [value]
+    found = []
+    for block in blocks:
+        if isinstance(block, str):
+            found.append(ContentBlock("text", _clean(block)))
+        elif isinstance(block, dict):
+            text = block.get("text")
+            found.append(
+                ContentBlock(_name(block.get("type")), _clean(text) if isinstance(text, str) else None)
+            )
+    return found
+
+
+def _usage(value: object) -> Usage | None:
+    if not isinstance(value, dict):
+        return None
+    written, details, tools = (
+        found if isinstance(found := value.get(name), dict) else {}
+        for name in ("cache_creation", "output_tokens_details", "server_tool_use")
+    )
+    return Usage(
+        input_tokens=_count(value.get("input_tokens")),
+        output_tokens=_count(value.get("output_tokens")),
+        cache_creation_input_tokens=_count(value.get("cache_creation_input_tokens")),
+        cache_read_input_tokens=_count(value.get("cache_read_input_tokens")),
+        cache_creation=CacheCreation(
+            _count(written.get("ephemeral_5m_input_tokens")), _count(written.get("ephemeral_1h_input_tokens"))
+        ),
+        output_tokens_details=OutputTokensDetails(_count(details.get("thinking_tokens"))),
+        server_tool_use=ServerToolUse(_count(tools.get("web_search_requests"))),
+        service_tier=_name(value.get("service_tier")),
+        inference_geo=_name(value.get("inference_geo")),
+    )
+
+
+def _error(value: object) -> ErrorEnvelope | None:
+    """Read an error in its envelope, one without, or one that is only words."""
+    if isinstance(value, str):
+        return ErrorEnvelope(InnerError(None, _clean(value)[:MAX_ERROR_MESSAGE]))
+    if not isinstance(value, dict):
+        return None
+    inner = value.get("error")
+    if isinstance(inner, str):
+        return ErrorEnvelope(InnerError(None, _clean(inner)[:MAX_ERROR_MESSAGE]))
+    if isinstance(inner, dict):
+        value = inner
+    message = value.get("message")
+    kind = _name(value.get("type"))
+    return ErrorEnvelope(
+        InnerError(
+            None if kind == "error" else kind,
+            _clean(message)[:MAX_ERROR_MESSAGE] if isinstance(message, str) else None,
+        )
+    )
+
+
+def _count(value: object) -> int | None:
+    """Return a number of tokens, None when it is none: negative, a fraction, too large, text that is no number."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 20:
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 <= value <= MAX_TOKENS else None
+
+
+def _name(value: object) -> str | None:
+    return _clean(value)[:MAX_NAME] if isinstance(value, str) else None
+
+
+def _clean(text: str) -> str:
+    """Return text that can be stored: half of a surrogate pair becomes the replacement character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

@@ -1,0 +1,310 @@
+"""What gateways do to result lines: an answer that was paid for is read, whatever else the line lacks."""
+
+from __future__ import annotations
+
+import io
+import json
+import tracemalloc
+from collections.abc import Callable
+from time import process_time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nightpress.results import decode
+from nightpress.results.answer_columns import ANSWERS, to_columns
+from nightpress.results.decode import StreamReport, iter_blocks
+from nightpress.shards.requests import custom_id
+from tests.support.result_lines import errored, line, succeeded
+
+KEY = "0123456789abcdef" * 4
+NAME = custom_id(KEY, 0)
+ABSENT = object()
+
+
+def read(data: bytes, articles: int = 1) -> tuple[list[dict[str, Any]], StreamReport]:
+    report = StreamReport()
+    rows: dict[int, dict[str, Any]] = {}
+    for block in iter_blocks(io.BytesIO(data), KEY, articles, report):
+        found = to_columns(block.outcomes)
+        assert found.schema == ANSWERS
+        found.validate(full=True)
+        rows |= dict(zip(block.ordinals.tolist(), found.to_pylist(), strict=True))
+    return [rows[ordinal] for ordinal in sorted(rows)], report
+
+
+def read_one(data: bytes) -> dict[str, Any]:
+    (row,), report = read(data)
+    assert (report.good, report.malformed) == (1, 0)
+    return row
+
+
+def changed(path: str, value: Any) -> bytes:
+    """Return an answer's line with one field replaced, or left out."""
+    whole = json.loads(succeeded(NAME, "The answer."))
+    place = whole
+    *above, last = path.split(".")
+    for step in above:
+        place = place[int(step) if step.isdecimal() else step]
+    if value is ABSENT:
+        del place[last]
+    else:
+        place[last] = value
+    return json.dumps(whole).encode() + b"\n"
+
+
+MESSAGE = "result.message."
+FIELDS = [
+    *("id", "type", "role", "model", "stop_reason", "stop_sequence", "usage"),
+    *("usage.input_tokens", "usage.output_tokens", "usage.cache_creation", "usage.service_tier"),
+    *("usage.cache_creation_input_tokens", "usage.cache_read_input_tokens"),
+    *("usage.cache_creation.ephemeral_1h_input_tokens", "content.0.type", "content.0.thinking"),
+]
+VALUES = [
+    ABSENT,
+    None,
+    "",
+    "x" * 300,
+    -1,
+    2**63,
+    2**64,
+    10**30,
+    1.5,
+    1e400,
+    True,
+    [],
+    {},
+    [None],
+    {"a": 1},
+    "\ud800",
+]
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:20])
+def test_no_odd_field_costs_an_answer(field: str, value: Any) -> None:
+    row = read_one(changed(MESSAGE + field, value))
+    assert row["text"] == "The answer."
+    # Only the reason why the model stopped says whether the text is an answer.
+    assert row["status"] == "succeeded"
+    for name in ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read", "thinking"):
+        assert row[name] is None or 0 <= row[name] <= 10**12
+
+
+@pytest.mark.parametrize(
+    ("value", "known"),
+    [
+        *((7, 7), (7.0, 7), ("7", 7), (0, 0), (10**12, 10**12), (10**12 + 1, None), (-7, None), (7.5, None)),
+        *((None, None), (ABSENT, None), ("seven", None), (2**63, None), (True, None), ("9" * 5_000, None)),
+    ],
+    ids=repr,
+)
+def test_a_number_that_cannot_be_told_is_null(value: Any, known: int | None) -> None:
+    row = read_one(changed("result.message.usage.input_tokens", value))
+    assert (row["input"], row["output"]) == (known, 20)
+
+
+def test_without_usage_no_number_is_made_up() -> None:
+    row = read_one(changed("result.message.usage", None))
+    names = ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read", "thinking", "web_searches")
+    assert [row[name] for name in names] == [None] * 7
+    failed = read_one(errored(NAME))
+    assert [failed[name] for name in names] == [0] * 7
+
+
+def test_what_billing_needs_is_read() -> None:
+    usage = {
+        "input_tokens": 5,
+        "output_tokens": 9,
+        "output_tokens_details": {"thinking_tokens": 4},
+        "server_tool_use": {"web_search_requests": 2, "web_fetch_requests": 1},
+        "cache_creation": {"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 2},
+        "inference_geo": "us",
+        "service_tier": "batch",
+    }
+    details = {"type": "refusal", "category": "cyber", "explanation": "no"}
+    row = read_one(succeeded(NAME, usage=usage, stop_reason="refusal", stop_details=details))
+    assert (row["thinking"], row["web_searches"], row["inference_geo"], row["service_tier"]) == (
+        4,
+        2,
+        "us",
+        "batch",
+    )
+    assert (row["status"], row["refusal_category"]) == ("refused", "cyber")
+    # The sum is missing, its parts are there.
+    assert (row["cache_write_5m"], row["cache_write_1h"], row["cache_read"]) == (1, 2, 0)
+
+
+TEXT, THINKING = {"type": "text", "text": "Yes."}, {"type": "thinking", "thinking": "", "signature": "s"}
+TOOL = {"type": "tool_use", "id": "t", "name": "n", "input": {}}
+
+
+@pytest.mark.parametrize(
+    ("content", "stop_reason", "status", "text"),
+    [
+        ([THINKING, TEXT], "end_turn", "succeeded", "Yes."),
+        ([{"type": "redacted_thinking", "data": "x"}, TEXT], "stop_sequence", "succeeded", "Yes."),
+        ([{"type": "new_block", "text": "not this"}, TEXT], "end_turn", "succeeded", "Yes."),
+        ([TEXT, TOOL], "tool_use", "succeeded", "Yes."),
+        ([TEXT], None, "succeeded", "Yes."),
+        ([TEXT], "a_new_reason", "succeeded", "Yes."),
+        ([{"text": "Yes."}], "end_turn", "succeeded", "Yes."),
+        ([None, "Y", {"type": "text", "text": "es."}, 7], "end_turn", "succeeded", "Yes."),
+        ("Yes.", "end_turn", "succeeded", "Yes."),
+        ([THINKING], "end_turn", "empty", None),
+        ([], "end_turn", "empty", None),
+        (None, "end_turn", "empty", None),
+        ({}, "end_turn", "empty", None),
+        ([{"type": "text", "text": None}], "end_turn", "empty", None),
+        ([{"type": "text", "text": " \n\u3000"}], "end_turn", "empty", " \n\u3000"),
+        ([TOOL], "tool_use", "unfinished", None),
+        ([TEXT], "pause_turn", "unfinished", "Yes."),
+        ([], "pause_turn", "unfinished", None),
+        ([THINKING], "max_tokens", "truncated", None),
+        ([TEXT], "max_tokens", "truncated", "Yes."),
+        ([TEXT], "model_context_window_exceeded", "truncated", "Yes."),
+        ([], "refusal", "refused", None),
+        ([TEXT], "refusal", "refused", "Yes."),
+    ],
+)
+def test_a_status_says_what_the_model_did(
+    content: Any, stop_reason: str | None, status: str, text: str | None
+) -> None:
+    row = read_one(succeeded(NAME, content=content, stop_reason=stop_reason))
+    assert (row["status"], row["text"]) == (status, text)
+
+
+def test_a_lone_surrogate_is_replaced_and_a_pair_is_kept() -> None:
+    data = succeeded(NAME, "PLACE").replace(b"PLACE", rb"a\ud800b \ud83d\ude00")
+    assert read_one(data)["text"] == "a\N{REPLACEMENT CHARACTER}b \N{GRINNING FACE}"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda data: data[:-1],
+        lambda data: data[:-1] + b"\r\n",
+        lambda data: b"\xef\xbb\xbf" + data,
+        lambda data: b"\r\n\n \t\n" + data + b"\n\n",
+        lambda data: b"data: " + data,
+        lambda data: data[:-1] + b",\n",
+        lambda data: data.replace(b"An answer.", b"An answer.\tTwo\x01"),
+        lambda data: data.replace(b"An answer.", b"An answer.\xff"),
+        lambda data: data.replace(b'"role"', b'"deep": ' + b"[" * 5_000 + b"]" * 5_000 + b', "role"'),
+        lambda data: data.replace(b'"role"', b'"text": NaN, "role"'),
+        lambda data: data.replace(b'"role"', b'"id": 7, "id": null, "role"'),
+        lambda data: data.replace(b'"stop_reason"', b'"usage": {}, "stop_reason"'),
+    ],
+)
+def test_a_line_in_another_form_is_read(form: Callable[[bytes], bytes]) -> None:
+    row = read_one(form(succeeded(NAME)))
+    assert row["text"].startswith("An answer.")
+    assert row["status"] == "succeeded"
+
+
+def test_two_results_on_a_line_are_two() -> None:
+    data = succeeded(custom_id(KEY, 0), "one")[:-1] + succeeded(custom_id(KEY, 1), "two")
+    rows, report = read(data, 2)
+    assert [row["text"] for row in rows] == ["one", "two"]
+    assert report.good == 2
+
+
+@pytest.mark.parametrize(
+    ("result", "status", "kind", "message"),
+    [
+        (
+            {"type": "errored", "error": {"type": "api_error", "message": "flat"}},
+            "errored",
+            "api_error",
+            "flat",
+        ),
+        ({"type": "errored", "error": {"error": {"type": "api_error"}}}, "errored", "api_error", None),
+        ({"type": "errored", "error": {"error": "words"}}, "errored", "unknown_error", "words"),
+        ({"type": "errored", "error": "words"}, "errored", "unknown_error", "words"),
+        ({"type": "errored", "error": None}, "errored", None, None),
+        (
+            {"type": "errored", "error": {"error": {"type": 7, "message": 8}}},
+            "errored",
+            "unknown_error",
+            None,
+        ),
+        ({"type": "errored", "error": {"type": "error", "error": None}}, "errored", "unknown_error", None),
+        ({"type": "errored", "message": {"content": []}}, "errored", None, None),
+        ({"type": "canceled", "error": []}, "canceled", None, None),
+        ({"type": "expired", "message": 7}, "expired", None, None),
+        ({"type": "deferred"}, "errored", "unknown result deferred", None),
+    ],
+)
+def test_a_failure_is_read_in_every_form(
+    result: dict[str, Any], status: str, kind: str | None, message: str | None
+) -> None:
+    row = read_one(line(NAME, result))
+    assert (row["status"], row["error_type"], row["error_message"]) == (status, kind, message)
+
+
+@pytest.mark.parametrize("kind", ["a_new_type", None, 7])
+def test_an_answer_of_an_unknown_type_is_an_answer(kind: Any) -> None:
+    row = read_one(changed("result.type", kind))
+    assert (row["status"], row["text"]) == ("succeeded", "The answer.")
+
+
+def test_names_are_cut() -> None:
+    row = read_one(changed("result.message.model", "m" * 10**6))
+    assert row["model"] == "m" * 200
+
+
+def test_a_line_without_an_end_takes_no_memory_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "MAX_LINE_BYTES", 4 * 1024 * 1024)
+
+    class Endless(io.RawIOBase):
+        left = 60
+
+        def read(self, size: int = -1) -> bytes:
+            self.left -= 1
+            if self.left > 0:
+                return b"x" * size
+            return b"\n" + succeeded(NAME) if self.left == 0 else b""
+
+    report = StreamReport()
+    tracemalloc.start()
+    blocks = list(iter_blocks(Endless(), KEY, 1, report))  # type: ignore[arg-type]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [block.ordinals.tolist() for block in blocks] == [[0]]
+    assert (report.good, report.malformed) == (1, 1)
+    assert report.examples == ["line 1 is malformed"]
+    assert peak < 20 * 1024 * 1024
+
+
+def test_hostile_lines_take_linear_time() -> None:
+    started = process_time()
+    for data in (b'{"a": ' + b'\\"' * 200_000, b"{" * 200_000, b'{"a":' * 50_000, b'"{' * 200_000):
+        read(data + b"\n")
+    assert process_time() - started < 5
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.sampled_from(FIELDS), values, st.integers(0, 2))
+def test_whatever_a_field_holds_the_answer_is_kept(field: str, value: Any, at: int) -> None:
+    good = [succeeded(custom_id(KEY, number)) for number in (1, 2)]
+    odd = changed(MESSAGE + field, value)
+    rows, report = read(b"".join([*good[:at], odd, *good[at:]]), 3)
+    assert [row["text"] for row in rows] == ["The answer.", "An answer.", "An answer."]
+    assert (report.good, report.malformed, report.repeated, report.foreign) == (3, 0, 0, 0)
+
+
+@given(values)
+def test_no_result_crashes(result: Any) -> None:
+    rows, report = read(
+        json.dumps({"custom_id": NAME, "result": result}).encode() + b"\n" + errored(custom_id(KEY, 1)), 2
+    )
+    assert report.good + report.malformed == 2
+    assert rows[-1]["error_type"] == "invalid_request_error"
