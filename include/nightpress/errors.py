@@ -7,6 +7,7 @@ The class says what a retry would do and whether money can be involved::
     │   └── InvalidReferenceError a stored reference leads out of the data root
     ├── InputError                before spending; a retry cannot help: mend the source
     │   └── TooManyRejectsError
+    ├── AccountTroubleError       the account stops all requests; a retry goes on once a person has fixed it
     ├── BudgetError               before spending; a retry cannot help: send less or allow more
     ├── SubmissionError
     │   ├── RequestRefusedError   no batch exists; a retry cannot help: fix what the message names
@@ -51,6 +52,13 @@ class TooManyRejectsError(InputError):
 
 class BudgetError(NightpressError):
     """The plan costs more than was allowed; nothing was spent, and a retry cannot help."""
+
+
+class AccountTroubleError(NightpressError):
+    """The account (key, credit, permission, limit) stops all requests; the run waits for a person."""
+
+    def __init__(self, message: str, *, code: str = "account_trouble") -> None:
+        super().__init__(message, code=code)
 
 
 class SubmissionError(NightpressError):

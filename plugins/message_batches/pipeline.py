@@ -220,6 +220,7 @@ def add_tasks(
         plan=plan,
         pipeline=name,
         day=arguments["day"],
+        conn_id=conn_id,
         outlets=[asset],
         # Without failures there is no second round to wait for, and the day is published all the same.
         trigger_rule="none_failed",

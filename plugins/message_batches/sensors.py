@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowFailException
 
-from message_batches.config import DEFAULT_CONN_ID, clear_failures, connect
+from message_batches.config import DEFAULT_CONN_ID, connect
+from message_batches.remedies import fail_without_retry
 from message_batches.triggers import MessageBatchTrigger
 from nightpress.batches.polling import describe
 from nightpress.errors import ConfigurationError, ResultsError
@@ -81,7 +82,7 @@ class MessageBatchSensor(BaseSensorOperator):
         if not self.deferrable:
             result: str = super().execute(context)
             return result
-        with clear_failures():
+        with fail_without_retry():
             batch = self._look()
         if batch is not None and batch.ended:
             self.log.info(describe(batch))
@@ -111,7 +112,7 @@ class MessageBatchSensor(BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
         """Look once, for use without deferring."""
-        with clear_failures():
+        with fail_without_retry():
             batch = self._look()
         return PokeReturnValue(is_done=batch is not None and batch.ended, xcom_value=self.batch_id)
 

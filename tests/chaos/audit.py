@@ -54,7 +54,7 @@ class Books:
 
     :param receipts: of every run that ended, as ``asdict(DayReceipt)``.
     :param damaged: lines of result streams were made unreadable, so what was paid for them cannot be known.
-    :param given_up: the press stopped for a person to look, as it says it does after so many lost POSTs.
+    :param given_up: the run stopped for a person to look, as it says it does after so many lost POSTs.
     :param notes: gets what is known and not held against the run.
     :param unanswered: some requests may have no answer, because a fault took it.
     """

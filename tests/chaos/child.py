@@ -20,7 +20,7 @@ import pyarrow.parquet
 
 from nightpress.costs.prices import find_prices
 from nightpress.errors import NightpressError
-from tests.chaos.press import Press, Spec, StoppedError, StuckError
+from tests.chaos.pipeline_run import PipelineRun, Spec, StoppedError, StuckError
 from tests.chaos.steps import Steps
 
 REAL_SECONDS = 60
@@ -56,12 +56,12 @@ def _run(spec: Spec) -> NoReturn:
     code = 4
     try:
         signal.alarm(REAL_SECONDS)
-        code = _press(spec)
+        code = _execute(spec)
     finally:
         os._exit(code)
 
 
-def _press(spec: Spec) -> int:
+def _execute(spec: Spec) -> int:
     report = os.open(spec.report, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def note(what: str, **more: Any) -> None:
@@ -70,9 +70,9 @@ def _press(spec: Spec) -> int:
     steps = Steps(spec.die_at, lambda name: note("killed", at=name))
     time.sleep(spec.delay)
     try:
-        press = Press(spec, steps, note)
+        run = PipelineRun(spec, steps, note)
         steps.install()
-        receipt = press.run()
+        receipt = run.run()
     except StuckError as error:
         note("stuck", why=str(error))
         return 5

@@ -18,7 +18,7 @@ from nightpress.batches.ledger import Ledger
 from nightpress.batches.submission import MAX_LOST_ATTEMPTS
 from nightpress.errors import LedgerError
 from tests.chaos.audit import Books, Source, audit, check_plan
-from tests.chaos.press import Spec
+from tests.chaos.pipeline_run import Spec
 from tests.chaos.scenarios import Rule, Scenario
 from tests.support.offline_api_server import PROJECT, LocalApiServer
 
@@ -27,7 +27,7 @@ BATCH_SECONDS = 900.0
 STOPS_BEFORE_MENDING = 3
 """Starts that end with a clear error before the faults are switched off, as a person would mend them."""
 
-MOST_STOPS = 6
+MAX_STOPS = 6
 LOST = f"POSTed {MAX_LOST_ATTEMPTS} times without an answer"
 _LINES = {"missing_ids", "malformed_lines"}
 OUTCOMES = ("untouched", "recovered", "adopted", "resubmitted", "refused", "FAILED")
@@ -37,7 +37,7 @@ OUTCOMES = ("untouched", "recovered", "adopted", "resubmitted", "refused", "FAIL
 class Result:
     """How a case came out.
 
-    :param labels: faults that acted, and the steps at which the press was killed.
+    :param labels: faults that acted, and the steps at which the run was killed.
     """
 
     scenario: Scenario
@@ -171,16 +171,14 @@ class _Case:
             if stops == STOPS_BEFORE_MENDING:
                 self._note_rules()
                 self.worker.server.request("DELETE", "/local/faults")
-            if stops == MOST_STOPS and LOST in self.report.read_text().splitlines()[-1]:
+            if stops == MAX_STOPS and LOST in self.report.read_text().splitlines()[-1]:
                 self.given_up = True
                 return
-            if stops == MOST_STOPS:
+            if stops == MAX_STOPS:
                 self.problems.append("stopped again and again, without any fault")
 
     def _judge(self, ends: Sequence[str]) -> None:
-        self.problems += [
-            f"the press ended {end}" for end in ends if end not in ("done", "stopped", "SIGKILL")
-        ]
+        self.problems += [f"the run ended {end}" for end in ends if end not in ("done", "stopped", "SIGKILL")]
 
     def _note_rules(self) -> None:
         if not self.rules:
@@ -218,7 +216,7 @@ class _Case:
             return "resubmitted"
         if any(entry.adopted for entry in entries):
             return "adopted"
-        return "recovered" if what & {"killed", "error", "told", "settling", "candidates"} else "untouched"
+        return "recovered" if what & {"killed", "error", "waiting", "candidates"} else "untouched"
 
 
 def _upath(path: Path) -> Any:

@@ -11,7 +11,7 @@ Rule = dict[str, Any]
 
 PAUSE_SECONDS = 0.06
 HANG_SECONDS = 1.3
-"""Longer than the press waits for an answer."""
+"""Longer than a run waits for an answer."""
 
 TYPICAL_STEPS = 450
 """Deaths of random runs are drawn from this many steps; some come too late to happen."""
@@ -22,7 +22,7 @@ class Scenario:
     """One case.
 
     :param repeat: arguments of ``python -m tests.chaos`` that repeat it.
-    :param deaths: step at which the first, second, … start of the press dies; None lives. Further starts live.
+    :param deaths: step at which the first, second, … start of the run dies; None lives. Further starts live.
     :param company: ``alone``, ``two runs`` (other run id, same articles, same time) or ``orphan`` (the same
         run twice at the same time).
     :param again: when all is over, another run of the same day follows.

@@ -50,7 +50,7 @@ def test_the_sample_really_kills(sample: list[Result]) -> None:
 
 
 def test_a_broken_promise_would_be_seen(folder: Path) -> None:
-    """The audit against a press that does pay twice: the SDK's own retries on a dropped answer."""
+    """The audit against a run that does pay twice: the SDK's own retries on a dropped answer."""
     (folder / "twice").mkdir()
     with Worker(folder / "twice") as worker:
         assert worker.run(at_step("adopted", None)).problems == []

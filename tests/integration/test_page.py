@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from upath import UPath
 
-from message_batches import config
 from nightpress.batches.ledger import Attempt, Example
+from nightpress.layout import run_folder_name
 from tests.support.ledgers import entry, put
 from tests.support.offline_api_server import LocalApiServer
 from tests.support.running_airflow import AirflowInstance
@@ -193,7 +193,7 @@ def test_the_page_says_when_its_data_is_old(house: House, page: Page) -> None:
 
 def test_a_plan_is_shown_as_text(house: House, page: Page) -> None:
     run = f"run {SCRIPT}"
-    folder = house.airflow.data / "runs" / "press_3" / DAY / config.run_folder("press_3", DAY, run).name
+    folder = house.airflow.data / "runs" / "press_3" / DAY / run_folder_name(run)
     folder.mkdir(parents=True)
     plan = {
         "verdict": SCRIPT,

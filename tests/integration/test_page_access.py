@@ -15,7 +15,7 @@ from urllib.error import HTTPError
 import pytest
 from upath import UPath
 
-from message_batches import config
+from nightpress.layout import run_folder_name
 from tests.support.ledgers import entry, put
 from tests.support.running_airflow import AirflowInstance
 
@@ -87,9 +87,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> AirflowInstance:
         entry(3, pipeline="press_3", dag_id="press_3", day="2026-11-21"),
         entry(4, pipeline="old", dag_id="", day="2026-11-20"),
     )
-    folder = (
-        made.data / "runs" / "press_3" / "2026-11-22" / config.run_folder("press_3", "2026-11-22", RUN).name
-    )
+    folder = made.data / "runs" / "press_3" / "2026-11-22" / run_folder_name(RUN)
     folder.mkdir(parents=True)
     (folder / "plan.json").write_text('{"verdict": "under the budget"}')
     for day in ("2026-11-20", "2026-11-21", "2026-11-22"):

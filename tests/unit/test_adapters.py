@@ -11,7 +11,6 @@ import anthropic
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from airflow.triggers.base import TriggerEvent
-from upath import UPath
 
 import message_batches
 from message_batches import (
@@ -22,13 +21,12 @@ from message_batches import (
     SubmitBatchOperator,
     WriteResultsOperator,
 )
-from message_batches.config import connect, run_folder, source_path
+from message_batches.config import source_path
 from message_batches.links import batch_url
 from message_batches.operators.references import as_list
 from message_batches.triggers import effective_poll_seconds
-from nightpress.batches.ledger import Entry, Ledger
+from nightpress.batches.submission import Wait
 from nightpress.errors import ConfigurationError, ResultsError
-from nightpress.shards.shard import Shard
 from tests.support.offline_api_server import LocalApiServer
 
 
@@ -229,15 +227,8 @@ def test_killing_the_wait_cancels_only_when_asked_to(
     assert (server.get(f"/v1/messages/batches/{batch_id}")["cancel_initiated_at"] is not None) is cancel
 
 
-def test_paths_of_runs_and_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_paths_of_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NIGHTPRESS_ROOT", f"file://{tmp_path}")
-    plain = run_folder("p", "2026-11-22", "run_1")
-    assert str(plain).endswith("/runs/p/2026-11-22/run_1")
-    odd = [
-        run_folder("p", "2026-11-22", run).name for run in ("manual__2026-11-22T00:00:00+00:00", "../x", "..")
-    ]
-    assert len(set(odd)) == 3
-    assert all("/" not in name and ":" not in name and not name.startswith(".") for name in odd)
     assert str(source_path(None, "2026-11-22")) == f"file://{tmp_path}/inbox/day=2026-11-22"
     assert str(source_path("/abs/x.csv", "2026-11-22")) == "file:///abs/x.csv"
     assert str(source_path("/in/day={day}/*", "2026-11-22")) == "file:///in/day=2026-11-22/*"
@@ -245,25 +236,19 @@ def test_paths_of_runs_and_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert str(source_path("memory://bucket/x.csv", "2026-11-22")) == "memory://bucket/x.csv"
 
 
-@pytest.mark.parametrize(("most", "waits"), [(None, False), (3, True), (4, False)])
-def test_a_full_queue_is_waited_for_before_anything_is_sent(
-    batch_id: str, server: LocalApiServer, tmp_path: Path, most: int | None, waits: bool
-) -> None:
-    assert batch_id
-    task = SubmitBatchOperator(task_id="s", shard=None, pipeline="p", max_requests_in_flight=most)
-    api, ledger = connect("anthropic_default"), Ledger(UPath(tmp_path), "offline")
-    waiting = sum(batch.request_counts.processing for batch in api.list().data)
-    shard = Shard("file:///r/requests-00000.json", 4 - waiting, 10, "k")
-    if not waits:
-        task._wait_for_room(shard, api, ledger)
-        return
+def test_a_wait_without_batches_defers_to_a_moment_and_one_with_batches_to_them() -> None:
+    task = SubmitBatchOperator(task_id="s", shard=None, pipeline="p")
     with pytest.raises(TaskDeferred) as deferred:
-        task._wait_for_room(shard, api, ledger)
+        task._defer(Wait("the queue is full", time.time() + 60))
     moment = deferred.value.trigger.serialize()[1]["moment"]
     assert 30 < moment.timestamp() - time.time() < 90
-    # What was intended before may be at the API already: it goes on and finds out.
-    ledger.save(Entry(key="k", requests=shard.articles, bytes=10))
-    task._wait_for_room(shard, api, ledger)
+    with pytest.raises(TaskDeferred) as deferred:
+        # Sooner, the trigger might be faster than the scheduler.
+        task._defer(Wait("soon", time.time()))
+    assert deferred.value.trigger.serialize()[1]["moment"].timestamp() - time.time() > 10
+    with pytest.raises(TaskDeferred) as deferred:
+        task._defer(Wait("candidates are running", time.time() + 60, ("b1", "b2")))
+    assert deferred.value.trigger.serialize()[1]["batch_ids"] == ["b1", "b2"]
 
 
 def test_links_lead_to_the_page_of_the_api_that_has_the_batch() -> None:

@@ -24,6 +24,7 @@ from nightpress.costs.prices import find_prices
 from nightpress.days.publish import publish_day
 from nightpress.days.reuse import reused_file
 from nightpress.errors import BudgetError, ConfigurationError
+from nightpress.layout import DataRoot
 from nightpress.results.collect import Provenance, collect_batch
 from nightpress.runs import Prepared, Reuse, Run, Source, prepare_run
 from nightpress.settings import DEFAULT_MODEL, SUMMARY_PROMPT, ShardLimits
@@ -36,7 +37,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 DAY = "2026-11-22"
 
 
-class Desk:
+class Runs:
     """One pipeline's runs against an offline API."""
 
     def __init__(self, server: LocalApiServer, root: Path) -> None:
@@ -46,8 +47,7 @@ class Desk:
         self.ledger = Ledger(self.root / "ledger", self.api.scope)
 
     def run(self, run_id: str, day: str = DAY) -> Run:
-        folder = self.root / "runs" / "p" / day / run_id
-        return Run("p", day, run_id, self.root, folder, self.ledger)
+        return Run("p", day, run_id, DataRoot(self.root), self.ledger)
 
     def prepare(
         self, run: Run, source: Path, template: RequestTemplate | None = None, **options: Any
@@ -78,14 +78,14 @@ class Desk:
                 uri=shard.uri,
             )
             submitted = submit_shard(
-                intent, Body(UPath(shard.uri), shard.bytes), self.api, self.ledger, time.time
+                intent, Body(run.root.open(shard.uri), shard.bytes), self.api, self.ledger, time.time
             )
             batch_id = submitted.batch_id  # type: ignore[union-attr]
             while not self.api.retrieve(batch_id).ended:
                 time.sleep(0.05)
             provenance = Provenance("p", run.day, batch_id)
-            collect_batch(shard, UPath(shard.uri), provenance, self.api, self.ledger)
-            results.append(ShardFiles.beside(UPath(shard.uri)).results)
+            collect_batch(shard, run.root.open(shard.uri), provenance, self.api, self.ledger)
+            results.append(ShardFiles.beside(run.root.open(shard.uri)).results)
         publish_day(
             results,
             run.published(run.day),
@@ -98,9 +98,9 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Any:
+def runs(tmp_path: Path) -> Any:
     with LocalApiServer(tmp_path / "api") as server:
-        yield Desk(server, tmp_path / "data")
+        yield Runs(server, tmp_path / "data")
 
 
 def write(path: Path, texts: list[str]) -> Path:
@@ -108,11 +108,11 @@ def write(path: Path, texts: list[str]) -> Path:
     return path
 
 
-def test_the_samples_plan_is_never_below_its_bill_and_at_most_twice(desk: Desk) -> None:
-    run = desk.run("one")
-    prepared = desk.prepare(run, PROJECT / "include" / "sample")
-    desk.send(run, prepared)
-    meter, prices = desk.server.billing(), find_prices(DEFAULT_MODEL)
+def test_the_samples_plan_is_never_below_its_bill_and_at_most_twice(runs: Runs) -> None:
+    run = runs.run("one")
+    prepared = runs.prepare(run, PROJECT / "include" / "sample")
+    runs.send(run, prepared)
+    meter, prices = runs.server.billing(), find_prices(DEFAULT_MODEL)
     assert prices is not None
     billed = (
         meter["input_tokens"] * prices.batch[0].input + meter["output_tokens"] * prices.batch[0].output
@@ -124,104 +124,104 @@ def test_the_samples_plan_is_never_below_its_bill_and_at_most_twice(desk: Desk) 
     assert expected == pytest.approx(billed, rel=0.25)
 
 
-def test_what_was_answered_is_not_sent_again_and_what_changed_is(desk: Desk, tmp_path: Path) -> None:
+def test_what_was_answered_is_not_sent_again_and_what_changed_is(runs: Runs, tmp_path: Path) -> None:
     source = write(tmp_path / "a.json", ["One.", "Two.", "Three."])
-    run = desk.run("one")
-    desk.send(run, desk.prepare(run, source))
+    run = runs.run("one")
+    runs.send(run, runs.prepare(run, source))
     write(source, ["One.", "Two, changed.", "Three.", "Four."])
-    again = desk.run("two")
-    prepared = desk.prepare(again, source)
+    again = runs.run("two")
+    prepared = runs.prepare(again, source)
     assert (prepared.plan.to_send, prepared.plan.reused, prepared.plan.articles) == (2, 2, 4)
-    desk.send(again, prepared)
+    runs.send(again, prepared)
     rows = pq.read_table(str(again.published(DAY))).to_pylist()
     assert [(row["article_id"], row["reused"]) for row in rows] == [
         ("0", True), ("1", False), ("2", True), ("3", False),
     ]  # fmt: skip
     assert all(row["status"] == "succeeded" for row in rows)
-    assert desk.server.billing()["requests_billed"] == 5
-    fresh = desk.prepare(desk.run("three"), source, reuse=Reuse(fresh=True))
+    assert runs.server.billing()["requests_billed"] == 5
+    fresh = runs.prepare(runs.run("three"), source, reuse=Reuse(fresh=True))
     assert (fresh.plan.to_send, fresh.plan.reused) == (4, 0)
     assert "Fresh answers" in fresh.plan.notes[0]
 
 
-def test_answers_of_earlier_days_stand_in_when_asked_to(desk: Desk, tmp_path: Path) -> None:
+def test_answers_of_earlier_days_stand_in_when_asked_to(runs: Runs, tmp_path: Path) -> None:
     source = write(tmp_path / "a.json", ["One.", "Two."])
-    run = desk.run("one", "2026-11-20")
-    desk.send(run, desk.prepare(run, source))
-    later = desk.run("two", "2026-11-22")
-    assert desk.prepare(later, source, reuse=Reuse(days=1)).plan.reused == 0
-    assert desk.prepare(later, source, reuse=Reuse(days=2)).plan.reused == 2
+    run = runs.run("one", "2026-11-20")
+    runs.send(run, runs.prepare(run, source))
+    later = runs.run("two", "2026-11-22")
+    assert runs.prepare(later, source, reuse=Reuse(days=1)).plan.reused == 0
+    assert runs.prepare(later, source, reuse=Reuse(days=2)).plan.reused == 2
     with pytest.raises(ConfigurationError, match="reuse_days is -1"):
         Reuse(days=-1)
 
 
-def test_a_shard_that_has_a_batch_is_not_to_send(desk: Desk, tmp_path: Path) -> None:
+def test_a_shard_that_has_a_batch_is_not_to_send(runs: Runs, tmp_path: Path) -> None:
     source = write(tmp_path / "a.json", ["One.", "Two."])
-    prepared = desk.prepare(desk.run("one"), source)
+    prepared = runs.prepare(runs.run("one"), source)
     (shard,) = prepared.shards
     entry = Entry(key=shard.key, requests=2, bytes=shard.bytes, pipeline="p", day=DAY, batch_id="msgbatch_1")
-    desk.ledger.save(entry)
-    plan = desk.prepare(desk.run("two"), source).plan
+    runs.ledger.save(entry)
+    plan = runs.prepare(runs.run("two"), source).plan
     assert (plan.to_send, plan.attached) == (0, 2)
     # It runs, so its bill is still to come.
     assert plan.cost_upper_usd == prepared.plan.cost_upper_usd
-    of_another_day = desk.prepare(desk.run("three", "2026-11-23"), source).plan
+    of_another_day = runs.prepare(runs.run("three", "2026-11-23"), source).plan
     assert (of_another_day.attached, of_another_day.cost_upper_usd) == (2, 0)
     assert of_another_day.verdict == "goes on"
 
 
 @pytest.mark.parametrize(("answered", "share"), [(4, 0), (1, 0.75), (0, 1)])
 def test_what_a_collected_batch_left_without_an_answer_is_still_to_be_paid(
-    desk: Desk, tmp_path: Path, answered: int, share: float
+    runs: Runs, tmp_path: Path, answered: int, share: float
 ) -> None:
     source = write(tmp_path / "a.json", ["One.", "Two.", "Six.", "Ten."])
-    whole = desk.prepare(desk.run("one"), source)
+    whole = runs.prepare(runs.run("one"), source)
     (shard,) = whole.shards
     entry = Entry(
         key=shard.key, requests=4, bytes=shard.bytes, pipeline="p", day=DAY, batch_id="msgbatch_1",
         collected_at=datetime.now(UTC), answered=answered,
     )  # fmt: skip
-    desk.ledger.save(entry)
+    runs.ledger.save(entry)
     for day in (DAY, "2026-11-23"):
-        plan = desk.prepare(desk.run("two", day), source, limits=Limits(max_cost_usd=1)).plan
+        plan = runs.prepare(runs.run("two", day), source, limits=Limits(max_cost_usd=1)).plan
         assert plan.attached == 4
         assert plan.cost_upper_usd == pytest.approx(share * (whole.plan.cost_upper_usd or 0), rel=0.02)
         assert plan.verdict == "goes on"
 
 
-def test_another_prompt_and_a_limit_are_told_before_they_cost(desk: Desk, tmp_path: Path) -> None:
+def test_another_prompt_and_a_limit_are_told_before_they_cost(runs: Runs, tmp_path: Path) -> None:
     source = write(tmp_path / "a.json", ["One.", "Two.", "Three."])
-    run = desk.run("one")
-    desk.send(run, desk.prepare(run, source))
+    run = runs.run("one")
+    runs.send(run, runs.prepare(run, source))
     other = RequestTemplate(DEFAULT_MODEL, 50, PromptTemplate("In a word: {content}"))
-    (note,) = desk.prepare(desk.run("two"), source, other).plan.notes
+    (note,) = runs.prepare(runs.run("two"), source, other).plan.notes
     assert "changed since 2026-11-22 was published" in note
     assert "3 articles" in note
-    (note,) = desk.prepare(desk.run("three"), source, limit=1).plan.notes
+    (note,) = runs.prepare(runs.run("three"), source, limit=1).plan.notes
     assert "published with 3 articles; with this limit it will hold 1 only" in note
 
 
-def test_over_the_budget_the_plan_is_kept_and_nothing_else_happens(desk: Desk, tmp_path: Path) -> None:
+def test_over_the_budget_the_plan_is_kept_and_nothing_else_happens(runs: Runs, tmp_path: Path) -> None:
     source = write(tmp_path / "a.json", ["One."])
-    run = desk.run("one")
+    run = runs.run("one")
     with pytest.raises(BudgetError, match="Nothing was sent"):
-        desk.prepare(run, source, limits=Limits(max_cost_usd=1e-9)).plan.check_budget()
+        runs.prepare(run, source, limits=Limits(max_cost_usd=1e-9)).plan.check_budget()
     assert json.loads((run.folder / "plan.json").read_bytes())["verdict"].startswith("over the budget")
-    planned = desk.prepare(run, source, limits=Limits(max_cost_usd=1e-9), plan_only=True).plan
+    planned = runs.prepare(run, source, limits=Limits(max_cost_usd=1e-9), plan_only=True).plan
     planned.check_budget()
     assert planned.plan_only
 
 
-def test_the_offline_api_does_not_replace_what_a_model_answered(desk: Desk, tmp_path: Path) -> None:
-    source, run = write(tmp_path / "a.json", ["One."]), desk.run("one")
-    desk.send(run, desk.prepare(run, source), offline="no")
+def test_the_offline_api_does_not_replace_what_a_model_answered(runs: Runs, tmp_path: Path) -> None:
+    source, run = write(tmp_path / "a.json", ["One."]), runs.run("one")
+    runs.send(run, runs.prepare(run, source), offline="no")
     with pytest.raises(ConfigurationError, match="published with answers of a model"):
-        desk.prepare(desk.run("two"), source)
-    assert desk.prepare(desk.run("three"), source, plan_only=True).plan.articles == 1
-    assert desk.prepare(desk.run("four", "2026-11-23"), source).plan.articles == 1
+        runs.prepare(runs.run("two"), source)
+    assert runs.prepare(runs.run("three"), source, plan_only=True).plan.articles == 1
+    assert runs.prepare(runs.run("four", "2026-11-23"), source).plan.articles == 1
 
 
-def test_a_preview_stores_nothing(desk: Desk, tmp_path: Path) -> None:
-    plan = desk.prepare(desk.run("one"), write(tmp_path / "a.json", ["One.", ""]), write=False).plan
+def test_a_preview_stores_nothing(runs: Runs, tmp_path: Path) -> None:
+    plan = runs.prepare(runs.run("one"), write(tmp_path / "a.json", ["One.", ""]), write=False).plan
     assert (plan.to_send, plan.rejected, plan.shards) == (1, {"missing_content": 1}, 1)
-    assert not desk.root.exists()
+    assert not runs.root.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -25,6 +26,7 @@ from nightpress.days.reuse import reused_file
 from nightpress.days.second_round import judge, write_second_round
 from nightpress.days.training import write_conversations
 from nightpress.errors import ConfigurationError, InputError
+from nightpress.layout import DataRoot
 from nightpress.outputs.output_schema import OutputSchema
 from nightpress.results.collect import Provenance, ShardResults, collect_batch
 from nightpress.results.failure_counts import find_failures
@@ -93,8 +95,9 @@ class House:
 
     def prepare(self, run: str, source: Source, template: RequestTemplate | None = None) -> Prepared:
         self.run = self.root / "runs" / "labels" / DAY / run
-        return prepare_run(
-            Run("labels", DAY, run, self.root, self.run, self.ledger),
+        root = DataRoot(self.root)
+        prepared = prepare_run(
+            Run("labels", DAY, run, root, self.ledger),
             source,
             template or self.template,
             shard_limits=ShardLimits(),
@@ -102,6 +105,8 @@ class House:
             reuse=Reuse(),
             limits=Limits(),
         )
+        shards = [replace(shard, uri=str(root.open(shard.uri))) for shard in prepared.shards]
+        return replace(prepared, shards=shards)
 
     def collect(self, shard: Shard, answers: list[tuple[str, str]]) -> ShardResults:
         entry = Entry(key=shard.key, requests=shard.articles, bytes=shard.bytes, pipeline="labels", day=DAY)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from nightpress.layout import DataRoot
 from nightpress.storage import StoragePath
 
 _KEPT_SECONDS = 30.0
@@ -37,13 +38,13 @@ class Plans:
     """Plans by the folder of their run; a look is good for half a minute, for plans hardly change."""
 
     def __init__(self, root: StoragePath) -> None:
-        self._open = type(root)
+        self._root = DataRoot(root)
         self._kept: dict[str, _Kept] = {}
 
     def find(self, folder: str, now: float) -> Plan | None:
         """Return the plan in a run's folder; None when there is none that can be read.
 
-        :param folder: as a URL, from the ledger.
+        :param folder: the reference in the ledger.
         """
         kept = self._kept.get(folder)
         if kept is None or not 0 <= now - kept.at < _KEPT_SECONDS:
@@ -56,6 +57,6 @@ class Plans:
         if not folder:
             return None
         try:
-            return _plan.decode((self._open(folder) / "plan.json").read_bytes())
-        except (OSError, ValueError):
+            return _plan.decode(self._root.open(f"{folder}/plan.json").read_bytes())
+        except (OSError, ValueError):  # a foreign reference is a ValueError, too
             return None

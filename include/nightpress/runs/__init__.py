@@ -1,4 +1,8 @@
-"""From a source to shards and a plan: what a run would send, reuse and pay, before anything is sent."""
+"""A run of a pipeline: what it reads, sends, sends again and publishes, and what it may cost.
+
+Everything that decides about money or order is here, as functions that take the clock, the API, the ledger and the
+data root as arguments; Airflow's operators and the chaos suite call the same ones.
+"""
 
 from nightpress.runs.preparation import Prepared, prepare_run
 from nightpress.runs.run import Reuse, Run, Source

@@ -77,7 +77,14 @@ def prepare_run(
     plan = replace(plan, reused_files=len(reused.files))
     if write:
         write_plan(plan, run.folder)
-    return Prepared(report.shards, plan, stats)
+    shards = [
+        replace(shard, uri=run.root.reference(run.folder / _file_name(shard))) for shard in report.shards
+    ]
+    return Prepared(shards, plan, stats)
+
+
+def _file_name(shard: Shard) -> str:
+    return shard.uri.rsplit("/", 1)[-1]
 
 
 def _protect_what_was_paid(run: Run) -> None:
@@ -109,7 +116,7 @@ def _plan(  # noqa: PLR0917 - private, called once
 ) -> Plan:
     attached, billed = _split_by_ledger(run, report)
     digest = digest_of(template)
-    history = read_history(run.root, run.pipeline, digest)
+    history = read_history(run.root.path, run.pipeline, digest)
     prefix = SharedPrefix.of(template.system, template.model) if template.cache and template.system else None
     cached_tokens = prefix.upper_tokens if prefix is not None and prefix.verdict != "too_short" else 0
     cost = estimate(billed, template.model, template.max_tokens, history, cached_tokens)

@@ -63,19 +63,21 @@ class Reuse:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Which run it is, and where its things are.
+    """Which run it is, and where its files are.
 
-    :param root: the data root.
-    :param folder: the run's folder.
     :param ledger: of the API that would be used; None when it is not known: then nothing counts as submitted.
     """
 
     pipeline: str
     day: str
     run_id: str
-    root: StoragePath
-    folder: StoragePath
+    root: DataRoot
     ledger: Ledger | None = None
+
+    @property
+    def folder(self) -> StoragePath:
+        """The folder of the run's files."""
+        return self.root.run_folder(self.pipeline, self.day, self.run_id)
 
     @property
     def offline(self) -> bool:
@@ -84,4 +86,4 @@ class Run:
 
     def published(self, day: str) -> StoragePath:
         """Return where a day of the pipeline is published."""
-        return DataRoot(self.root).answers(self.pipeline, day)
+        return self.root.answers(self.pipeline, day)

@@ -130,6 +130,7 @@ def show(*, key: Key, api: OneApi = "", root: Root = "", as_json: Json = False) 
     """
     from nightpress.batches import manual_ledger
     from nightpress.batches.ledger import Ledger
+    from nightpress.layout import DataRoot
 
     folder = _open_ledgers(root)
     line, now = manual_ledger.find_line(folder, key, api), time.time()
@@ -139,7 +140,7 @@ def show(*, key: Key, api: OneApi = "", root: Root = "", as_json: Json = False) 
         return
     question = manual_ledger.explain(line, now)
     ledger_text.print_questions([question] if question else [])
-    ledger_text.print_shard(line, batches)
+    ledger_text.print_shard(line, batches, DataRoot(folder.parent))
 
 
 @app.command()

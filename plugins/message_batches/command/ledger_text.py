@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from message_batches.command import connection
 from message_batches.command.console import say
-from message_batches.command.settings import CommandError
 from nightpress.batches import manual_ledger
+from nightpress.errors import NightpressError
+from nightpress.layout import DataRoot
 
 if TYPE_CHECKING:
     from nightpress.batches.batch import Batch
@@ -125,7 +125,7 @@ def as_json(
     }
 
 
-def print_shard(line: manual_ledger.Line, batches: Sequence[str]) -> None:
+def print_shard(line: manual_ledger.Line, batches: Sequence[str], root: DataRoot) -> None:
     """Print everything that is known of a shard."""
     entry = line.entry
     adopted = " (adopted: its POST was never answered)" if entry.adopted else ""
@@ -143,7 +143,7 @@ def print_shard(line: manual_ledger.Line, batches: Sequence[str]) -> None:
         ("collected", manual_ledger.utc(entry.collected_at)),
     ]
     files = [("body", entry.uri), ("raw", entry.raw or ""), ("results", entry.results or "")]
-    facts += [(name, _describe_file(uri)) for name, uri in files if uri]
+    facts += [(name, _describe_file(uri, root)) for name, uri in files if uri]
     for attempt in entry.attempts:
         detail = f": {attempt.detail}" if attempt.detail else ""
         at = manual_ledger.utc(attempt.at)
@@ -154,11 +154,11 @@ def print_shard(line: manual_ledger.Line, batches: Sequence[str]) -> None:
         say(f"{name:<10} {value}")
 
 
-def _describe_file(uri: str) -> str:
+def _describe_file(uri: str, root: DataRoot) -> str:
     try:
-        path = connection.open_path(uri)
+        path = root.open(uri)
         return f"{uri} ({path.stat().st_size:,} bytes)" if path.exists() else f"{uri} (GONE)"
-    except (OSError, CommandError) as error:
+    except (OSError, NightpressError) as error:
         return f"{uri} (cannot be looked at: {error})"
 
 

@@ -90,6 +90,7 @@ class _Planner:
         :raises NightpressError: it cannot be read.
         """
         from nightpress.batches.ledger import Ledger
+        from nightpress.layout import DataRoot
         from nightpress.runs import Run
 
         dag = self.reader.dag
@@ -100,9 +101,9 @@ class _Planner:
         task.render_template_fields(context)
         task.chosen_model = self.model or task.chosen_model
         task.fresh = self.fresh or task.fresh
-        folder, ledger = self.root / "runs" / "preview", Ledger(self.root / "ledger", self.scope)
+        root = DataRoot(self.root)
         return task.prepare(
-            Run(self.reader.pipeline, day, "preview", self.root, folder, ledger),
+            Run(self.reader.pipeline, day, "preview", root, Ledger(root.ledger(), self.scope)),
             context,
             open_path=lambda path: connection.open_path(str(path)),
             write=False,

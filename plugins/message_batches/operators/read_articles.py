@@ -10,6 +10,7 @@ from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
 from message_batches import config
 from message_batches.links import TaskLink, plan_url
+from message_batches.remedies import fail_without_retry
 from nightpress.errors import ConfigurationError
 from nightpress.layout import check_pipeline_name
 from nightpress.settings import (
@@ -182,7 +183,7 @@ class ReadArticlesOperator(BaseOperator):
         """Write the shards, tell the plan and return the shards' references."""
         from nightpress.costs.plan import describe, plan_values
 
-        with config.clear_failures():
+        with fail_without_retry():
             run = self._run(context)
             self.plan_url = plan_url(run.pipeline, run.day, run.folder.name)
             prepared = self.prepare(run, context)
@@ -197,7 +198,7 @@ class ReadArticlesOperator(BaseOperator):
                 prepared.stats.replaced_characters,
             )
         context["ti"].xcom_push(key=PLAN, value=plan_values(plan))
-        with config.clear_failures():
+        with fail_without_retry():
             plan.check_budget()
         return [shard.to_reference() for shard in prepared.shards]
 
@@ -236,9 +237,8 @@ class ReadArticlesOperator(BaseOperator):
         from nightpress.runs import Run
 
         day = config.day_of_run(context, self.day or None)
-        folder = config.run_folder(self.pipeline, day, context["run_id"])
         ledger = config.open_ledger(config.connect(self.conn_id).scope) if self.conn_id else None
-        return Run(self.pipeline, day, context["run_id"], config.data_root(), folder, ledger)
+        return Run(self.pipeline, day, context["run_id"], config.data_root(), ledger)
 
     def _source(self, day: str, open_path: Callable[[StoragePath], StoragePath]) -> Source:
         from nightpress.articles.article import FieldMap
@@ -248,7 +248,7 @@ class ReadArticlesOperator(BaseOperator):
 
         given = self.chosen_source or self.source
         if (published := Published.of_source(given)) is not None:
-            file = open_path(config.published_day(published.pipeline, day))
+            file = open_path(config.data_root().answers(published.pipeline, day))
             return Source(given, [file], FieldMap(), limit=self._limit(), published=published)
         source = open_path(config.source_path(given, day))
         files = find_files(source, missing_ok=not given)

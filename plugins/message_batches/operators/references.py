@@ -5,26 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, ObjectStoragePath, get_current_context
+from airflow.sdk import Asset, get_current_context
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from nightpress.shards.shard import Shard
-
-
-def results_of(shard_uri: str) -> ObjectStoragePath:
-    """Return where the results of a shard are written; a shard is known by its files, not by what is in it."""
-    from nightpress.shards.shard import ShardFiles
-
-    results = ShardFiles.beside(ObjectStoragePath(shard_uri)).results
-    assert isinstance(results, ObjectStoragePath)
-    return results
-
-
-def day_of_shard(shard: Shard) -> str:
-    """Return the day whose run made a shard: ``…/runs/<pipeline>/<day>/<run>/requests-….json``."""
-    return shard.uri.rsplit("/", 3)[-3]
 
 
 def as_list(value: Any) -> list[Any]:

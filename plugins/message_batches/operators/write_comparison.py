@@ -10,7 +10,8 @@ from airflow.sdk import BaseOperator
 from message_batches import config
 from message_batches.links import TaskLink, comparison_url
 from message_batches.operators.references import tell_assets
-from nightpress.layout import DataRoot, check_pipeline_name
+from message_batches.remedies import fail_without_retry
+from nightpress.layout import check_pipeline_name
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -45,15 +46,13 @@ class WriteComparisonOperator(BaseOperator):
         from nightpress.days.side_by_side import write_comparison
         from nightpress.reports.comparison.comparison_page import write_comparison_page
 
-        with config.clear_failures():
+        with fail_without_retry():
             day = config.day_of_run(context, self.day or None)
             root = config.data_root()
-            days = {
-                variant: config.published_day(pipeline, day) for variant, pipeline in self.variants.items()
-            }
-            target = DataRoot(root).comparison(self.comparison, day)
+            days = {variant: root.answers(pipeline, day) for variant, pipeline in self.variants.items()}
+            target = root.comparison(self.comparison, day)
             articles = write_comparison(days, target, name=self.comparison, day=day, pipelines=self.variants)
-            page = write_comparison_page(root, self.comparison, day)
+            page = write_comparison_page(root.path, self.comparison, day)
         self.comparison_url = comparison_url(self.comparison, day)
         self.log.info("compared %s of %s: %s articles; %s", ", ".join(days), day, f"{articles:,}", page)
         numbers = {

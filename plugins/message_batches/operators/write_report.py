@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator
 from message_batches import config
 from message_batches.links import TaskLink, report_url
 from message_batches.operators.references import tell_assets
+from message_batches.remedies import fail_without_retry
 from nightpress.errors import ConfigurationError
 from nightpress.layout import check_pipeline_name
 
@@ -47,9 +48,9 @@ class WriteReportOperator(BaseOperator):
         """Write the report and tell the asset."""
         from nightpress.reports.day.write_day_report import write_report
 
-        with config.clear_failures():
+        with fail_without_retry():
             day = config.day_of_run(context, self.day or None)
-            written = write_report(config.data_root(), day, pipelines=self.pipelines)
+            written = write_report(config.data_root().path, day, pipelines=self.pipelines)
         self.report_url = report_url(day)
         if not written.pipelines:
             self.log.warning("no pipeline has published %s; the report says so: %s", day, written.report_uri)

@@ -1,4 +1,4 @@
-"""Batches to Parquet: the results writer."""
+"""Write the results of a batch as Parquet."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator, ObjectStoragePath
+from airflow.sdk import BaseOperator
 
 from message_batches import config, metrics
-from message_batches.operators.references import day_of_shard, label_map_index
+from message_batches.operators.references import label_map_index
+from message_batches.remedies import fail_without_retry
 from nightpress.layout import check_pipeline_name
 
 if TYPE_CHECKING:
@@ -56,16 +57,17 @@ class WriteResultsOperator(BaseOperator):
         # Arrow's own pools keep what was freed: 40 MB more, and Airflow runs many of these side by side.
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
         from nightpress.results.collect import Provenance, collect_batch
+        from nightpress.runs.shard_submission import day_of_shard
         from nightpress.shards.shard import Shard
 
-        with config.clear_failures():
+        with fail_without_retry():
             shard = Shard.from_reference(self.shard)
             label_map_index(shard)
             api = config.connect(self.conn_id)
             provenance = Provenance(self.pipeline, day_of_shard(shard), self.batch_id)
             results = collect_batch(
                 shard,
-                ObjectStoragePath(shard.uri),
+                config.data_root().open(shard.uri),
                 provenance,
                 api,
                 config.open_ledger(api.scope),

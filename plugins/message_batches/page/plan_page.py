@@ -7,24 +7,24 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from airflow.sdk import ObjectStoragePath
 from fastapi import HTTPException
 
-from message_batches import config
 from message_batches.page.notices import render_page
+from nightpress.layout import is_run_folder_name, run_folder_name
+from nightpress.storage import StoragePath
 
 _MOST_BYTES = 1_000_000
 
 
-def find_plan(root: ObjectStoragePath, pipeline: str, day: str, run: str) -> dict[str, Any]:
+def find_plan(root: StoragePath, pipeline: str, day: str, run: str) -> dict[str, Any]:
     """Return the plan of a run.
 
     :param run: the run's id, or the name of its folder.
     :raises HTTPException: 404 when there is none, 422 when it cannot be read.
     """
-    name = config.run_folder(pipeline, day, run).name
+    name = run_folder_name(run)
     folders = [root / "runs" / pipeline / day / name]
-    if run != name and config.is_run_folder(run):
+    if run != name and is_run_folder_name(run):
         folders.append(root / "runs" / pipeline / day / run)
     for folder in folders:
         try:

@@ -19,7 +19,7 @@ from message_batches.page import notices, plan_page
 from message_batches.page.access import ReadableDep, guard
 from message_batches.page.overview_json import describe
 from nightpress.errors import ConfigurationError
-from nightpress.layout import DataRoot, check_day, check_pipeline_name
+from nightpress.layout import check_day, check_pipeline_name
 from nightpress.overview import Overview
 from nightpress.overview import Query as OverviewQuery
 from nightpress.storage import StoragePath
@@ -67,7 +67,7 @@ def _overview(root: str) -> Overview:
 
 def overview() -> Overview:
     """Return the overview of the data root, the same one for every request."""
-    return _overview(str(config.data_root()))
+    return _overview(str(config.data_root().path))
 
 
 def show_static(name: str) -> Response:
@@ -122,7 +122,7 @@ def show_plan(request: Request, pipeline: str, day: str, run: str, may_read: Rea
     _check_pipeline(pipeline)
     _check_day(day)
     _check_readable(may_read, pipeline=pipeline)
-    found = plan_page.find_plan(config.data_root(), pipeline, day, run)
+    found = plan_page.find_plan(config.data_root().path, pipeline, day, run)
     return html(plan_page.render(found, pipeline, day, run, notices.to_static(request)))
 
 
@@ -131,7 +131,7 @@ def show_report(day: str, may_read: ReadableDep) -> Response:
     _check_day(day)
     _check_readable(may_read, day=day)
     return _show_document(
-        config.data_root() / "reports" / f"day={day}" / "report.html",
+        config.data_root().report(day),
         f"There is no report of {day} yet. The DAG daily_report writes it when a pipeline has published the "
         f"day; to make it now, trigger daily_report with the day {day}.",
     )
@@ -143,7 +143,7 @@ def show_comparison(name: str, day: str, may_read: ReadableDep) -> Response:
     _check_day(day)
     _check_readable(may_read, pipeline=name, prefix=f"{name}_", day=day)
     return _show_document(
-        DataRoot(config.data_root()).comparison_page(name, day),
+        config.data_root().comparison_page(name, day),
         f"There is no comparison {name} of {day} yet. Its task compare writes it when all variants have published "
         "the day; clear that task to make it again.",
     )

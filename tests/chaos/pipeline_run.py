@@ -1,4 +1,4 @@
-"""The press without Airflow: the same calls into the core as the operators make, in the same order.
+"""One run of a pipeline without Airflow: the functions that the operators call, in the same order.
 
 Tasks are tried again, remembered when they are done (as Airflow does by XCom) and interleaved; what
 they wait for passes on a clock that the offline API shares.
@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,48 +26,50 @@ from nightpress.articles.article import FieldMap
 from nightpress.articles.reader import find_files
 from nightpress.batches.batch import Batch
 from nightpress.batches.client import MessageBatches
-from nightpress.batches.ledger import Entry, Ledger
+from nightpress.batches.ledger import Ledger
 from nightpress.batches.polling import BatchWait, Look
-from nightpress.batches.submission import Body, Wait, submit_shard
-from nightpress.costs.plan import Limits
-from nightpress.costs.receipt import BatchReceipt, batch_receipt, make_receipt, read_receipt, write_receipt
-from nightpress.days.publish import publish_day
-from nightpress.days.reuse import reused_file
-from nightpress.days.second_round import judge, write_second_round
+from nightpress.batches.submission import Wait
+from nightpress.costs.plan import Limits, Plan, plan_values, read_plan
+from nightpress.costs.receipt import read_receipt
 from nightpress.errors import (
+    AccountTroubleError,
     ConfigurationError,
     InputError,
     LedgerError,
     RequestRefusedError,
     ResultsError,
-    SubmitLaterError,
 )
+from nightpress.layout import DataRoot
 from nightpress.results import raw_results
 from nightpress.results.collect import Provenance, collect_batch
 from nightpress.runs import Reuse, Run, Source, prepare_run
+from nightpress.runs.failed_articles import collect_failures
+from nightpress.runs.publication import order_results, publish_run
+from nightpress.runs.shard_submission import Sender, send_shard
 from nightpress.settings import ShardLimits
 from nightpress.shards.prompts import PromptTemplate
 from nightpress.shards.requests import RequestTemplate
-from nightpress.shards.shard import Shard, ShardFiles
-from nightpress.storage import StoragePath, create_exclusively
+from nightpress.shards.shard import Shard
+from nightpress.storage import StoragePath
 from tests.chaos.steps import CountedTransport, Steps
 
 RETRIES = 5
 POLL_SECONDS = 300.0
+MAX_REQUESTS_IN_FLIGHT = 1_000
 HTTP_SECONDS = 1.0
 """Real time after which a request is given up; only ``hang`` faults take longer."""
 
 LONGEST_SECONDS = 30 * 24 * 3600.0
 """Time on the shared clock after which a run counts as stuck."""
 
-_NO_RETRY = (ConfigurationError, InputError, LedgerError, RequestRefusedError)
+_NO_RETRY = (AccountTroubleError, ConfigurationError, InputError, LedgerError, RequestRefusedError)
 _replace, _sleep = os.replace, time.sleep
 
 Task = Generator[float, None, Any]
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """One start of the press.
+    """One start of a run.
 
     :param run: run id; the same one again goes on where it was.
     :param remembers: False does every task again after a kill, as after "clear all".
@@ -92,6 +93,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     delay: float
     report: str
     sabotaged: bool = False
+    max_cost_usd: float | None = None
 
 
 class StoppedError(Exception):
@@ -165,7 +167,7 @@ class Api(MessageBatches):
             return super().create(body, size, deadline=deadline)
 
 
-class Press:
+class PipelineRun:
     """One run of the pipeline.
 
     :param note: told what happens on the way.
@@ -173,11 +175,11 @@ class Press:
 
     def __init__(self, spec: Spec, steps: Steps, note: Callable[[str], None]) -> None:
         self.spec, self.steps, self.note = spec, steps, note
-        self.root = UPath(f"file://{spec.root}")
-        self.folder = self.root / "runs" / spec.pipeline / spec.day / spec.run
+        self.root = DataRoot(UPath(f"file://{spec.root}"))
         self.clock = SharedClock(spec)
         self.api = Api(spec, steps, self.clock)
-        self.ledger = Ledger(self.root / "ledger", self.api.scope)
+        self.ledger = Ledger(self.root.ledger(), self.api.scope)
+        self.identity = Run(spec.pipeline, spec.day, spec.run, self.root, self.ledger)
         self.limits = ShardLimits(max_requests=spec.max_requests)
         self.random = random.Random(spec.order)
         self._memory = f"{spec.root}/memory-{spec.run}.json"
@@ -191,20 +193,20 @@ class Press:
     def run(self) -> dict[str, Any]:
         """Publish the day and return its receipt."""
         (prepared,) = self._together([self._task("read_articles", self._read)])
-        shards, reused = prepared["shards"], prepared["reused"]
-        first = self._walk_all("shard", shards)
+        shards, plan = prepared["shards"], read_plan(prepared["plan"])
+        first = self._send_all("shard", shards)
         (again,) = self._together(
-            [self._task("collect_failures", lambda: self._collect_failures(shards, first))]
+            [self._task("collect_failures", lambda: self._collect_failures(shards, first, plan))]
         )
-        second = self._walk_all("second_round", again)
+        second = self._send_all("second_round", again)
         (receipt,) = self._together(
-            [self._task("publish", lambda: self._publish(shards, first, again, second, reused))]
+            [self._task("publish", lambda: self._publish(shards, first, again, second, plan))]
         )
         return dict(receipt)
 
-    def _walk_all(self, group: str, references: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        walks = [self._walk(group, Shard.from_reference(reference)) for reference in references]
-        return [result for result in self._together(walks) if result is not None]
+    def _send_all(self, group: str, references: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        tasks = [self._send(group, Shard.from_reference(reference)) for reference in references]
+        return [result for result in self._together(tasks) if result is not None]
 
     def _together(self, tasks: Sequence[Task]) -> list[Any]:
         """Let tasks take turns, each until it waits; one that fails does not stop the others."""
@@ -266,21 +268,22 @@ class Press:
         files = find_files(UPath(f"file://{self.spec.source}"))
         template = RequestTemplate("claude-haiku-4-5", 200, PromptTemplate("<article>{content}</article>"))
         prepared = prepare_run(
-            Run(self.spec.pipeline, self.spec.day, self.spec.run, self.root, self.folder, self.ledger),
+            self.identity,
             Source(self.spec.source, files, FieldMap()),
             template,
             shard_limits=self.limits,
             max_rejected_share=0.2,
             reuse=Reuse(),
-            limits=Limits(),
+            limits=Limits(max_cost_usd=self.spec.max_cost_usd),
         )
         self.note(f"plan ${prepared.plan.cost_upper_usd:.9f}")
+        prepared.plan.check_budget()
         return {
             "shards": [shard.to_reference() for shard in prepared.shards],
-            "reused": prepared.plan.reused_files,
+            "plan": msgspec.to_builtins(plan_values(prepared.plan)),
         }
 
-    def _walk(self, group: str, shard: Shard) -> Task:
+    def _send(self, group: str, shard: Shard) -> Task:
         name = f"{group} {shard.name}"
         batch_id = yield from self._task(f"submit {name}", lambda: self._submit(shard))
         if batch_id is None:
@@ -289,26 +292,18 @@ class Press:
         return (yield from self._task(f"write {name}", lambda: self._write(shard, batch_id)))
 
     def _submit(self, shard: Shard) -> Task:
-        intent = Entry(
-            key=shard.key,
-            requests=shard.articles,
-            bytes=shard.bytes,
-            pipeline=self.spec.pipeline,
-            day=self.spec.day,
-            run=self.spec.run,
-            uri=shard.uri,
-            round=shard.round,
-        )
-        body = Body(UPath(shard.uri), shard.bytes)
+        sender = Sender(self.spec.pipeline, self.spec.run)
         while True:
             try:
-                outcome = submit_shard(intent, body, self.api, self.ledger, self.clock)
-            except SubmitLaterError as error:
-                if error.retry_after_seconds is None:
-                    raise
-                self.note("told to wait")
-                yield self.clock() + error.retry_after_seconds
-                continue
+                outcome = send_shard(
+                    shard,
+                    sender,
+                    self.api,
+                    self.ledger,
+                    self.root,
+                    self.clock,
+                    max_requests_in_flight=MAX_REQUESTS_IN_FLIGHT,
+                )
             except RequestRefusedError as error:
                 if error.account:
                     return None
@@ -320,7 +315,7 @@ class Press:
 
     def _pass_wait(self, wait: Wait) -> Task:
         if not wait.batch_ids:
-            self.note("settling")
+            self.note("waiting")
             yield wait.until
             return
         self.note("candidates")
@@ -355,22 +350,16 @@ class Press:
     def _write(self, shard: Shard, batch_id: str) -> Task:
         yield from ()
         provenance = Provenance(self.spec.pipeline, self.spec.day, batch_id)
-        return asdict(collect_batch(shard, UPath(shard.uri), provenance, self.api, self.ledger))
+        requests = self.root.open(shard.uri)
+        return asdict(collect_batch(shard, requests, provenance, self.api, self.ledger))
 
     def _collect_failures(
-        self, references: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]]
+        self, references: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]], plan: Plan
     ) -> Task:
         yield from ()
         shards = [Shard.from_reference(reference) for reference in references]
-        written = {result["uri"] for result in results}
-        files = {shard.uri: ShardFiles.beside(UPath(shard.uri)).results for shard in shards}
-        sent = [shard for shard in shards if str(files[shard.uri]) in written]
-        unsent = [shard for shard in shards if shard not in sent]
-        chosen = judge((shard, files[shard.uri]) for shard in sent)
-        if (unsent or chosen.account) and create_exclusively(self.folder / "paused.json", b"{}"):
-            raise StoppedError("the API refuses for the account's sake")
-        again = write_second_round(chosen, sent, self.folder, self.limits)
-        return [shard.to_reference() for shard in [*unsent, *again]]
+        resend = collect_failures(shards, results, plan, self.ledger, self.root, self.limits)
+        return [shard.to_reference() for shard in resend.shards]
 
     def _publish(
         self,
@@ -378,38 +367,15 @@ class Press:
         results: Sequence[dict[str, Any]],
         second_shards: Sequence[dict[str, Any]],
         second_results: Sequence[dict[str, Any]],
-        reused: int,
+        plan: Plan,
     ) -> Task:
         yield from ()
-        first = [str(ShardFiles.beside(UPath(shard["uri"])).results) for shard in shards]
-        again = [str(ShardFiles.beside(UPath(shard["uri"])).results) for shard in second_shards]
-        found = {result["uri"]: result for result in [*results, *second_results]}
-        if any(uri not in found for uri in [*first, *again]):
-            raise StoppedError("a shard has no results, so the day is not published")
-        later = [uri for uri in again if uri not in first]
-        receipts = [batch_receipt(found[uri], self.spec.run) for uri in [*first, *later]]
-        self._write_receipt(receipts)
-        summary = publish_day(
-            [UPath(uri) for uri in first],
-            self.root / self.spec.pipeline / f"day={self.spec.day}" / "answers.parquet",
-            pipeline=self.spec.pipeline,
-            day=self.spec.day,
-            rejected=self.folder / "rejected.parquet",
-            second=[UPath(uri) for uri in later],
-            reused=[reused_file(self.folder, number) for number in range(reused)],
-        )
-        return self._write_receipt(receipts, wasted_usd=summary.wasted_usd, published_at=datetime.now(UTC))
-
-    def _write_receipt(self, batches: Sequence[BatchReceipt], **about: Any) -> dict[str, Any]:
-        receipt = make_receipt(
-            batches,
-            pipeline=self.spec.pipeline,
-            day=self.spec.day,
-            run=self.spec.run,
-            offline=True,
-            **{"wasted_usd": 0.0} | about,
-        )
-        return dict(msgspec.to_builtins(read_receipt(write_receipt(receipt, self.root))))
+        try:
+            ordered = order_results(self.identity, shards, results, second_shards, second_results)
+        except ResultsError as error:
+            raise StoppedError(str(error)) from error
+        published = publish_run(self.identity, ordered, plan, self.clock)
+        return dict(msgspec.to_builtins(read_receipt(published.receipt)))
 
 
-__all__ = ["Press", "ResultsError", "Spec", "StoppedError", "StuckError"]
+__all__ = ["PipelineRun", "ResultsError", "Spec", "StoppedError", "StuckError"]

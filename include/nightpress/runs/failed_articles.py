@@ -1,0 +1,147 @@
+"""What is sent once more after the first round: shards that were not submitted, and articles that failed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from nightpress.batches.ledger import Ledger
+from nightpress.costs.plan import Plan, second_round_upper
+from nightpress.days.second_round import SecondRound, judge, write_second_round
+from nightpress.layout import DataRoot
+from nightpress.runs.account_pause import AccountTrouble, pause_once
+from nightpress.settings import ShardLimits
+from nightpress.shards.shard import Shard, ShardFiles
+from nightpress.storage import StoragePath
+
+
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """What is sent once more.
+
+    :param unsent: shards of the first round that have no batch.
+    :param again: new shards, made of the articles that failed.
+    :param reasons: articles in ``again``, by why they are sent again.
+    :param cut_off: answers cut off by ``max_tokens`` that are not sent again, because they are too many.
+    :param over_budget: articles that are not sent again, because that might exceed the run's budget.
+    :param resumed: True when the run was stopped for an account problem before and goes on now.
+    """
+
+    unsent: Sequence[Shard] = ()
+    again: Sequence[Shard] = ()
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    cut_off: int = 0
+    over_budget: int = 0
+    resumed: bool = False
+
+    @property
+    def shards(self) -> list[Shard]:
+        """Everything that is sent, in order."""
+        return [*self.unsent, *self.again]
+
+
+def results_path(reference: str, root: DataRoot) -> StoragePath:
+    """Return where the results of a shard are written.
+
+    :param reference: of the shard's POST body; a shard is known by its files, not by what is in it.
+    """
+    return ShardFiles.beside(root.open(reference)).results
+
+
+def collect_failures(  # noqa: PLR0917 - what a run knows
+    shards: Sequence[Shard],
+    results: Sequence[Mapping[str, Any]],
+    plan: Plan | None,
+    ledger: Ledger,
+    root: DataRoot,
+    limits: ShardLimits,
+) -> Resend:
+    """Write the articles that are worth sending again into new shards, and add the shards that were not submitted.
+
+    :param shards: of the first round, in order.
+    :param results: what collecting them returned; a shard without results was not submitted.
+    :param plan: of the run; articles that would exceed its budget are left as they ended. None has no budget.
+    :param limits: when a new shard closes.
+    :raises AccountTroubleError: an account problem that the run was not stopped for before.
+    :raises ResultsError: the files of a shard are not what was sent.
+    """
+    if not shards:
+        return Resend()
+    written = {root.reference(root.open(result["uri"])) for result in results}
+    files = {shard.uri: results_path(shard.uri, root) for shard in shards}
+    sent = [shard for shard in shards if root.reference(files[shard.uri]) in written]
+    unsent = [shard for shard in shards if shard not in sent]
+    chosen = judge((shard, files[shard.uri]) for shard in sent)
+    folder = root.open(shards[0].uri).parent
+    resumed = pause_once(folder, [*_refused_shards(unsent, ledger), *_refused_articles(chosen)])
+    again = [_relative(shard, folder, root) for shard in write_second_round(chosen, sent, folder, limits)]
+    affordable = within_budget(again, unsent, results, plan)
+    return Resend(
+        unsent,
+        affordable,
+        dict(chosen.reasons),
+        chosen.cut_off,
+        over_budget=_articles(again) - _articles(affordable),
+        resumed=resumed,
+    )
+
+
+def within_budget(
+    again: Sequence[Shard], unsent: Sequence[Shard], results: Sequence[Mapping[str, Any]], plan: Plan | None
+) -> list[Shard]:
+    """Return the shards that fit what is left of the run's budget, in order.
+
+    What was paid counts; what is missing may have been answered and billed, so it counts at the plan's upper
+    bound, as do the shards that were not submitted yet.
+    """
+    if plan is None or plan.max_cost_usd is None:
+        return list(again)
+    open_articles = sum(result["by_status"].get("missing", 0) for result in results) + _articles(unsent)
+    left = plan.max_cost_usd - sum(_paid_upper(result, plan) for result in results)
+    left -= open_articles * plan.upper_usd_each
+    affordable = []
+    for shard in again:
+        upper = second_round_upper(plan, shard.articles, shard.bytes)
+        if upper <= left:
+            affordable.append(shard)
+            left -= upper
+    return affordable
+
+
+def _paid_upper(result: Mapping[str, Any], plan: Plan) -> float:
+    """Return what a shard cost, or its upper bound when that is not known: unknown is never 0."""
+    cost = result["cost_usd"]
+    return float(cost) if cost is not None else result["articles"] * plan.upper_usd_each
+
+
+def _refused_shards(unsent: Sequence[Shard], ledger: Ledger) -> list[AccountTrouble]:
+    """Return why shards were not submitted, by the API's words in the ledger."""
+    articles: Counter[str] = Counter()
+    shards: Counter[str] = Counter()
+    for shard in unsent:
+        entry = ledger.load(shard.key)
+        reason = entry.attempts[-1].detail if entry and entry.attempts else "no reason is recorded"
+        articles[reason] += shard.articles
+        shards[reason] += 1
+    return [
+        AccountTrouble(reason, f"{shards[reason]} shard(s) with {count:,} articles were not submitted")
+        for reason, count in sorted(articles.items())
+    ]
+
+
+def _refused_articles(chosen: SecondRound) -> list[AccountTrouble]:
+    return [
+        AccountTrouble(kind, f"{count:,} articles were not answered")
+        for kind, count in chosen.account.items()
+    ]
+
+
+def _relative(shard: Shard, folder: StoragePath, root: DataRoot) -> Shard:
+    uri = root.reference(ShardFiles(folder, shard.name).requests)
+    return replace(shard, uri=uri)
+
+
+def _articles(shards: Sequence[Shard]) -> int:
+    return sum(shard.articles for shard in shards)

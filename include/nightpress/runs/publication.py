@@ -1,0 +1,158 @@
+"""Publish a run: the results of its shards in order, the day's file, and the receipt before and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from nightpress.costs.plan import Plan
+from nightpress.costs.receipt import DayReceipt, batch_receipt, make_receipt, write_receipt
+from nightpress.days.day_sources import OFFLINE, TEMPLATE
+from nightpress.days.publish import DaySummary, publish_day
+from nightpress.days.reuse import reused_file
+from nightpress.errors import ResultsError
+from nightpress.runs.failed_articles import results_path
+from nightpress.runs.run import Run
+from nightpress.settings import is_offline
+from nightpress.storage import StoragePath
+
+DAG_ID = "dag_id"
+"""Name in the metadata of a published file of the DAG that published it: who may read the DAG may read the file."""
+
+RUN = "run"
+"""Name in that metadata of the run that published the day."""
+
+_NUMBERS = ("articles", "succeeded", "failed", "rejected", "reused")
+
+ShardResult = Mapping[str, Any]
+"""What collecting a shard returned, as plain values."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResults:
+    """What a run's shards came to, in the order of the shards.
+
+    :param second: of the shards that were sent in the second round and are not the first round's.
+    """
+
+    first: Sequence[ShardResult]
+    second: Sequence[ShardResult] = ()
+
+    @property
+    def both(self) -> list[ShardResult]:
+        """All of them."""
+        return [*self.first, *self.second]
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A published day.
+
+    :param receipt: where the day's receipt is.
+    """
+
+    summary: DaySummary
+    receipt: StoragePath
+
+
+def order_results(
+    run: Run,
+    shards: Sequence[Mapping[str, Any]],
+    results: Sequence[ShardResult],
+    second_shards: Sequence[Mapping[str, Any]] = (),
+    second_results: Sequence[ShardResult] = (),
+) -> RunResults:
+    """Return the results of the shards in the order of the shards; none is overlooked.
+
+    :param shards: references of the first round's shards.
+    :param second_shards: of the second round's, shards of the first that were submitted then among them.
+    :raises ResultsError: a shard has no results, so the day is not published.
+    """
+    root = run.root
+    first = [root.reference(results_path(reference["uri"], root)) for reference in shards]
+    again = [root.reference(results_path(reference["uri"], root)) for reference in second_shards]
+    found = {root.reference(root.open(result["uri"])): result for result in [*results, *second_results]}
+    missing = [name for name in [*first, *again] if name not in found]
+    if missing:
+        raise ResultsError(
+            f"{len(missing)} of {len(first) + len(again)} shards have no results (the first is {missing[0]}), so "
+            f"the day is not published{_why(run, [*shards, *second_shards], missing)}",
+            code="shards_without_results",
+        )
+    return RunResults([found[name] for name in first], [found[name] for name in again if name not in first])
+
+
+def _why(run: Run, references: Sequence[Mapping[str, Any]], missing: Sequence[str]) -> str:
+    """Return why shards have no results, by the API's words in the ledger."""
+    if run.ledger is None:
+        return ""
+    reasons = set()
+    for reference in references:
+        if run.root.reference(results_path(reference["uri"], run.root)) in missing:
+            entry = run.ledger.load(reference["key"])
+            if entry is not None and entry.batch_id is None and entry.attempts:
+                reasons.add(entry.attempts[-1].detail)
+    return f": {'; '.join(sorted(filter(None, reasons)))}" if any(reasons) else ""
+
+
+def publish_run(
+    run: Run,
+    results: RunResults,
+    plan: Plan | None,
+    clock: Callable[[], float],
+    *,
+    dag_id: str = "",
+) -> Publication:
+    """Publish the day of a run, and write its receipt before and after.
+
+    Before, so that what was paid is on the receipt even if the run dies then and the next one finds its answers;
+    after, with the numbers of the publication.
+
+    :param plan: of the run; without it, reused rows are not looked for.
+    :param clock: epoch seconds.
+    :param dag_id: of the DAG that publishes; kept in the file.
+    """
+    write_receipt(_receipt(run, results, plan), run.root.path)
+    made_by = {RUN: run.run_id} | ({DAG_ID: dag_id} if dag_id else {})
+    if plan is not None:
+        made_by |= {TEMPLATE: plan.template, OFFLINE: "yes" if plan.offline else "no"}
+    summary = publish_day(
+        [run.root.open(result["uri"]) for result in results.first],
+        run.published(run.day),
+        pipeline=run.pipeline,
+        day=run.day,
+        rejected=run.folder / "rejected.parquet",
+        second=[run.root.open(result["uri"]) for result in results.second],
+        reused=[reused_file(run.folder, number) for number in range(plan.reused_files if plan else 0)],
+        made_by=made_by,
+    )
+    receipt = _receipt(run, results, plan, summary, datetime.fromtimestamp(clock(), UTC))
+    return Publication(summary, write_receipt(receipt, run.root.path))
+
+
+def _receipt(
+    run: Run,
+    results: RunResults,
+    plan: Plan | None,
+    summary: DaySummary | None = None,
+    published_at: datetime | None = None,
+) -> DayReceipt:
+    """Return what the run paid, with the numbers of the publication once there is one."""
+    about: dict[str, Any] = {}
+    if summary is not None:
+        about = {
+            "published_at": published_at,
+            "template": plan.template if plan else "",
+            "numbers": {name: getattr(summary, name) for name in _NUMBERS},
+        }
+    return make_receipt(
+        [batch_receipt(result, run.run_id) for result in results.both],
+        pipeline=run.pipeline,
+        day=run.day,
+        run=run.run_id,
+        offline=bool(plan and plan.offline) or any(is_offline(result["batch_id"]) for result in results.both),
+        wasted_usd=summary.wasted_usd if summary else 0.0,
+        **about,
+    )

@@ -1,0 +1,134 @@
+"""Submit a shard of a run: what is recorded before, whether the API's queue has room, and how long to wait.
+
+:func:`send_shard` never waits itself. It returns the batch, or a :class:`Wait` that says until when; whoever
+calls it waits (in Airflow by deferring) and calls it again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nightpress.batches.batch import Batch
+from nightpress.batches.client import BatchApi
+from nightpress.batches.ledger import Entry, Ledger
+from nightpress.batches.submission import Body, Submitted, Wait, submit_shard
+from nightpress.errors import SubmitLaterError
+from nightpress.layout import DataRoot
+from nightpress.shards.shard import Shard
+
+log = logging.getLogger(__name__)
+
+MAX_WAITS_AS_TOLD = 50
+"""Refusals of a shard with a time to wait, after which the caller's own retries take over."""
+
+QUEUE_CHECK_SECONDS = 60.0
+"""Between two looks at an API queue that has no room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who submits a shard, for the ledger.
+
+    :param dag_id: of the Airflow task, with ``task_id`` and ``map_index``; empty when it is none.
+    """
+
+    pipeline: str
+    run_id: str
+    dag_id: str = ""
+    task_id: str = ""
+    map_index: int = -1
+
+    def intent(self, shard: Shard) -> Entry:
+        """Return the ledger entry of a shard before anything was sent."""
+        return Entry(
+            key=shard.key,
+            requests=shard.articles,
+            bytes=shard.bytes,
+            pipeline=self.pipeline,
+            day=day_of_shard(shard),
+            run=self.run_id,
+            uri=shard.uri,
+            round=shard.round,
+            dag_id=self.dag_id,
+            task_id=self.task_id,
+            map_index=self.map_index,
+        )
+
+
+def day_of_shard(shard: Shard) -> str:
+    """Return the day whose run made a shard: ``…/runs/<pipeline>/<day>/<run>/requests-….json``."""
+    return shard.uri.rsplit("/", 3)[-3]
+
+
+def send_shard(  # noqa: PLR0917 - the places and the clock of a run
+    shard: Shard,
+    sender: Sender,
+    api: BatchApi,
+    ledger: Ledger,
+    root: DataRoot,
+    clock: Callable[[], float],
+    *,
+    max_requests_in_flight: int | None = None,
+    observe_queue: Callable[[Sequence[Batch]], None] | None = None,
+) -> Submitted | Wait:
+    """Give a shard exactly one batch, or say how long to wait before the next call.
+
+    :param clock: epoch seconds.
+    :param max_requests_in_flight: requests that may wait at the API at once, of everybody who uses its workspace;
+        None never waits for room.
+    :param observe_queue: is told the batches of the API's list when it was looked at.
+    :raises RequestRefusedError: no batch exists, and a retry cannot help.
+    :raises SubmitLaterError: no batch exists, and a retry may help; the API did not say when.
+    :raises UnknownOutcomeError: a batch may exist; a retry looks for it first.
+    :raises LedgerError: what is recorded cannot be trusted; a person decides.
+    """
+    if max_requests_in_flight is not None and ledger.load(shard.key) is None:
+        batches = _read_queue(api)
+        if observe_queue is not None:
+            observe_queue(batches)
+        wait = wait_for_room(shard, batches, max_requests_in_flight, clock())
+        if wait is not None:
+            return wait
+    try:
+        body = Body(root.open(shard.uri), shard.bytes)
+        return submit_shard(sender.intent(shard), body, api, ledger, clock)
+    except SubmitLaterError as error:
+        wait = wait_as_told(error, ledger.load(shard.key), clock())
+        if wait is None:
+            raise
+        return wait
+
+
+def _read_queue(api: BatchApi) -> Sequence[Batch]:
+    """Return the API's newest batches; none when it cannot be asked: the POST will tell what is wrong."""
+    try:
+        return api.list(limit=1000).data
+    except Exception as error:
+        log.info("could not look at the API's queue: %s", type(error).__name__)
+        return ()
+
+
+def wait_for_room(shard: Shard, batches: Sequence[Batch], max_requests: int, now: float) -> Wait | None:
+    """Return until when to wait if a shard would overfill the API's queue; an empty queue takes any shard.
+
+    The look and the POST are two steps, so shards submitted in the same moment may exceed the limit; the API then
+    answers 429, and nothing is lost.
+    """
+    waiting = sum(batch.request_counts.processing for batch in batches)
+    if not waiting or waiting + shard.articles <= max_requests:
+        return None
+    return Wait(
+        f"{waiting:,} requests wait at the API, and {shard.articles:,} more would exceed "
+        f"max_requests_in_flight={max_requests:,}",
+        now + QUEUE_CHECK_SECONDS,
+    )
+
+
+def wait_as_told(error: SubmitLaterError, entry: Entry | None, now: float) -> Wait | None:
+    """Return until when the API asked to wait; None when it did not, or was obeyed often enough."""
+    refusals = sum(attempt.outcome == "refused" for attempt in entry.attempts) if entry else 0
+    if error.retry_after_seconds is None or refusals >= MAX_WAITS_AS_TOLD:
+        return None
+    return Wait(f"{error}; the API asked to wait", now + error.retry_after_seconds)

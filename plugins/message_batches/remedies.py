@@ -1,0 +1,85 @@
+"""What to press in Airflow when a task fails, by the code of the error.
+
+The core's messages say what is wrong and what it means for money, in words that hold wherever it runs. Which task
+to clear is known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from airflow.sdk import get_current_context
+from airflow.sdk.exceptions import AirflowFailException
+
+from nightpress.errors import (
+    AccountTroubleError,
+    BudgetError,
+    ConfigurationError,
+    InputError,
+    LedgerError,
+    NightpressError,
+    RequestRefusedError,
+)
+
+_NO_RETRY = (
+    AccountTroubleError,
+    BudgetError,
+    ConfigurationError,
+    InputError,
+    LedgerError,
+    RequestRefusedError,
+)
+_NO_RETRY_CODES = frozenset({"shards_without_results"})
+
+REMEDIES = {
+    "account_trouble": "Then clear the task {task}, with its downstream tasks.",
+    "request_refused": "When that is fixed, clear the task {task}.",
+    "receipt_damaged": "Then clear the task {task}.",
+    "results_gone": "Clear the task write_results of that shard; it pays nothing.",
+    "shards_without_results": "Look at the tasks {group}shard.submit_batch and {group}second_round.submit_batch; when "
+    "the reason is fixed, clear those that are skipped or failed, with their downstream tasks.",
+}
+"""By :attr:`NightpressError.code`: ``{task}`` is the failing task, ``{group}`` the pipeline's task group and a dot."""
+
+
+@contextmanager
+def fail_without_retry() -> Iterator[None]:
+    """Fail a task at once where a retry cannot help; say what to press, whether it is retried or not.
+
+    :raises AirflowFailException: for an error that a retry cannot mend.
+    """
+    try:
+        yield
+    except NightpressError as error:
+        message = with_remedy(error, _current_task_id())
+        if isinstance(error, _NO_RETRY) or error.code in _NO_RETRY_CODES:
+            raise AirflowFailException(f"{type(error).__name__}: {message}") from error
+        error.args = (message,)
+        raise
+
+
+def with_remedy(error: NightpressError, task_id: str) -> str:
+    """Return an error's message and what to press.
+
+    :param task_id: of the task that failed, with its task groups.
+    """
+    remedy = REMEDIES.get(error.code)
+    if remedy is None:
+        return str(error)
+    return f"{error} {remedy.format(task=task_id, group=_pipeline_group(task_id))}"
+
+
+def _pipeline_group(task_id: str) -> str:
+    """Return the task group of a pipeline inside a comparison, with a dot; empty outside one."""
+    groups = task_id.split(".")[:-1]
+    if groups and groups[-1] in {"shard", "second_round"}:
+        groups = groups[:-1]
+    return "".join(f"{group}." for group in groups)
+
+
+def _current_task_id() -> str:
+    try:
+        return str(get_current_context()["ti"].task_id)
+    except (RuntimeError, KeyError):  # outside a task: a test, or the preview of a plan
+        return "that failed"

@@ -1,0 +1,102 @@
+"""What is sent once more, what the budget allows of it, and when a run stops for a person."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from upath import UPath
+
+from nightpress.batches.ledger import Attempt, Entry, Ledger
+from nightpress.costs.plan import Plan, second_round_upper
+from nightpress.errors import AccountTroubleError
+from nightpress.layout import DataRoot
+from nightpress.runs.account_pause import AccountTrouble, pause_once
+from nightpress.runs.failed_articles import Resend, collect_failures, within_budget
+from nightpress.settings import ShardLimits
+from nightpress.shards.shard import Shard
+from tests.support.plans import make_plan
+
+AGAIN = [Shard(f"runs/p/2026-11-22/one/requests-r2-0000{n}-00000.json", 10, 5_000, "k") for n in range(3)]
+
+
+def plan(**changes: Any) -> Plan:
+    return make_plan(cost_upper_usd=1.0, **changes)
+
+
+def affordable(
+    max_cost_usd: float | None, missing: int = 0, cost: float | None = 0.5, unsent: int = 0
+) -> int:
+    results = [{"cost_usd": cost, "articles": 5, "by_status": {"succeeded": 5, "missing": missing}}]
+    return len(within_budget(AGAIN, AGAIN[:unsent], results, plan(max_cost_usd=max_cost_usd)))
+
+
+def test_a_second_round_stays_within_the_budget() -> None:
+    each = second_round_upper(plan(), 10, 5_000)
+    assert affordable(None) == 3
+    assert affordable(0.5 + 3 * each + 1e-9) == 3
+    assert affordable(0.5 + 2.5 * each) == 2
+    assert affordable(0.5) == 0
+    # What is missing may have been billed: it counts as much as the plan said it might cost.
+    assert affordable(0.5 + 3 * each + 1e-9, missing=1) == 0
+    # Shards that were not submitted yet still cost; so does a batch whose price is not known.
+    assert affordable(0.5 + 3 * each + 1e-9, unsent=1) == 0
+    assert affordable(0.5 + 3 * each + 1e-9, cost=None) == 3
+    assert affordable(0.5 - 1e-9, cost=None) == 0
+
+
+@pytest.mark.parametrize(
+    ("reason", "cause"),
+    [
+        ("HTTP 402 billing_error: Your credit balance is too low", "credit"),
+        ("HTTP 400 invalid_request_error: Your credit balance is too low to access the API", "credit"),
+        ("billing_error", "credit"),
+        ("HTTP 400 invalid_request_error: You have reached your specified API usage limits", "limit"),
+        ("HTTP 429 rate_limit_error: enforced_spend_limit_reached", "limit"),
+        ("HTTP 400 organization_on_hold: x", "organization"),
+        ("HTTP 401 authentication_error: invalid x-api-key", "key"),
+        ("no credentials: x", "key"),
+        ("HTTP 403 permission_error: x", "permission"),
+        ("something new", "account"),
+    ],
+)
+def test_the_cause_of_an_account_problem_is_told_from_what_the_api_says(reason: str, cause: str) -> None:
+    assert AccountTrouble(reason, "2 shards").cause == cause
+
+
+def test_a_run_stops_once_for_each_cause(tmp_path: Path) -> None:
+    folder = UPath(tmp_path)
+    credit, key = AccountTrouble("billing_error", "3 articles"), AccountTrouble("HTTP 401", "1 shard")
+    assert pause_once(folder, []) is False
+    with pytest.raises(AccountTroubleError, match=r"3 articles \(billing_error\)"):
+        pause_once(folder, [credit])
+    assert pause_once(folder, [credit]) is True
+    with pytest.raises(AccountTroubleError, match=r"1 shard \(HTTP 401\)"):
+        pause_once(folder, [credit, key])
+    assert pause_once(folder, [key, credit]) is True
+
+
+def test_shards_that_were_refused_stop_the_run_with_the_reason_and_are_sent_after_that(
+    tmp_path: Path,
+) -> None:
+    root, ledger = DataRoot(UPath(tmp_path)), Ledger(UPath(tmp_path) / "ledger", "offline")
+    shards = [Shard(f"runs/p/2026-11-22/one/requests-0000{n}.json", 10, 5_000, str(n) * 64) for n in range(2)]
+    refused = Attempt(number=1, at=0, deadline=0, outcome="refused", detail="HTTP 402 billing_error: pay")
+    for shard in shards:
+        ledger.save(Entry(key=shard.key, requests=10, bytes=5_000, attempts=(refused,)))
+
+    def collect() -> Resend:
+        return collect_failures(shards, [], plan(max_cost_usd=1.0), ledger, root, ShardLimits())
+
+    with pytest.raises(
+        AccountTroubleError, match=r"2 shard\(s\) with 20 articles.*HTTP 402 billing_error: pay"
+    ) as e:
+        collect()
+    assert e.value.code == "account_trouble"
+    assert (collect().shards, collect().resumed) == (shards, True)
+
+
+def test_a_run_without_shards_sends_nothing_again(tmp_path: Path) -> None:
+    ledger = Ledger(UPath(tmp_path), "offline")
+    assert collect_failures([], [], None, ledger, DataRoot(UPath(tmp_path)), ShardLimits()).shards == []

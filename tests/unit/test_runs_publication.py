@@ -1,0 +1,68 @@
+"""The order of a run's results, and the message when some are missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from upath import UPath
+
+from nightpress.batches.ledger import Attempt, Entry, Ledger
+from nightpress.errors import ResultsError
+from nightpress.layout import DataRoot
+from nightpress.runs.publication import order_results
+from nightpress.runs.run import Run
+
+FOLDER = "runs/p/2026-11-22/one"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run("p", "2026-11-22", "one", DataRoot(UPath(tmp_path)), Ledger(UPath(tmp_path) / "ledger", "api"))
+
+
+def shard(name: str) -> dict[str, Any]:
+    return {
+        "uri": f"{FOLDER}/requests-{name}.json",
+        "articles": 1,
+        "bytes": 9,
+        "key": name.replace("r2-", "f") * 8,
+    }
+
+
+def result(run: Run, name: str, whole: bool = True) -> dict[str, Any]:
+    uri = f"{FOLDER}/results-{name}.parquet"
+    return {"uri": str(run.root.open(uri)) if whole else uri}
+
+
+def names(found: Any) -> list[str]:
+    return [one["uri"].rsplit("/", 1)[-1].removeprefix("results-").removesuffix(".parquet") for one in found]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_results_are_in_the_order_of_the_shards_whatever_order_they_came_in(run: Run, whole: bool) -> None:
+    shards = [shard("00000"), shard("00001"), shard("00002")]
+    # The second was not submitted in the first round.
+    second = [shard("00001"), shard("r2-00000-00000")]
+    ordered = order_results(
+        run,
+        shards,
+        [result(run, "00002", whole), result(run, "00000", whole)],
+        second,
+        [result(run, "r2-00000-00000", whole), result(run, "00001", whole)],
+    )
+    assert names(ordered.first) == ["00000", "00001", "00002"]
+    assert names(ordered.second) == ["r2-00000-00000"]
+
+
+def test_a_shard_without_results_is_named_with_the_reason_that_the_ledger_knows(run: Run) -> None:
+    assert run.ledger is not None
+    shards = [shard("00000"), shard("00001")]
+    refused = Attempt(number=1, at=0, deadline=0, outcome="refused", detail="HTTP 402: pay")
+    run.ledger.save(Entry(key=shards[1]["key"], requests=1, bytes=9, attempts=(refused,)))
+    with pytest.raises(
+        ResultsError, match=r"1 of 2 shards.*results-00001.*not published: HTTP 402: pay"
+    ) as caught:
+        order_results(run, shards, [result(run, "00000")])
+    assert caught.value.code == "shards_without_results"

@@ -1,0 +1,70 @@
+"""When a shard waits before it is submitted, and what the ledger is told of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from nightpress.batches.batch import Batch, RequestCounts
+from nightpress.batches.ledger import Attempt, Entry
+from nightpress.errors import SubmitLaterError
+from nightpress.runs.shard_submission import MAX_WAITS_AS_TOLD, Sender, wait_as_told, wait_for_room
+from nightpress.shards.shard import Shard
+
+SHARD = Shard("runs/p/2026-11-22/one/requests-00000.json", 4, 10, "k" * 64)
+NOW = 1_000_000.0
+
+
+def queue(*processing: int) -> list[Batch]:
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    return [Batch(f"b{n}", "in_progress", at, RequestCounts(count)) for n, count in enumerate(processing)]
+
+
+@pytest.mark.parametrize(
+    ("processing", "limit", "waits"),
+    [
+        ((), 1, False),
+        ((0, 0), 1, False),
+        ((3,), 7, False),
+        ((3,), 6, True),
+        ((2, 1), 6, True),
+        ((1,), 3, True),
+    ],
+)
+def test_a_full_queue_is_waited_for(processing: tuple[int, ...], limit: int, waits: bool) -> None:
+    wait = wait_for_room(SHARD, queue(*processing), limit, NOW)
+    assert (wait is not None) is waits
+    if wait is not None:
+        assert f"max_requests_in_flight={limit}" in wait.why
+        assert wait.until == NOW + 60
+
+
+@pytest.mark.parametrize(
+    ("told", "refusals", "waits"),
+    [
+        (None, 0, False),
+        (30.0, 0, True),
+        (30.0, MAX_WAITS_AS_TOLD - 1, True),
+        (30.0, MAX_WAITS_AS_TOLD, False),
+    ],
+)
+def test_the_api_is_obeyed_when_it_asks_to_wait_but_not_for_ever(
+    told: float | None, refusals: int, waits: bool
+) -> None:
+    attempts = tuple(Attempt(number=n, at=0, deadline=0, outcome="refused") for n in range(refusals))
+    entry = Entry(key="k", requests=4, bytes=10, attempts=attempts)
+    wait = wait_as_told(SubmitLaterError("HTTP 429", told), entry, NOW)
+    assert (wait.until if wait else None) == (NOW + 30 if waits else None)
+
+
+def test_the_intent_says_who_wanted_the_shard_and_for_which_day() -> None:
+    entry = Sender("p", "one", "dag", "shard.submit_batch", 3).intent(SHARD)
+    assert (entry.pipeline, entry.day, entry.run, entry.round) == ("p", "2026-11-22", "one", 1)
+    assert (entry.dag_id, entry.task_id, entry.map_index, entry.uri) == (
+        "dag",
+        "shard.submit_batch",
+        3,
+        SHARD.uri,
+    )
+    assert entry.state == "intended"
