@@ -26,8 +26,9 @@ from dotenv import dotenv_values
 
 from launch.airflow_api import AirflowApi, AirflowApiError
 from launch.cluster.servers import BUCKET, Servers
-from launch.environment import Api, LaunchError, free_port
+from launch.environment import LaunchError, free_port
 from launch.processes import Component, Processes
+from message_batches.command.settings import Api
 
 PROJECT = Path(__file__).resolve().parents[2]
 SETTINGS = PROJECT / "deploy" / "airflow.env"
