@@ -123,6 +123,7 @@ def main(arguments: list[str]) -> None:
             log_level="warning",
             access_log=False,
             lifespan="off",
+            date_header=False,  # ours tells the server's own clock
             http=_Protocol,
             timeout_graceful_shutdown=1,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -12,26 +13,46 @@ from starlette.routing import Route
 
 from offline_api.api_errors import ApiError
 from offline_api.batch_life import status
+from offline_api.billing_meter import Bill
 from offline_api.server import Server, server_of
 
-_OUTCOMES = ("requests", "succeeded", "errored", "canceled", "expired")
+_OUTCOMES = ("succeeded", "errored", "canceled", "expired")
 
 
 def bill(server: Server) -> dict[str, Any]:
-    """Return what the batches so far cost: only succeeded requests of ended batches are billed."""
+    """Return what the ended batches cost, in all, by model, by workspace and by batch."""
     now = server.clock.now()
-    total = {"batches_accepted": 0, "requests_billed": 0, "input_tokens": 0, "output_tokens": 0}
-    by_batch: dict[str, dict[str, int]] = {}
+    whole = Bill()
+    by_model: defaultdict[str, Bill] = defaultdict(Bill)
+    by_workspace: defaultdict[str, Bill] = defaultdict(Bill)
+    by_batch: dict[str, dict[str, Any]] = {}
     for record in server.store.all_batches():
-        names = (*_OUTCOMES, "input_tokens", "output_tokens")
         ended = status(record, now) == "ended"
-        row = {name: getattr(record, name) if ended or name == "requests" else 0 for name in names}
-        by_batch[record.id] = row
-        total["batches_accepted"] += 1
-        total["requests_billed"] += row["succeeded"]
-        total["input_tokens"] += row["input_tokens"]
-        total["output_tokens"] += row["output_tokens"]
-    return {**total, "by_batch": by_batch}
+        mine = Bill()
+        for model, part in (server.results.bill(record) if ended else {}).items():
+            by_model[model].add(part)
+            mine.add(part)
+        whole.add(mine)
+        by_workspace[record.workspace_id].add(mine)
+        counts = {name: getattr(record, name) if ended else 0 for name in _OUTCOMES}
+        by_batch[record.id] = {
+            "requests": record.requests,
+            **counts,
+            "input_tokens": mine.prompt_tokens(),
+            "output_tokens": mine.output_tokens,
+            "workspace_id": record.workspace_id,
+            "bill": mine.view(),
+        }
+    return {
+        "batches_accepted": len(by_batch),
+        "requests_billed": whole.requests,
+        "input_tokens": whole.prompt_tokens(),
+        "output_tokens": whole.output_tokens,
+        "bill": whole.view(),
+        "by_model": {model: part.view() for model, part in sorted(by_model.items())},
+        "by_workspace": {name: part.view() for name, part in sorted(by_workspace.items())},
+        "by_batch": by_batch,
+    }
 
 
 def billing(request: Request) -> Response:

@@ -7,14 +7,24 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 
 from offline_api.api_errors import ApiError
 from offline_api.clock import Clock, rfc3339
 from offline_api.faults import Faults
-from offline_api.outcomes import CANCELED, EXPIRED, FORCED, FORCED_ERRORS, Plan, make_misfits, read_plan
+from offline_api.outcomes import (
+    CANCELED,
+    EXPIRED,
+    FORCED,
+    FORCED_ERRORS,
+    Plan,
+    make_answers,
+    make_misfits,
+    read_plan,
+)
+from offline_api.parameter_checks import Circumstances
 from offline_api.store import Record, Store
 
 log = logging.getLogger(__name__)
@@ -92,40 +102,38 @@ class Batches:
         self._last_id = f"{ID_PREFIX}{max(time.time_ns() // 1000, last + 1):016x}"
         return self._last_id
 
-    def accept(self, body: Path, faults: Faults) -> Record:
+    def accept(self, body: Path, faults: Faults, *, workspace_id: str, betas: str = "") -> Record:
         """Check a body and take it over; the batch is on disk when this returns.
 
         :param faults: may decide how requests end, and when lists begin to show the batch.
+        :param workspace_id: whose batch it will be.
+        :param betas: the ``anthropic-beta`` header.
         :raises ApiError: the body is refused as a whole; nothing is kept.
         """
-        with self._decoding:
-            plan = read_plan(body)
         created_at = self.clock.now()
-        ends_at, expires_at = created_at + self.speed.seconds(len(plan.codes)), created_at + DAY
-        if ends_at > expires_at:
-            done = len(plan.codes) * DAY / (ends_at - created_at)
-            plan.stop_at(int(done), EXPIRED)
-        if rule := faults.take("create", ["rows"]):
-            plan.force(
-                seed=rule.seed,
-                shares={
-                    FORCED + FORCED_ERRORS.index(rule.error_type): rule.errored,
-                    EXPIRED: rule.expired,
-                    CANCELED: rule.canceled,
-                },
-            )
-        if rule := faults.take("create", ["misfits"]):
-            make_misfits(
-                plan, body, seed=rule.seed, share=rule.share, misfit=rule.misfit, repairs=rule.repairs
-            )
+        draft = Record(
+            id="",
+            created_at=created_at,
+            ends_at=created_at,
+            expires_at=created_at + DAY,
+            listed_at=created_at,
+            workspace_id=workspace_id,
+            betas=betas,
+            **_outcome(Plan()),
+        )
+        with self._decoding:
+            plan = read_plan(body, Circumstances(created_at, draft.betas_sent()))
+            seconds = self.speed.seconds(len(plan.codes))
+            if seconds > DAY:
+                plan.stop_at(int(len(plan.codes) * DAY / seconds), EXPIRED)
+            _bend(plan, body, faults)
         late = faults.take("create", ["late_listing"])
         with self._lock:
             batch_id = self._new_id()
-            record = Record(
+            record = msgspec.structs.replace(
+                draft,
                 id=batch_id,
-                created_at=created_at,
-                ends_at=min(ends_at, expires_at),
-                expires_at=expires_at,
+                ends_at=created_at + min(seconds, DAY),
                 listed_at=created_at + (late.seconds if late else 0.0),
                 **_outcome(plan),
             )
@@ -134,24 +142,25 @@ class Batches:
         log.info("%s accepted: %d requests", record.id, record.requests)
         return record
 
-    def get(self, batch_id: str) -> Record:
+    def get(self, batch_id: str, workspace_id: str | None = None) -> Record:
         """Return a batch.
 
+        :param workspace_id: the only workspace whose batches are found; None finds all.
         :raises ApiError: 404.
         """
         record = self.store.find(batch_id)
-        if record is None:
+        if record is None or workspace_id not in (None, record.workspace_id):
             raise ApiError(404, f"Message Batch {batch_id[:100]} not found")
         return record
 
-    def cancel(self, batch_id: str, seconds: float | None = None) -> Record:
+    def cancel(self, batch_id: str, workspace_id: str, seconds: float | None = None) -> Record:
         """Ask a batch to end early; what was processed by now keeps its result.
 
         :param seconds: how long canceling takes; None is half of a batch's time, within its time.
         :raises ApiError: 404, or 400 when it has ended.
         """
         with self._lock:
-            record, now = self.get(batch_id), self.clock.now()
+            record, now = self.get(batch_id, workspace_id), self.clock.now()
             if status(record, now) == "ended":
                 raise ApiError(400, f"Message Batch {batch_id} has ended and cannot be canceled")
             if record.cancel_initiated_at is not None:
@@ -173,39 +182,72 @@ class Batches:
         )
         return record
 
-    def delete(self, batch_id: str) -> None:
+    def delete(self, batch_id: str, workspace_id: str) -> None:
         """Delete an ended batch.
 
         :raises ApiError: 404, or 400 when it has not ended.
         """
         with self._lock:
-            record = self.get(batch_id)
+            record = self.get(batch_id, workspace_id)
             if status(record, self.clock.now()) != "ended":
                 raise ApiError(400, f"Message Batch {batch_id} has not ended; cancel it before deleting it")
             self.store.delete(record)
         log.info("%s deleted", batch_id)
 
-    def page(self, limit: int, after_id: str | None, before_id: str | None) -> tuple[list[Record], bool]:
+    def page(
+        self,
+        limit: int,
+        after_id: str | None = None,
+        before_id: str | None = None,
+        workspace_id: str | None = None,
+    ) -> tuple[list[Record], bool]:
         """Return a page, newest first, and whether more follow in that direction.
 
+        :param workspace_id: the only workspace whose batches are shown; None shows all.
         :raises ApiError: 400: an unknown cursor.
         """
         now = self.clock.now()
         if before_id:
-            found = self.store.page(now, limit + 1, above=self._cursor("before_id", before_id))
+            above = self._cursor("before_id", before_id, workspace_id)
+            found = self.store.page(now, limit + 1, above=above, workspace_id=workspace_id)
             return found[-limit:], len(found) > limit
-        below = self._cursor("after_id", after_id) if after_id else None
-        found = self.store.page(now, limit + 1, below=below)
+        below = self._cursor("after_id", after_id, workspace_id) if after_id else None
+        found = self.store.page(now, limit + 1, below=below, workspace_id=workspace_id)
         return found[:limit], len(found) > limit
 
-    def _cursor(self, name: str, batch_id: str) -> int:
+    def _cursor(self, name: str, batch_id: str, workspace_id: str | None) -> int:
         record = self.store.find(batch_id)
-        if record is None:
+        if record is None or workspace_id not in (None, record.workspace_id):
             raise ApiError(400, f"{name}: no Message Batch {batch_id[:100]}")
         return record.ordinal
 
 
-def _outcome(plan: Plan) -> dict[str, int]:
-    input_tokens, output_tokens = plan.billed_tokens()
-    tokens = {"input_tokens": input_tokens, "output_tokens": output_tokens}
-    return {"requests": len(plan.codes), **plan.counts(), **tokens}
+def _bend(plan: Plan, body: Path, faults: Faults) -> None:
+    """Let fault rules decide how some requests end."""
+    if rule := faults.take("create", ["rows"]):
+        forced = FORCED + FORCED_ERRORS.index(rule.error_type)
+        shares = {forced: rule.errored, EXPIRED: rule.expired, CANCELED: rule.canceled}
+        plan.force(seed=rule.seed, shares=shares)
+    if rule := faults.take("create", ["misfits"]):
+        make_misfits(plan, body, seed=rule.seed, share=rule.share, misfit=rule.misfit, repairs=rule.repairs)
+    if (rule := faults.take("create", ["answers"])) and rule.answer is not None:
+        make_answers(plan, seed=rule.seed, share=rule.share, special=rule.answer, category=rule.category)
+
+
+class _Outcome(TypedDict):
+    requests: int
+    succeeded: int
+    errored: int
+    canceled: int
+    expired: int
+
+
+def _outcome(plan: Plan) -> _Outcome:
+    counts = plan.counts()
+    return _Outcome(
+        requests=len(plan.codes),
+        succeeded=counts["succeeded"],
+        errored=counts["errored"],
+        canceled=counts["canceled"],
+        expired=counts["expired"],
+    )

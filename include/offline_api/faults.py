@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 import msgspec
 
+from offline_api.answer_kinds import ANSWERS, REFUSAL_CATEGORIES
 from offline_api.api_errors import ApiError
 from offline_api.misfits import MISFITS
 from offline_api.outcomes import FORCED_ERRORS
 
-Endpoint = Literal["create", "retrieve", "list", "results", "cancel"]
+Endpoint = Literal["create", "retrieve", "list", "results", "cancel", "models", "count_tokens"]
 
 BEFORE = ("status", "drop", "not_found")
 """Kinds that act before the request has any effect."""
@@ -26,11 +27,13 @@ CUTS = ("cut_mid_line", "cut_at_line", "cut_compressed")
 LINES = ("missing_ids", "repeated_ids", "foreign_ids", "malformed_lines", "blank_lines")
 _ANYWHERE = (*BEFORE, *AFTER, "hang")
 KINDS: dict[str, tuple[str, ...]] = {
-    "create": (*_ANYWHERE, "rows", "misfits", "late_listing"),
+    "create": (*_ANYWHERE, "rows", "misfits", "answers", "late_listing"),
     "retrieve": _ANYWHERE,
     "list": _ANYWHERE,
     "results": (*_ANYWHERE, *CUTS, *LINES),
     "cancel": (*_ANYWHERE, "slow_cancel"),
+    "models": _ANYWHERE,
+    "count_tokens": _ANYWHERE,
 }
 
 
@@ -55,6 +58,8 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaul
     :param share: of ``misfits``: share of the structured requests whose answer does not fit the schema.
     :param misfit: how it does not fit (``include/offline_api/misfits.py``); None is in every way, in turn.
     :param repairs: of ``misfits``: also the answers to requests that repair an answer.
+    :param answer: of ``answers``: what kind of answer they get (``answer_kinds.py``).
+    :param category: of the refusals that ``answer`` asks for; None is a refusal without one.
     """
 
     endpoint: Endpoint
@@ -79,6 +84,8 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaul
     share: float = 1.0
     misfit: str | None = None
     repairs: bool = False
+    answer: str | None = None
+    category: str | None = None
 
     def __post_init__(self) -> None:
         together = round(self.errored + self.expired + self.canceled, 9)
@@ -104,6 +111,10 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaul
             raise ValueError(f"error_type is one of {', '.join(FORCED_ERRORS)}")
         if self.misfit is not None and self.misfit not in MISFITS:
             raise ValueError(f"misfit is one of {', '.join(MISFITS)}")
+        if (self.kind == "answers") != (self.answer is not None) or self.answer not in (None, *ANSWERS):
+            raise ValueError(f"answers needs answer, one of {', '.join(ANSWERS)}")
+        if self.category not in (None, *REFUSAL_CATEGORIES):
+            raise ValueError(f"category is null or one of {', '.join(REFUSAL_CATEGORIES)}")
 
     def error(self) -> ApiError:
         """Return the refusal this rule asks for."""

@@ -1,9 +1,10 @@
-"""What belongs to one running server, and what every response has in common."""
+"""What belongs to one running server, and what all responses have in common."""
 
 from __future__ import annotations
 
 import secrets
 from collections import Counter
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from offline_api.batch_life import Batches, Speed
 from offline_api.clock import Clock, rfc3339
 from offline_api.faults import Faults
 from offline_api.result_lines import ResultsWriter
-from offline_api.store import Store
+from offline_api.store import DEFAULT_WORKSPACE, Store
 
+ORGANIZATION = "org_local"
 _REQUESTS_PER_MINUTE = 4000
 
 
@@ -53,9 +55,9 @@ class Server:
         self.clock.offset_seconds = 0.0
 
     def check_access(self, request: Request) -> None:
-        """Refuse a request without a key or a version.
+        """Refuse a request without a key or a version, and tell whose it is.
 
-        :raises ApiError: 401 or 400.
+        :raises ApiError: 401, 403 or 400.
         """
         bearer = request.headers.get("authorization", "")
         key = request.headers.get("x-api-key") or (bearer[7:] if bearer.lower().startswith("bearer ") else "")
@@ -65,13 +67,23 @@ class Server:
             raise ApiError(401, "invalid x-api-key")
         if not request.headers.get("anthropic-version"):
             raise ApiError(400, "anthropic-version: header is required")
+        request.state.workspace_id = self._workspace(request)
 
-    def headers(self, request_id: str) -> dict[str, str]:
-        """Return the headers of every response of the API."""
+    def _workspace(self, request: Request) -> str:
+        asked = request.headers.get("anthropic-workspace-id")
+        if asked not in (None, DEFAULT_WORKSPACE):
+            raise ApiError(403, "The API key does not belong to the workspace of anthropic-workspace-id")
+        return DEFAULT_WORKSPACE
+
+    def headers(self, request_id: str, workspace_id: str) -> dict[str, str]:
+        """Return the headers of every response."""
         limit = str(_REQUESTS_PER_MINUTE)
         return {
+            "x-offline-api": "message-batches",
+            "date": formatdate(self.clock.now(), usegmt=True),
             "request-id": request_id,
-            "anthropic-organization-id": "local",
+            "anthropic-organization-id": ORGANIZATION,
+            "anthropic-workspace-id": workspace_id,
             "anthropic-ratelimit-requests-limit": limit,
             "anthropic-ratelimit-requests-remaining": str(_REQUESTS_PER_MINUTE - 1),
             "anthropic-ratelimit-requests-reset": rfc3339(self.clock.now() + 60),
@@ -84,6 +96,11 @@ def server_of(request: Request) -> Server:
     return server
 
 
+def workspace_of(request: Request) -> str:
+    """Return the workspace a request acts in."""
+    return str(getattr(request.state, "workspace_id", DEFAULT_WORKSPACE))
+
+
 def request_id_of(request: Request) -> str:
     """Return the id of a request, the same one in header and body."""
     if not hasattr(request.state, "request_id"):
@@ -91,12 +108,9 @@ def request_id_of(request: Request) -> str:
     return str(request.state.request_id)
 
 
-def reply(
-    request: Request, content: Any, status: int = 200, headers: dict[str, str] | None = None
-) -> Response:
-    """Return a JSON response with the API's headers."""
-    common = server_of(request).headers(request_id_of(request))
-    return JSONResponse(content, status_code=status, headers={**common, **(headers or {})})
+def reply(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return a JSON response."""
+    return JSONResponse(content, status_code=status, headers=headers)
 
 
 def refuse(request: Request, error: Exception) -> Response:
@@ -106,4 +120,4 @@ def refuse(request: Request, error: Exception) -> Response:
         error = ApiError(
             status, "Not found" if status == 404 else str(getattr(error, "detail", "Internal server error"))
         )
-    return reply(request, error.envelope(request_id_of(request)), error.status, error.headers)
+    return reply(error.envelope(request_id_of(request)), error.status, error.headers)
