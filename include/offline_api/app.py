@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from offline_api import admin, endpoints, html_pages, other_endpoints
 from offline_api.api_errors import ApiError
-from offline_api.server import Server, refuse, request_id_of, workspace_of
+from offline_api.server import Server, changed_headers, refuse
 
 _ROUTES: list[Route] = [*endpoints.ROUTES, *other_endpoints.ROUTES, *admin.ROUTES, *html_pages.ROUTES]
 
@@ -25,21 +25,27 @@ class _Entrance:
         self.app, self.server = app, server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not scope["path"].startswith("/local/"):
+        scope.setdefault("state", {})
+        request = Request(scope)
+        app = self.app
+        if scope["path"].startswith("/local/"):
+            try:
+                admin.check_access(self.server, request)
+            except ApiError as error:
+                app = refuse(request, error)
+        else:
             matching = (route.path for route in _ROUTES if route.matches(scope)[0] is Match.FULL)
             self.server.http_requests[f"{scope['method']} {next(matching, 'unknown')}"] += 1
         with suppress(ClientDisconnect):  # there is nobody left to answer
-            await self.app(scope, receive, self._with_headers(scope, send))
+            await app(scope, receive, self._with_headers(request, send))
 
-    def _with_headers(self, scope: Scope, send: Send) -> Send:
-        request = Request(scope)
-
+    def _with_headers(self, request: Request, send: Send) -> Send:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=message.setdefault("headers", []))
-                common = self.server.headers(request_id_of(request), workspace_of(request))
-                for name, value in common.items():
-                    headers.setdefault(name, value)
+                for name, value in (self.server.headers(request) | changed_headers(request)).items():
+                    if value is not None:
+                        headers.setdefault(name, value)
             await send(message)
 
         return send_with_headers

@@ -11,20 +11,24 @@ from typing import Any, TypedDict
 
 import msgspec
 
+from offline_api.account import BLOCKS, Account
 from offline_api.api_errors import ApiError
 from offline_api.clock import Clock, rfc3339
-from offline_api.faults import Faults
+from offline_api.faults import Faults, Rule
 from offline_api.outcomes import (
     CANCELED,
     EXPIRED,
     FORCED,
     FORCED_ERRORS,
+    NO_CREDIT,
+    OVER_LIMIT,
     Plan,
     make_answers,
     make_misfits,
     read_plan,
 )
 from offline_api.parameter_checks import Circumstances
+from offline_api.result_lines import ResultsWriter
 from offline_api.store import Record, Store
 
 log = logging.getLogger(__name__)
@@ -88,10 +92,15 @@ class Batches:
 
     :param store: where they are kept.
     :param clock: what decides their status.
+    :param account: whose credit and limits hold.
+    :param results: tells what they cost.
     """
 
-    def __init__(self, store: Store, clock: Clock, speed: Speed) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, speed: Speed, account: Account, results: ResultsWriter
+    ) -> None:
         self.store, self.clock, self.speed = store, clock, speed
+        self.account, self.results = account, results
         self._lock = threading.Lock()
         self._decoding = threading.Semaphore(1)  # one body at a time: memory stays flat
         self._last_id = self.store.last_id() or ""
@@ -119,6 +128,7 @@ class Batches:
             listed_at=created_at,
             workspace_id=workspace_id,
             betas=betas,
+            inference_geo=self.account.inference_geo(workspace_id),
             **_outcome(Plan()),
         )
         with self._decoding:
@@ -126,21 +136,71 @@ class Batches:
             seconds = self.speed.seconds(len(plan.codes))
             if seconds > DAY:
                 plan.stop_at(int(len(plan.codes) * DAY / seconds), EXPIRED)
-            _bend(plan, body, faults)
+            forced = _bend(plan, body, faults)
         late = faults.take("create", ["late_listing"])
         with self._lock:
-            batch_id = self._new_id()
+            self._check_queue(len(plan.codes))
             record = msgspec.structs.replace(
                 draft,
-                id=batch_id,
+                id=self._new_id(),
+                ordinal=self.store.last_ordinal() + 1,
                 ends_at=created_at + min(seconds, DAY),
                 listed_at=created_at + (late.seconds if late else 0.0),
+                forced_message=(forced.message or "") if forced else "",
+                forced_code=(forced.error_code or "") if forced else "",
                 **_outcome(plan),
             )
-            self.store.take_body(body, batch_id)
+            self._spend(record, body, plan)
+            record = msgspec.structs.replace(record, **_outcome(plan))
+            self.store.take_body(body, record.id)
             self.store.add(record, plan)
         log.info("%s accepted: %d requests", record.id, record.requests)
         return record
+
+    def _check_queue(self, requests: int) -> None:
+        limit = self.account.queue_limit
+        if limit is None:
+            return
+        waiting = self.store.requests_in_progress(self.clock.now())
+        if waiting + requests > limit:
+            raise ApiError(
+                429,
+                f"This request would exceed your limit of {limit} batch requests in the processing queue; "
+                f"{waiting} are in it",
+                headers={"retry-after": "60"},
+            )
+
+    def _spend(self, record: Record, body: Path, plan: Plan) -> None:
+        """Let the requests for which there is no money be errored.
+
+        :raises ApiError: 400: none is left at all.
+        """
+        limits = self.account.limits()
+        if not limits:
+            return
+        spent = self.spent()
+        left = {name: amount - spent[name] for name, (amount, _) in limits.items()}
+        for name, amount in left.items():
+            if amount <= 0:
+                raise ApiError(400, BLOCKS[name].message)
+        codes = {"credit": NO_CREDIT, "spend_limit": OVER_LIMIT}
+        self.results.stop_when_spent(
+            record, body, plan, {codes[name]: amount for name, amount in left.items()}
+        )
+
+    def spent(self) -> dict[str, int]:
+        """Return the picodollars that batches spend under each limit in force, those in progress included."""
+        limits = self.account.limits()
+        if not limits:
+            return {}
+        costs = [
+            (record.ordinal, sum(part.cost_picodollars for part in self.results.bill(record).values()))
+            for record in self.store.all_batches()
+            if record.ordinal > min(after for _, after in limits.values())
+        ]
+        return {
+            name: sum(cost for place, cost in costs if place > after) for name, (_, after) in limits.items()
+        }
 
     def get(self, batch_id: str, workspace_id: str | None = None) -> Record:
         """Return a batch.
@@ -222,16 +282,17 @@ class Batches:
         return record.ordinal
 
 
-def _bend(plan: Plan, body: Path, faults: Faults) -> None:
-    """Let fault rules decide how some requests end."""
-    if rule := faults.take("create", ["rows"]):
-        forced = FORCED + FORCED_ERRORS.index(rule.error_type)
-        shares = {forced: rule.errored, EXPIRED: rule.expired, CANCELED: rule.canceled}
-        plan.force(seed=rule.seed, shares=shares)
+def _bend(plan: Plan, body: Path, faults: Faults) -> Rule | None:
+    """Let fault rules decide how some requests end; return the one that errored some."""
+    if forcing := faults.take("create", ["rows"]):
+        code = FORCED + FORCED_ERRORS.index(forcing.error_type)
+        shares = {code: forcing.errored, EXPIRED: forcing.expired, CANCELED: forcing.canceled}
+        plan.force(seed=forcing.seed, shares=shares)
     if rule := faults.take("create", ["misfits"]):
         make_misfits(plan, body, seed=rule.seed, share=rule.share, misfit=rule.misfit, repairs=rule.repairs)
     if (rule := faults.take("create", ["answers"])) and rule.answer is not None:
         make_answers(plan, seed=rule.seed, share=rule.share, special=rule.answer, category=rule.category)
+    return forcing
 
 
 class _Outcome(TypedDict):

@@ -12,9 +12,11 @@ from starlette.routing import Route
 
 from offline_api.api_errors import ApiError
 from offline_api.batch_life import is_archived, status, view
+from offline_api.damaged_lines import damage
 from offline_api.faults import CUTS, LINES
+from offline_api.odd_views import bend_batch, bend_page
 from offline_api.points import CutStream, after, before, guarded
-from offline_api.result_streams import cut_lines, damaged, iter_file, iter_gzip, iter_lines, joined
+from offline_api.result_streams import cut_lines, iter_file, iter_gzip, iter_lines, joined
 from offline_api.server import Server, reply, server_of, workspace_of
 from offline_api.store import Record
 
@@ -37,7 +39,7 @@ async def create(request: Request) -> Response:
     try:
         await _receive(request, body)
         server.check_access(request)
-        refused = await before(server, "create")
+        refused = await before(request, "create")
         if refused is not None:
             return refused
         record = await run_in_threadpool(
@@ -49,8 +51,13 @@ async def create(request: Request) -> Response:
         )
     finally:
         body.unlink(missing_ok=True)
-    shown = view(record, server.clock.now(), _base_url(request))
-    return await after(server, "create", reply(shown))
+    return await after(request, "create", _shown(request, "create", record))
+
+
+def _shown(request: Request, endpoint: str, record: Record) -> Response:
+    server, base_url = server_of(request), _base_url(request)
+    batch = view(record, server.clock.now(), base_url)
+    return reply(bend_batch(server.faults, endpoint, batch, base_url))
 
 
 async def _receive(request: Request, body: Path) -> None:
@@ -62,14 +69,15 @@ async def _receive(request: Request, body: Path) -> None:
             if size <= MAX_BODY_BYTES:
                 stream.write(chunk)
     if size > MAX_BODY_BYTES:
-        raise ApiError(413, f"Request exceeds the maximum allowed number of bytes ({MAX_BODY_BYTES})")
+        # The vendor's edge answers this one, not the API: there is no JSON.
+        raise ApiError(413, f"Request exceeds {MAX_BODY_BYTES} bytes", body="text")
 
 
 def retrieve(request: Request) -> Response:
     """Show one batch."""
     server = server_of(request)
     record = server.batches.get(_batch_id(request), workspace_of(request))
-    return reply(view(record, server.clock.now(), _base_url(request)))
+    return _shown(request, "retrieve", record)
 
 
 def list_batches(request: Request) -> Response:
@@ -88,7 +96,7 @@ def list_batches(request: Request) -> Response:
         "first_id": found[0].id if found else None,
         "last_id": found[-1].id if found else None,
     }
-    return reply(page)
+    return reply(bend_page(server.faults, page, base_url))
 
 
 def _limit(text: str) -> int:
@@ -103,7 +111,7 @@ def cancel(request: Request) -> Response:
     slow = server.faults.take("cancel", ["slow_cancel"])
     seconds = slow.seconds if slow else None
     record = server.batches.cancel(_batch_id(request), workspace_of(request), seconds)
-    return reply(view(record, server.clock.now(), _base_url(request)))
+    return _shown(request, "cancel", record)
 
 
 def delete(request: Request) -> Response:
@@ -135,7 +143,7 @@ def _stream(request: Request, server: Server, record: Record) -> Response:
     if damages or cut:
         lines = iter_lines(path)
         for rule in damages:
-            lines = damaged(lines, rule, record.requests)
+            lines = damage(lines, rule, record.requests)
         chunks = joined(cut_lines(lines, cut, record.requests) if cut else lines)
     headers: dict[str, str] = {}
     cut_compressed = cut is not None and cut.kind == "cut_compressed"

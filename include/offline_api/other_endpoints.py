@@ -84,11 +84,11 @@ async def count_tokens(request: Request) -> Response:
     server.check_access(request)
     if len(body) > MAX_REQUEST_BYTES:
         raise ApiError(413, f"Request exceeds the maximum size of {MAX_REQUEST_BYTES} bytes")
-    refused = await before(server, "count_tokens")
+    refused = await before(request, "count_tokens")
     if refused is not None:
         return refused
     tokens = await run_in_threadpool(_count, bytes(body), server.clock.now())
-    return await after(server, "count_tokens", reply({"input_tokens": tokens}))
+    return await after(request, "count_tokens", reply({"input_tokens": tokens}))
 
 
 def _count(body: bytes, now: float) -> int:

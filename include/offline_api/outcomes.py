@@ -28,8 +28,8 @@ FORCED_ERRORS = (
 )
 """Code ``FORCED + n`` is an errored result of type ``FORCED_ERRORS[n]`` that a fault rule asked for."""
 
-NO_CREDIT = 32
-"""Code of an errored result: the credit was used up when the request's turn came."""
+NO_CREDIT, OVER_LIMIT = 32, 33
+"""Codes of errored results: credit or the own spend limit was used up when the request's turn came."""
 
 ANSWERED = 64
 """Code ``ANSWERED + n`` is a succeeded result whose answer is of the kind ``KINDS[n]``."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from offline_api.account import CREDIT_TOO_LOW, SPEND_LIMIT_REACHED
 from offline_api.api_errors import envelope
 from offline_api.billing_meter import Bill, bill_of
 from offline_api.canned_answers import Answer, answer
@@ -20,6 +22,8 @@ from offline_api.outcomes import (
     FORCED,
     FORCED_ERRORS,
     NO_CREDIT,
+    OVER_LIMIT,
+    Plan,
     answer_kind,
     has_answer,
     map_items,
@@ -31,10 +35,7 @@ from offline_api.token_counts import count_input, tokenizer
 
 _encode = msgspec.json.Encoder().encode
 _WRITE_BYTES = 1 << 20
-CREDIT_TOO_LOW = (
-    "Your credit balance is too low to access the Anthropic API. "
-    "Please go to Plans & Billing to upgrade or purchase credits."
-)
+_UNPAID = {NO_CREDIT: CREDIT_TOO_LOW, OVER_LIMIT: SPEND_LIMIT_REACHED}
 
 
 class ResultsWriter:
@@ -73,18 +74,36 @@ class ResultsWriter:
                 self.store.set_bill(record.id, found)
         return found
 
+    def stop_when_spent(self, record: Record, body: Path, plan: Plan, left: Mapping[int, int]) -> None:
+        """Let the requests of a batch be errored from where the money for them ends.
+
+        :param left: the code that they get, and the picodollars that are left until then.
+        """
+        spent, codes = 0, bytearray(plan.codes)
+        for index, _, _, bill in self._iter_results(record, codes, body):
+            over = [code for code, limit in left.items() if spent >= limit]
+            if bill is not None and over:
+                plan.codes[index] = over[0]
+            elif bill is not None:
+                spent += bill.cost_picodollars
+
     def _iter_lines(self, record: Record, bills: dict[str, Bill]) -> Iterator[bytes]:
-        codes = self.store.plan(record.id).codes
-        items = map_items(self.store.body_path(record.id))
+        codes, body = self.store.plan(record.id).codes, self.store.body_path(record.id)
+        for _, custom_id, result, bill in self._iter_results(record, codes, body):
+            if bill is not None:
+                bills.setdefault(result["message"]["model"], Bill()).add(bill)
+            yield _encode({"custom_id": custom_id, "result": result}) + b"\n"
+
+    def _iter_results(
+        self, record: Record, codes: bytearray, body: Path
+    ) -> Iterator[tuple[int, str, dict[str, Any], Bill | None]]:
+        items = map_items(body)
         maker = _Maker(record)
         order = list(range(record.requests))
         random.Random(f"{self.seed}:{record.ordinal}").shuffle(order)  # noqa: S311
         for index in order:
             result, bill = maker.result(index, codes[index], items[index].params)
-            if bill is not None:
-                model = result["message"]["model"]
-                bills.setdefault(model, Bill()).add(bill)
-            yield _encode({"custom_id": items[index].custom_id, "result": result}) + b"\n"
+            yield index, items[index].custom_id, result, bill
 
 
 class _Maker:
@@ -102,19 +121,21 @@ class _Maker:
             return {"type": "expired"}, None
         if FORCED <= code < FORCED + len(FORCED_ERRORS):
             error_type = FORCED_ERRORS[code - FORCED]
-            return self._errored(index, error_type, f"{error_type} asked for by a fault rule"), None
-        if code == NO_CREDIT:
-            return self._errored(index, "invalid_request_error", CREDIT_TOO_LOW), None
+            message = self.record.forced_message or f"{error_type} asked for by a fault rule"
+            return self._errored(index, error_type, message, self.record.forced_code or None), None
+        if code in _UNPAID:
+            return self._errored(index, "invalid_request_error", _UNPAID[code]), None
         params = decode_params(index, raw)
         if not has_answer(code):
             refused = refusal(params, self.around, memoryview(raw).nbytes)
             return self._errored(index, *(refused or ("api_error", "Internal server error"))), None
         model = MODELS[params["model"]]
-        message = self._message(index, params, model, code)
-        return {"type": "succeeded", "message": message}, bill_of(model, message)
+        answered = self._message(index, params, model, code)
+        return {"type": "succeeded", "message": answered}, bill_of(model, answered)
 
-    def _errored(self, index: int, error_type: str, message: str) -> dict[str, Any]:
-        return {"type": "errored", "error": envelope(error_type, message, f"req_local_{self._suffix(index)}")}
+    def _errored(self, index: int, error_type: str, message: str, code: str | None = None) -> dict[str, Any]:
+        request_id = f"req_local_{self._suffix(index)}"
+        return {"type": "errored", "error": envelope(error_type, message, request_id, error_code=code)}
 
     def _suffix(self, index: int) -> str:
         return f"{self.record.id.rpartition('_')[2]}{index:06x}"

@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS bills (id TEXT NOT NULL, model TEXT NOT NULL, bill BL
 CREATE INDEX IF NOT EXISTS bills_by_id ON bills (id);
 CREATE TABLE IF NOT EXISTS billed (id TEXT PRIMARY KEY) STRICT;
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value REAL NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
 """
 
 
@@ -42,6 +43,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     :param listed_at: when lists begin to show it; like all times here in epoch seconds.
     :param betas: of the create's ``anthropic-beta`` header, separated by commas.
     :param inference_geo: where its requests run unless they say so themselves.
+    :param forced_message: of the errored results that a fault rule asked for, ``forced_code`` alike.
     """
 
     ordinal: int = 0
@@ -62,6 +64,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     workspace_id: str = DEFAULT_WORKSPACE
     betas: str = ""
     inference_geo: str = "global"
+    forced_message: str = ""
+    forced_code: str = ""
 
     def betas_sent(self) -> tuple[str, ...]:
         """Return the beta headers one by one."""
@@ -69,7 +73,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _FIELDS = Record.__struct_fields__[1:]
-_ADDED = {"workspace_id": DEFAULT_WORKSPACE, "betas": "", "inference_geo": "global"}
+_ADDED = {
+    "workspace_id": DEFAULT_WORKSPACE,
+    "betas": "",
+    "inference_geo": "global",
+    "forced_message": "",
+    "forced_code": "",
+}
 """Columns that folders of earlier versions do not have, with what they get."""
 
 _bills_decoder = msgspec.json.Decoder(Bill)
@@ -233,10 +243,29 @@ class Store:
         """Store a number."""
         self._query("INSERT OR REPLACE INTO settings VALUES (?, ?)", [name, value])
 
+    def note(self, name: str) -> bytes | None:
+        """Return a stored record, or None."""
+        rows = self._query("SELECT value FROM notes WHERE name = ?", [name])
+        return bytes(rows[0]["value"]) if rows else None
+
+    def set_note(self, name: str, value: bytes) -> None:
+        """Store a record."""
+        self._query("INSERT OR REPLACE INTO notes VALUES (?, ?)", [name, value])
+
+    def last_ordinal(self) -> int:
+        """Return the highest ordinal ever given to a batch, 0 before the first."""
+        rows = self._query("SELECT seq FROM sqlite_sequence WHERE name = 'batches'")
+        return int(rows[0]["seq"]) if rows else 0
+
+    def requests_in_progress(self, now: float) -> int:
+        """Return how many requests wait for their turn."""
+        rows = self._query("SELECT coalesce(sum(requests), 0) AS total FROM batches WHERE ends_at > ?", [now])
+        return int(rows[0]["total"])
+
     def clear(self) -> None:
         """Forget everything."""
         with self._lock, self._transaction():
-            for table in ("batches", "plans", "bills", "billed", "settings"):
+            for table in ("batches", "plans", "bills", "billed", "settings", "notes"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608
         self._sweep()
 
