@@ -29,7 +29,7 @@ class IdleTrigger(BaseEventTrigger):
     """
 
     def __init__(self, file: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.file = file
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -61,7 +61,7 @@ class _Runner(TriggerRunner):
     async def arun(self) -> None:
         beat = asyncio.create_task(self._beat())
         try:
-            await super().arun()
+            await super().arun()  # type: ignore[no-untyped-call]
         finally:
             beat.cancel()
 
@@ -81,4 +81,4 @@ if __name__ == "__main__":
     _Runner.pauses = Path(sys.argv[1])
     with Path(sys.argv[2]).open("wb") as log:
         configure_logging(json_output=True, output=log)
-        _Runner().run()
+        _Runner().run()  # type: ignore[no-untyped-call]

@@ -132,6 +132,7 @@ def _create(server: LocalApiServer, number: int) -> str:
 
 
 def _workload(name: str, number: int, batch: str, done: Path) -> dict[str, Any]:
+    from airflow.executors.workloads.task import TaskInstanceDTO
     from airflow.executors.workloads.trigger import RunTrigger
     from airflow.models.trigger import Trigger
 
@@ -158,8 +159,12 @@ def _workload(name: str, number: int, batch: str, done: Path) -> dict[str, Any]:
         "queue": "default",
         "priority_weight": 1,
     }
+    instance = TaskInstanceDTO.model_validate(ti)
     workload = RunTrigger(
-        id=number + 1, classpath=path, encrypted_kwargs=Trigger.encrypt_kwargs(kwargs), ti=ti
+        id=number + 1,
+        classpath=path,
+        encrypted_kwargs=Trigger.encrypt_kwargs(kwargs),
+        ti=instance,
     )
     return workload.model_dump(mode="json")
 
@@ -182,7 +187,7 @@ class _Runner:
         command = [sys.executable, "-m", "benchmarks.poll_runner", str(self.pauses), str(self.log)]
         with (self.folder / "stderr").open("wb") as stderr:
             self._process = subprocess.Popen(
-                command, stdin=theirs, stdout=stderr, stderr=stderr, env=env, cwd=PROJECT
+                command, stdin=theirs.fileno(), stdout=stderr, stderr=stderr, env=env, cwd=PROJECT
             )
         theirs.close()
         self._socket = ours

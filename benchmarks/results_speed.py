@@ -228,10 +228,10 @@ def _ours(shard: Shard, work: Path, url: str) -> Contender:
         assert table["article_id"].to_pylist() == [f"a-{n}" for n in range(shard.articles)]
         return table.num_rows, table["text"][12].as_py()
 
-    return (
-        lambda: collect_batch(shard, UPath(shard.uri), Provenance("", "", BATCH), api, ledger) and None,
-        answers,
-    )
+    def collect() -> None:
+        collect_batch(shard, UPath(shard.uri), Provenance("", "", BATCH), api, ledger)
+
+    return collect, answers
 
 
 def _sdk_typed(shard: Shard, work: Path, url: str) -> Contender:
@@ -321,4 +321,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         child(sys.argv[2], Path(sys.argv[3]), sys.argv[4])
     else:
-        print("\n".join(run(*map(int, sys.argv[1:3]), *sys.argv[3:]).lines()))
+        rows = int(sys.argv[1]) if len(sys.argv) > 1 else LARGEST
+        rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+        print("\n".join(run(rows, rounds, *sys.argv[3:]).lines()))

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, cast
 
 from benchmarks.contest import PROJECT, environment
 
@@ -37,7 +37,7 @@ class _Handler(socketserver.StreamRequestHandler):
         global _last  # noqa: PLW0603 - one server, one memory
         if is_post:
             size = int(headers[b"content-length"])
-            _last = _take(self.rfile, size)
+            _last = _take(cast("BinaryIO", self.rfile), size)
             body = json.dumps(_batch(size)).encode()
         else:
             body = _last

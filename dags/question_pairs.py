@@ -51,4 +51,4 @@ with DAG("question_pairs", schedule=None, is_paused_upon_creation=True, doc_md=_
         output=QuestionSet,
         max_tokens=1_200,
     )
-    write_training_file(dag.get_task("publish").output)
+    write_training_file(dag.get_task("publish").output)  # type: ignore[arg-type]

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import unquote, urlsplit
 
 from launch.airflow_api import AirflowApi, AirflowApiError
 from launch.environment import LaunchError, Layout, airflow_environment, free_port
@@ -137,9 +136,9 @@ class Instance:
         raise LaunchError(f"the offline API was not ready in {seconds:.0f} s:\n{self.log_tail(OFFLINE_API)}")
 
     def _offline_data(self) -> Path:
-        root = urlsplit(self.layout.root)
-        if root.scheme in ("", "file"):
-            return Path(unquote(root.path)) / "local_api"
+        root = self.layout.root.removeprefix("file://")
+        if "://" not in root:
+            return Path(root) / "local_api"
         return self.layout.home / "local_api"
 
     def start(self, *names: str) -> None:

@@ -18,13 +18,34 @@ if TYPE_CHECKING:
     from nightpress.batches.client import MessageBatches
     from nightpress.batches.ledger import Ledger
 
-PROJECT_ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_CONN_ID = "anthropic_default"
 
 
 def data_root() -> DataRoot:
-    """Return the folder that everything lives under: ``NIGHTPRESS_ROOT``, or ``data/`` in the project."""
-    return DataRoot(ObjectStoragePath(os.environ.get("NIGHTPRESS_ROOT") or f"file://{PROJECT_ROOT / 'data'}"))
+    """Return the folder that everything lives under.
+
+    There is no default: workers that each fall back to a disk of their own would each keep a ledger of their
+    own, and pay for the same articles.
+
+    :raises ConfigurationError: ``NIGHTPRESS_ROOT`` is not set.
+    """
+    root = os.environ.get("NIGHTPRESS_ROOT")
+    if not root:
+        raise ConfigurationError(
+            "NIGHTPRESS_ROOT is not set: it names the folder of ledger, answers and reports, and must be the same "
+            "for the API server and all workers, for example s3://my_connection@my-bucket/nightpress or "
+            "file:///srv/nightpress",
+            code="root_unknown",
+        )
+    return DataRoot(ObjectStoragePath(root if "://" in root else f"file://{Path(root).absolute()}"))
+
+
+def project_folder() -> Path:
+    """Return the folder of relative sources: the project's, or ``AIRFLOW_HOME`` beside an installed wheel."""
+    package = Path(__file__).resolve().parent
+    if package.parent.name == "plugins":
+        return package.parents[1]
+    return Path(os.environ.get("AIRFLOW_HOME") or "~/airflow").expanduser()
 
 
 def connect(conn_id: str) -> MessageBatches:
@@ -74,7 +95,7 @@ def resolve(value: Any, context: Context) -> Any:
 def source_path(source: str | None, day: str) -> ObjectStoragePath:
     """Return what to read: the given source, else the day's inbox.
 
-    :param source: URL or path, with ``{day}`` for the day; a relative path is one from the project's folder.
+    :param source: URL or path, with ``{day}`` for the day; a relative path begins at :func:`project_folder`.
     """
     if not source:
         inbox = data_root().inbox(day)
@@ -83,4 +104,4 @@ def source_path(source: str | None, day: str) -> ObjectStoragePath:
     source = source.replace("{day}", day)
     if "://" in source or Path(source).is_absolute():
         return ObjectStoragePath(source if "://" in source else f"file://{source}")
-    return ObjectStoragePath(f"file://{PROJECT_ROOT / source}")
+    return ObjectStoragePath(f"file://{project_folder() / source}")

@@ -142,8 +142,7 @@ class SharedClock:
     def _post(self, seconds: float) -> float:
         connection = http.client.HTTPConnection(self._host, timeout=20)
         try:
-            headers = {"content-type": "application/json"}
-            connection.request("POST", "/local/clock", json.dumps({"advance_seconds": seconds}), headers)
+            connection.request("POST", "/local/clock", json.dumps({"advance_seconds": seconds}))
             now: float = json.loads(connection.getresponse().read())["now"]
         finally:
             connection.close()

@@ -51,9 +51,10 @@ def _decimals(draw: Any) -> Family:
 
 def _choices(draw: Any) -> Family:
     names = draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
-    kind: Any
     if draw(st.booleans()):
-        kind = enum.Enum("Kind", {f"M{index}": name for index, name in enumerate(names)})  # type: ignore[misc]
+        members = {f"M{index}": name for index, name in enumerate(names)}
+        functional: Any = enum.Enum
+        kind = functional("Kind", members)
         return Family(kind, st.sampled_from(list(kind)))
     numbers = draw(st.lists(st.integers(-99, 99), min_size=1, max_size=4, unique=True))
     values = draw(st.sampled_from([names, numbers]))
@@ -75,13 +76,15 @@ def families(draw: Any, depth: int = 2) -> Family:
         lambda: Family(datetime, st.datetimes(timezones=st.just(UTC))),
     ]
     nested = [lambda: _lists(draw, depth), lambda: _models(draw, depth), lambda: _optional(draw, depth)]
-    return draw(st.sampled_from([*plain, *(nested * 2 if depth else [])]))()
+    drawn: Family = draw(st.sampled_from([*plain, *(nested * 2 if depth else [])]))()
+    return drawn
 
 
 def _lists(draw: Any, depth: int) -> Family:
     inner = draw(families(depth - 1))
     least = draw(st.integers(0, 2))
-    kind = Annotated[list[inner.annotation], Field(min_length=least, max_length=least + 3)]
+    item: Any = inner.annotation
+    kind = Annotated[list[item], Field(min_length=least, max_length=least + 3)]
     return Family(kind, st.lists(inner.values, min_size=least, max_size=least + 3))
 
 

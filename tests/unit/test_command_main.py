@@ -13,10 +13,12 @@ import typer
 from typer.main import get_command
 
 from launch import commands
+from message_batches import config
 from message_batches.command import main as command
 from message_batches.command import settings
 from message_batches.command.console import printable
 from message_batches.command.main import build_app, main
+from nightpress.errors import ConfigurationError
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -115,3 +117,21 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
 )
 def test_texts_of_others_cannot_drive_the_terminal(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+def test_tasks_have_no_root_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("NIGHTPRESS_ROOT", raising=False)
+    with pytest.raises(ConfigurationError, match="NIGHTPRESS_ROOT is not set"):
+        config.data_root()
+    monkeypatch.setenv("NIGHTPRESS_ROOT", str(tmp_path / "my data"))
+    assert config.data_root().path.path == str(tmp_path / "my data")
+
+
+def test_a_root_with_spaces_is_the_folder_of_that_name(tmp_path: Path) -> None:
+    folder = tmp_path / "my 100% data"
+    assert settings.find_root_url({"NIGHTPRESS_ROOT": str(folder)}) == f"file://{folder}"
+    encoded = tmp_path / "my%20100%25%20data"
+    encoded.mkdir()
+    assert settings.find_root_url({}, str(folder)) == f"file://{encoded}"
+    folder.mkdir()
+    assert settings.find_root_url({}, str(folder)) == f"file://{folder}"

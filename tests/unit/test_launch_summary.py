@@ -7,7 +7,7 @@ from message_batches.command.console import local_path
 from nightpress.costs.plan import dollars
 
 PUBLISHED = {
-    "uri": "file:///srv/my%20data/article_summaries/day=2026-11-22/answers.parquet",
+    "uri": "file:///srv/my data/article_summaries/day=2026-11-22/answers.parquet",
     "day": "2026-11-22",
     "articles": 60,
     "succeeded": 57,

@@ -6,7 +6,6 @@ import json
 import re
 import sys
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -48,5 +47,4 @@ def _write(text: str, *, error: bool) -> None:
 
 def local_path(uri: str) -> str:
     """Return a plain path for a file URL; other URLs stay as they are."""
-    parts = urlsplit(uri)
-    return unquote(parts.path) if parts.scheme == "file" else uri
+    return uri.removeprefix("file://")

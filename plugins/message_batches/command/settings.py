@@ -89,8 +89,18 @@ def find_root_url(settings: Mapping[str, str], given: str = "") -> str:
                 "the data root is not known: set NIGHTPRESS_ROOT to that of your Airflow, or give --root, "
                 "for example s3://my_connection@my-bucket/nightpress"
             )
-        return (checkout / "data").as_uri()
-    return root if "://" in root else Path(root).expanduser().absolute().as_uri()
+        root = str(checkout / "data")
+    return root if "://" in root else _file_url(Path(root).expanduser().absolute())
+
+
+def _file_url(path: Path) -> str:
+    """Return the URL under which fsspec finds a local path: it decodes no %20.
+
+    Earlier versions encoded the path; what they wrote is under that name, and a ledger must not get lost.
+    """
+    encoded = path.as_uri()
+    old = Path(encoded.removeprefix("file://"))
+    return encoded if old != path and old.exists() and not path.exists() else f"file://{path}"
 
 
 def find_home(settings: Mapping[str, str]) -> Path | None:
