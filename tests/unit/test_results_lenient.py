@@ -21,7 +21,7 @@ from tests.support.result_lines import errored, line, succeeded
 
 KEY = "0123456789abcdef" * 4
 NAME = custom_id(KEY, 0)
-ABSENT = object()
+ABSENT = ...
 
 
 def read(data: bytes, articles: int = 1) -> tuple[list[dict[str, Any]], StreamReport]:
