@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from typing import Any
 
 from airflow.sdk import Asset, TaskGroup
@@ -11,7 +12,15 @@ from airflow.sdk import Asset, TaskGroup
 from message_batches.form import MODEL_PARAMS
 from message_batches.operators import WriteComparisonOperator
 from message_batches.operators.read_articles import check_model_options
-from message_batches.pipeline import FIRST_TO_SPEND, RETRIES, PipelineTasks, add_tasks, current_dag, with_form
+from message_batches.pipeline import (
+    FIRST_TO_SPEND,
+    RETRIES,
+    PipelineTasks,
+    TaskOptions,
+    add_tasks,
+    current_dag,
+    with_form,
+)
 from nightpress.errors import ConfigurationError
 from nightpress.layout import check_pipeline_name
 from nightpress.settings import DEFAULT_MAX_TOKENS, DEFAULT_MODEL
@@ -23,7 +32,7 @@ VARIANT_OPTIONS = (
 )
 """What variants may differ in; everything else is the same for all, so that they see the same articles."""
 
-MOST_VARIANTS = 8
+MAX_VARIANTS = 8
 COMPARE = "compare"
 
 _IN_FORM = ("prompt", "model", "max_tokens", "thinking", "effort")
@@ -67,17 +76,19 @@ def message_batch_comparison(name: str, *, variants: Mapping[str, Mapping[str, A
     check_pipeline_name(name)
     settings = _check(name, variants, shared)
     dag = current_dag("message_batch_comparison")
-    reading = {option: value for option, value in shared.items() if option not in _OF_TASKS}
-    form = with_form(_shown_in_form(variants, reading), _notes(variants), _left_out(variants))
+    reading = {option: value for option, value in shared.items() if option not in {*_OF_TASKS, "models"}}
+    form = with_form(
+        _shown_in_form(variants, reading), _notes(variants), _left_out(variants), shared.get("models", ())
+    )
     day = form["day"]
     tasks = {}
     for variant, own in settings.items():
         with TaskGroup(variant, dag=dag, tooltip=f"The pipeline {name}_{variant}"):
             tasks[variant] = _add_variant(f"{name}_{variant}", own, variants[variant], form, shared)
-    for variant, one in tasks.items():
+    for variant, pipeline in tasks.items():
         # Half a comparison is money lost: no variant is sent when another's plan fails, or is rejected.
-        others = [other for other in tasks.values() if other is not one]
-        one.approve.set_upstream([other.read for other in others])
+        others = [other for other in tasks.values() if other is not pipeline]
+        pipeline.approve.set_upstream([other.read for other in others])
         dag.get_task(f"{variant}.{FIRST_TO_SPEND}").set_upstream([other.approve for other in others])
     asset = Asset(name)
     WriteComparisonOperator(
@@ -85,20 +96,17 @@ def message_batch_comparison(name: str, *, variants: Mapping[str, Mapping[str, A
         comparison=name,
         variants={variant: f"{name}_{variant}" for variant in variants},
         day=day,
-        inlets=[one.asset for one in tasks.values()],
+        inlets=[variant.asset for variant in tasks.values()],
         outlets=[asset],
         **RETRIES,
-    ).set_upstream([one.publish for one in tasks.values()])
+    ).set_upstream([variant.publish for variant in tasks.values()])
     return asset
 
 
 _SENT = ("request", "betas")
 """Options of the requests that are no part of the form."""
 
-_OF_TASKS = (
-    *("source", "conn_id", "poll_seconds", "approval_timeout", "max_requests_in_flight"),
-    *("system", "output", "cache"),
-)
+_OF_TASKS = tuple(option.name for option in fields(TaskOptions))
 """Shared arguments that are no part of the form."""
 
 
@@ -115,13 +123,20 @@ def _add_variant(
         arguments.pop("chosen_model", None)
     of_tasks = {option: shared[option] for option in _OF_TASKS if option in shared}
     of_tasks |= {option: settings[option] for option in ("system", "output", "cache")}
-    return add_tasks(pipeline, arguments, **of_tasks)
+    # A variant's own value is the DAG file's; nobody else can change it, so nothing need limit it.
+    freed = {option: None for option in ("max_tokens",) if option in own} | (
+        {"models": ()} if "model" in own else {}
+    )
+    arguments["ceilings"] = replace(arguments["ceilings"], **freed)
+    return add_tasks(pipeline, arguments, TaskOptions(**of_tasks))
 
 
 def _shown_in_form(variants: Mapping[str, Mapping[str, Any]], reading: Mapping[str, Any]) -> dict[str, Any]:
     everywhere = {option for option in _IN_FORM if all(option in own for own in variants.values())}
     defaults = {"day": None, "limit": None, **{option: _DEFAULTS.get(option) for option in _IN_FORM}}
     defaults.pop("prompt")
+    # What is not given limits nothing.
+    defaults["max_tokens"] = None
     return {option: value for option, value in (defaults | dict(reading)).items() if option not in everywhere}
 
 
@@ -149,10 +164,10 @@ def _check(
     name: str, variants: Mapping[str, Mapping[str, Any]], shared: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
     """Return all that can differ of each variant, its own and shared."""
-    if not isinstance(variants, Mapping) or not 2 <= len(variants) <= MOST_VARIANTS:
+    if not isinstance(variants, Mapping) or not 2 <= len(variants) <= MAX_VARIANTS:
         found = len(variants) if isinstance(variants, Mapping) else f"{variants!r:.40}"
         raise ConfigurationError(
-            f"the variants of {name} are {found}; two to {MOST_VARIANTS} are needed, such as "
+            f"the variants of {name} are {found}; two to {MAX_VARIANTS} are needed, such as "
             '{"plain": {}, "persona": {"system": "…"}}'
         )
     _check_names(name, variants)

@@ -9,24 +9,33 @@ from airflow.sdk import DAG, Param
 
 from nightpress.models.catalogue import EFFORTS
 from nightpress.models.lookup import find_model, offered_ids
+from nightpress.runs.ceilings import MAX_ANSWER_TOKENS, MAX_LIMIT, Ceilings
 from nightpress.settings import DEFAULT_MAX_TOKENS, DEFAULT_MODEL
 
 _ARTICLES, _QUESTION, _MONEY = "1 · Articles", "2 · Question", "3 · Money"
 
+MAX_USD = 1_000_000.0
+"""The highest amount that the form takes."""
+
 
 def add_form(
-    dag: DAG, shown: Mapping[str, Any], skip: Collection[str] = (), notes: Mapping[str, str] | None = None
+    dag: DAG,
+    shown: Mapping[str, Any],
+    ceilings: Ceilings,
+    skip: Collection[str] = (),
+    notes: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Add the params of a pipeline to its DAG, and return references to them.
 
     A param that the DAG has already stays as it is.
 
     :param shown: what the form shows first, by name.
+    :param ceilings: the most that the form lets a person ask for.
     :param skip: names that are no part of the form, since their value comes from elsewhere.
     :param notes: what is added to the help of a param, by name.
     :return: arguments of :class:`ReadArticlesOperator`.
     """
-    form = _articles(shown) | _question(shown) | _money(shown)
+    form = _articles(shown, ceilings) | _question(shown, ceilings) | _money(shown, ceilings)
     names = [name for name in form if name not in skip]
     for name in names:
         if name not in dag.params:
@@ -43,7 +52,7 @@ _ARGUMENTS = {"source": "chosen_source", "other_model": "chosen_model"}
 """Arguments that win over what the DAG file says, under the form's shorter names."""
 
 
-def _articles(shown: Mapping[str, Any]) -> dict[str, Param]:
+def _articles(shown: Mapping[str, Any], ceilings: Ceilings) -> dict[str, Param]:
     return {
         "source": Param(
             None,
@@ -65,16 +74,18 @@ def _articles(shown: Mapping[str, Any]) -> dict[str, Param]:
             shown.get("limit"),
             type=["null", "integer"],
             minimum=1,
+            maximum=ceilings.limit or MAX_LIMIT,
             title="Only the first …",
             section=_ARTICLES,
-            description="Articles to take; the day is then published with these alone. Empty: all.",
+            description="Articles to take; the day is then published with these alone. "
+            + _empty(ceilings.limit, "all."),
         ),
     }
 
 
-def _question(shown: Mapping[str, Any]) -> dict[str, Param]:
+def _question(shown: Mapping[str, Any], ceilings: Ceilings) -> dict[str, Param]:
     model = shown.get("model", DEFAULT_MODEL)
-    known = dict.fromkeys([model, *offered_ids()])
+    known = dict.fromkeys(ceilings.models or [model, *offered_ids()])
     return {
         "model": Param(
             model,
@@ -103,9 +114,10 @@ def _question(shown: Mapping[str, Any]) -> dict[str, Param]:
             "and the source's own fields are filled in.",
         ),
         "max_tokens": Param(
-            shown.get("max_tokens", DEFAULT_MAX_TOKENS),
+            shown.get("max_tokens") or DEFAULT_MAX_TOKENS,
             type="integer",
             minimum=1,
+            maximum=ceilings.max_tokens or MAX_ANSWER_TOKENS,
             title="Longest answer",
             section=_QUESTION,
             description="In tokens; 100 tokens are about 75 English words. The plan's upper bound rests on it. "
@@ -131,7 +143,7 @@ def _question(shown: Mapping[str, Any]) -> dict[str, Param]:
     }
 
 
-def _money(shown: Mapping[str, Any]) -> dict[str, Param]:
+def _money(shown: Mapping[str, Any], ceilings: Ceilings) -> dict[str, Param]:
     return {
         "plan_only": Param(
             False,
@@ -144,17 +156,21 @@ def _money(shown: Mapping[str, Any]) -> dict[str, Param]:
             shown.get("max_cost_usd"),
             type=["null", "number"],
             exclusiveMinimum=0,
+            maximum=_most(ceilings.max_cost_usd),
             title="Budget (USD)",
             section=_MONEY,
-            description="If the run may cost more than this, it fails before anything is sent. Empty: no budget.",
+            description="If the run may cost more than this, it fails before anything is sent. "
+            + _empty(ceilings.max_cost_usd, "no budget."),
         ),
         "approve_above_usd": Param(
             shown.get("approve_above_usd"),
             type=["null", "number"],
             exclusiveMinimum=0,
+            maximum=_most(ceilings.approve_above_usd),
             title="Ask me above (USD)",
             section=_MONEY,
-            description="If the run may cost more than this, it waits under Required Actions for a yes. Empty: never.",
+            description="If the run may cost more than this, it waits under Required Actions for a person's approval. "
+            + _empty(ceilings.approve_above_usd, "it never waits."),
         ),
         "fresh": Param(
             shown.get("fresh", False),
@@ -174,6 +190,19 @@ def _money(shown: Mapping[str, Any]) -> dict[str, Param]:
             "The day's own answers always are.",
         ),
     }
+
+
+def _empty(ceiling: float | None, without: str) -> str:
+    """Return what an empty field means."""
+    return (
+        f"Empty: {without}"
+        if ceiling is None
+        else f"At most {ceiling:g}, which is also taken when it is empty."
+    )
+
+
+def _most(ceiling: float | None) -> float:
+    return MAX_USD if ceiling is None else ceiling
 
 
 def _with_price(model: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,10 +26,10 @@ from message_batches.sensors import MessageBatchSensor
 from nightpress.articles.published_source import Published
 from nightpress.errors import ConfigurationError
 from nightpress.layout import check_pipeline_name
+from nightpress.runs.ceilings import Ceilings
 from nightpress.settings import (
     DEFAULT_MAX_CONTENT_CHARS,
     DEFAULT_MAX_REQUESTS_IN_FLIGHT,
-    DEFAULT_MAX_TOKENS,
     DEFAULT_MODEL,
 )
 from nightpress.shards.prompts import PromptTemplate
@@ -42,11 +43,27 @@ RETRIES: dict[str, Any] = {
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
 }
-"""For what can pass: an API that is down, a full disk, a killed worker. None of it costs money twice."""
+"""Retry policy for transient failures: API down, disk full, worker killed. No retry costs money twice."""
 
 
 FIRST_TO_SPEND = "shard.submit_batch"
-"""The task of a pipeline that nothing has been paid before."""
+"""The task of a pipeline before which nothing is paid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOptions:
+    """Arguments of a pipeline that its tasks take and its trigger form does not show."""
+
+    source: Any = None
+    system: str | None = None
+    output: type[BaseModel] | Mapping[str, Any] | None = None
+    cache: bool = False
+    conn_id: str = DEFAULT_CONN_ID
+    poll_seconds: float | None = None
+    approval_timeout: timedelta = timedelta(hours=12)
+    approvers: Sequence[str] = ()
+    self_approval: bool = True
+    max_requests_in_flight: int = DEFAULT_MAX_REQUESTS_IN_FLIGHT
 
 
 def message_batch_pipeline(
@@ -57,7 +74,8 @@ def message_batch_pipeline(
     output: type[BaseModel] | Mapping[str, Any] | None = None,
     cache: bool = False,
     model: Any = DEFAULT_MODEL,
-    max_tokens: Any = DEFAULT_MAX_TOKENS,
+    models: Sequence[str] = (),
+    max_tokens: Any = None,
     thinking: Any = "off",
     effort: Any = None,
     request: Mapping[str, object] | None = None,
@@ -68,13 +86,17 @@ def message_batch_pipeline(
     conn_id: str = DEFAULT_CONN_ID,
     poll_seconds: float | None = None,
     approval_timeout: timedelta = timedelta(hours=12),
+    approvers: Sequence[str] = (),
+    self_approval: bool = True,
     max_requests_in_flight: int = DEFAULT_MAX_REQUESTS_IN_FLIGHT,
     **reading: Any,
 ) -> Asset:
     """Add a whole pipeline to the DAG in whose context this is called, and its trigger form.
 
     Values given here are what the form shows first; a person who triggers the DAG may change them for that
-    run. A value that is a reference, such as ``dag.param("model")``, is taken as it is.
+    run. **What is given here for max_cost_usd, approve_above_usd, max_tokens and limit is also the most that the
+    form can ask for**, and an empty field of the form takes it: see :class:`~nightpress.runs.ceilings.Ceilings`. A
+    value that is a reference, such as ``dag.param("model")``, is taken as it is and limits nothing.
 
     :param name: the pipeline's name; its answers are published under it, and the asset is named after it.
     :param prompt: the user message, with ``{content}`` and, if wanted, ``{title}``, ``{id}`` and any other field
@@ -84,7 +106,9 @@ def message_batch_pipeline(
         is a typed column; see docs/typed-columns.md for what can be one.
     :param cache: keep ``system`` in the prompt cache for an hour; the plan says when it is too short for that.
     :param model: model id.
-    :param max_tokens: tokens of one answer at most; thinking has room of its own.
+    :param models: the only models that the form offers and the run accepts, ``model`` among them; empty allows all.
+    :param max_tokens: tokens of one answer at most; None is 200, and the form may ask for more. Thinking has room
+        of its own.
     :param thinking: ``"off"`` (the least that the model allows), ``"auto"`` (the model decides) or a ``thinking``
         object as in the Messages API; see docs/models.md.
     :param effort: effort level, such as ``"low"``; None takes the model's own.
@@ -95,7 +119,9 @@ def message_batch_pipeline(
     :param day: YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
     :param conn_id: Airflow connection of type ``anthropic``.
     :param poll_seconds: seconds between looks at the API; see :class:`MessageBatchSensor`.
-    :param approval_timeout: how long a plan that needs one waits for a person's yes; nothing is spent without.
+    :param approval_timeout: how long a plan that needs approval waits for a person; nothing is spent without.
+    :param approvers: ids of the Airflow users who may approve a plan; empty allows everybody who may edit the run.
+    :param self_approval: False refuses the approval of the person who triggered the run.
     :param max_requests_in_flight: requests that may wait at the API at once, all runs together; a shard that
         would exceed it waits before it is submitted. The API's own queue holds 200,000 to 500,000 by tier.
     :param reading: further arguments of :class:`ReadArticlesOperator`: fields, max_content_chars, … and
@@ -105,9 +131,7 @@ def message_batch_pipeline(
     asked = {"prompt": prompt, "model": model, "max_tokens": max_tokens, "limit": limit, "day": day} | reading
     asked |= {"thinking": thinking, "effort": effort}
     check_model_options(asked | {"request": request, "betas": betas})
-    return add_tasks(
-        name,
-        with_form(asked) | {"request": request, "betas": betas},
+    options = TaskOptions(
         source=source,
         system=system,
         output=output,
@@ -115,8 +139,12 @@ def message_batch_pipeline(
         conn_id=conn_id,
         poll_seconds=poll_seconds,
         approval_timeout=approval_timeout,
+        approvers=approvers,
+        self_approval=self_approval,
         max_requests_in_flight=max_requests_in_flight,
-    ).asset
+    )
+    arguments = with_form(asked, models=models) | {"request": request, "betas": betas}
+    return add_tasks(name, arguments, options).asset
 
 
 class PipelineTasks(NamedTuple):
@@ -128,33 +156,21 @@ class PipelineTasks(NamedTuple):
     asset: Asset
 
 
-def add_tasks(
-    name: str,
-    arguments: Mapping[str, Any],
-    *,
-    source: Any = None,
-    system: str | None = None,
-    output: type[BaseModel] | Mapping[str, Any] | None = None,
-    cache: bool = False,
-    conn_id: str = DEFAULT_CONN_ID,
-    poll_seconds: float | None = None,
-    approval_timeout: timedelta = timedelta(hours=12),
-    max_requests_in_flight: int = DEFAULT_MAX_REQUESTS_IN_FLIGHT,
-) -> PipelineTasks:
+def add_tasks(name: str, arguments: Mapping[str, Any], options: TaskOptions) -> PipelineTasks:
     """Add the tasks of a pipeline, without a form.
 
     :param arguments: further ones of :class:`ReadArticlesOperator`, ``prompt`` and ``day`` among them.
     """
     asset = Asset(name)
-    chained = Published.of_source(source)
+    chained = Published.of_source(options.source)
     read = ReadArticlesOperator(
         task_id="read_articles",
         pipeline=name,
-        source=source,
-        system=system,
-        output=output,
-        cache=cache,
-        conn_id=conn_id,
+        source=options.source,
+        system=options.system,
+        output=options.output,
+        cache=options.cache,
+        conn_id=options.conn_id,
         inlets=[Asset(chained.pipeline if chained else f"{name}_articles")],
         **RETRIES,
         **arguments,
@@ -165,52 +181,32 @@ def add_tasks(
         task_id="approve_plan",
         shards=read.output,
         plan=plan,
-        response_timeout=approval_timeout,
+        response_timeout=options.approval_timeout,
+        approvers=options.approvers,
+        self_approval=options.self_approval,
         **RETRIES,
     )
     shards = approve.output
-
-    def walk(reference: Any) -> Any:
-        labelled = {"map_index_template": "{{ shard_label }}", **RETRIES}
-        submitted = SubmitBatchOperator(
-            task_id="submit_batch",
-            shard=reference,
-            pipeline=name,
-            conn_id=conn_id,
-            skip_on_account_trouble=True,
-            max_requests_in_flight=max_requests_in_flight,
-            **labelled,
-        )
-        ended = MessageBatchSensor(
-            task_id="wait_for_batch",
-            batch_id=submitted.output,  # type: ignore[arg-type]
-            conn_id=conn_id,
-            poll_seconds=poll_seconds,
-            map_index_template="{{ task.batch_id }}",
-            **RETRIES,
-        )
-        return WriteResultsOperator(
-            task_id="write_results",
-            shard=reference,
-            batch_id=ended.output,  # type: ignore[arg-type]
-            pipeline=name,
-            conn_id=conn_id,
-            model=output if isinstance(output, type) else None,
-            **labelled,
-        ).output
-
-    results = task_group(group_id="shard")(walk).expand(reference=shards)
+    results = (
+        task_group(group_id="shard")(_send_shard)
+        .partial(pipeline=name, options=options)
+        .expand(reference=shards)
+    )
     second_shards = CollectFailuresOperator(
         task_id="collect_failures",
         shards=shards,
         results=results,
-        conn_id=conn_id,
+        conn_id=options.conn_id,
         plan=plan,
         # No shard at all, or shards that were not submitted, are skipped; both are this task's business.
         trigger_rule="none_failed",
         **RETRIES,
     ).output
-    second_results = task_group(group_id="second_round")(walk).expand(reference=second_shards)
+    second_results = (
+        task_group(group_id="second_round")(_send_shard)
+        .partial(pipeline=name, options=options)
+        .expand(reference=second_shards)
+    )
     publish = PublishResultsOperator(
         task_id="publish",
         shards=shards,
@@ -220,13 +216,44 @@ def add_tasks(
         plan=plan,
         pipeline=name,
         day=arguments["day"],
-        conn_id=conn_id,
+        conn_id=options.conn_id,
         outlets=[asset],
         # Without failures there is no second round to wait for, and the day is published all the same.
         trigger_rule="none_failed",
         **RETRIES,
     )
     return PipelineTasks(read, approve, publish, asset)
+
+
+def _send_shard(reference: Any, pipeline: str, options: TaskOptions) -> Any:
+    """Add the tasks of one shard: submit, wait, write."""
+    labelled = {"map_index_template": "{{ shard_label }}", **RETRIES}
+    submitted = SubmitBatchOperator(
+        task_id="submit_batch",
+        shard=reference,
+        pipeline=pipeline,
+        conn_id=options.conn_id,
+        skip_on_account_trouble=True,
+        max_requests_in_flight=options.max_requests_in_flight,
+        **labelled,
+    )
+    ended = MessageBatchSensor(
+        task_id="wait_for_batch",
+        batch_id=submitted.output,  # type: ignore[arg-type]
+        conn_id=options.conn_id,
+        poll_seconds=options.poll_seconds,
+        map_index_template="{{ task.batch_id }}",
+        **RETRIES,
+    )
+    return WriteResultsOperator(
+        task_id="write_results",
+        shard=reference,
+        batch_id=ended.output,  # type: ignore[arg-type]
+        pipeline=pipeline,
+        conn_id=options.conn_id,
+        model=options.output if isinstance(options.output, type) else None,
+        **labelled,
+    ).output
 
 
 def published(pipeline: str, *, content: str = "text", whole: bool = False) -> str:
@@ -241,13 +268,18 @@ def published(pipeline: str, *, content: str = "text", whole: bool = False) -> s
 
 
 def with_form(
-    asked: dict[str, Any], notes: Mapping[str, str] | None = None, left_out: Collection[str] = ()
+    asked: dict[str, Any],
+    notes: Mapping[str, str] | None = None,
+    left_out: Collection[str] = (),
+    models: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Add the trigger form to the DAG, and return the reader's arguments: references to the form's params.
 
     :param notes: what is added to the help of a param, by name.
     :param left_out: params that this form does not have.
+    :param models: the only models that the form offers; empty offers all.
     """
+    ceilings = Ceilings.declared(asked, models)
     dag = current_dag("message_batch_pipeline")
     references = {
         # An object for thinking is the DAG file's; the form has no field for one.
@@ -258,7 +290,10 @@ def with_form(
     if isinstance(asked.get("prompt"), str):
         PromptTemplate(asked["prompt"], asked.get("max_content_chars", DEFAULT_MAX_CONTENT_CHARS))
     shown = {name: value for name, value in asked.items() if name not in references}
-    return shown | add_form(dag, shown, skip={*references, *left_out}, notes=notes) | references
+    form = add_form(
+        dag, shown, ceilings, skip={*references, *left_out, *(["other_model"] if models else [])}, notes=notes
+    )
+    return shown | form | references | {"ceilings": ceilings}
 
 
 def current_dag(caller: str) -> DAG:

@@ -42,9 +42,10 @@ from nightpress.errors import (
 from nightpress.layout import DataRoot
 from nightpress.results import raw_results
 from nightpress.results.collect import Provenance, collect_batch
-from nightpress.runs import Reuse, Run, Source, prepare_run
 from nightpress.runs.failed_articles import collect_failures
+from nightpress.runs.preparation import prepare_run
 from nightpress.runs.publication import order_results, publish_run
+from nightpress.runs.run import Reuse, Run, Source
 from nightpress.runs.shard_submission import Sender, send_shard
 from nightpress.settings import ShardLimits
 from nightpress.shards.prompts import PromptTemplate

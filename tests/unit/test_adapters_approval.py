@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from message_batches import ApprovePlanOperator
 from message_batches.operators.approve_plan import _to_markdown
+from nightpress.errors import ConfigurationError
 from tests.support.plans import make_plan as plan
 
 SHARDS = [{"uri": "file:///r/requests-00000.json", "articles": 10, "bytes": 5_000, "key": "k"}]
@@ -40,3 +44,67 @@ def test_what_comes_from_outside_is_no_markup_in_the_request() -> None:
         assert character not in bare.replace(" | ", "").replace(" |\n", "\n").lstrip("|").replace(
             "| |", ""
         ), bare
+
+
+def answered(by: dict[str, str] | None) -> Any:
+    return {
+        "chosen_options": ["Approve"],
+        "params_input": {},
+        "responded_at": datetime(2026, 11, 22, tzinfo=UTC),
+        "responded_by_user": by,
+    }
+
+
+ANNA, BEN = {"id": "anna", "name": "anna"}, {"id": "7", "name": "ben"}
+
+
+@pytest.mark.parametrize(
+    ("options", "requester", "by", "refused"),
+    [
+        ({}, "anna", ANNA, ""),
+        ({}, None, None, ""),
+        ({"self_approval": False}, "anna", BEN, ""),
+        ({"self_approval": False}, None, ANNA, ""),  # a scheduled run
+        ({"self_approval": False}, "anna", ANNA, "another person"),
+        ({"self_approval": False}, "ben", BEN, "another person"),
+        ({"self_approval": False}, "7", BEN, "another person"),
+        ({"self_approval": False}, "anna", None, "another person"),
+        ({"approvers": ["anna"]}, "ben", ANNA, ""),
+        ({"approvers": ["anna"]}, "anna", ANNA, ""),
+        ({"approvers": ["anna"]}, "x", BEN, "none of its approvers"),
+        ({"approvers": ["anna"]}, "x", None, "none of its approvers"),
+        ({"approvers": ["anna"], "self_approval": False}, "anna", ANNA, "another person"),
+    ],
+)
+def test_who_may_approve(
+    options: dict[str, Any], requester: str | None, by: dict[str, str] | None, refused: str
+) -> None:
+    task = ApprovePlanOperator(task_id="a", shards=SHARDS, plan=asdict(plan()), **options)
+    context: Any = {"dag_run": SimpleNamespace(triggering_user_name=requester)}
+    if not refused:
+        assert task.execute_complete(context, answered(by)) == SHARDS
+        return
+    with pytest.raises(AirflowFailException, match=f"{refused}.*nothing was sent"):
+        task.execute_complete(context, answered(by))
+
+
+def test_airflow_is_told_who_may_answer_also_when_a_retry_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import HITLDetailRequestResult
+
+    task = ApprovePlanOperator(task_id="a", shards=SHARDS, plan=asdict(plan()), approvers=["anna"])
+    assert task.assigned_users == [{"id": "anna", "name": "anna"}]
+    sent: list[Any] = []
+
+    def send(payload: Any) -> HITLDetailRequestResult:
+        sent.append(payload)
+        return HITLDetailRequestResult(**payload.model_dump(exclude={"type"}))
+
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(send=send), raising=False)
+    task._refuse_to_show_another_plan(UUID(int=1))
+    assert [user.id for user in sent[0].assigned_users] == ["anna"]
+
+
+def test_a_name_instead_of_a_list_of_approvers_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"\['anna'\]"):
+        ApprovePlanOperator(task_id="a", shards=SHARDS, plan={}, approvers="anna")

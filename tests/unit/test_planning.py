@@ -26,7 +26,8 @@ from nightpress.days.reuse import reused_file
 from nightpress.errors import BudgetError, ConfigurationError
 from nightpress.layout import DataRoot
 from nightpress.results.collect import Provenance, collect_batch
-from nightpress.runs import Prepared, Reuse, Run, Source, prepare_run
+from nightpress.runs.preparation import Prepared, prepare_run
+from nightpress.runs.run import Reuse, Run, Source
 from nightpress.settings import DEFAULT_MODEL, SUMMARY_PROMPT, ShardLimits
 from nightpress.shards.prompts import PromptTemplate
 from nightpress.shards.requests import RequestTemplate

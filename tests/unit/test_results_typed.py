@@ -30,7 +30,8 @@ from nightpress.layout import DataRoot
 from nightpress.outputs.output_schema import OutputSchema
 from nightpress.results.collect import Provenance, ShardResults, collect_batch
 from nightpress.results.failure_counts import find_failures
-from nightpress.runs import Prepared, Reuse, Run, Source, prepare_run
+from nightpress.runs.preparation import Prepared, prepare_run
+from nightpress.runs.run import Reuse, Run, Source
 from nightpress.settings import ShardLimits
 from nightpress.shards.column_names import RESERVED
 from nightpress.shards.prompts import PromptTemplate

@@ -3,8 +3,3 @@
 Everything that decides about money or order is here, as functions that take the clock, the API, the ledger and the
 data root as arguments; Airflow's operators and the chaos suite call the same ones.
 """
-
-from nightpress.runs.preparation import Prepared, prepare_run
-from nightpress.runs.run import Reuse, Run, Source
-
-__all__ = ["Prepared", "Reuse", "Run", "Source", "prepare_run"]

@@ -48,12 +48,14 @@ def prepare_run(
     reuse: Reuse,
     limits: Limits,
     plan_only: bool = False,
+    notes: Sequence[str] = (),
     write: bool = True,
 ) -> Prepared:
     """Read a source, write its shards and reused rows, and plan what sending them costs.
 
     Whoever goes on to send them asks :meth:`Plan.check_budget` first.
 
+    :param notes: what else a person should read with the plan.
     :param write: False stores nothing at all: a preview.
     :raises InputError: the source cannot be read.
     """
@@ -74,7 +76,7 @@ def prepare_run(
         write=write,
     )
     plan = _plan(run, source, template, report, reuse, limits, plan_only)
-    plan = replace(plan, reused_files=len(reused.files))
+    plan = replace(plan, reused_files=len(reused.files), notes=[*notes, *plan.notes])
     if write:
         write_plan(plan, run.folder)
     shards = [

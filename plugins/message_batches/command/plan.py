@@ -91,7 +91,7 @@ class _Planner:
         """
         from nightpress.batches.ledger import Ledger
         from nightpress.layout import DataRoot
-        from nightpress.runs import Run
+        from nightpress.runs.run import Run
 
         dag = self.reader.dag
         assert dag is not None

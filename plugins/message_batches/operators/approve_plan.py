@@ -1,8 +1,8 @@
-"""A plan to a person's yes, when it costs enough to be asked for."""
+"""Ask a person to approve a plan above the cost limit."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from message_batches.operators.references import as_list
+from nightpress.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -31,6 +32,8 @@ class ApprovePlanOperator(ApprovalOperator):
     :param shards: what :class:`ReadArticlesOperator` returned.
     :param plan: its XCom ``plan``.
     :param response_timeout: how long to wait for a person; then the task fails, nothing is spent.
+    :param approvers: ids of the Airflow users who may answer; empty allows everybody who may edit the run.
+    :param self_approval: False refuses the approval of the person who triggered the run.
     """
 
     template_fields: Sequence[str] = ("shards", "plan", "subject", "body")
@@ -42,11 +45,24 @@ class ApprovePlanOperator(ApprovalOperator):
         shards: Any,
         plan: Any,
         response_timeout: timedelta = timedelta(hours=12),
+        approvers: Sequence[str] = (),
+        self_approval: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(subject="Approve the cost of this run", response_timeout=response_timeout, **kwargs)
+        if isinstance(approvers, str):
+            raise ConfigurationError(
+                f"approvers is {approvers!r}; a list of user ids is needed, such as ['anna']"
+            )
+        assigned = [{"id": user, "name": user} for user in approvers]
+        super().__init__(
+            subject="Approve the cost of this run",
+            response_timeout=response_timeout,
+            assigned_users=assigned or None,
+            **kwargs,
+        )
         self.shards = shards
         self.plan = plan
+        self.self_approval = self_approval
 
     def execute(self, context: Context) -> Any:
         """Return the shards, or park the task until a person has answered."""
@@ -81,19 +97,44 @@ class ApprovePlanOperator(ApprovalOperator):
                 f"nobody approved the plan within {self.response_timeout}; nothing was sent. "
                 "Clear this task to ask again."
             ) from error
-        who = (event.get("responded_by_user") or {}).get("name") or "someone"
+        user = event.get("responded_by_user") or {}
+        who = user.get("name") or user.get("id") or "someone"
         if chosen == self.APPROVE:
+            self._check_approver(context, user)
             self.log.info("approved by %s", who)
             return as_list(self.shards)
         self.log.info("rejected by %s: the run ends here, nothing was sent", who)
         self._end_run(context)
         return None
 
+    def _check_approver(self, context: Context, user: Mapping[str, Any]) -> None:
+        """Make sure that the person who approved may.
+
+        :raises AirflowFailException: it is none of the approvers; or, without self-approval, nobody known or the
+            one who triggered the run.
+        """
+        names = {name for name in (user.get("id"), user.get("name")) if name}
+        if self.assigned_users and not names & {approver["id"] for approver in self.assigned_users}:
+            raise AirflowFailException(
+                f"the plan was approved by {user.get('name') or 'somebody unknown'}, who is none of its approvers; "
+                "nothing was sent. Clear this task to ask again."
+            )
+        if self.self_approval:
+            return
+        requester = getattr(context["dag_run"], "triggering_user_name", None)
+        if not names or requester in names:
+            who = requester if requester in names else "somebody unknown"
+            raise AirflowFailException(
+                f"the plan was approved by {who}, and this pipeline needs the approval of another person than the one "
+                f"who triggered the run; nothing was sent. Clear this task to ask again."
+            )
+
     def _refuse_to_show_another_plan(self, ti_id: UUID) -> None:
         """Check that the request shows this plan: Airflow 3.3.2 keeps what the first try of a task asked.
 
         :raises AirflowFailException: it shows another; a yes to that would be no yes to this.
         """
+        from airflow.sdk.api.datamodels._generated import HITLUser
         from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetailRequestResult
         from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
 
@@ -105,7 +146,7 @@ class ApprovePlanOperator(ApprovalOperator):
                 body=self.body,
                 params={},
                 multiple=False,
-                assigned_users=[],
+                assigned_users=[HITLUser(**user) for user in self.assigned_users or []],
             )
         )
         assert isinstance(shown, HITLDetailRequestResult)

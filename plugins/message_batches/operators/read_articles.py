@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from nightpress.outputs.output_schema import OutputSchema
-    from nightpress.runs import Prepared, Run, Source
+    from nightpress.runs.ceilings import Ceilings, RunSettings
+    from nightpress.runs.preparation import Prepared
+    from nightpress.runs.run import Run, Source
     from nightpress.shards.requests import RequestTemplate
     from nightpress.storage import StoragePath
 
@@ -73,6 +75,7 @@ class ReadArticlesOperator(BaseOperator):
     :param plan_only: end after the plan; :class:`ApprovePlanOperator` sees to it.
     :param chosen_source: wins over ``source`` unless empty: what a person gave in the form.
     :param chosen_model: wins over ``model`` unless empty.
+    :param ceilings: the most that a run may cost and ask, whatever its other arguments come to; None has none.
     :param conn_id: Airflow connection of type ``anthropic`` whose ledger tells what was submitted before;
         None when that does not matter.
     """
@@ -122,6 +125,7 @@ class ReadArticlesOperator(BaseOperator):
         plan_only: Any = False,
         chosen_source: Any = None,
         chosen_model: Any = None,
+        ceilings: Ceilings | None = None,
         conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -154,6 +158,7 @@ class ReadArticlesOperator(BaseOperator):
         self.plan_only = plan_only
         self.chosen_source = chosen_source
         self.chosen_model = chosen_model
+        self.ceilings = ceilings
         self.conn_id = conn_id
         self.plan_url = ""
         self._check_what_is_known()
@@ -172,12 +177,9 @@ class ReadArticlesOperator(BaseOperator):
                 f"fields names {sorted(unknown)}; only id, title and content can be mapped"
             )
         check_model_options(vars(self))
-        if isinstance(self.limit, int) and self.limit < 1:
-            raise ConfigurationError(f"limit is {self.limit}; it must be 1 or more")
-        for name in ("max_cost_usd", "approve_above_usd"):
-            value = getattr(self, name)
-            if isinstance(value, int | float) and not value > 0:
-                raise ConfigurationError(f"{name} is {value}; it must be above 0 USD, or None for no limit")
+        from nightpress.runs.ceilings import Ceilings
+
+        Ceilings.declared(vars(self))
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Write the shards, tell the plan and return the shards' references."""
@@ -216,52 +218,75 @@ class ReadArticlesOperator(BaseOperator):
         :param write: False stores nothing at all: a preview.
         """
         from nightpress.costs.plan import Limits
-        from nightpress.runs import Reuse, prepare_run
+        from nightpress.runs.preparation import prepare_run
+        from nightpress.runs.run import Reuse
 
-        source = self._source(run.day, open_path)
+        settings, notes = self._settings()
+        source = self._source(run.day, open_path, settings.limit)
         if write:
             self.log.info("reading %d file(s) of %s", len(source.files), source.shown)
         return prepare_run(
             run,
             source,
-            self._template(context),
+            self._template(context, settings),
             shard_limits=self.limits,
             max_rejected_share=self.max_rejected_share,
             reuse=Reuse(fresh=bool(self.fresh), days=int(self.reuse_days or 0)),
-            limits=Limits(_usd(self.max_cost_usd), _usd(self.approve_above_usd)),
+            limits=Limits(settings.max_cost_usd, settings.approve_above_usd),
             plan_only=bool(self.plan_only),
+            notes=notes,
             write=write,
         )
 
     def _run(self, context: Context) -> Run:
-        from nightpress.runs import Run
+        from nightpress.runs.run import Run
 
         day = config.day_of_run(context, self.day or None)
         ledger = config.open_ledger(config.connect(self.conn_id).scope) if self.conn_id else None
         return Run(self.pipeline, day, context["run_id"], config.data_root(), ledger)
 
-    def _source(self, day: str, open_path: Callable[[StoragePath], StoragePath]) -> Source:
+    def _settings(self) -> tuple[RunSettings, list[str]]:
+        """Return what the run may cost and ask, and a note on each value that its pipeline does not allow."""
+        from nightpress.runs.ceilings import (
+            MAX_ANSWER_TOKENS,
+            MAX_LIMIT,
+            Ceilings,
+            RunSettings,
+            read_count,
+            read_usd,
+        )
+
+        asked = RunSettings(
+            str(self.chosen_model or self.model),
+            read_count("max_tokens", self.max_tokens, MAX_ANSWER_TOKENS) or DEFAULT_MAX_TOKENS,
+            read_usd("max_cost_usd", self.max_cost_usd),
+            read_usd("approve_above_usd", self.approve_above_usd),
+            read_count("limit", self.limit, MAX_LIMIT),
+        )
+        return (self.ceilings or Ceilings()).apply(asked)
+
+    def _source(self, day: str, open_path: Callable[[StoragePath], StoragePath], limit: int | None) -> Source:
         from nightpress.articles.article import FieldMap
         from nightpress.articles.published_source import Published
         from nightpress.articles.reader import find_files
-        from nightpress.runs import Source
+        from nightpress.runs.run import Source
 
         given = self.chosen_source or self.source
         if (published := Published.of_source(given)) is not None:
             file = open_path(config.data_root().answers(published.pipeline, day))
-            return Source(given, [file], FieldMap(), limit=self._limit(), published=published)
+            return Source(given, [file], FieldMap(), limit=limit, published=published)
         source = open_path(config.source_path(given, day))
         files = find_files(source, missing_ok=not given)
-        return Source(str(source), files, FieldMap(**self.fields), self.encoding, self._limit())
+        return Source(str(source), files, FieldMap(**self.fields), self.encoding, limit)
 
-    def _template(self, context: Context) -> RequestTemplate:
+    def _template(self, context: Context, settings: RunSettings) -> RequestTemplate:
         from nightpress.shards.prompts import PromptTemplate
         from nightpress.shards.requests import RequestTemplate
 
         prompt = PromptTemplate(str(config.resolve(self.prompt, context)), self.max_content_chars)
         return RequestTemplate(
-            str(self.chosen_model or self.model),
-            int(self.max_tokens),
+            settings.model,
+            settings.max_tokens,
             prompt,
             self.system,
             self.schema,
@@ -271,15 +296,6 @@ class ReadArticlesOperator(BaseOperator):
             request=self.request,
             betas=tuple(self.betas),
         )
-
-    def _limit(self) -> int | None:
-        if self.limit in {None, ""}:
-            return None
-        if int(self.limit) < 1:
-            raise ConfigurationError(
-                f"limit is {self.limit}; it must be 1 or more, or empty for all articles"
-            )
-        return int(self.limit)
 
 
 def check_model_options(options: Mapping[str, Any]) -> None:
@@ -314,13 +330,3 @@ def read_schema(output: type[BaseModel] | Mapping[str, Any] | None) -> OutputSch
     from nightpress.shards.column_names import RESERVED
 
     return OutputSchema.of(output, RESERVED)
-
-
-def _usd(amount: Any) -> float | None:
-    """Return an amount as a form may give it: a number, a number as text, or nothing."""
-    if amount in {None, ""}:
-        return None
-    try:
-        return float(amount)
-    except (TypeError, ValueError):
-        raise ConfigurationError(f"{amount!r} is no amount of USD; a number such as 2.50 is needed") from None

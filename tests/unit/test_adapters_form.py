@@ -1,0 +1,88 @@
+"""The trigger form, and what the reader makes of what it sends."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+
+from message_batches import message_batch_comparison, message_batch_pipeline
+from nightpress.errors import ConfigurationError
+
+PROMPT = "Say it.\n{content}"
+DECLARED: dict[str, Any] = {"max_cost_usd": 5.0, "approve_above_usd": 1.0, "max_tokens": 300, "limit": 1000}
+
+
+def declare(**options: Any) -> DAG:
+    with DAG("d", schedule=None) as dag:
+        message_batch_pipeline("p", prompt=PROMPT, **options)
+    return dag
+
+
+def settings_of(dag: DAG, task_id: str = "read_articles", **given: Any) -> Any:
+    """What the reader asks for when a run has these params."""
+    task: Any = copy(dag.get_task(task_id))
+    params = dag.params.dump() | given
+    for name in ("model", "max_tokens", "limit", "max_cost_usd", "approve_above_usd", "chosen_model"):
+        value = getattr(task, name)
+        if hasattr(value, "_name"):
+            setattr(task, name, params[value._name])
+    return task._settings()
+
+
+@pytest.mark.parametrize("name", DECLARED)
+@pytest.mark.parametrize("value", [None, 10**9])
+def test_what_the_dag_file_declares_cannot_be_lifted(name: str, value: Any) -> None:
+    if name == "max_tokens" and value == 10**9:
+        value = 250_000
+    if name == "limit" and value == 10**9:
+        value = 10**8
+    settings, _ = settings_of(declare(**DECLARED), **{name: value})
+    expected = 200 if name == "max_tokens" and value is None else DECLARED[name]
+    assert getattr(settings, name) == expected
+    assert getattr(settings_of(declare(**DECLARED), **{name: 0.5 if "usd" in name else 7})[0], name) in {
+        0.5,
+        7,
+    }
+
+
+def test_the_form_itself_refuses_more_than_is_declared() -> None:
+    dag = declare(**DECLARED)
+    for name, most in DECLARED.items():
+        param = dag.params.get_param(name)
+        assert param.schema["maximum"] == most
+        assert "t most" in (param.description or "") or name == "max_tokens"
+    free = declare()
+    assert free.params.get_param("limit").schema["maximum"] == 100_000_000
+    assert free.params.get_param("max_tokens").schema["maximum"] == 300_000
+
+
+def test_without_a_declaration_the_form_decides() -> None:
+    settings, notes = settings_of(declare(), max_cost_usd=70, max_tokens=900, limit=None)
+    assert (settings.max_cost_usd, settings.max_tokens, settings.limit, notes) == (70, 900, None, [])
+
+
+def test_declared_models_are_the_only_ones() -> None:
+    dag = declare(model="claude-haiku-5-5", models=["claude-haiku-5-5", "claude-haiku-4-5"])
+    assert dag.params.get_param("model").schema["enum"] == ["claude-haiku-5-5", "claude-haiku-4-5"]
+    assert settings_of(dag, model="claude-haiku-4-5")[0].model == "claude-haiku-4-5"
+    assert "other_model" not in dag.params
+    with pytest.raises(ConfigurationError, match="not one of those"):
+        settings_of(dag, model="claude-opus-5")
+
+
+def test_a_variants_own_setting_is_not_cut_to_the_shared_one() -> None:
+    with DAG("d", schedule=None) as dag:
+        message_batch_comparison(
+            "c",
+            prompt=PROMPT,
+            max_tokens=100,
+            max_cost_usd=2.0,
+            variants={"plain": {}, "long": {"max_tokens": 500}},
+        )
+    assert settings_of(dag, "long.read_articles")[0].max_tokens == 500
+    assert settings_of(dag, "plain.read_articles", max_tokens=400)[0].max_tokens == 100
+    for variant in ("plain", "long"):
+        assert settings_of(dag, f"{variant}.read_articles", max_cost_usd=None)[0].max_cost_usd == 2.0
