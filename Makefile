@@ -18,10 +18,10 @@ OPTIONS := $(foreach name,$(OPTIONS_OF),--$(name)="$$NIGHTPRESS_GIVEN_$(name)")
 NIGHTPRESS := $(BIN)/nightpress
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run up plan airflow ledger replay report test chaos mutation bench lint format lock clean python
+.PHONY: help setup setup-dev run up plan airflow ledger replay report test chaos mutation cluster cluster-test bench lint format lock clean python
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
@@ -62,6 +62,12 @@ test: lint ## lint, types, import contracts and all tests: [ARGS="-k name"]
 
 chaos: setup-dev ## kill the press at every step, then RUNS random runs from SEED on: [RUNS=1000] [SEED=1]
 	@$(BIN)/python -m tests.chaos $(RUNS) $(SEED)
+
+cluster: setup-dev ## Celery, Postgres, Redis and S3 on this machine, to see and to break: [ARGS=--once]
+	@exec $(BIN)/python -m launch.cluster $(ARGS)
+
+cluster-test: setup-dev ## break the cluster in every way; tests/cluster is the sampled form of it
+	@NIGHTPRESS_CLUSTER_SWEEP=1 AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}" $(BIN)/python -m pytest tests/cluster $(ARGS)
 
 bench: setup-dev ## speed and memory beside the alternatives, goals beside what was measured: [QUICK=1] [ARGS="submit polls"]
 	@exec $(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.contest import Goal, Outcome, alternate, middle, peak_mb, run_child, timed
+from nightpress.layout import DataRoot
 from nightpress.results.answers_schema import answers_schema
 
 DAY = "2026-11-22"
@@ -47,11 +48,11 @@ def child(folder: str) -> None:
     import altair  # noqa: F401 - counted as import, not as work
     from upath import UPath
 
-    from nightpress.reports.day.write_day_report import report_paths, write_report
+    from nightpress.reports.day.write_day_report import write_report
 
-    root = UPath(folder)
+    root = DataRoot(UPath(folder))
     found = timed(lambda: write_report(root, DAY))
-    page = report_paths(root, DAY)[0].stat().st_size / 1e6
+    page = root.report(DAY).stat().st_size / 1e6
     print(json.dumps(found | {"peak_mb": peak_mb(), "page_mb": page}))
 
 

@@ -114,6 +114,10 @@ class Processes:
         """List every live process of every component."""
         return orphans.session_members(process.pid for _, process in self._running.values())
 
+    def leaders(self) -> dict[str, int]:
+        """Return the process id of each component that was started and not stopped."""
+        return {name: process.pid for name, (_, process) in self._running.items()}
+
     def exited(self) -> dict[str, int]:
         """Name the components that have ended by themselves, with their exit codes."""
         codes = {name: process.poll() for name, (_, process) in self._running.items()}

@@ -1,4 +1,4 @@
-"""Start the offline Message Batches API: ``python -m offline_api --data DIR``."""
+"""Start the offline Message Batches API."""
 
 from __future__ import annotations
 
@@ -24,21 +24,74 @@ from offline_api.batch_life import Speed
 from offline_api.server import Server
 
 _STOP_SECONDS = 1.5
+_KEY_VARIABLE = "OFFLINE_API_KEY"
+
+
+_EPILOG = """\
+examples:
+  python -m offline_api --data /tmp/batches
+  python -m offline_api --data /tmp/batches --port 0 --port-file /tmp/port --key-file key.txt
+  ANTHROPIC_BASE_URL=http://127.0.0.1:8765 ANTHROPIC_API_KEY=any python my_client.py
+
+No model is called and nothing is billed. GET / shows the batches, /openapi.json describes the endpoints, and
+/local/billing says what a real bill would have been. Faults, credit, workspaces and the clock are set over
+/local/*; the README beside this package describes them.
+"""
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Return the options of the command line."""
-    parser = argparse.ArgumentParser(prog="python -m offline_api", description=__doc__)
-    parser.add_argument("--port", type=int, default=8765, help="0 picks a free one (default: 8765)")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the server's state")
-    parser.add_argument("--seed", type=int, default=1, help="of the order of results (default: 1)")
-    parser.add_argument("--seconds-per-batch", type=float, default=3.0)
-    parser.add_argument("--seconds-per-1000-requests", type=float, default=0.0)
-    parser.add_argument("--port-file", type=Path, help="gets the port when the server is ready")
-    parser.add_argument("--gzip", action="store_true", help="compress result streams")
-    parser.add_argument("--api-key", help="accept only this key (default: any)")
+    parser = argparse.ArgumentParser(
+        prog="python -m offline_api",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    where = parser.add_argument_group("where it runs")
+    where.add_argument("--port", type=int, default=8765, help="0 picks a free one (default: 8765)")
+    where.add_argument(
+        "--host", default="127.0.0.1", help="name or address to listen on (default: 127.0.0.1)"
+    )
+    where.add_argument("--port-file", type=Path, help="gets the port when the server is ready")
+    where.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        help="folder of its batches; made when missing, taken up when there",
+    )
+    access = parser.add_argument_group("who may use it")
+    access.add_argument(
+        "--api-key", help="the only API key that /v1 accepts (default: any; /local needs none)"
+    )
+    access.add_argument(
+        "--key", help="the only key that /v1 and /local accept; others see it in the process list"
+    )
+    access.add_argument(
+        "--key-file", type=Path, help=f"file with the --key; the variable {_KEY_VARIABLE} does the same"
+    )
+    batches = parser.add_argument_group("how batches go")
+    batches.add_argument(
+        "--seconds-per-batch", type=float, default=3.0, help="how long each batch takes (default: 3)"
+    )
+    batches.add_argument(
+        "--seconds-per-1000-requests", type=float, default=0.0, help="on top, by size (default: 0)"
+    )
+    batches.add_argument("--seed", type=int, default=1, help="of the order of results (default: 1)")
+    batches.add_argument("--gzip", action="store_true", help="compress results for clients that accept it")
     return parser.parse_args(arguments)
+
+
+def _key(options: argparse.Namespace) -> str | None:
+    if options.key_file is not None:
+        try:
+            key = options.key_file.read_text().strip()
+        except OSError as error:
+            raise SystemExit(f"--key-file {options.key_file}: {error.strerror or error}") from None
+    else:
+        key = options.key or os.environ.get(_KEY_VARIABLE, "")
+    if not key and (options.key is not None or options.key_file is not None):
+        raise SystemExit("the key is empty: give --key or --key-file with at least one character")
+    return key or None
 
 
 class _Protocol(HttpToolsProtocol):
@@ -117,12 +170,15 @@ def main(arguments: list[str]) -> None:
             seed=options.seed,
             gzip=options.gzip,
             api_key=options.api_key,
+            key=_key(options),
+            host=options.host,
         )
         config = uvicorn.Config(
             build_app(server),
             log_level="warning",
             access_log=False,
             lifespan="off",
+            date_header=False,  # ours tells the server's own clock
             http=_Protocol,
             timeout_graceful_shutdown=1,
         )

@@ -1,8 +1,14 @@
-"""What only this server has: the billing meter, the clock, counters, faults. No key is needed."""
+"""What only this server has: the billing meter, the clock, the account, counters, faults.
+
+Without ``--key`` no key is needed. A web page must not reach it either way: a POST has to be JSON, which a page may
+not send elsewhere unasked, and the request has to name this machine as its host.
+"""
 
 from __future__ import annotations
 
 import json
+import secrets
+from collections import defaultdict
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -12,26 +18,68 @@ from starlette.routing import Route
 
 from offline_api.api_errors import ApiError
 from offline_api.batch_life import status
-from offline_api.server import Server, server_of
+from offline_api.billing_meter import Bill
+from offline_api.server import Server, sent_key, server_of
 
-_OUTCOMES = ("requests", "succeeded", "errored", "canceled", "expired")
+_OUTCOMES = ("succeeded", "errored", "canceled", "expired")
+
+
+MAX_BODY_BYTES = 1_000_000
+_MAX_SECONDS = 1e9
+_OWN_HOSTS = frozenset(("127.0.0.1", "localhost", "::1"))
+
+
+def check_access(server: Server, request: Request) -> None:
+    """Refuse what a stranger or a web page may have sent.
+
+    :raises ApiError: 401: no key or a wrong one; 403: another host's name; 415: a POST that is not JSON.
+    """
+    if server.key is not None:
+        if not secrets.compare_digest(sent_key(request).encode(), server.key.encode()):
+            raise ApiError(401, "x-api-key: the key that the server was started with is needed")
+    elif request.url.hostname not in _OWN_HOSTS and request.url.hostname != server.host:
+        raise ApiError(
+            403, "host: /local answers to 127.0.0.1 and localhost; start the server with --key for others"
+        )
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if request.method == "POST" and kind != "application/json":
+        raise ApiError(415, "content-type: only application/json is accepted here")
 
 
 def bill(server: Server) -> dict[str, Any]:
-    """Return what the batches so far cost: only succeeded requests of ended batches are billed."""
+    """Return what the ended batches cost, in all, by model, by workspace and by batch."""
     now = server.clock.now()
-    total = {"batches_accepted": 0, "requests_billed": 0, "input_tokens": 0, "output_tokens": 0}
-    by_batch: dict[str, dict[str, int]] = {}
+    whole = Bill()
+    by_model: defaultdict[str, Bill] = defaultdict(Bill)
+    by_workspace: defaultdict[str, Bill] = defaultdict(Bill)
+    by_batch: dict[str, dict[str, Any]] = {}
     for record in server.store.all_batches():
-        names = (*_OUTCOMES, "input_tokens", "output_tokens")
         ended = status(record, now) == "ended"
-        row = {name: getattr(record, name) if ended or name == "requests" else 0 for name in names}
-        by_batch[record.id] = row
-        total["batches_accepted"] += 1
-        total["requests_billed"] += row["succeeded"]
-        total["input_tokens"] += row["input_tokens"]
-        total["output_tokens"] += row["output_tokens"]
-    return {**total, "by_batch": by_batch}
+        mine = Bill()
+        for model, part in (server.results.bill(record) if ended else {}).items():
+            by_model[model].add(part)
+            mine.add(part)
+        whole.add(mine)
+        by_workspace[record.workspace_id].add(mine)
+        counts = {name: getattr(record, name) if ended else 0 for name in _OUTCOMES}
+        by_batch[record.id] = {
+            "requests": record.requests,
+            **counts,
+            "input_tokens": mine.prompt_tokens(),
+            "output_tokens": mine.output_tokens,
+            "workspace_id": record.workspace_id,
+            "bill": mine.view(),
+        }
+    return {
+        "batches_accepted": len(by_batch),
+        "requests_billed": whole.requests,
+        "input_tokens": whole.prompt_tokens(),
+        "output_tokens": whole.output_tokens,
+        "bill": whole.view(),
+        "by_model": {model: part.view() for model, part in sorted(by_model.items())},
+        "by_workspace": {name: part.view() for name, part in sorted(by_workspace.items())},
+        "by_batch": by_batch,
+    }
 
 
 def billing(request: Request) -> Response:
@@ -51,22 +99,59 @@ def batch_body(request: Request) -> Response:
     return FileResponse(server.store.body_path(record.id), media_type="application/json")
 
 
-async def advance_clock(request: Request) -> Response:
-    """Move the clock ahead: ``{"advance_seconds": n}``."""
+async def move_clock(request: Request) -> Response:
+    """Move the clock: ``{"advance_seconds": n}``, or ``{"offset_seconds": n}`` from the machine's, also back."""
     server = server_of(request)
-    seconds = await _number(request, "advance_seconds")
-    await run_in_threadpool(server.advance_clock, seconds)
+    body = await _object(request)
+    if set(body) == {"advance_seconds"}:
+        offset = server.clock.offset_seconds + _number(body, "advance_seconds", 0)
+    elif set(body) == {"offset_seconds"}:
+        offset = _number(body, "offset_seconds", -_MAX_SECONDS)
+    else:
+        raise ApiError(400, "advance_seconds or offset_seconds is needed, and nothing else")
+    await run_in_threadpool(server.move_clock, offset)
     return JSONResponse({"now": server.clock.now(), "offset_seconds": server.clock.offset_seconds})
 
 
-async def _number(request: Request, name: str) -> float:
+async def _body(request: Request) -> bytes:
+    """Return a small body.
+
+    :raises ApiError: 413.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        if len(body) <= MAX_BODY_BYTES:
+            body += chunk
+    if len(body) > MAX_BODY_BYTES:
+        raise ApiError(413, f"at most {MAX_BODY_BYTES} bytes are read here")
+    return bytes(body)
+
+
+async def _object(request: Request) -> dict[str, Any]:
     try:
-        value = json.loads(await request.body())[name]
-    except (ValueError, KeyError, TypeError):
-        value = None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise ApiError(400, f"{name}: a number that is not negative is needed")
+        found = json.loads(await _body(request))
+    except (ValueError, RecursionError) as error:
+        raise ApiError(400, "The request body is not valid JSON") from error
+    if not isinstance(found, dict):
+        raise ApiError(400, "body: Input should be an object")
+    return found
+
+
+def _number(body: dict[str, Any], name: str, least: float) -> float:
+    value = body[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= _MAX_SECONDS:
+        raise ApiError(400, f"{name}: a number from {least:.0f} to {_MAX_SECONDS:.0f} is needed")
     return float(value)
+
+
+async def account(request: Request) -> Response:
+    """Change the account (POST) and show it."""
+    server = server_of(request)
+    if request.method == "POST":
+        body = await _body(request)
+        await run_in_threadpool(server.account.change, body)
+    spent = await run_in_threadpool(server.batches.spent)
+    return JSONResponse(server.account.view(spent.items()))
 
 
 def reset(request: Request) -> Response:
@@ -79,7 +164,7 @@ async def faults(request: Request) -> Response:
     """Add fault rules (POST), forget all (DELETE) and show those in force."""
     known = server_of(request).faults
     if request.method == "POST":
-        known.add(await request.body())
+        known.add(await _body(request))
     elif request.method == "DELETE":
         known.clear()
     return JSONResponse({"rules": known.show()})
@@ -89,7 +174,8 @@ ROUTES = [
     Route("/local/billing", billing, methods=["GET"]),
     Route("/local/requests", http_requests, methods=["GET"]),
     Route("/local/batches/{batch_id}/requests", batch_body, methods=["GET"]),
-    Route("/local/clock", advance_clock, methods=["POST"]),
+    Route("/local/account", account, methods=["GET", "POST"]),
+    Route("/local/clock", move_clock, methods=["POST"]),
     Route("/local/faults", faults, methods=["GET", "POST", "DELETE"]),
     Route("/local/reset", reset, methods=["POST"]),
 ]

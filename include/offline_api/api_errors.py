@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 STATUS_TYPES = {
     400: "invalid_request_error",
@@ -13,11 +13,15 @@ STATUS_TYPES = {
     405: "invalid_request_error",
     409: "invalid_request_error",
     413: "request_too_large",
+    415: "invalid_request_error",
     429: "rate_limit_error",
     500: "api_error",
     504: "timeout_error",
     529: "overloaded_error",
 }
+
+Body = Literal["json", "html", "text", "empty", "cut"]
+"""What an error's body is: the API's JSON, what an edge or a proxy sends instead, or JSON that is cut off."""
 
 
 class ApiError(Exception):
@@ -26,6 +30,7 @@ class ApiError(Exception):
     :param status: HTTP status; it decides the error type as the API's documentation lists them.
     :param headers: further headers, e.g. ``retry-after``.
     :param error_code: ``error.details.error_code``, e.g. ``enforced_spend_limit_reached``.
+    :param body: what the body is.
     """
 
     def __init__(
@@ -35,11 +40,13 @@ class ApiError(Exception):
         *,
         headers: dict[str, str] | None = None,
         error_code: str | None = None,
+        body: Body = "json",
     ) -> None:
         super().__init__(message)
         self.status, self.message = status, message
         self.headers = headers or {}
         self.error_code = error_code
+        self.body = body
 
     def envelope(self, request_id: str) -> dict[str, Any]:
         """Return the response body."""

@@ -1,34 +1,54 @@
-"""The application: routes, and a count of the requests to each."""
+"""The application: routes, a count of the requests to each, and the headers of all responses."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Match, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from offline_api import admin, endpoints, html_pages
+from offline_api import admin, endpoints, html_pages, other_endpoints
 from offline_api.api_errors import ApiError
-from offline_api.server import Server, refuse
+from offline_api.server import Server, changed_headers, refuse
 
-_ROUTES: list[Route] = [*endpoints.ROUTES, *admin.ROUTES, *html_pages.ROUTES]
+_ROUTES: list[Route] = [*endpoints.ROUTES, *other_endpoints.ROUTES, *admin.ROUTES, *html_pages.ROUTES]
 
 
-class _CountRequests:
-    """Counts HTTP requests by method and route before anything else happens to them."""
+class _Entrance:
+    """Counts HTTP requests by method and route, and gives every response the headers that all have."""
 
     def __init__(self, app: ASGIApp, server: Server) -> None:
         self.app, self.server = app, server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not scope["path"].startswith("/local/"):
+        scope.setdefault("state", {})
+        request = Request(scope)
+        app = self.app
+        if scope["path"].startswith("/local/"):
+            try:
+                admin.check_access(self.server, request)
+            except ApiError as error:
+                app = refuse(request, error)
+        else:
             matching = (route.path for route in _ROUTES if route.matches(scope)[0] is Match.FULL)
             self.server.http_requests[f"{scope['method']} {next(matching, 'unknown')}"] += 1
         with suppress(ClientDisconnect):  # there is nobody left to answer
-            await self.app(scope, receive, send)
+            await app(scope, receive, self._with_headers(request, send))
+
+    def _with_headers(self, request: Request, send: Send) -> Send:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=message.setdefault("headers", []))
+                for name, value in (self.server.headers(request) | changed_headers(request)).items():
+                    if value is not None:
+                        headers.setdefault(name, value)
+            await send(message)
+
+        return send_with_headers
 
 
 def build_app(server: Server) -> Starlette:
@@ -37,6 +57,6 @@ def build_app(server: Server) -> Starlette:
         routes=_ROUTES,
         exception_handlers={ApiError: refuse, HTTPException: refuse, Exception: refuse},
     )
-    app.add_middleware(_CountRequests, server=server)
+    app.add_middleware(_Entrance, server=server)
     app.state.server = server
     return app

@@ -7,14 +7,28 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 
+from offline_api.account import BLOCKS, Account
 from offline_api.api_errors import ApiError
 from offline_api.clock import Clock, rfc3339
-from offline_api.faults import Faults
-from offline_api.outcomes import CANCELED, EXPIRED, FORCED, FORCED_ERRORS, Plan, make_misfits, read_plan
+from offline_api.faults import Faults, Rule
+from offline_api.outcomes import (
+    CANCELED,
+    EXPIRED,
+    FORCED,
+    FORCED_ERRORS,
+    NO_CREDIT,
+    OVER_LIMIT,
+    Plan,
+    make_answers,
+    make_misfits,
+    read_plan,
+)
+from offline_api.parameter_checks import Circumstances
+from offline_api.result_lines import ResultsWriter
 from offline_api.store import Record, Store
 
 log = logging.getLogger(__name__)
@@ -78,10 +92,15 @@ class Batches:
 
     :param store: where they are kept.
     :param clock: what decides their status.
+    :param account: whose credit and limits hold.
+    :param results: tells what they cost.
     """
 
-    def __init__(self, store: Store, clock: Clock, speed: Speed) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, speed: Speed, account: Account, results: ResultsWriter
+    ) -> None:
         self.store, self.clock, self.speed = store, clock, speed
+        self.account, self.results = account, results
         self._lock = threading.Lock()
         self._decoding = threading.Semaphore(1)  # one body at a time: memory stays flat
         self._last_id = self.store.last_id() or ""
@@ -92,66 +111,116 @@ class Batches:
         self._last_id = f"{ID_PREFIX}{max(time.time_ns() // 1000, last + 1):016x}"
         return self._last_id
 
-    def accept(self, body: Path, faults: Faults) -> Record:
+    def accept(self, body: Path, faults: Faults, *, workspace_id: str, betas: str = "") -> Record:
         """Check a body and take it over; the batch is on disk when this returns.
 
         :param faults: may decide how requests end, and when lists begin to show the batch.
+        :param workspace_id: whose batch it will be.
+        :param betas: the ``anthropic-beta`` header.
         :raises ApiError: the body is refused as a whole; nothing is kept.
         """
-        with self._decoding:
-            plan = read_plan(body)
         created_at = self.clock.now()
-        ends_at, expires_at = created_at + self.speed.seconds(len(plan.codes)), created_at + DAY
-        if ends_at > expires_at:
-            done = len(plan.codes) * DAY / (ends_at - created_at)
-            plan.stop_at(int(done), EXPIRED)
-        if rule := faults.take("create", ["rows"]):
-            plan.force(
-                seed=rule.seed,
-                shares={
-                    FORCED + FORCED_ERRORS.index(rule.error_type): rule.errored,
-                    EXPIRED: rule.expired,
-                    CANCELED: rule.canceled,
-                },
-            )
-        if rule := faults.take("create", ["misfits"]):
-            make_misfits(
-                plan, body, seed=rule.seed, share=rule.share, misfit=rule.misfit, repairs=rule.repairs
-            )
+        draft = Record(
+            id="",
+            created_at=created_at,
+            ends_at=created_at,
+            expires_at=created_at + DAY,
+            listed_at=created_at,
+            workspace_id=workspace_id,
+            betas=betas,
+            inference_geo=self.account.inference_geo(workspace_id),
+            **_outcome(Plan()),
+        )
+        with self._decoding:
+            plan = read_plan(body, Circumstances(created_at, draft.betas_sent()))
+            seconds = self.speed.seconds(len(plan.codes))
+            if seconds > DAY:
+                plan.stop_at(int(len(plan.codes) * DAY / seconds), EXPIRED)
+            forced = _bend(plan, body, faults)
         late = faults.take("create", ["late_listing"])
         with self._lock:
-            batch_id = self._new_id()
-            record = Record(
-                id=batch_id,
-                created_at=created_at,
-                ends_at=min(ends_at, expires_at),
-                expires_at=expires_at,
+            self._check_queue(len(plan.codes))
+            record = msgspec.structs.replace(
+                draft,
+                id=self._new_id(),
+                ordinal=self.store.last_ordinal() + 1,
+                ends_at=created_at + min(seconds, DAY),
                 listed_at=created_at + (late.seconds if late else 0.0),
+                forced_message=(forced.message or "") if forced else "",
+                forced_code=(forced.error_code or "") if forced else "",
                 **_outcome(plan),
             )
-            self.store.take_body(body, batch_id)
+            self._spend(record, body, plan)
+            record = msgspec.structs.replace(record, **_outcome(plan))
+            self.store.take_body(body, record.id)
             self.store.add(record, plan)
         log.info("%s accepted: %d requests", record.id, record.requests)
         return record
 
-    def get(self, batch_id: str) -> Record:
+    def _check_queue(self, requests: int) -> None:
+        limit = self.account.queue_limit
+        if limit is None:
+            return
+        waiting = self.store.requests_in_progress(self.clock.now())
+        if waiting + requests > limit:
+            raise ApiError(
+                429,
+                f"This request would exceed your limit of {limit} batch requests in the processing queue; "
+                f"{waiting} are in it",
+                headers={"retry-after": "60"},
+            )
+
+    def _spend(self, record: Record, body: Path, plan: Plan) -> None:
+        """Let the requests for which there is no money be errored.
+
+        :raises ApiError: 400: none is left at all.
+        """
+        limits = self.account.limits()
+        if not limits:
+            return
+        spent = self.spent()
+        left = {name: amount - spent[name] for name, (amount, _) in limits.items()}
+        for name, amount in left.items():
+            if amount <= 0:
+                raise ApiError(400, BLOCKS[name].message)
+        codes = {"credit": NO_CREDIT, "spend_limit": OVER_LIMIT}
+        self.results.stop_when_spent(
+            record, body, plan, {codes[name]: amount for name, amount in left.items()}
+        )
+
+    def spent(self) -> dict[str, int]:
+        """Return the picodollars that batches spend under each limit in force, those in progress included."""
+        limits = self.account.limits()
+        if not limits:
+            return {}
+        costs = [
+            (record.ordinal, sum(part.cost_picodollars for part in self.results.bill(record).values()))
+            for record in self.store.all_batches()
+            if record.ordinal > min(after for _, after in limits.values())
+        ]
+        return {
+            name: sum(cost for place, cost in costs if place > after) for name, (_, after) in limits.items()
+        }
+
+    def get(self, batch_id: str, workspace_id: str | None = None) -> Record:
         """Return a batch.
 
+        :param workspace_id: the only workspace whose batches are found; None finds all.
         :raises ApiError: 404.
         """
         record = self.store.find(batch_id)
-        if record is None:
+        if record is None or workspace_id not in (None, record.workspace_id):
             raise ApiError(404, f"Message Batch {batch_id[:100]} not found")
         return record
 
-    def cancel(self, batch_id: str, seconds: float | None = None) -> Record:
+    def cancel(self, batch_id: str, workspace_id: str, seconds: float | None = None) -> Record:
         """Ask a batch to end early; what was processed by now keeps its result.
 
         :param seconds: how long canceling takes; None is half of a batch's time, within its time.
         :raises ApiError: 404, or 400 when it has ended.
         """
         with self._lock:
-            record, now = self.get(batch_id), self.clock.now()
+            record, now = self.get(batch_id, workspace_id), self.clock.now()
             if status(record, now) == "ended":
                 raise ApiError(400, f"Message Batch {batch_id} has ended and cannot be canceled")
             if record.cancel_initiated_at is not None:
@@ -173,39 +242,73 @@ class Batches:
         )
         return record
 
-    def delete(self, batch_id: str) -> None:
+    def delete(self, batch_id: str, workspace_id: str) -> None:
         """Delete an ended batch.
 
         :raises ApiError: 404, or 400 when it has not ended.
         """
         with self._lock:
-            record = self.get(batch_id)
+            record = self.get(batch_id, workspace_id)
             if status(record, self.clock.now()) != "ended":
                 raise ApiError(400, f"Message Batch {batch_id} has not ended; cancel it before deleting it")
             self.store.delete(record)
         log.info("%s deleted", batch_id)
 
-    def page(self, limit: int, after_id: str | None, before_id: str | None) -> tuple[list[Record], bool]:
+    def page(
+        self,
+        limit: int,
+        after_id: str | None = None,
+        before_id: str | None = None,
+        workspace_id: str | None = None,
+    ) -> tuple[list[Record], bool]:
         """Return a page, newest first, and whether more follow in that direction.
 
+        :param workspace_id: the only workspace whose batches are shown; None shows all.
         :raises ApiError: 400: an unknown cursor.
         """
         now = self.clock.now()
         if before_id:
-            found = self.store.page(now, limit + 1, above=self._cursor("before_id", before_id))
+            above = self._cursor("before_id", before_id, workspace_id)
+            found = self.store.page(now, limit + 1, above=above, workspace_id=workspace_id)
             return found[-limit:], len(found) > limit
-        below = self._cursor("after_id", after_id) if after_id else None
-        found = self.store.page(now, limit + 1, below=below)
+        below = self._cursor("after_id", after_id, workspace_id) if after_id else None
+        found = self.store.page(now, limit + 1, below=below, workspace_id=workspace_id)
         return found[:limit], len(found) > limit
 
-    def _cursor(self, name: str, batch_id: str) -> int:
+    def _cursor(self, name: str, batch_id: str, workspace_id: str | None) -> int:
         record = self.store.find(batch_id)
-        if record is None:
+        if record is None or workspace_id not in (None, record.workspace_id):
             raise ApiError(400, f"{name}: no Message Batch {batch_id[:100]}")
         return record.ordinal
 
 
-def _outcome(plan: Plan) -> dict[str, int]:
-    input_tokens, output_tokens = plan.billed_tokens()
-    tokens = {"input_tokens": input_tokens, "output_tokens": output_tokens}
-    return {"requests": len(plan.codes), **plan.counts(), **tokens}
+def _bend(plan: Plan, body: Path, faults: Faults) -> Rule | None:
+    """Let fault rules decide how some requests end; return the one that errored some."""
+    if forcing := faults.take("create", ["rows"]):
+        code = FORCED + FORCED_ERRORS.index(forcing.error_type)
+        shares = {code: forcing.errored, EXPIRED: forcing.expired, CANCELED: forcing.canceled}
+        plan.force(seed=forcing.seed, shares=shares)
+    if rule := faults.take("create", ["misfits"]):
+        make_misfits(plan, body, seed=rule.seed, share=rule.share, misfit=rule.misfit, repairs=rule.repairs)
+    if (rule := faults.take("create", ["answers"])) and rule.answer is not None:
+        make_answers(plan, seed=rule.seed, share=rule.share, special=rule.answer, category=rule.category)
+    return forcing
+
+
+class _Outcome(TypedDict):
+    requests: int
+    succeeded: int
+    errored: int
+    canceled: int
+    expired: int
+
+
+def _outcome(plan: Plan) -> _Outcome:
+    counts = plan.counts()
+    return _Outcome(
+        requests=len(plan.codes),
+        succeeded=counts["succeeded"],
+        errored=counts["errored"],
+        canceled=counts["canceled"],
+        expired=counts["expired"],
+    )

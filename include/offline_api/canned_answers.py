@@ -1,50 +1,47 @@
-"""What stands in for the model: the article's leading sentences, and a token count that is always the same."""
+"""What stands in for the model: the article's leading sentences, after as much thinking as a model would do."""
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from offline_api.answer_kinds import PLAIN, AnswerKind
 from offline_api.misfits import misfit_text
+from offline_api.model_catalog import Model
 from offline_api.schema_examples import example
+from offline_api.token_counts import Tokenizer, tokenizer
 
 SENTENCES = 2
 _OPEN, _CLOSE = "<article>", "</article>"
 _SENTENCE_END = re.compile(r"[.!?]+[\"')\]”’]*(?=\s|$)|[。!?]+[”’」』)]*")
+_THINKING_TOKENS = {"low": 30, "medium": 90, "high": 180, "xhigh": 360, "max": 720}
+"""Middle of what is spent by effort; a request takes from half to one and a half of it."""
+
+_Block = dict[str, Any]
 
 
-def count_tokens(text: str) -> int:
-    """Return an estimate: four ASCII characters a token, any other character a token of its own."""
-    return -(-_quarters(text) // 4)
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one request.
 
+    :param content: the message's content blocks.
+    :param text: of its text blocks, or the JSON of a tool's input.
+    :param output_tokens: thinking included.
+    """
 
-def _quarters(text: str) -> int:
-    if text.isascii():
-        return len(text)
-    ascii_count = len(text.encode("ascii", "ignore"))
-    return 4 * len(text) - 3 * ascii_count
-
-
-def cut_to_tokens(text: str, max_tokens: int) -> str:
-    """Return the longest beginning of ``text`` of at most ``max_tokens`` estimated tokens."""
-    budget = 4 * max_tokens
-    if _quarters(text) <= budget:
-        return text
-    for end, character in enumerate(text):
-        budget -= 1 if character.isascii() else 4
-        if budget < 0:
-            return text[:end]
-    return text
-
-
-def input_text(params: dict[str, Any]) -> Iterator[str]:
-    """Yield every text of a request: the system prompt's and the messages'."""
-    yield from _texts(params.get("system"))
-    for message in params["messages"]:
-        yield from _texts(message["content"])
+    content: list[_Block]
+    stop_reason: str
+    text: str
+    output_tokens: int
+    thinking_tokens: int = 0
+    stop_sequence: str | None = None
+    stop_details: dict[str, Any] | None = None
+    web_searches: int = 0
 
 
 def _texts(content: object) -> Iterator[str]:
@@ -80,49 +77,183 @@ def leading_sentences(text: str, count: int = SENTENCES) -> str:
     return text
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The answer to one request.
-
-    :param content: the message's content blocks.
-    :param text: what its output tokens are counted of.
-    """
-
-    content: list[dict[str, Any]]
-    stop_reason: str
-    text: str
-
-
-def answer(params: dict[str, Any], tool_use_id: str = "toolu_local", misfit: str | None = None) -> Answer:
-    """Return the answer to a checked request: text, or a value that fits the requested schema.
-
-    :param misfit: how it must not fit (``include/offline_api/misfits.py``); None for one that does.
-    """
-    text = article(params)
-    if tool := _forced_tool(params):
-        value = example(tool.get("input_schema"), text, _asked(params))
-        block = {"type": "tool_use", "id": tool_use_id, "name": tool["name"], "input": value}
-        return Answer([block], "tool_use", json.dumps(value, ensure_ascii=False))
-    whole, stop_reason, schema = leading_sentences(text), "end_turn", wanted_schema(params)
-    if schema is not None:
-        value = example(schema, text, _asked(params))
-        whole = json.dumps(value, ensure_ascii=False)
-        if misfit is not None:
-            whole, stop_reason = misfit_text(misfit, value, schema)
-    cut = cut_to_tokens(whole, params["max_tokens"])
-    blocks = [{"type": "text", "text": cut}] if cut else []
-    return Answer(blocks, stop_reason if cut == whole else "max_tokens", cut)
-
-
-def _asked(params: dict[str, Any]) -> str:
-    return "\0".join([str(params["model"]), *_texts(params.get("system"))])
-
-
 def wanted_schema(params: dict[str, Any]) -> Any:
     """Return the schema of a structured request; None of any other."""
     config = params.get("output_config")
     wanted = config.get("format") if isinstance(config, dict) else None
     return wanted.get("schema") if isinstance(wanted, dict) and wanted.get("type") == "json_schema" else None
+
+
+def answer(
+    params: dict[str, Any],
+    model: Model,
+    *,
+    kind: AnswerKind = PLAIN,
+    suffix: str = "",
+    room_tokens: int | None = None,
+) -> Answer:
+    """Return the answer to a checked request: text, or a value that fits the requested schema.
+
+    :param suffix: of the ids in it.
+    :param room_tokens: what the context window leaves for output; None is enough.
+    """
+    return _Writer(params, model, kind, suffix, room_tokens).answer()
+
+
+@dataclass
+class _Writer:
+    params: dict[str, Any]
+    model: Model
+    kind: AnswerKind
+    suffix: str
+    room_tokens: int | None
+    article: str = ""
+    counter: Tokenizer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.counter = tokenizer(self.model.new_tokenizer)
+        self.article = article(self.params)
+        self.max_tokens: int = self.params["max_tokens"]
+        self.cut_reason = "max_tokens"
+        if self.room_tokens is not None and self.room_tokens < self.max_tokens:
+            self.max_tokens, self.cut_reason = max(1, self.room_tokens), "model_context_window_exceeded"
+
+    def answer(self) -> Answer:
+        special = self.kind.special
+        if special == "refusal" or self.kind.misfit == "refusal":
+            return Answer([], "refusal", "", 0, stop_details=_refusal(self.kind.category))
+        if special == "empty":
+            return Answer([], "end_turn", "", 1)
+        wanted = self.max_tokens if special == "thinking_only" else self._thinking_tokens()
+        spent = min(wanted, self.max_tokens)
+        before = [self._thinking_block()] if spent else []
+        if spent == self.max_tokens:
+            return Answer(before, self.cut_reason, "", spent, spent)
+        if special == "redacted_thinking":
+            before = [{"type": "redacted_thinking", "data": self._opaque("redacted")}]
+        if special in ("tool_use", "pause_turn"):
+            return self._tool_call(before, spent, special)
+        if tool := _forced_tool(self.params):
+            return self._tool_input(before, spent, tool)
+        return self._text(before, spent)
+
+    def _thinking_tokens(self) -> int:
+        asked = self.params.get("thinking")
+        kind = asked.get("type") if isinstance(asked, dict) else None
+        if kind in ("disabled", "between_tools") or (kind is None and self.model.thinking == "off"):
+            return 0
+        config = self.params.get("output_config")
+        effort = (config.get("effort") if isinstance(config, dict) else None) or self.model.default_effort
+        middle = _THINKING_TOKENS[effort]
+        drawn = zlib.crc32(self.article.encode("utf-8", "replace"))
+        if kind != "enabled" and effort == "low" and drawn % 4 == 0:
+            return 0  # the model decides that there is nothing to think about
+        wanted = middle // 2 + drawn % (middle + 1)
+        budget = asked.get("budget_tokens") if isinstance(asked, dict) else None
+        return min(wanted, budget) if isinstance(budget, int) else wanted
+
+    def _thinking_block(self) -> _Block:
+        asked = self.params.get("thinking")
+        shown = asked.get("display") if isinstance(asked, dict) else None
+        shown = shown or ("omitted" if self.model.new_tokenizer else "summarized")
+        text = "The text asks for two sentences; its first ones say most." if shown == "summarized" else ""
+        return {"type": "thinking", "thinking": text, "signature": self._opaque("signature")}
+
+    def _opaque(self, name: str) -> str:
+        return base64.b64encode(f"{name}:{self.suffix}".encode()).decode()
+
+    def _tool_call(self, before: list[_Block], spent: int, special: str) -> Answer:
+        if special == "pause_turn":
+            block = self._search_call(0)
+        else:
+            block = self._tool_block("look_up", {"query": self.article[:40]})
+        tokens = spent + self.counter.count(json.dumps(block["input"]))
+        return Answer([*before, block], special, "", tokens, spent, web_searches=special == "pause_turn")
+
+    def _tool_input(self, before: list[_Block], spent: int, tool: dict[str, Any]) -> Answer:
+        value = example(tool.get("input_schema"), self.article, _asked(self.params))
+        text = json.dumps(value, ensure_ascii=False)
+        tokens = spent + max(1, self.counter.count(text))
+        if tokens > self.max_tokens:
+            block = self._tool_block(tool["name"], {})
+            return Answer([*before, block], self.cut_reason, "{}", self.max_tokens, spent)
+        return Answer([*before, self._tool_block(tool["name"], value)], "tool_use", text, tokens, spent)
+
+    def _tool_block(self, name: str, value: Any) -> _Block:
+        return {"type": "tool_use", "id": f"toolu_local_{self.suffix}", "name": name, "input": value}
+
+    def _text(self, before: list[_Block], spent: int) -> Answer:
+        whole, stop_reason, stop_sequence = *self._whole(), None
+        for stop in self.params.get("stop_sequences") or ():
+            if stop in whole:
+                whole, stop_reason, stop_sequence = whole[: whole.index(stop)], "stop_sequence", stop
+        details = None
+        if self.kind.special == "context_window":
+            whole, stop_reason = whole[: len(whole) // 2], "model_context_window_exceeded"
+        elif self.kind.special == "refusal_after_output":
+            whole, stop_reason, details = whole[: len(whole) // 2], "refusal", _refusal(self.kind.category)
+        cut = self.counter.cut(whole, self.max_tokens - spent)
+        if cut != whole:
+            stop_reason, stop_sequence = self.cut_reason, None
+        searches = self._searches()
+        for number in range(searches):
+            before = [*before, *self._search_blocks(number)]
+        return Answer(
+            [*before, {"type": "text", "text": cut}] if cut else before,
+            stop_reason,
+            cut,
+            spent + max(1, self.counter.count(cut)),
+            spent,
+            stop_sequence,
+            details,
+            searches,
+        )
+
+    def _whole(self) -> tuple[str, str]:
+        schema = wanted_schema(self.params)
+        if schema is None:
+            return leading_sentences(self.article), "end_turn"
+        value = example(schema, self.article, _asked(self.params))
+        if self.kind.misfit is not None:
+            return misfit_text(self.kind.misfit, value, schema)
+        return json.dumps(value, ensure_ascii=False), "end_turn"
+
+    def _searches(self) -> int:
+        tools = [tool for tool in self.params.get("tools") or () if isinstance(tool, dict)]
+        search = [tool for tool in tools if str(tool.get("type")).startswith("web_search_")]
+        if not search and self.kind.special != "web_search":
+            return 0
+        most = search[0].get("max_uses") if search else None
+        wanted = 1 + zlib.crc32(self.article.encode("utf-8", "replace")) % 3
+        return min(wanted, most) if isinstance(most, int) and most > 0 else wanted
+
+    def _search_call(self, number: int) -> _Block:
+        return {
+            "type": "server_tool_use",
+            "id": f"srvtoolu_local_{self.suffix}{number}",
+            "name": "web_search",
+            "input": {"query": leading_sentences(self.article, 1)[:80]},
+        }
+
+    def _search_blocks(self, number: int) -> list[_Block]:
+        call = self._search_call(number)
+        found = {
+            "type": "web_search_result",
+            "url": f"https://example.com/{number}",
+            "title": "A page",
+            "encrypted_content": self._opaque("page"),
+            "page_age": None,
+        }
+        return [call, {"type": "web_search_tool_result", "tool_use_id": call["id"], "content": [found]}]
+
+
+def _refusal(category: str | None) -> dict[str, Any]:
+    explanation = None if category is None else f"The request was taken to be about {category}."
+    return {"type": "refusal", "category": category, "explanation": explanation}
+
+
+def _asked(params: dict[str, Any]) -> str:
+    return "\0".join([str(params["model"]), *_texts(params.get("system"))])
 
 
 def _forced_tool(params: dict[str, Any]) -> dict[str, Any] | None:
@@ -131,11 +262,6 @@ def _forced_tool(params: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if choice.get("type") not in {"tool", "any"}:
         return None
-    named = [tool for tool in tools if isinstance(tool, dict) and "name" in tool]
+    named = [tool for tool in tools if isinstance(tool, dict) and "name" in tool and "input_schema" in tool]
     chosen = [tool for tool in named if choice["type"] == "any" or tool["name"] == choice.get("name")]
     return chosen[0] if chosen else None
-
-
-def tokens(params: dict[str, Any], text: str) -> tuple[int, int]:
-    """Return input and output tokens of a request answered with ``text``."""
-    return max(1, sum(map(count_tokens, input_text(params)))), max(1, count_tokens(text))

@@ -1,8 +1,4 @@
-"""What is refused: a whole body at create, or one request later, as an errored result.
-
-The real API checks ``custom_id`` and the presence of fields at create, and everything else of ``params``
-only when the request's turn comes.
-"""
+"""What the body of a create is refused for as a whole: the vendor checks custom_ids and the presence of fields."""
 
 from __future__ import annotations
 
@@ -13,15 +9,12 @@ from typing import Any
 import msgspec
 
 from offline_api.api_errors import ApiError
-from offline_api.prompt_cache import marks_refusal
-from offline_api.schema_checks import schema_refusal
 
 MAX_REQUESTS = 100_000
 REQUIRED = ("model", "max_tokens", "messages")
 _CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]+")
 _PATH = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
-_GONE = ("temperature", "top_p", "top_k", "speed")
 
 
 class Item(msgspec.Struct):
@@ -108,52 +101,3 @@ def decode_params(index: int, raw: msgspec.Raw) -> dict[str, Any]:
         if name not in params:
             raise ApiError(400, f"{field}.{name}: Field required")
     return params
-
-
-def refusal(params: dict[str, Any]) -> tuple[str, str] | None:
-    """Return error type and message of a request that is refused when its turn comes, or None."""
-    model, max_tokens = params["model"], params["max_tokens"]
-    if not isinstance(model, str) or not model.startswith("claude-"):
-        return "not_found_error", f"model: {model}"[:200]
-    if isinstance(max_tokens, bool) or not isinstance(max_tokens, int):
-        return _invalid("max_tokens: Input should be a valid integer")
-    if max_tokens < 1:
-        return _invalid("max_tokens: must be greater than or equal to 1 in a batch")
-    if params.get("stream"):
-        return _invalid("stream: streaming is not supported in a batch")
-    for name in _GONE:
-        if params.get(name) is not None:
-            return _invalid(f"{name}: Extra inputs are not permitted")
-    return _messages_refusal(params["messages"]) or _options_refusal(params)
-
-
-def _options_refusal(params: dict[str, Any]) -> tuple[str, str] | None:
-    if refused := marks_refusal(params):
-        return _invalid(refused)
-    config = params.get("output_config")
-    wanted = config.get("format") if isinstance(config, dict) else None
-    if wanted is None:
-        return None
-    if not isinstance(wanted, dict) or wanted.get("type") != "json_schema":
-        return _invalid("output_config.format.type: Input should be 'json_schema'")
-    refused = schema_refusal(wanted.get("schema"))
-    return _invalid(f"output_config.format.schema: {refused}") if refused else None
-
-
-def _messages_refusal(messages: object) -> tuple[str, str] | None:
-    if not isinstance(messages, list) or not messages:
-        return _invalid("messages: at least one message is required")
-    for index, message in enumerate(messages):
-        field = f"messages.{index}"
-        if not isinstance(message, dict) or message.get("role") not in {"user", "assistant", "system"}:
-            return _invalid(f"{field}: Input should be a message with a role")
-        content = message.get("content")
-        if not isinstance(content, str | list):
-            return _invalid(f"{field}.content: Input should be a valid string or list")
-        if not content or (isinstance(content, str) and not content.strip()):
-            return _invalid(f"{field}: text content blocks must be non-empty")
-    return None
-
-
-def _invalid(message: str) -> tuple[str, str]:
-    return "invalid_request_error", message

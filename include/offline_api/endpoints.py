@@ -1,4 +1,4 @@
-"""The six endpoints of Message Batches, and the list of models, by which clients test a connection."""
+"""The six endpoints of Message Batches."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from starlette.routing import Route
 
 from offline_api.api_errors import ApiError
 from offline_api.batch_life import is_archived, status, view
+from offline_api.damaged_lines import damage
 from offline_api.faults import CUTS, LINES
+from offline_api.odd_views import bend_batch, bend_page
 from offline_api.points import CutStream, after, before, guarded
-from offline_api.result_streams import cut_lines, damaged, iter_file, iter_gzip, iter_lines, joined
-from offline_api.server import Server, reply, request_id_of, server_of
+from offline_api.result_streams import cut_lines, iter_file, iter_gzip, iter_lines, joined
+from offline_api.server import Server, reply, server_of, workspace_of
 from offline_api.store import Record
 
 ROUTE = "/v1/messages/batches"
 MAX_BODY_BYTES = 256 * 1000 * 1000
-_MODEL = "claude-haiku-4-5"
 
 
 def _base_url(request: Request) -> str:
@@ -38,14 +39,25 @@ async def create(request: Request) -> Response:
     try:
         await _receive(request, body)
         server.check_access(request)
-        refused = await before(server, "create")
+        refused = await before(request, "create")
         if refused is not None:
             return refused
-        record = await run_in_threadpool(server.batches.accept, body, server.faults)
+        record = await run_in_threadpool(
+            server.batches.accept,
+            body,
+            server.faults,
+            workspace_id=workspace_of(request),
+            betas=",".join(request.headers.getlist("anthropic-beta")),
+        )
     finally:
         body.unlink(missing_ok=True)
-    shown = view(record, server.clock.now(), _base_url(request))
-    return await after(server, "create", reply(request, shown))
+    return await after(request, "create", _shown(request, "create", record))
+
+
+def _shown(request: Request, endpoint: str, record: Record) -> Response:
+    server, base_url = server_of(request), _base_url(request)
+    batch = view(record, server.clock.now(), base_url)
+    return reply(bend_batch(server.faults, endpoint, batch, base_url))
 
 
 async def _receive(request: Request, body: Path) -> None:
@@ -57,14 +69,15 @@ async def _receive(request: Request, body: Path) -> None:
             if size <= MAX_BODY_BYTES:
                 stream.write(chunk)
     if size > MAX_BODY_BYTES:
-        raise ApiError(413, f"Request exceeds the maximum allowed number of bytes ({MAX_BODY_BYTES})")
+        # The vendor's edge answers this one, not the API: there is no JSON.
+        raise ApiError(413, f"Request exceeds {MAX_BODY_BYTES} bytes", body="text")
 
 
 def retrieve(request: Request) -> Response:
     """Show one batch."""
     server = server_of(request)
-    record = server.batches.get(_batch_id(request))
-    return reply(request, view(record, server.clock.now(), _base_url(request)))
+    record = server.batches.get(_batch_id(request), workspace_of(request))
+    return _shown(request, "retrieve", record)
 
 
 def list_batches(request: Request) -> Response:
@@ -74,7 +87,8 @@ def list_batches(request: Request) -> Response:
     after_id, before_id = query.get("after_id"), query.get("before_id")
     if after_id and before_id:
         raise ApiError(400, "after_id and before_id cannot be used together")
-    found, has_more = server.batches.page(_limit(query.get("limit", "20")), after_id, before_id)
+    limit = _limit(query.get("limit", "20"))
+    found, has_more = server.batches.page(limit, after_id, before_id, workspace_of(request))
     now, base_url = server.clock.now(), _base_url(request)
     page = {
         "data": [view(record, now, base_url) for record in found],
@@ -82,7 +96,7 @@ def list_batches(request: Request) -> Response:
         "first_id": found[0].id if found else None,
         "last_id": found[-1].id if found else None,
     }
-    return reply(request, page)
+    return reply(bend_page(server.faults, page, base_url))
 
 
 def _limit(text: str) -> int:
@@ -95,21 +109,25 @@ def cancel(request: Request) -> Response:
     """Ask a batch to end early."""
     server = server_of(request)
     slow = server.faults.take("cancel", ["slow_cancel"])
-    record = server.batches.cancel(_batch_id(request), slow.seconds if slow else None)
-    return reply(request, view(record, server.clock.now(), _base_url(request)))
+    seconds = slow.seconds if slow else None
+    record = server.batches.cancel(_batch_id(request), workspace_of(request), seconds)
+    return _shown(request, "cancel", record)
 
 
 def delete(request: Request) -> Response:
     """Delete an ended batch."""
     server = server_of(request)
-    server.batches.delete(_batch_id(request))
-    return reply(request, {"id": _batch_id(request), "type": "message_batch_deleted"})
+    record = server.batches.get(_batch_id(request), workspace_of(request))
+    if status(record, server.clock.now()) == "ended":
+        server.results.bill(record)  # what was billed stays billed
+    server.batches.delete(record.id, record.workspace_id)
+    return reply({"id": _batch_id(request), "type": "message_batch_deleted"})
 
 
 def results(request: Request) -> Response:
     """Stream the results of an ended batch."""
     server = server_of(request)
-    record, now = server.batches.get(_batch_id(request)), server.clock.now()
+    record, now = server.batches.get(_batch_id(request), workspace_of(request)), server.clock.now()
     if status(record, now) != "ended":
         raise ApiError(400, f"Message Batch {record.id} is still processing; it has no results yet")
     if is_archived(record, now):
@@ -125,9 +143,9 @@ def _stream(request: Request, server: Server, record: Record) -> Response:
     if damages or cut:
         lines = iter_lines(path)
         for rule in damages:
-            lines = damaged(lines, rule, record.requests)
+            lines = damage(lines, rule, record.requests)
         chunks = joined(cut_lines(lines, cut, record.requests) if cut else lines)
-    headers = server.headers(request_id_of(request))
+    headers: dict[str, str] = {}
     cut_compressed = cut is not None and cut.kind == "cut_compressed"
     if (server.gzip or cut_compressed) and "gzip" in request.headers.get("accept-encoding", ""):
         headers["content-encoding"] = "gzip"
@@ -137,12 +155,6 @@ def _stream(request: Request, server: Server, record: Record) -> Response:
     return response(chunks, headers=headers, media_type="application/x-jsonl")
 
 
-def list_models(request: Request) -> Response:
-    """Show one model: what Airflow asks for to test a connection."""
-    model = {"type": "model", "id": _MODEL, "display_name": _MODEL, "created_at": "2025-10-01T00:00:00Z"}
-    return reply(request, {"data": [model], "has_more": False, "first_id": _MODEL, "last_id": _MODEL})
-
-
 ROUTES = [
     Route(ROUTE, create, methods=["POST"]),
     Route(ROUTE, guarded("list", list_batches), methods=["GET"]),
@@ -150,5 +162,4 @@ ROUTES = [
     Route(ROUTE + "/{batch_id}", guarded("delete", delete), methods=["DELETE"]),
     Route(ROUTE + "/{batch_id}/cancel", guarded("cancel", cancel), methods=["POST"]),
     Route(ROUTE + "/{batch_id}/results", guarded("results", results), methods=["GET"]),
-    Route("/v1/models", guarded("models", list_models), methods=["GET"]),
 ]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import mmap
 import random
-from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from offline_api import canned_answers
+from offline_api.answer_kinds import KINDS, PLAIN, AnswerKind, special_kind
 from offline_api.api_errors import ApiError
-from offline_api.checks import Item, decode_body, decode_params, refusal
+from offline_api.canned_answers import wanted_schema
+from offline_api.checks import Item, decode_body, decode_params
 from offline_api.misfits import MISFITS
+from offline_api.parameter_checks import Circumstances, refusal
 
 SUCCEEDED, ERRORED, CANCELED, EXPIRED, FORCED = range(5)
 FORCED_ERRORS = (
@@ -27,33 +28,33 @@ FORCED_ERRORS = (
 )
 """Code ``FORCED + n`` is an errored result of type ``FORCED_ERRORS[n]`` that a fault rule asked for."""
 
-MISFIT = 64
-"""Code ``MISFIT + n`` is a succeeded result whose answer does not fit its schema, in the way ``MISFITS[n]``."""
+NO_CREDIT, OVER_LIMIT = 32, 33
+"""Codes of errored results: credit or the own spend limit was used up when the request's turn came."""
+
+ANSWERED = 64
+"""Code ``ANSWERED + n`` is a succeeded result whose answer is of the kind ``KINDS[n]``."""
 
 
 def has_answer(code: int) -> bool:
-    """Tell whether a request ends succeeded, and so is billed."""
-    return code == SUCCEEDED or code >= MISFIT
+    """Tell whether a request ends succeeded."""
+    return code == SUCCEEDED or code >= ANSWERED
 
 
-def misfit_of(code: int) -> str | None:
-    """Return how the answer of a succeeded request must not fit; None when it fits."""
-    return MISFITS[code - MISFIT] if code >= MISFIT else None
+def answer_kind(code: int) -> AnswerKind:
+    """Return what kind of answer a succeeded request gets."""
+    return KINDS[code - ANSWERED] if code >= ANSWERED else PLAIN
+
+
+def code_of(kind: AnswerKind) -> int:
+    """Return the code of a kind of answer."""
+    return ANSWERED + KINDS.index(kind)
 
 
 @dataclass
 class Plan:
-    """One code and two token counts a request, in the order of the body."""
+    """One code a request, in the order of the body."""
 
     codes: bytearray = field(default_factory=bytearray)
-    input_tokens: array[int] = field(default_factory=lambda: array("I"))
-    output_tokens: array[int] = field(default_factory=lambda: array("I"))
-
-    def add(self, code: int, input_tokens: int, output_tokens: int) -> None:
-        """Append one request."""
-        self.codes.append(code)
-        self.input_tokens.append(input_tokens)
-        self.output_tokens.append(output_tokens)
 
     def stop_at(self, index: int, code: int) -> None:
         """Give ``code`` to all requests from ``index`` on: their turn never comes."""
@@ -69,12 +70,6 @@ class Plan:
         for code, share in shares.items():
             for _ in range(min(round(share * len(self.codes)), len(left))):
                 self.codes[left.pop()] = code
-
-    def billed_tokens(self) -> tuple[int, int]:
-        """Return input and output tokens of the succeeded requests."""
-        rows = zip(self.codes, self.input_tokens, self.output_tokens, strict=True)
-        billed = [(inputs, outputs) for code, inputs, outputs in rows if has_answer(code)]
-        return sum(row[0] for row in billed), sum(row[1] for row in billed)
 
     def counts(self) -> dict[str, int]:
         """Return how many requests end in each way."""
@@ -100,18 +95,15 @@ def map_items(body: Path) -> list[Item]:
         return decode_body(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
 
 
-def read_plan(body: Path) -> Plan:
+def read_plan(body: Path, around: Circumstances) -> Plan:
     """Check a body and decide what becomes of its requests.
 
     :raises ApiError: the body is refused as a whole.
     """
     plan = Plan()
     for index, item in enumerate(map_items(body)):
-        params = decode_params(index, item.params)
-        if refusal(params):
-            plan.add(ERRORED, 0, 0)
-        else:
-            plan.add(SUCCEEDED, *canned_answers.tokens(params, canned_answers.answer(params).text))
+        refused = refusal(decode_params(index, item.params), around, memoryview(item.params).nbytes)
+        plan.codes.append(SUCCEEDED if refused is None else ERRORED)
     return plan
 
 
@@ -127,17 +119,23 @@ def make_misfits(
     items, structured = map_items(body), []
     for index, code in enumerate(plan.codes):
         params = decode_params(index, items[index].params) if code == SUCCEEDED else {}
-        if (
-            params
-            and canned_answers.wanted_schema(params) is not None
-            and (repairs or len(params["messages"]) == 1)
-        ):
+        if params and wanted_schema(params) is not None and (repairs or len(params["messages"]) == 1):
             structured.append(index)
-    chosen = random.Random(seed).sample(structured, round(share * len(structured)))  # noqa: S311
-    for number, index in enumerate(sorted(chosen)):
-        name = misfit or MISFITS[number % len(MISFITS)]
-        params = decode_params(index, items[index].params)
-        plan.codes[index] = MISFIT + MISFITS.index(name)
-        plan.output_tokens[index] = canned_answers.tokens(
-            params, canned_answers.answer(params, misfit=name).text
-        )[1]
+    for number, index in enumerate(_chosen(structured, share, seed)):
+        plan.codes[index] = code_of(AnswerKind(misfit=misfit or MISFITS[number % len(MISFITS)]))
+
+
+def make_answers(plan: Plan, *, seed: int, share: float, special: str, category: str | None) -> None:
+    """Let some requests that would succeed get an answer of another kind.
+
+    :param special: one of ``ANSWERS``.
+    :param category: of refusals; None is a refusal without one.
+    """
+    plain = [index for index, code in enumerate(plan.codes) if code == SUCCEEDED]
+    code = code_of(special_kind(special, category))
+    for index in _chosen(plain, share, seed):
+        plan.codes[index] = code
+
+
+def _chosen(indexes: list[int], share: float, seed: int) -> list[int]:
+    return sorted(random.Random(seed).sample(indexes, round(share * len(indexes))))  # noqa: S311

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from offline_api.faults import AFTER, BEFORE
-from offline_api.server import Server, server_of
+from offline_api.api_errors import ApiError
+from offline_api.faults import AFTER, BEFORE, Rule
+from offline_api.server import change_headers, server_of
 
 
 class Drop(Response):
@@ -38,29 +41,59 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-async def before(server: Server, endpoint: str) -> Response | None:
+async def before(request: Request, endpoint: str) -> Response | None:
     """Hang or refuse before the request has any effect; None lets it pass.
 
     :raises ApiError: the refusal a rule asks for.
     """
-    if hang := server.faults.take(endpoint, ["hang"], "before"):
+    faults = server_of(request).faults
+    _bend_headers(request, endpoint)
+    if hang := faults.take(endpoint, ["hang"], "before"):
         await asyncio.sleep(hang.seconds)
-    rule = server.faults.take(endpoint, BEFORE)
+    rule = faults.take(endpoint, BEFORE)
     if rule is None:
         return None
     if rule.kind == "drop":
         return Drop()
+    if rule.kind == "redirect":
+        return Response(status_code=rule.status or 307, headers={"location": _location(request, rule)})
+    if rule.kind == "echo_headers":
+        sent = "; ".join(f"{name}: {value}" for name, value in request.headers.items())
+        raise ApiError(rule.status or 400, f"Bad gateway request with headers {sent}", body=rule.body)
     raise rule.error()
 
 
-async def after(server: Server, endpoint: str, response: Response) -> Response:
+def _location(request: Request, rule: Rule) -> str:
+    if rule.location is not None:
+        return rule.location
+    url = urlsplit(str(request.url))
+    other = "localhost" if url.hostname != "localhost" else "127.0.0.1"
+    return url._replace(netloc=f"{other}:{url.port}").geturl()
+
+
+def _bend_headers(request: Request, endpoint: str) -> None:
+    server = server_of(request)
+    if rule := server.faults.take(endpoint, ["wrong_date"]):
+        change_headers(request, {"date": formatdate(server.clock.now() + rule.shift_seconds, usegmt=True)})
+    if rule := server.faults.take(endpoint, ["identity"]):
+        change_headers(
+            request,
+            {
+                "anthropic-organization-id": rule.organization_id,
+                "anthropic-workspace-id": rule.workspace_id,
+            },
+        )
+
+
+async def after(request: Request, endpoint: str, response: Response) -> Response:
     """Hang, break or refuse when the request has had its effect.
 
     :raises ApiError: the refusal a rule asks for.
     """
-    if hang := server.faults.take(endpoint, ["hang"], "after"):
+    faults = server_of(request).faults
+    if hang := faults.take(endpoint, ["hang"], "after"):
         await asyncio.sleep(hang.seconds)
-    rule = server.faults.take(endpoint, AFTER)
+    rule = faults.take(endpoint, AFTER)
     if rule is None:
         return response
     if rule.kind == "accept_then_drop":
@@ -74,11 +107,10 @@ def guarded(
     """Return an endpoint that checks access and passes its points; ``handler`` runs in a thread."""
 
     async def run(request: Request) -> Response:
-        server = server_of(request)
-        server.check_access(request)
-        refused = await before(server, endpoint)
+        server_of(request).check_access(request)
+        refused = await before(request, endpoint)
         if refused is not None:
             return refused
-        return await after(server, endpoint, await run_in_threadpool(handler, request))
+        return await after(request, endpoint, await run_in_threadpool(handler, request))
 
     return run

@@ -8,47 +8,26 @@ run at the same time and hits are best effort; a prefix shorter than the model's
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
+
+from offline_api.model_catalog import Model
+from offline_api.token_counts import Tokenizer, block_tokens, iter_blocks
 
 HIT_SHARES = {"5m": 0.5, "1h": 0.9}
 """Share of the later requests that find the prefix; five minutes are short for a batch."""
 
 MAX_MARKS = 4
-_MINIMUM_TOKENS = (
-    (("-5-5", "opus-5", "mythos"), 512),
-    (("sonnet-5", "sonnet-4-6", "sonnet-4-5", "opus-4-8"), 1_024),
-    (("opus-4-7",), 2_048),
-)
-_OTHERS_MINIMUM = 4_096
+_encode = msgspec.json.Encoder(order="sorted").encode
 _HUNDREDTHS = 100
-
-
-def minimum_tokens(model: str) -> int:
-    """Return the shortest prefix that is cached for a model."""
-    for parts, tokens in _MINIMUM_TOKENS:
-        if any(part in model for part in parts):
-            return tokens
-    return _OTHERS_MINIMUM
-
-
-def iter_blocks(params: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the content blocks of a request in the order of the prompt: tools, system, messages."""
-    contents: list[Any] = [params.get("tools"), params.get("system")]
-    contents += [message.get("content") for message in params["messages"] if isinstance(message, dict)]
-    for content in contents:
-        if isinstance(content, str):
-            yield {"type": "text", "text": content}
-        elif isinstance(content, list):
-            yield from (block for block in content if isinstance(block, dict))
 
 
 def marks_refusal(params: dict[str, Any]) -> str | None:
     """Return why the ``cache_control`` of a request is refused, or None."""
-    marks = [
-        block["cache_control"] for block in iter_blocks(params) if block.get("cache_control") is not None
-    ]
+    marks = [block.get("cache_control") for block in (params, *iter_blocks(params))]
+    marks = [mark for mark in marks if mark is not None]
     if len(marks) > MAX_MARKS:
         return f"A maximum of {MAX_MARKS} blocks with cache_control may be provided. Found {len(marks)}."
     for mark in marks:
@@ -77,18 +56,19 @@ class PromptCache:
     def __init__(self) -> None:
         self._written: set[tuple[str, int, int]] = set()
 
-    def use(self, params: dict[str, Any], number: int, count_tokens: Any) -> CacheUse:
+    def use(self, params: dict[str, Any], number: int, model: Model, counter: Tokenizer) -> CacheUse:
         """Return what a request writes or reads.
 
         :param number: of the request in its batch; whether it hits depends on it.
-        :param count_tokens: of a text.
         """
         prefix, ttl = _marked_prefix(params)
-        tokens = sum(map(count_tokens, prefix))
-        if ttl is None or tokens < minimum_tokens(str(params["model"])):
+        if ttl is None:
             return CacheUse()
-        text = "\0".join(prefix).encode("utf-8", "replace")
-        key = (str(params["model"]), len(text), zlib.crc32(text))
+        tokens = sum(block_tokens(block, counter) for block in prefix)
+        if tokens < model.min_cached_tokens:
+            return CacheUse()
+        text = _encode(prefix)
+        key = (model.id, len(text), zlib.crc32(text))
         late = zlib.crc32(f"{key}:{number}".encode()) % _HUNDREDTHS >= HIT_SHARES[ttl] * _HUNDREDTHS
         if key not in self._written or late:
             self._written.add(key)
@@ -96,13 +76,13 @@ class PromptCache:
         return CacheUse(read=tokens, ttl=ttl)
 
 
-def _marked_prefix(params: dict[str, Any]) -> tuple[list[str], str | None]:
-    """Return the texts up to the last mark, and its lifetime; no lifetime without a mark."""
-    texts: list[str] = []
-    found: tuple[int, str | None] = (0, None)
-    for block in iter_blocks(params):
-        if isinstance(block.get("text"), str):
-            texts.append(block["text"])
-        if isinstance(mark := block.get("cache_control"), dict):
-            found = len(texts), str(mark.get("ttl", "5m"))
-    return texts[: found[0]], found[1]
+def _marked_prefix(params: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
+    """Return the blocks up to the last mark, and its lifetime; no lifetime without a mark."""
+    blocks = list(iter_blocks(params))
+    top = params.get("cache_control")
+    if isinstance(top, dict):  # marks the last block
+        return blocks, str(top.get("ttl", "5m"))
+    for place in range(len(blocks), 0, -1):
+        if isinstance(mark := blocks[place - 1].get("cache_control"), dict):
+            return blocks[:place], str(mark.get("ttl", "5m"))
+    return [], None

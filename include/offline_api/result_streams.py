@@ -1,14 +1,11 @@
-"""A result file as a stream of bytes: plain, compressed, damaged or cut."""
+"""A result file as a stream of bytes: plain, compressed or cut."""
 
 from __future__ import annotations
 
 import itertools
-import random
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-import msgspec
 
 from offline_api.faults import Rule
 
@@ -57,28 +54,3 @@ def cut_lines(lines: Iterable[bytes], rule: Rule, total: int) -> Iterator[bytes]
     following = next(lines, b"")
     if rule.kind != "cut_at_line":
         yield following[: len(following) // 2]
-
-
-def damaged(lines: Iterable[bytes], rule: Rule, total: int) -> Iterator[bytes]:
-    """Yield lines, ``rule.rows`` of them damaged; which ones depends on the rule's seed alone."""
-    chosen = set(random.Random(rule.seed).sample(range(total), min(rule.rows, total)))  # noqa: S311
-    damage = _DAMAGES[rule.kind]
-    for index, line in enumerate(lines):
-        if index in chosen:
-            yield from damage(line, index)
-        else:
-            yield line
-
-
-def _foreign(line: bytes, index: int) -> list[bytes]:
-    row = msgspec.json.decode(line)
-    return [line, msgspec.json.encode({**row, "custom_id": f"foreign-{index}"}) + b"\n"]
-
-
-_DAMAGES: dict[str, Callable[[bytes, int], list[bytes]]] = {
-    "missing_ids": lambda _line, _index: [],
-    "repeated_ids": lambda line, _index: [line, line],
-    "foreign_ids": _foreign,
-    "malformed_lines": lambda line, _index: [line[: len(line) // 2] + b"\n"],
-    "blank_lines": lambda line, _index: [line, b"\n"],
-}

@@ -1,87 +1,138 @@
-"""What belongs to one running server, and what every response has in common."""
+"""What belongs to one running server, and what all responses have in common."""
 
 from __future__ import annotations
 
 import secrets
+import threading
 from collections import Counter
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from offline_api.account import Account
 from offline_api.api_errors import ApiError
 from offline_api.batch_life import Batches, Speed
 from offline_api.clock import Clock, rfc3339
 from offline_api.faults import Faults
 from offline_api.result_lines import ResultsWriter
-from offline_api.store import Store
+from offline_api.store import DEFAULT_WORKSPACE, Store
 
+ORGANIZATION = "org_local"
 _REQUESTS_PER_MINUTE = 4000
 
 
 class Server:
-    """Clock, store, batches, faults and counters of one server.
+    """Clock, store, account, batches, faults and counters of one server.
 
     :param folder: where the state is.
     :param seed: of the order of results.
     :param gzip: compress result streams for clients that accept it.
-    :param api_key: the only key that is accepted; None accepts any.
+    :param api_key: the only key that ``/v1`` accepts; None accepts any.
+    :param key: the only key that ``/v1`` and ``/local`` accept; None leaves ``/local`` open to this machine.
+    :param host: the name that it listens on.
     """
 
     def __init__(
-        self, folder: Path, *, speed: Speed, seed: int = 1, gzip: bool = False, api_key: str | None = None
+        self,
+        folder: Path,
+        *,
+        speed: Speed,
+        seed: int = 1,
+        gzip: bool = False,
+        api_key: str | None = None,
+        key: str | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         self.store = Store(folder)
         self.clock = Clock(self.store.setting("clock_offset_seconds"))
-        self.batches = Batches(self.store, self.clock, speed)
+        self.account = Account(self.store)
         self.results = ResultsWriter(self.store, seed)
+        self.batches = Batches(self.store, self.clock, speed, self.account, self.results)
         self.faults = Faults()
-        self.gzip, self.api_key = gzip, api_key
+        self.host = host
+        self.gzip, self.key, self.api_key = gzip, key, key or api_key
         self.http_requests: Counter[str] = Counter()
+        self._minute, self._in_minute = 0, 0
+        self._lock = threading.Lock()
 
-    def advance_clock(self, seconds: float) -> None:
-        """Move the clock ahead, for good."""
-        self.clock.offset_seconds += seconds
-        self.store.set("clock_offset_seconds", self.clock.offset_seconds)
+    def move_clock(self, offset_seconds: float) -> None:
+        """Set how far the clock is ahead of the machine's, for good."""
+        self.clock.offset_seconds = offset_seconds
+        self.store.set("clock_offset_seconds", offset_seconds)
 
     def reset(self) -> None:
-        """Forget batches, bills, counters, faults and the clock's offset."""
+        """Forget batches, bills, counters, faults, the account and the clock's offset."""
         self.store.clear()
+        self.account.forget()
         self.faults.clear()
         self.http_requests.clear()
         self.clock.offset_seconds = 0.0
 
     def check_access(self, request: Request) -> None:
-        """Refuse a request without a key or a version.
+        """Refuse a request without a key or a version, and tell whose it is.
 
-        :raises ApiError: 401 or 400.
+        :raises ApiError: 401, 403, 400, 429, or what the account is refused for.
         """
-        bearer = request.headers.get("authorization", "")
-        key = request.headers.get("x-api-key") or (bearer[7:] if bearer.lower().startswith("bearer ") else "")
+        key = sent_key(request)
         if not key.strip():
             raise ApiError(401, "x-api-key header is required")
         if self.api_key is not None and not secrets.compare_digest(key.encode(), self.api_key.encode()):
             raise ApiError(401, "invalid x-api-key")
         if not request.headers.get("anthropic-version"):
             raise ApiError(400, "anthropic-version: header is required")
+        workspace_id = self.account.workspace(key, request.headers.get("anthropic-workspace-id"))
+        request.state.workspace_id = workspace_id
+        self._check_rate()
+        create = request.method == "POST" and request.url.path == "/v1/messages/batches"
+        self.account.check(workspace_id, create=create)
 
-    def headers(self, request_id: str) -> dict[str, str]:
-        """Return the headers of every response of the API."""
-        limit = str(_REQUESTS_PER_MINUTE)
+    def _check_rate(self) -> None:
+        limit, now = self.account.requests_per_minute, self.clock.now()
+        with self._lock:
+            minute = int(now // 60)
+            self._in_minute = self._in_minute + 1 if minute == self._minute else 1
+            self._minute = minute
+            if limit is not None and self._in_minute > limit:
+                wait = {"retry-after": str(60 - int(now % 60))}
+                raise ApiError(
+                    429,
+                    f"This request would exceed your rate limit of {limit} requests per minute",
+                    headers=wait,
+                )
+
+    def headers(self, request: Request) -> dict[str, str]:
+        """Return the headers of every response."""
+        limit = self.account.requests_per_minute or _REQUESTS_PER_MINUTE
         return {
-            "request-id": request_id,
-            "anthropic-organization-id": "local",
-            "anthropic-ratelimit-requests-limit": limit,
-            "anthropic-ratelimit-requests-remaining": str(_REQUESTS_PER_MINUTE - 1),
-            "anthropic-ratelimit-requests-reset": rfc3339(self.clock.now() + 60),
+            "x-offline-api": "message-batches",
+            "date": formatdate(self.clock.now(), usegmt=True),
+            "request-id": request_id_of(request),
+            "anthropic-organization-id": ORGANIZATION,
+            "anthropic-workspace-id": workspace_of(request),
+            "anthropic-ratelimit-requests-limit": str(limit),
+            "anthropic-ratelimit-requests-remaining": str(max(0, limit - self._in_minute)),
+            "anthropic-ratelimit-requests-reset": rfc3339(self.clock.now() // 60 * 60 + 60),
         }
+
+
+def sent_key(request: Request) -> str:
+    """Return the key that a request came with, or an empty text."""
+    bearer = request.headers.get("authorization", "")
+    return request.headers.get("x-api-key") or (bearer[7:] if bearer.lower().startswith("bearer ") else "")
 
 
 def server_of(request: Request) -> Server:
     """Return the server a request came to."""
     server: Server = request.app.state.server
     return server
+
+
+def workspace_of(request: Request) -> str:
+    """Return the workspace a request acts in."""
+    return str(getattr(request.state, "workspace_id", DEFAULT_WORKSPACE))
 
 
 def request_id_of(request: Request) -> str:
@@ -91,12 +142,20 @@ def request_id_of(request: Request) -> str:
     return str(request.state.request_id)
 
 
-def reply(
-    request: Request, content: Any, status: int = 200, headers: dict[str, str] | None = None
-) -> Response:
-    """Return a JSON response with the API's headers."""
-    common = server_of(request).headers(request_id_of(request))
-    return JSONResponse(content, status_code=status, headers={**common, **(headers or {})})
+def change_headers(request: Request, changes: dict[str, str | None]) -> None:
+    """Let the answer to a request have other headers; None leaves one out."""
+    request.state.changed_headers = {**changed_headers(request), **changes}
+
+
+def changed_headers(request: Request) -> dict[str, str | None]:
+    """Return what :func:`change_headers` was told."""
+    changes: dict[str, str | None] = getattr(request.state, "changed_headers", {})
+    return changes
+
+
+def reply(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return a JSON response."""
+    return JSONResponse(content, status_code=status, headers=headers)
 
 
 def refuse(request: Request, error: Exception) -> Response:
@@ -106,4 +165,14 @@ def refuse(request: Request, error: Exception) -> Response:
         error = ApiError(
             status, "Not found" if status == 404 else str(getattr(error, "detail", "Internal server error"))
         )
-    return reply(request, error.envelope(request_id_of(request)), error.status, error.headers)
+    whole = JSONResponse(error.envelope(request_id_of(request)), error.status, error.headers)
+    if error.body == "json":
+        return whole
+    bodies = {
+        "html": (f"<html><head><title>{error.status}</title></head><body>nginx</body></html>", "text/html"),
+        "text": (error.message, "text/plain"),
+        "empty": ("", "text/plain"),
+        "cut": (bytes(whole.body)[:-20].decode(errors="replace"), "application/json"),
+    }
+    content, media_type = bodies[error.body]
+    return Response(content, error.status, error.headers, media_type)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from array import array
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from offline_api.billing_meter import Bill
 from offline_api.outcomes import Plan
 
 _SCHEMA = """
@@ -26,14 +26,24 @@ CREATE TABLE IF NOT EXISTS batches (
 CREATE TABLE IF NOT EXISTS plans (
     id TEXT PRIMARY KEY, codes BLOB NOT NULL, input_tokens BLOB NOT NULL, output_tokens BLOB NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS bills (id TEXT NOT NULL, model TEXT NOT NULL, bill BLOB NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS bills_by_id ON bills (id);
+CREATE TABLE IF NOT EXISTS billed (id TEXT PRIMARY KEY) STRICT;
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value REAL NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
 """
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One batch; the counts and tokens are those it will have when it has ended.
+DEFAULT_WORKSPACE = "wrkspc_local"
 
-    Times are epoch seconds. ``listed_at`` is when lists begin to show it.
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One batch; the counts are those it will have when it has ended.
+
+    :param listed_at: when lists begin to show it; like all times here in epoch seconds.
+    :param betas: of the create's ``anthropic-beta`` header, separated by commas.
+    :param inference_geo: where its requests run unless they say so themselves.
+    :param forced_message: of the errored results that a fault rule asked for, ``forced_code`` alike.
     """
 
     ordinal: int = 0
@@ -49,11 +59,30 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     errored: int
     canceled: int
     expired: int
-    input_tokens: int
-    output_tokens: int
+    input_tokens: int = 0
+    output_tokens: int = 0
+    workspace_id: str = DEFAULT_WORKSPACE
+    betas: str = ""
+    inference_geo: str = "global"
+    forced_message: str = ""
+    forced_code: str = ""
+
+    def betas_sent(self) -> tuple[str, ...]:
+        """Return the beta headers one by one."""
+        return tuple(filter(None, (beta.strip() for beta in self.betas.split(","))))
 
 
 _FIELDS = Record.__struct_fields__[1:]
+_ADDED = {
+    "workspace_id": DEFAULT_WORKSPACE,
+    "betas": "",
+    "inference_geo": "global",
+    "forced_message": "",
+    "forced_code": "",
+}
+"""Columns that folders of earlier versions do not have, with what they get."""
+
+_bills_decoder = msgspec.json.Decoder(Bill)
 
 
 class Store:
@@ -69,7 +98,14 @@ class Store:
         self._db = sqlite3.connect(folder / "batches.sqlite", check_same_thread=False, isolation_level=None)
         self._db.row_factory = sqlite3.Row
         self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _SCHEMA)
+        self._add_columns()
         self._sweep()
+
+    def _add_columns(self) -> None:
+        known = {row["name"] for row in self._query("PRAGMA table_info(batches)")}
+        for name, value in _ADDED.items():
+            if name not in known:
+                self._query(f"ALTER TABLE batches ADD COLUMN {name} TEXT NOT NULL DEFAULT '{value}'")
 
     def _sweep(self) -> None:
         """Drop the files of creates and results that a killed server left unfinished."""
@@ -111,19 +147,27 @@ class Store:
         return found[0] if found else None
 
     def page(
-        self, now: float, limit: int, *, below: int | None = None, above: int | None = None
+        self,
+        now: float,
+        limit: int,
+        *,
+        below: int | None = None,
+        above: int | None = None,
+        workspace_id: str | None = None,
     ) -> list[Record]:
         """Return at most ``limit`` batches next to a place in the list, newest first.
 
         :param below: only batches older than this ordinal.
         :param above: only batches newer than this ordinal, the nearest ones.
+        :param workspace_id: only batches of this workspace.
         """
-        where = "WHERE NOT deleted AND listed_at <= ?"
+        where = "WHERE NOT deleted AND listed_at <= ? AND ? IN (workspace_id, '*')"
+        shown = [now, workspace_id or "*"]
         if above is not None:
-            found = self._records(f"{where} AND ordinal > ? ORDER BY ordinal LIMIT ?", [now, above, limit])
+            found = self._records(f"{where} AND ordinal > ? ORDER BY ordinal LIMIT ?", [*shown, above, limit])
             return found[::-1]
         below = below if below is not None else 2**62
-        return self._records(f"{where} AND ordinal < ? ORDER BY ordinal DESC LIMIT ?", [now, below, limit])
+        return self._records(f"{where} AND ordinal < ? ORDER BY ordinal DESC LIMIT ?", [*shown, below, limit])
 
     def all_batches(self) -> list[Record]:
         """Return all batches, deleted ones too: what was billed stays billed."""
@@ -149,15 +193,35 @@ class Store:
                 self._write_plan(record.id, plan)
 
     def _write_plan(self, batch_id: str, plan: Plan) -> None:
-        columns = (bytes(plan.codes), plan.input_tokens.tobytes(), plan.output_tokens.tobytes())
-        self._db.execute("INSERT OR REPLACE INTO plans VALUES (?, ?, ?, ?)", [batch_id, *columns])
+        # The other two columns held tokens in earlier versions.
+        self._db.execute(
+            "INSERT OR REPLACE INTO plans VALUES (?, ?, ?, ?)", [batch_id, bytes(plan.codes), b"", b""]
+        )
+        for table in ("bills", "billed"):
+            self._db.execute(f"DELETE FROM {table} WHERE id = ?", [batch_id])  # noqa: S608
 
     def plan(self, batch_id: str) -> Plan:
         """Return what becomes of each request of a batch."""
         row = self._query("SELECT * FROM plans WHERE id = ?", [batch_id])[0]
-        return Plan(
-            bytearray(row["codes"]), array("I", row["input_tokens"]), array("I", row["output_tokens"])
-        )
+        return Plan(bytearray(row["codes"]))
+
+    def bill(self, batch_id: str) -> dict[str, Bill] | None:
+        """Return the bill of a batch by model, or None when it was not drawn yet."""
+        with self._lock:
+            if not self._query("SELECT id FROM billed WHERE id = ?", [batch_id]):
+                return None
+            rows = self._query("SELECT model, bill FROM bills WHERE id = ?", [batch_id])
+        return {row["model"]: _bills_decoder.decode(row["bill"]) for row in rows}
+
+    def set_bill(self, batch_id: str, bills: dict[str, Bill]) -> None:
+        """Keep the bill of a batch, in place of an earlier one."""
+        with self._lock, self._transaction():
+            self._db.execute("DELETE FROM bills WHERE id = ?", [batch_id])
+            self._db.executemany(
+                "INSERT INTO bills VALUES (?, ?, ?)",
+                [(batch_id, model, msgspec.json.encode(bill)) for model, bill in bills.items()],
+            )
+            self._db.execute("INSERT OR REPLACE INTO billed VALUES (?)", [batch_id])
 
     def delete(self, record: Record) -> None:
         """Forget a batch's body and results; its bill stays."""
@@ -179,10 +243,29 @@ class Store:
         """Store a number."""
         self._query("INSERT OR REPLACE INTO settings VALUES (?, ?)", [name, value])
 
+    def note(self, name: str) -> bytes | None:
+        """Return a stored record, or None."""
+        rows = self._query("SELECT value FROM notes WHERE name = ?", [name])
+        return bytes(rows[0]["value"]) if rows else None
+
+    def set_note(self, name: str, value: bytes) -> None:
+        """Store a record."""
+        self._query("INSERT OR REPLACE INTO notes VALUES (?, ?)", [name, value])
+
+    def last_ordinal(self) -> int:
+        """Return the highest ordinal ever given to a batch, 0 before the first."""
+        rows = self._query("SELECT seq FROM sqlite_sequence WHERE name = 'batches'")
+        return int(rows[0]["seq"]) if rows else 0
+
+    def requests_in_progress(self, now: float) -> int:
+        """Return how many requests wait for their turn."""
+        rows = self._query("SELECT coalesce(sum(requests), 0) AS total FROM batches WHERE ends_at > ?", [now])
+        return int(rows[0]["total"])
+
     def clear(self) -> None:
         """Forget everything."""
         with self._lock, self._transaction():
-            for table in ("batches", "plans", "settings"):
+            for table in ("batches", "plans", "bills", "billed", "settings", "notes"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608
         self._sweep()
 

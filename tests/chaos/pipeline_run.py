@@ -143,7 +143,8 @@ class SharedClock:
     def _post(self, seconds: float) -> float:
         connection = http.client.HTTPConnection(self._host, timeout=20)
         try:
-            connection.request("POST", "/local/clock", json.dumps({"advance_seconds": seconds}))
+            headers = {"content-type": "application/json"}
+            connection.request("POST", "/local/clock", json.dumps({"advance_seconds": seconds}), headers)
             now: float = json.loads(connection.getresponse().read())["now"]
         finally:
             connection.close()

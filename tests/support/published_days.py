@@ -15,6 +15,16 @@ from nightpress.results.answers_schema import HEAD, TAIL, answers_schema
 
 DAY = "2026-11-22"
 PIPELINE = "article_summaries"
+_RECEIPT: dict[str, Any] = {
+    "run": "night",
+    "offline": False,
+    "list_usd": None,
+    "paid_usd": None,
+    "saved_usd": None,
+    "cache_saved_usd": None,
+    "wasted_usd": None,
+    "batches": [],
+}
 _OURS = {field.name for field in (*HEAD, *TAIL)}
 
 
@@ -54,6 +64,7 @@ def publish(
     group: int = 20_000,
     output: Mapping[str, pa.DataType] | None = None,
     offline: str = "no",
+    dag_id: str = "",
 ) -> UPath:
     """Write a day's answers, and its receipt if given; columns that are neither ours nor of the output are metadata."""
     typed = [pa.field(name, kind, metadata={ORIGIN: "output"}) for name, kind in (output or {}).items()]
@@ -63,7 +74,7 @@ def publish(
         pa.field(name, pa.array([row.get(name) for row in rows], from_pandas=True).type) for name in names
     ]
     table = pa.Table.from_pylist([dict(row) for row in rows], schema=answers_schema(metadata, typed))
-    table = table.replace_schema_metadata({"offline": offline})
+    table = table.replace_schema_metadata({"offline": offline} | ({"dag_id": dag_id} if dag_id else {}))
     path = root / pipeline / f"day={day}" / "answers.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as stream:
@@ -76,7 +87,12 @@ def publish(
 def write_receipt(
     root: UPath, receipt: Mapping[str, Any] | str, *, day: str = DAY, pipeline: str = PIPELINE
 ) -> None:
-    """Store a receipt as it is given, broken ones too."""
+    """Store a receipt: a text as it is given, broken ones too; of a mapping what is missing is filled in."""
     path = root / "receipts" / pipeline / f"day={day}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(receipt if isinstance(receipt, str) else json.dumps(receipt))
+    if not isinstance(receipt, str):
+        shard = {"batch_id": "msgbatch_01", "shard_key": "0" * 64, "run": "night"}
+        batches = [shard | dict(batch) for batch in receipt.get("batches", [])]
+        known = _RECEIPT | {"pipeline": pipeline, "day": day}
+        receipt = json.dumps(known | dict(receipt) | {"batches": batches})
+    path.write_text(receipt)

@@ -6,7 +6,9 @@ import pytest
 
 from nightpress.costs.prices import find_prices
 from nightpress.costs.shared_prefix import SharedPrefix, cached_system, minimum_prefix_tokens
-from offline_api.prompt_cache import PromptCache, minimum_tokens
+from offline_api.model_catalog import MODELS as CATALOG
+from offline_api.prompt_cache import PromptCache
+from offline_api.token_counts import OLD
 from tests.support.batch_requests import params
 
 MODELS = [
@@ -17,14 +19,13 @@ MODELS = [
         "claude-opus-4-8",
         "claude-opus-4-7",
         "claude-opus-4-5",
-        "claude-new-9",
     ),
 ]
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_both_sides_know_the_same_minimum(model: str) -> None:
-    assert minimum_prefix_tokens(model) == minimum_tokens(model)
+    assert minimum_prefix_tokens(model) == CATALOG[model].min_cached_tokens
 
 
 @pytest.mark.parametrize(
@@ -64,8 +65,8 @@ def test_what_is_sent_is_cached() -> None:
     text = "One rule. " * 2_000
     cache = PromptCache()
     first, second = (
-        cache.use(params(system=cached_system(text)), number, lambda text: len(text) // 4)
+        cache.use(params(system=cached_system(text)), number, CATALOG["claude-haiku-4-5"], OLD)
         for number in (0, 1)
     )
-    assert first.written == 5_000
-    assert (first.ttl, second.written + second.read) == ("1h", 5_000)
+    assert first.written == 5_883
+    assert (first.ttl, second.written + second.read) == ("1h", 5_883)

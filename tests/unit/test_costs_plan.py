@@ -16,7 +16,7 @@ from nightpress.costs.plan import Limits, Plan, describe, read_plan, write_plan
 from nightpress.costs.prices import find_prices
 from nightpress.errors import BudgetError, ConfigurationError
 from nightpress.models.catalogue import CATALOGUE
-from offline_api.canned_answers import count_tokens
+from offline_api.token_counts import OLD
 
 HAIKU = "claude-haiku-4-5"
 
@@ -52,7 +52,7 @@ def plan(**changes: Any) -> Plan:
     ],
 )
 def test_the_upper_bound_is_above_what_the_offline_api_counts_and_near_it(text: str) -> None:
-    counted, sizes = count_tokens(text), sizes_of(text)
+    counted, sizes = OLD.count(text), sizes_of(text)
     assert counted <= sizes.upper_tokens <= 2 * counted
     assert sizes.expected_tokens <= sizes.upper_tokens
 

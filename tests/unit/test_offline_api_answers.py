@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field, TypeAdapter
 
-from offline_api.canned_answers import answer, count_tokens, cut_to_tokens, leading_sentences
+from offline_api.canned_answers import Answer, leading_sentences
+from offline_api.canned_answers import answer as answer_of
+from offline_api.model_catalog import MODELS
 from offline_api.schema_examples import example
+from offline_api.token_counts import NEW, OLD, Tokenizer
 from tests.support.batch_requests import params
 
 
@@ -31,20 +34,26 @@ def test_leading_sentences(text: str, expected: str) -> None:
     assert leading_sentences(text) == expected
 
 
+def answer(wanted: dict[str, Any]) -> Answer:
+    return answer_of(wanted, MODELS[wanted["model"]])
+
+
 @pytest.mark.parametrize(
-    ("text", "expected"), [("", 0), ("a", 1), ("abcd", 1), ("abcde", 2), ("中文", 2), ("中ab", 2)]
+    ("text", "old", "new"),
+    [("", 0, 0), ("a", 1, 1), ("abc", 1, 2), ("a" * 34, 10, 14), ("中文", 2, 3), ("中ab", 2, 3)],
 )
-def test_count_tokens(text: str, expected: int) -> None:
-    assert count_tokens(text) == expected
+def test_count_tokens(text: str, old: int, new: int) -> None:
+    assert (OLD.count(text), NEW.count(text)) == (old, new)
 
 
 @pytest.mark.parametrize("text", ["plain words " * 9, "中文 mixed 文字 " * 9])
 @pytest.mark.parametrize("limit", [1, 7, 20, 1000])
-def test_cut_to_tokens_is_the_longest_that_fits(text: str, limit: int) -> None:
-    cut = cut_to_tokens(text, limit)
+@pytest.mark.parametrize("counter", [OLD, NEW])
+def test_a_cut_is_the_longest_that_fits(text: str, limit: int, counter: Tokenizer) -> None:
+    cut = counter.cut(text, limit)
     assert text.startswith(cut)
-    assert count_tokens(cut) <= limit
-    assert cut == text or count_tokens(text[: len(cut) + 1]) > limit
+    assert counter.count(cut) <= limit
+    assert cut == text or counter.count(text[: len(cut) + 1]) > limit
 
 
 @pytest.mark.parametrize(
@@ -68,7 +77,7 @@ def test_the_article_is_found(content: Any, expected: str) -> None:
 
 def test_max_tokens_cuts() -> None:
     found = answer(params("One long sentence of many words.", max_tokens=3))
-    assert found.text == "One long sen"
+    assert found.text == "One long s"
     assert found.stop_reason == "max_tokens"
 
 

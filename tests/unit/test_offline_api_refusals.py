@@ -88,8 +88,13 @@ def test_more_than_100_000_requests(server: LocalApiServer) -> None:
 
 
 def test_a_body_over_256_mb(server: LocalApiServer) -> None:
-    status, error = refused(server, "POST", ROUTE, b" " * 256_000_001)
-    assert (status, error["type"]) == (413, "request_too_large")
+    """The vendor's edge refuses it: there is no JSON."""
+    request = urllib.request.Request(server.base_url + ROUTE, data=b" " * 256_000_001, headers=HEADERS)
+    with pytest.raises(HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=60)
+    with caught.value as error:
+        assert (error.code, error.headers["content-type"].partition(";")[0]) == (413, "text/plain")
+        assert b"{" not in error.read()
 
 
 @pytest.mark.parametrize(
@@ -176,9 +181,6 @@ def test_too_early_and_too_late(client: anthropic.Anthropic, server: LocalApiSer
         ({"max_tokens": "9"}, "invalid_request_error", "max_tokens: "),
         ({"max_tokens": True}, "invalid_request_error", "max_tokens: "),
         ({"stream": True}, "invalid_request_error", "stream: "),
-        ({"temperature": 0.5}, "invalid_request_error", "temperature: "),
-        ({"top_p": 0.5}, "invalid_request_error", "top_p: "),
-        ({"top_k": 5}, "invalid_request_error", "top_k: "),
         ({"speed": "fast"}, "invalid_request_error", "speed: "),
         ({"messages": []}, "invalid_request_error", "messages: "),
         ({"messages": ["x"]}, "invalid_request_error", "messages.0: "),

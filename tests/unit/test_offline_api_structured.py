@@ -13,9 +13,10 @@ from pydantic import BaseModel, Field
 from nightpress.outputs.output_schema import OutputSchema
 from nightpress.outputs.problems import Problem
 from nightpress.outputs.repair import repair_params
-from offline_api.canned_answers import answer
+from offline_api.canned_answers import Answer
+from offline_api.canned_answers import answer as answer_of
 from offline_api.misfits import MISFITS
-from offline_api.prompt_cache import minimum_tokens
+from offline_api.model_catalog import MODELS
 from offline_api.schema_examples import example
 from tests.support.batch_requests import params
 from tests.support.offline_api_server import LocalApiServer
@@ -37,6 +38,10 @@ class Review(BaseModel):
 
 SCHEMA = OutputSchema.of(Review)
 READER = SCHEMA.reader()
+
+
+def answer(wanted: dict[str, Any]) -> Answer:
+    return answer_of(wanted, MODELS[wanted["model"]])
 
 
 def article(index: int) -> str:
@@ -118,6 +123,7 @@ def test_misfits_in_turn_are_billed(server: LocalApiServer, client: anthropic.An
     assert len(reasons) >= 8
     (billed,) = server.billing()["by_batch"].values()
     assert billed["succeeded"] == len(results)
+    assert billed["bill"]["free_refusals"] == 2
     assert billed["output_tokens"] == sum(result.message.usage.output_tokens for result in results.values())
 
 
@@ -191,14 +197,14 @@ def test_the_prefix_is_written_and_read(
     written = [usage for usage in found if usage["cache_creation_input_tokens"]]
     assert least <= len(read) <= most
     assert len(read) + len(written) == 50
-    assert {usage["cache_read_input_tokens"] for usage in read} == {5000}
+    assert {usage["cache_read_input_tokens"] for usage in read} == {5883}
     for usage in written:
         assert usage["cache_creation"] == {
             "ephemeral_5m_input_tokens": 0,
             "ephemeral_1h_input_tokens": 0,
-            f"ephemeral_{ttl}_input_tokens": 5000,
+            f"ephemeral_{ttl}_input_tokens": 5883,
         }
-    assert all(0 < usage["input_tokens"] < 100 for usage in found)
+    assert all(0 < usage["input_tokens"] < 400 for usage in found)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +212,7 @@ def test_the_prefix_is_written_and_read(
     [
         {"system": system(4000)},
         {"system": "rule " * 4000},
-        {"system": system(3000, ttl="1h")},  # 3,750 tokens; Haiku 4.5 needs 4,096
+        {"system": system(2700, ttl="1h")},  # 3,971 tokens; Haiku 4.5 needs 4,096
     ],
 )
 def test_without_a_mark_or_too_short_nothing_is_cached(
@@ -222,25 +228,9 @@ def test_prefixes_of_models_and_texts_are_their_own(
 ) -> None:
     short = system(500, ttl="1h")
     found = usages(server, client, 5, system=short, model="claude-haiku-5-5")
-    assert max(usage["cache_read_input_tokens"] for usage in found) == 625
+    assert max(usage["cache_read_input_tokens"] for usage in found) == 1000
     results = run(server, client, [item(index, system=system(4000 + index, ttl="1h")) for index in range(5)])
     assert not any(result.message.usage.cache_read_input_tokens for result in results.values())
-
-
-@pytest.mark.parametrize(
-    ("model", "tokens"),
-    [
-        ("claude-haiku-5-5", 512),
-        ("claude-opus-5", 512),
-        ("claude-sonnet-5-5", 512),
-        ("claude-sonnet-5", 1024),
-        ("claude-sonnet-4-6", 1024),
-        ("claude-haiku-4-5", 4096),
-        ("claude-opus-4-5", 4096),
-    ],
-)
-def test_minimum_prefix(model: str, tokens: int) -> None:
-    assert minimum_tokens(model) == tokens
 
 
 @pytest.mark.parametrize(

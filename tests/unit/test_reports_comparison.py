@@ -17,7 +17,7 @@ from nightpress.layout import DataRoot
 from nightpress.reports.comparison.comparison_figures import read_comparison
 from nightpress.reports.comparison.comparison_page import write_comparison_page
 from tests.support.published_days import DAY, answer, publish
-from tests.unit.test_reports_report import EVIL, NOW, Page, check_harmless, report
+from tests.support.report_pages import EVIL, NOW, Page, check_harmless, report
 
 ENUM = pa.dictionary(pa.int32(), pa.string())
 OUTPUT = {"tone": ENUM, "price": pa.decimal128(9, 2), "tags": pa.list_(pa.string())}
@@ -48,7 +48,7 @@ def typed(
 
 
 def page(root: UPath) -> Page:
-    write_comparison_page(root, "c", DAY, now=NOW)
+    write_comparison_page(DataRoot(root), "c", DAY, now=NOW)
     return check_harmless(DataRoot(root).comparison_page("c", DAY).read_text())
 
 
@@ -67,7 +67,7 @@ def test_the_figures_are_those_worked_out_by_hand(root: UPath) -> None:
         b=[typed(1), typed(2, "tense"), typed(3, price=None, tags=("x", "y")), answer(4, **ours)],
         c=[typed(1), typed(2, "tense", 2), typed(3, reused=True, cost_usd=0.0)],
     )
-    found = read_comparison(root, "c", DAY)
+    found = read_comparison(DataRoot(root), "c", DAY)
     a, b, c = found.variants
     assert (found.articles, found.offline) == (4, True)
     assert (a.articles, a.answered, a.failed, a.absent) == (4, 4, {}, 0)
@@ -115,8 +115,8 @@ def test_the_page_tells_it_all_as_text(root: UPath) -> None:
     # A day's comparison belongs to the report of its pipelines alone.
     assert "comparison-c.html" not in report(root, pipelines=["article_summaries"])[0]
     Path(target.path).write_bytes(b"PAR1 nothing")
-    with pytest.raises(ResultsError, match=r"cannot be read.*task compare"):
-        read_comparison(root, "c", DAY)
+    with pytest.raises(ResultsError, match=r"cannot be read.*Compare the day again"):
+        read_comparison(DataRoot(root), "c", DAY)
 
 
 def test_without_typed_columns_texts_are_compared(root: UPath) -> None:
@@ -125,7 +125,7 @@ def test_without_typed_columns_texts_are_compared(root: UPath) -> None:
         a=[answer(1), answer(2, text="Short."), answer(3, text="Yes")],
         b=[answer(1), answer(2, text="Very much longer."), answer(3, text="No!")],
     )
-    found = read_comparison(root, "c", DAY)
+    found = read_comparison(DataRoot(root), "c", DAY)
     (text,) = found.agreements
     assert (text.column, text.compared, text.agreed) == ("text", 3, 1)
     assert [one.article_id for one in found.differences] == ["a-2", "a-3"]
@@ -134,7 +134,7 @@ def test_without_typed_columns_texts_are_compared(root: UPath) -> None:
 
 def test_columns_that_not_all_have_are_named_and_not_compared(root: UPath) -> None:
     compare(root, a=[typed(1)], b=[answer(1)])
-    assert [one.column for one in read_comparison(root, "c", DAY).agreements] == ["text"]
+    assert [one.column for one in read_comparison(DataRoot(root), "c", DAY).agreements] == ["text"]
     assert "so not compared: price, tags, tone" in page(root).text
 
 
@@ -142,7 +142,7 @@ def test_a_comparison_of_nothing_has_a_page(root: UPath) -> None:
     compare(root, a=[], b=[])
     assert "No article was answered by all of them" in page(root).text
     compare(root, a=[answer(1, **FAILED, model=None, cost_usd=None, list_cost_usd=None)], b=[])
-    found = read_comparison(root, "c", DAY)
+    found = read_comparison(DataRoot(root), "c", DAY)
     assert found.variants[0].per_thousand_usd is None
     assert "unknown" in page(root).text
 
@@ -154,7 +154,7 @@ def test_only_the_ten_that_differ_most_are_shown_in_order(root: UPath) -> None:
         a=[typed(n, price=n) for n in range(5_000)],
         b=[typed(n, tones[n % 31], price=n + (n % 1_000 == 1)) for n in range(5_000)],
     )
-    ids = [one.article_id for one in read_comparison(root, "c", DAY).differences]
+    ids = [one.article_id for one in read_comparison(DataRoot(root), "c", DAY).differences]
     assert ids == [*(f"a-{n}" for n in (1, 1001, 2001, 3001, 4001)), "a-2", "a-3", "a-4", "a-5", "a-6"]
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from upath import UPath
 
+from nightpress.layout import DataRoot
 from nightpress.reports.day.categories import find_categories
 from nightpress.reports.day.digest import PIPELINE, read_digest
 from tests.support.published_days import DAY, answer, publish
-from tests.unit.test_reports_report import EVIL, check_harmless, report
+from tests.support.report_pages import EVIL, check_harmless, report
 
 THEMES = [
     {"name": f"Bridges {EVIL}", "articles": 3, "gist": "They *rise*."},
@@ -50,7 +51,7 @@ def test_a_report_opens_with_the_digest_as_text(root: UPath) -> None:
 )
 def test_what_is_no_digest_is_left_out(root: UPath, columns: dict[str, Any]) -> None:
     publish(root, [answer(0, **columns)], pipeline=PIPELINE)
-    assert read_digest(root, DAY) is None
+    assert read_digest(DataRoot(root), DAY) is None
     check_harmless(report(root)[0])
 
 
@@ -70,7 +71,7 @@ def test_what_the_cache_saved_is_told_when_there_was_one(
 
 
 def test_a_day_without_a_digest_has_none(root: UPath) -> None:
-    assert read_digest(root, DAY) is None
+    assert read_digest(DataRoot(root), DAY) is None
 
 
 def test_an_enum_of_typed_answers_is_a_category(root: UPath) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from upath import UPath
 
 from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot
-from nightpress.reports.day.categories import MOST_VALUES, find_categories, tabulate
-from nightpress.reports.day.day_report import histogram
+from nightpress.reports.day.categories import MAX_VALUES, find_categories, tabulate
 from nightpress.reports.day.figures import DayFigures, compute, read_frame, read_history
+from nightpress.reports.plots import histogram
 from nightpress.reports.stored_days import read_receipt
 from tests.support.published_days import DAY, PIPELINE, answer, publish, write_receipt
 
@@ -23,7 +24,7 @@ def root(tmp_path: Path) -> UPath:
 
 def figures(root: UPath, day: str = DAY) -> DayFigures:
     path = DataRoot(root).answers(PIPELINE, day)
-    return compute(read_frame(path), day, read_receipt(root, PIPELINE, day), None)
+    return compute(read_frame(path), day, read_receipt(DataRoot(root), PIPELINE, day), None)
 
 
 def test_a_day_added_up_by_hand(root: UPath) -> None:
@@ -49,7 +50,7 @@ def test_a_day_added_up_by_hand(root: UPath) -> None:
     assert (found.cut, found.refused, found.batches) == (1, 1, 2)
     assert found.models == ["claude-haiku-4-5"]
     assert found.offline is False
-    assert (found.rejected, found.seconds, found.wasted_usd, found.latencies) == (None, None, None, [])
+    assert (found.rejected, found.seconds, found.unused_usd, found.latencies) == (None, None, None, [])
 
 
 def test_the_receipt_is_what_was_paid_and_how_long_it_took(root: UPath) -> None:
@@ -61,9 +62,7 @@ def test_the_receipt_is_what_was_paid_and_how_long_it_took(root: UPath) -> None:
             "ended_at": "2026-11-23T01:10:00+00:00",
         },
         {"batch_id": "b3", "submitted_at": "2026-11-23T00:10:00Z", "ended_at": None},
-        {"batch_id": "b4", "submitted_at": "soon", "ended_at": 7},
         {"batch_id": "b5", "reused": True, "submitted_at": "2026-01-01T00:00:00Z", "ended_at": "2026-01-02T00:00:00Z"},
-        "not a batch",
     ]  # fmt: skip
     receipt = {
         "paid_usd": 1.5,
@@ -74,10 +73,69 @@ def test_the_receipt_is_what_was_paid_and_how_long_it_took(root: UPath) -> None:
     }
     publish(root, [answer(0)], receipt=receipt)
     found = figures(root)
-    assert (found.paid_usd, found.list_usd, found.saved_usd, found.wasted_usd) == (1.5, 3.0, 1.5, 0.25)
+    assert (found.paid_usd, found.list_usd, found.saved_usd) == (1.5, 3.0, 1.5)
     assert found.latencies == [40 * 60, 60 * 60]
     assert found.seconds == 65 * 60
     assert found.rejected == 4
+
+
+def batch(name: str, run: str, paid: float | None, **given: Any) -> dict[str, Any]:
+    return {"batch_id": name, "run": run, "paid_usd": paid, **given}
+
+
+def test_took_is_that_of_the_run_that_published_the_day(root: UPath) -> None:
+    batches = [
+        batch("b1", "morning", 1.0, submitted_at="2026-11-22T08:00:00Z", ended_at="2026-11-22T08:30:00Z"),
+        batch("b2", "night", 1.0, submitted_at="2026-11-23T00:05:00Z", ended_at="2026-11-23T00:45:00Z"),
+    ]
+    publish(root, [answer(0)], receipt={"run": "night", "batches": batches})
+    assert figures(root).seconds == 40 * 60
+
+
+@pytest.mark.parametrize(
+    ("rows", "batches", "replaced", "expected"),
+    [
+        # All that was paid is in the day.
+        ([answer(0, batch_id="b1")], [batch("b1", "night", 0.01)], 0.0, 0.0),
+        # A whole run was replaced by a later one of the day.
+        ([answer(0, batch_id="b2")], [batch("b1", "noon", 0.5), batch("b2", "night", 0.01)], 0.0, 0.5),
+        # An earlier run of the day paid; the last one reused its answer.
+        (
+            [answer(0, batch_id="b1", reused=True, cost_usd=0.0, list_cost_usd=0.02)],
+            [batch("b1", "noon", 0.01)],
+            0.0,
+            0.0,
+        ),
+        # A row's cost is that of both rounds; the first one's answer was replaced.
+        ([answer(0, batch_id="b1", cost_usd=0.03)], [batch("b1", "night", 0.03)], 0.01, 0.01),
+        # An answer of another day costs nothing here.
+        (
+            [answer(0, batch_id="old", reused=True, cost_usd=0.0)],
+            [batch("old", "", 7.0, reused=True)],
+            0.0,
+            0.0,
+        ),
+        # What an answer cost is not known, so neither is the rest.
+        ([answer(0, batch_id="b1", cost_usd=None)], [batch("b1", "night", 0.5)], 0.0, None),
+    ],
+)
+def test_paid_for_and_not_used(
+    root: UPath,
+    rows: list[dict[str, Any]],
+    batches: list[dict[str, Any]],
+    replaced: float,
+    expected: float | None,
+) -> None:
+    paid = sum(each["paid_usd"] for each in batches if not each.get("reused"))
+    receipt = {
+        "paid_usd": paid,
+        "wasted_usd": replaced,
+        "wasted_by_run": {"night": replaced},
+        "batches": batches,
+    }
+    publish(root, rows, receipt=receipt)
+    found = figures(root).unused_usd
+    assert found == (expected if expected is None else pytest.approx(expected))
 
 
 def test_an_unknown_price_is_unknown_not_nothing(root: UPath) -> None:
@@ -110,7 +168,7 @@ def test_the_offline_api_is_known_by_its_batches(root: UPath) -> None:
 def test_damaged_answers_are_named_with_a_remedy(root: UPath) -> None:
     path = publish(root, [answer(0)])
     path.write_bytes(b"PAR1 no")
-    with pytest.raises(ResultsError, match=r"answers\.parquet cannot be read .*make replay"):
+    with pytest.raises(ResultsError, match=r"answers\.parquet cannot be read .*replay"):
         figures(root)
 
 
@@ -120,7 +178,7 @@ def test_history_has_the_days_before_and_leaves_out_what_cannot_be_read(root: UP
     publish(root, [answer(0)], day="2026-01-01")
     DataRoot(root).answers(PIPELINE, "2026-11-20").write_bytes(b"damaged")
     (root / PIPELINE / "day=2026-11-18").mkdir()
-    history = read_history(root, PIPELINE, DAY)
+    history = read_history(DataRoot(root), PIPELINE, DAY)
     assert [(day.day, day.articles) for day in history] == [("2026-11-19", 1), ("2026-11-21", 3)]
 
 
@@ -164,7 +222,7 @@ def test_a_category_is_added_up_by_hand(root: UPath) -> None:
 
 
 def test_a_column_with_many_values_is_no_category(root: UPath) -> None:
-    path = publish(root, [answer(n, tag=f"t{n % (MOST_VALUES + 1)}") for n in range(300)])
+    path = publish(root, [answer(n, tag=f"t{n % (MAX_VALUES + 1)}") for n in range(300)])
     assert find_categories(path) == []
 
 

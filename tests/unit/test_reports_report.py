@@ -3,77 +3,33 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
 from message_batches.command.main import main
 from nightpress.errors import ConfigurationError
+from nightpress.layout import DataRoot
+from nightpress.plain_text import for_markdown
 from nightpress.reports.day.article_list import FOLD
 from nightpress.reports.day.day_report import gather
-from nightpress.reports.day.markdown import MOST_ARTICLES, literal
-from nightpress.reports.day.write_day_report import report_paths, write_report
+from nightpress.reports.day.markdown import MAX_ARTICLES
+from nightpress.reports.day.write_day_report import write_report
+from nightpress.reports.html_document import HEAD_BYTES, read_dags
 from nightpress.results.answers_schema import answers_schema
+from nightpress.statuses import STATUSES
 from tests.support.published_days import DAY, PIPELINE, answer, publish
-
-NOW = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
-EVIL = '<script>alert("1")</script><img src=x onerror=alert(2)>\'"--><svg onload=alert(3)>[a](javascript:alert(4))'
-# fmt: off
-ALLOWED = {
-    "html", "head", "meta", "title", "style", "body", "main", "header", "footer", "section", "h1",
-    "h2", "h3", "h4", "h5", "p", "strong", "dl", "dt", "dd", "div", "ul",
-    "li", "b", "br", "span", "table", "thead", "tbody", "tr", "th", "td", "figure",
-    "figcaption", "details", "summary", "article", "bdi", "wbr", "code", "svg", "desc", "g", "path", "rect",
-    "text", "line",
-}
-# fmt: on
-ATTRIBUTES = re.compile(r"on|formaction|src|srcdoc|xlink")
-
-
-class Page(HTMLParser):
-    """A page's elements, attributes and text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str]] = []
-        self.text = ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
+from tests.support.report_pages import EVIL, NOW, check_harmless, message, report
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> UPath:
     return UPath(tmp_path)
-
-
-def report(root: UPath, day: str = DAY, **given: Any) -> tuple[str, str]:
-    write_report(root, day, now=NOW, **given)
-    html, markdown = report_paths(root, day)
-    return html.read_text(), markdown.read_text()
-
-
-def check_harmless(html: str) -> Page:
-    page = Page(html)
-    assert set(page.tags) <= ALLOWED
-    assert [pair for pair in page.attributes if ATTRIBUTES.match(pair[0])] == []
-    assert [pair for pair in page.attributes if pair[0] == "href" or "javascript:" in pair[1]] == []
-    outside = re.findall(r"(?:https?:)?//[^\s\"'<]+|url\([^)]*\)|@import", re.sub(r">[^<]*<", "><", html))
-    assert set(outside) <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
-    assert ("http-equiv", "Content-Security-Policy") in page.attributes
-    return page
 
 
 def test_markup_in_every_field_is_shown_as_text(root: UPath) -> None:
@@ -121,7 +77,7 @@ def test_text_of_any_language_and_control_characters(root: UPath) -> None:
     ],
 )
 def test_markdown_is_literal(text: str, expected: str) -> None:
-    assert literal(text) == expected
+    assert for_markdown(text) == expected
 
 
 def test_every_article_is_there_with_its_answer(root: UPath) -> None:
@@ -133,7 +89,7 @@ def test_every_article_is_there_with_its_answer(root: UPath) -> None:
     assert all(f"Title {n}<" in html and f"Answer {n}.<" in html for n in range(count))
     assert page.tags.count("details") == 3  # news in two folds, sport in one
     assert "1 – 500 of 945" in page.text
-    assert f"{count - MOST_ARTICLES:,} more, in report.html" in markdown
+    assert f"{count - MAX_ARTICLES:,} more, in report.html" in markdown
 
 
 def test_failures_come_with_what_to_do_and_the_apis_words(root: UPath) -> None:
@@ -154,13 +110,13 @@ def test_failures_come_with_what_to_do_and_the_apis_words(root: UPath) -> None:
     for wanted in (
         "Published, 3 articles without an answer.",
         "3 of 6 articles answered (50.0 %); 3 failed.",
-        "Mend the article, then run the day again: only these are paid for",
+        "Correct the article, then run the day again: only these are paid for",
         "a-1: content: short",
         "only articles without an answer are sent and paid for",
-        "A kind not known here",
+        "An error that is not known here",
         "raise max_tokens",
         "declined by the model",
-        "Mend them in the source",
+        "Correct them in the source",
     ):
         assert wanted in text
         assert wanted in markdown.replace("\\", "").replace("&#58;", ":")
@@ -178,8 +134,8 @@ def test_the_offline_api_is_named_plainly(root: UPath) -> None:
 def test_an_unknown_price_is_said(root: UPath) -> None:
     publish(root, [answer(n, cost_usd=None, list_cost_usd=None, kind=str(n % 2)) for n in range(20)])
     html, markdown = report(root)
-    assert "What it cost is unknown" in html
-    assert "What it cost is unknown" in markdown
+    assert "What it cost is not known" in html
+    assert "What it cost is not known" in markdown
     assert "$" not in markdown
 
 
@@ -215,11 +171,11 @@ def test_one_report_over_all_pipelines(root: UPath) -> None:
     publish(root, [answer(0), answer(1, status="expired")], pipeline="translate")
     publish(root, [answer(0)], pipeline="weekly", day="2026-11-20")
     (root / "runs" / "keywords" / DAY / "manual").mkdir(parents=True)
-    written = write_report(root, DAY, now=NOW)
+    written = write_report(DataRoot(root), DAY, now=NOW)
     assert (written.pipelines, written.absent) == ([PIPELINE, "translate"], ["keywords"])
     assert (written.articles, written.succeeded, written.failed) == (3, 2, 1)
     assert "Published in part: keywords did not publish." in report(root)[0]
-    only = write_report(root, DAY, pipelines=["translate"], now=NOW)
+    only = write_report(DataRoot(root), DAY, pipelines=["translate"], now=NOW)
     assert (only.pipelines, only.absent, only.articles) == (["translate"], [], 2)
 
 
@@ -236,7 +192,7 @@ def test_what_is_published_while_the_report_is_written_is_in_it(
         return found
 
     monkeypatch.setattr("nightpress.reports.day.write_day_report.gather", publish_meanwhile)
-    written = write_report(root, DAY, now=NOW)
+    written = write_report(DataRoot(root), DAY, now=NOW)
     assert written.pipelines == ["article_summaries", "translate"]
     assert gathered == [1, 2, 2]  # the inode changes each time: but not for ever
 
@@ -276,14 +232,14 @@ def test_plots_are_drawn_with_titles_words_and_the_pages_colours(root: UPath) ->
 )
 def test_a_day_that_is_no_date(root: UPath, day: Any) -> None:
     with pytest.raises(ConfigurationError, match="use a date such as 2026-11-22"):
-        write_report(root, day)
+        write_report(DataRoot(root), day)
     assert not (root / "reports").exists()
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "reports", "x" * 101])
 def test_a_name_that_is_no_pipelines(root: UPath, name: str) -> None:
     with pytest.raises(ConfigurationError, match="invalid pipeline name"):
-        write_report(root, DAY, pipelines=[name])
+        write_report(DataRoot(root), DAY, pipelines=[name])
 
 
 def test_an_object_store(tmp_path: Path) -> None:
@@ -294,8 +250,6 @@ def test_an_object_store(tmp_path: Path) -> None:
 
 
 def test_an_older_file_without_some_columns(root: UPath) -> None:
-    import pyarrow.parquet as pq
-
     path = publish(root, [answer(0, category="a"), answer(1, category="b")])
     table = pq.read_table(path)
     pq.write_table(
@@ -321,3 +275,100 @@ def test_the_command(
     (root / PIPELINE / f"day={DAY}" / "answers.parquet").write_bytes(b"damaged")
     assert main(["report", "--day", DAY, "--root", str(root)]) == 1
     assert "no report: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "shown", "billed", "advice"),
+    [
+        ("truncated", "Half of an answer", True, "billed", "Raise max_tokens"),
+        ("refused", "I would rather", True, "billed by category", "rephrase the prompt"),
+        ("empty", None, False, "billed", "write ‘none’"),
+        ("unfinished", None, False, "billed", "Leave the tools out"),
+        ("invalid_output", "{not json", False, "billed", "widen the schema"),
+        ("expired", None, False, "not billed", "Run the day again"),
+        ("canceled", None, False, "not billed", "Run the day again"),
+        ("missing", None, False, "not known whether billed", "Run the day again"),
+    ],
+)
+def test_each_status_has_its_place(  # noqa: PLR0917 - the columns of the table
+    root: UPath, status: str, text: str | None, shown: bool, billed: str, advice: str
+) -> None:
+    publish(root, [answer(0), answer(1, status=status, text=text)])
+    html, markdown = report(root)
+    page = check_harmless(html)
+    label = STATUSES[status].label
+    assert f"failed: {label}" in page.text
+    assert f"{label}{billed}" in page.text
+    assert advice in page.text
+    assert advice in markdown.replace("\\", "")
+    assert advice in message(root).replace("\\", "")
+    assert (bool(text) and str(text) in page.text) is shown
+    assert "Nothing to do" not in page.text
+
+
+def test_thinking_and_unknown_tokens_are_told(root: UPath) -> None:
+    rows = [answer(0), answer(1, output_tokens=None, input_tokens=None, cost_usd=None, list_cost_usd=None)]
+    path = publish(root, rows)
+    table = pq.read_table(path)
+    place = table.column_names.index("output_tokens") + 1
+    if "thinking_tokens" not in table.column_names:
+        table = table.add_column(place, "thinking_tokens", pa.array([7, None], pa.int64()))
+    else:
+        place = table.column_names.index("thinking_tokens")
+        table = table.set_column(place, "thinking_tokens", pa.array([7, None], pa.int64()))
+    pq.write_table(table, path)
+    text = check_harmless(report(root)[0]).text
+    assert "of them thinking7" in text
+    assert "answers that do not tell theirs1" in text
+    assert "Paid, all runs of the dayunknown" in text
+
+
+def test_long_titles_and_names_are_cut(root: UPath) -> None:
+    rows = [
+        answer(n, title="t" * 3_000_000, article_id="i" * 100_000, **{"c" * 50_000: "ab"[n % 2]})
+        for n in range(8)
+    ]
+    publish(root, rows)
+    html, markdown = report(root)
+    assert len(html) < 200_000
+    assert len(markdown) < 20_000
+
+
+def test_control_characters_in_an_error_type_do_not_cost_the_report(root: UPath) -> None:
+    failed = {"status": "errored", "error_type": "a\x00b\x1b[31m\ufffe", "error_message": "\x07"}
+    publish(root, [answer(0, category="x\x08"), answer(1, **failed)])
+    html, markdown = report(root)
+    check_harmless(html)
+    for text in (html, markdown, message(root)):
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]", text)
+
+
+def test_the_message_is_short_and_says_what_to_do(root: UPath) -> None:
+    rows = [answer(n) for n in range(300)] + [answer(300 + n, status="expired") for n in range(3)]
+    publish(root, rows)
+    text = message(root, link="https://airflow.example.org/nightpress/reports/2026-11-22")
+    assert len(text) < 1_500
+    for wanted in (
+        "300 of 303 articles answered",
+        "$3.00 was paid",
+        "## What to do",
+        "**3 failed: expired**",
+        "Run the day again",
+        "<https://airflow.example.org/nightpress/reports/2026-11-22>",
+    ):
+        assert wanted in text
+    assert "Title 1" not in text
+    assert "report.html beside this file" in message(root)
+
+
+def test_the_page_says_whose_dags_it_shows(root: UPath) -> None:
+    publish(root, [answer(0)], dag_id="summaries_dag")
+    publish(root, [answer(0)], pipeline="translate")
+    html, _ = report(root)
+    assert read_dags(html.encode()[:HEAD_BYTES]) == {PIPELINE: "summaries_dag", "translate": ""}
+    assert read_dags(b"<!doctype html><p>an older report") is None
+    evil = 'x"><script>'
+    publish(root, [answer(0)], dag_id=evil)
+    html, _ = report(root)
+    check_harmless(html)
+    assert read_dags(html.encode()[:HEAD_BYTES]) == {PIPELINE: evil, "translate": ""}

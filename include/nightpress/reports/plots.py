@@ -8,22 +8,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any, NamedTuple
 
 import altair as alt
 import pandas as pd
 import vl_convert
 
-from nightpress.reports.day.day_report import Bin, PipelineDay
-from nightpress.reports.day.figures import DayFigures
-from nightpress.reports.wording import count, counted, duration, share, usd
+from nightpress.plain_text import Html, for_svg
 
 WIDTH, HEIGHT = 300, 130
+INK, SOFT, LINE, ACCENT, BAD, SECOND, QUIET = (f"#01020{number}" for number in range(3, 10))
+"""Colours as the renderer is told them; in the drawing they are the page's own."""
 
-_COLOURS = {"#010203": "ink", "#010204": "soft", "#010205": "line", "#010206": "accent", "#010207": "bad"}
-_COLOURS |= {"#010208": "second", "#010209": "quiet"}
-_INK, _SOFT, _LINE, _ACCENT, _BAD, _SECOND, _QUIET = _COLOURS
+HISTOGRAM_BINS = 24
+
+_COLOURS = {
+    INK: "ink",
+    SOFT: "soft",
+    LINE: "line",
+    ACCENT: "accent",
+    BAD: "bad",
+    SECOND: "second",
+    QUIET: "quiet",
+}
 _FONT = "system-ui, sans-serif"
 _NOT_WANTED = re.compile(r' (?:role|aria-[a-z]+|pointer-events|class)="[^"]*"')
 _OPENING = re.compile(r"<svg [^>]*?viewBox=\"([^\"]*)\"[^>]*>")
@@ -38,38 +45,13 @@ class Plot:
     svg: str
 
 
-def draw_plots(of: PipelineDay) -> list[Plot]:
-    """Draw what a day has numbers for."""
-    days = [*of.before, of.today]
-    plots = [_outcomes(of.today)] if of.today.articles else []
-    if len(days) > 1:
-        plots += [_articles(days), _costs(days)]
-    if of.output_tokens:
-        plots.append(_tokens(of.output_tokens))
-    if len(of.today.latencies) > 1:
-        plots.append(_latencies(of.today.latencies))
-    return plots
-
-
-def _outcomes(today: DayFigures) -> Plot:
-    fresh = today.succeeded - today.reused
-    rows = [("answered", fresh, _ACCENT), ("reused", today.reused, _SECOND)]
-    rows += [(kind, number, _BAD) for kind, number in today.failed.items()]
-    rows += [("rejected", today.rejected or 0, _QUIET)]
-    rows = [row for row in rows if row[1]] or [("answered", 0, _ACCENT)]
-    whole = sum(row[1] for row in rows)
-    bars = [Bar(kind, n, f"{n:,} · {share(n, whole)}", colour) for kind, n, colour in rows[:10]]
-    text = ", ".join(f"{kind} {n:,} ({share(n, whole)})" for kind, n, _ in rows)
-    return draw_bars("How the articles ended", text, bars)
-
-
 class Bar(NamedTuple):
     """A bar with its name on the left and a text on the right."""
 
     name: str
     length: float
     text: str
-    colour: str = _ACCENT
+    colour: str = ACCENT
 
 
 def draw_bars(title: str, text: str, bars: Sequence[Bar]) -> Plot:
@@ -77,7 +59,10 @@ def draw_bars(title: str, text: str, bars: Sequence[Bar]) -> Plot:
 
     :param text: in words what they show.
     """
-    data = [{"kind": b.name[:40], "n": b.length, "colour": b.colour, "text": b.text} for b in bars]
+    data = [
+        {"kind": for_svg(b.name[:40]), "n": b.length, "colour": b.colour, "text": for_svg(b.text)}
+        for b in bars
+    ]
     base = alt.Chart(pd.DataFrame(data)).encode(
         y=alt.Y("kind:N", sort=None, title=None, axis=alt.Axis(domain=False, ticks=False, labelLimit=140)),
         x=alt.X(
@@ -85,92 +70,17 @@ def draw_bars(title: str, text: str, bars: Sequence[Bar]) -> Plot:
         ),
     )
     drawn = base.mark_bar(height=14).encode(color=alt.Color("colour:N", scale=None))
-    labels = base.mark_text(align="left", dx=5, color=_SOFT, fontSize=11).encode(text="text:N")
-    return Plot(title, text, _render(drawn + labels, width=WIDTH - 90, height=26 * len(data) + 6))
+    labels = base.mark_text(align="left", dx=5, color=SOFT, fontSize=11).encode(text="text:N")
+    return Plot(title, text, render(drawn + labels, width=WIDTH - 90, height=26 * len(data) + 6))
 
 
-def _articles(days: Sequence[DayFigures]) -> Plot:
-    data = [
-        {"day": one.day, "part": part, "n": n, "order": order}
-        for one in days
-        for order, (part, n) in enumerate((("answered", one.succeeded), ("failed", one.failures)))
-    ]
-    chart = _by_day(data, "n", "articles").encode(
-        color=alt.Color(
-            "part:N", scale=alt.Scale(domain=["answered", "failed"], range=[_ACCENT, _BAD]), legend=None
-        ),
-        order="order:Q",
-    )
-    most = max(days, key=lambda one: one.articles)
-    failures = sum(one.failures for one in days)
-    text = (
-        f"{counted(len(days), 'day')} from {days[0].day} to {days[-1].day}: most {counted(most.articles, 'article')} "
-        f"on {most.day}, {count(days[-1].articles)} on the last, {counted(failures, 'failure')} in all."
-    )
-    return Plot("Articles by day", text, _render(chart))
+def draw_histogram(bins: Iterable[Bin], x: str, y: str, colour: str) -> str:
+    """Draw a histogram.
 
-
-def _costs(days: Sequence[DayFigures]) -> Plot:
-    known = [one for one in days if one.paid_usd is not None]
-    data = [{"day": one.day, "usd": one.paid_usd} for one in known] or [{"day": days[-1].day, "usd": 0}]
-    chart = _by_day(data, "usd", "USD paid", "$~g").encode(color=alt.value(_SECOND))
-    left_out = f" {counted(len(days) - len(known), 'day')} without a known price left out." * (known != days)
-    total = sum(one.paid_usd or 0.0 for one in known)
-    text = (
-        f"{usd(total)} in {counted(len(known), 'day')}, {usd(days[-1].paid_usd)} on {days[-1].day}.{left_out}"
-    )
-    return Plot("Cost by day", text, _render(chart))
-
-
-def _by_day(data: list[dict[str, Any]], name: str, title: str, form: str = "~s") -> alt.Chart:
-    days = sorted({row["day"] for row in data})
-    shown = days[:: -(-len(days) // 6)]
-    chart: alt.Chart = (
-        alt.Chart(pd.DataFrame(data))
-        .mark_bar()
-        .encode(
-            x=alt.X(
-                "day:N",
-                sort=days,
-                title=None,
-                scale=alt.Scale(paddingInner=0.3),
-                axis=alt.Axis(values=shown, labelAngle=0, labelExpr="slice(datum.value, 5)", ticks=False),
-            ),
-            y=alt.Y(f"{name}:Q", title=title, axis=alt.Axis(tickCount=4, format=form)),
-        )
-    )
-    return chart
-
-
-def _tokens(bins: Sequence[Bin]) -> Plot:
-    total = sum(one.count for one in bins)
-    most = max(bins, key=lambda one: one.count)
-    text = (
-        f"{counted(total, 'answer')}, from {bins[0].low:,.0f} to {bins[-1].high:,.0f} tokens; most often "
-        f"{most.low:,.0f} to {most.high:,.0f} ({most.count:,})."
-    )
-    return Plot("Length of the answers", text, _render(_bars(bins, "output tokens", "answers", _ACCENT)))
-
-
-def _latencies(seconds: Sequence[float]) -> Plot:
-    from nightpress.reports.day.day_report import histogram
-
-    unit, size = ("minutes", 60.0) if max(seconds) < 3 * 3600 else ("hours", 3600.0)
-    if max(seconds) < 180:
-        unit, size = "seconds", 1.0
-    bins = histogram([value / size for value in seconds], 16)
-    ordered = sorted(seconds)
-    text = (
-        f"{counted(len(ordered), 'batch', 'batches')}: shortest {duration(ordered[0])}, median "
-        f"{duration(ordered[len(ordered) // 2])}, longest {duration(ordered[-1])}."
-    )
-    return Plot(
-        "From submission to end", text, _render(_bars(bins, f"{unit} a batch took", "batches", _SECOND))
-    )
-
-
-def _bars(bins: Iterable[Bin], x: str, y: str, colour: str) -> alt.Chart:
-    data = [{"low": one.low, "high": one.high, "n": one.count} for one in bins]
+    :param x: what the values are.
+    :param y: what is counted.
+    """
+    data = [{"low": each.low, "high": each.high, "n": each.count} for each in bins]
     chart: alt.Chart = (
         alt.Chart(pd.DataFrame(data))
         .mark_bar(binSpacing=1, color=colour)
@@ -186,23 +96,24 @@ def _bars(bins: Iterable[Bin], x: str, y: str, colour: str) -> alt.Chart:
             y=alt.Y("n:Q", title=y, axis=alt.Axis(tickCount=4, format="~s", tickMinStep=1)),
         )
     )
-    return chart
+    return render(chart)
 
 
-def _render(chart: alt.Chart | alt.LayerChart, *, width: int = WIDTH, height: int = HEIGHT) -> str:
+def render(chart: alt.Chart | alt.LayerChart, *, width: int = WIDTH, height: int = HEIGHT) -> str:
+    """Return a chart as SVG in the page's colours."""
     spec = (
         chart.properties(width=width, height=height, background="transparent")
         .configure(font=_FONT, padding={"left": 8, "right": 4, "top": 2, "bottom": 2})
         .configure_view(stroke=None)
         .configure_axis(
-            labelColor=_SOFT,
-            titleColor=_SOFT,
+            labelColor=SOFT,
+            titleColor=SOFT,
             titleFontWeight="normal",
             labelFontSize=10.5,
             titleFontSize=10.5,
-            domainColor=_LINE,
-            gridColor=_LINE,
-            tickColor=_LINE,
+            domainColor=LINE,
+            gridColor=LINE,
+            tickColor=LINE,
         )
         .configure_axisY(
             domain=False,
@@ -214,16 +125,59 @@ def _render(chart: alt.Chart | alt.LayerChart, *, width: int = WIDTH, height: in
             titleY=-9,
         )
     )
-    svg: str = vl_convert.vegalite_to_svg(spec.to_json())
+    svg: str = vl_convert.vegalite_to_svg(_harmless(spec.to_dict()))
     for colour, name in _COLOURS.items():
         svg = svg.replace(colour, f"var(--{name})")
     return _OPENING.sub(r'<svg viewBox="\1" aria-hidden="true">', _NOT_WANTED.sub("", svg), count=1)
 
 
-def describe(plot: Plot) -> str:
+def _harmless(part: Any) -> Any:
+    """Return a specification whose texts the renderer can take: one that XML forbids makes it abort the process."""
+    if isinstance(part, str):
+        return for_svg(part)
+    if isinstance(part, dict):
+        return {for_svg(name): _harmless(value) for name, value in part.items()}
+    return [_harmless(item) for item in part] if isinstance(part, list) else part
+
+
+def figure_html(plot: Plot) -> Html:
     """Return a plot as a figure: heading, drawing, and in words what it shows."""
-    title, text = escape(plot.title), escape(plot.text)
-    svg = plot.svg.replace(
-        ' aria-hidden="true">', f' role="img"><title>{title}</title><desc>{text}</desc>', 1
-    )
-    return f"<figure><h4>{title}</h4>{svg}<figcaption>{text}</figcaption></figure>"
+    start, _, rest = plot.svg.partition(' aria-hidden="true">')
+    return Html(
+        "<figure><h4>{0}</h4>{2}"
+        ' role="img"><title>{0}</title><desc>{1}</desc>{3}<figcaption>{1}</figcaption></figure>'
+    ).format(plot.title, plot.text, Html(start), Html(rest))
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """A bar of a histogram: values from ``low`` up to ``high``."""
+
+    low: float
+    high: float
+    count: int
+
+
+def histogram(values: Sequence[float], max_bins: int = HISTOGRAM_BINS) -> list[Bin]:
+    """Count values in bins of one width, a round number (1, 2 or 5 times a power of ten)."""
+    if not values:
+        return []
+    low, high = min(values), max(values)
+    width = _round_up((high - low) / max_bins) if high > low else max(1.0, abs(high) / 10)
+    first = low // width
+    counts = [0] * (int(high // width - first) + 1)
+    for value in values:
+        counts[int(value // width - first)] += 1
+    return [
+        Bin((first + place) * width, (first + place + 1) * width, number)
+        for place, number in enumerate(counts)
+    ]
+
+
+def _round_up(width: float) -> float:
+    power = 1.0
+    while power > width:
+        power /= 10
+    while power * 10 <= width:
+        power *= 10
+    return next(power * step for step in (1, 2, 5, 10) if power * step >= width)

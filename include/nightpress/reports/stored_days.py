@@ -1,40 +1,39 @@
-"""What is on disk of a day: which pipelines published it, its answers, its receipt, the days before."""
+"""What is stored of a day: which pipelines published it, its answers, its receipt, the days before."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nightpress.days.day_sources import read_sources
-from nightpress.errors import ResultsError
-from nightpress.layout import DataRoot, is_pipeline_name
-from nightpress.storage import StoragePath
+from nightpress.costs.receipt import DayReceipt
+from nightpress.costs.receipt import read_receipt as read_stored_receipt
+from nightpress.days.day_sources import PublishedFile, read_published, read_sources
+from nightpress.errors import NightpressError, ResultsError
+from nightpress.layout import DataRoot, is_day, list_names
+from nightpress.plain_text import for_log
+from nightpress.storage import StoragePath, open_parquet
 
 HISTORY_DAYS = 28
 """How many days back the history goes."""
 
-
-def list_pipelines(root: StoragePath) -> list[str]:
-    """Return the pipelines that ever published or started, by name."""
-    return sorted({*list_folders(root), *list_folders(root / "runs")})
+DAG_ID = "dag_id"
+"""Name in the metadata of ``answers.parquet`` of the DAG whose run published it."""
 
 
-def is_published(root: StoragePath, pipeline: str, day: str) -> bool:
+def is_published(root: DataRoot, pipeline: str, day: str) -> bool:
     """Tell whether a pipeline published a day."""
-    return bool(DataRoot(root).answers(pipeline, day).exists())
+    return bool(root.answers(pipeline, day).exists())
 
 
-def published_files(root: StoragePath, day: str) -> dict[str, str]:
+def published_files(root: DataRoot, day: str) -> dict[str, str]:
     """Return what the store says of each pipeline's answers of a day; it differs when they were replaced."""
     found = {}
-    for pipeline in list_pipelines(root):
-        path = DataRoot(root).answers(pipeline, day)
+    for pipeline in root.iter_pipelines():
+        path = root.answers(pipeline, day)
         try:
             found[pipeline] = str(path.fs.info(path.path))
         except FileNotFoundError:
@@ -42,16 +41,26 @@ def published_files(root: StoragePath, day: str) -> dict[str, str]:
     return found
 
 
-def list_runs(root: StoragePath, pipeline: str, day: str) -> list[str]:
+def find_dags(root: DataRoot, day: str, pipelines: Sequence[str]) -> dict[str, str]:
+    """Return the DAG that published each pipeline's day, by pipeline; empty where the file does not say."""
+    return {name: read_about(root, name, day).made_by.get(DAG_ID, "") for name in pipelines}
+
+
+def read_about(root: DataRoot, pipeline: str, day: str) -> PublishedFile:
+    """Return what a published day says of itself."""
+    return read_published(root.answers(pipeline, day))
+
+
+def list_runs(root: DataRoot, pipeline: str, day: str) -> list[str]:
     """Return the folders of the runs that were started for a day."""
-    return sorted(_children(root / "runs" / pipeline / day))
+    return list_names(root.runs(pipeline, day))
 
 
-def days_before(root: StoragePath, pipeline: str, day: str) -> list[str]:
+def days_before(root: DataRoot, pipeline: str, day: str) -> list[str]:
     """Return the days published in the weeks before, oldest first."""
     first = (date.fromisoformat(day) - timedelta(days=HISTORY_DAYS - 1)).isoformat()
-    names = (name.removeprefix("day=") for name in _children(root / pipeline) if name.startswith("day="))
-    return sorted(name for name in names if first <= name < day and is_published(root, pipeline, name))
+    known = (name for name in root.published_days(pipeline) if is_day(name) and first <= name < day)
+    return [name for name in known if is_published(root, pipeline, name)]
 
 
 @contextmanager
@@ -62,47 +71,28 @@ def open_answers(path: StoragePath, dictionaries: Sequence[str] = ()) -> Iterato
     :raises ResultsError: the file is damaged.
     """
     try:
-        with path.open("rb") as stream:
-            file = pa.PythonFile(stream, mode="r")
-            metadata = pq.read_metadata(file)
-            known = [name for name in dictionaries if name in metadata.schema.names]
-            yield pq.ParquetFile(file, metadata=metadata, read_dictionary=known)
+        with open_parquet(path, read_dictionary=dictionaries) as file:
+            yield file
     except pa.ArrowInvalid as error:
         raise ResultsError(
-            f"{path} cannot be read ({error}). Clear publish of the run that made it, or `make replay` the day: both "
-            "join kept results again and pay nothing."
+            f"{path} cannot be read ({for_log(error, 300)}). Publish the day again from its kept results (replay), "
+            "which pays nothing.",
+            code="published_day_damaged",
         ) from None
 
 
-def read_receipt(root: StoragePath, pipeline: str, day: str) -> dict[str, Any]:
-    """Return a day's receipt; empty when there is none or it cannot be read."""
+def read_receipt(root: DataRoot, pipeline: str, day: str) -> DayReceipt | None:
+    """Return a day's receipt; None when there is none or it cannot be read."""
     try:
-        found = json.loads((root / "receipts" / pipeline / f"day={day}.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def rejected_path(root: StoragePath, answers: StoragePath) -> StoragePath | None:
-    """Return the rejected rows of the run that published a day; None when it cannot be told.
-
-    The data root may have been moved since, so what counts is the path below ``runs/``.
-    """
-    try:
-        _, found, below = read_sources(answers).rejected.rpartition("/runs/")
-    except ResultsError:
+        return read_stored_receipt(root.receipt(pipeline, day))
+    except (OSError, NightpressError):
         return None
-    path = root / "runs" / below
-    return path if found and path.exists() else None
 
 
-def list_folders(folder: StoragePath) -> list[str]:
-    """Return the folders in one whose names a pipeline can have, by name."""
-    return sorted(name for name in _children(folder) if is_pipeline_name(name))
-
-
-def _children(folder: StoragePath) -> list[str]:
+def rejected_path(root: DataRoot, answers: StoragePath) -> StoragePath | None:
+    """Return the rejected rows of the run that published a day; None when it cannot be told."""
     try:
-        return [child.name for child in folder.iterdir()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+        path = root.open(read_sources(answers).rejected)
+        return path if path.exists() else None
+    except (OSError, NightpressError):
+        return None

@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-Escape = Callable[[object], str]
+from nightpress.plain_text import Html
 
 NOTHING = "–"
 _SHORT = 60
 
 
-def as_html(value: Any, shown: Escape) -> str:
-    """Return a value as HTML; every text in it goes through ``shown``."""
+def value_html(value: Any) -> Html:
+    """Return a value as HTML."""
     if isinstance(value, dict):
-        return fields_as_html(value.items(), shown)
+        return fields_html(value.items())
     if isinstance(value, list):
         if not value:
-            return '<span class="soft">none</span>'
-        if _all_short(value):
-            return f"<bdi>{shown(as_text(value))}</bdi>"
-        return f"<ul>{''.join(f'<li>{as_html(item, shown)}</li>' for item in value)}</ul>"
+            return Html('<span class="soft">none</span>')
+        if not _all_short(value):
+            items = (Html("<li>{}</li>").format(value_html(item)) for item in value)
+            return Html("<ul>{}</ul>").format(Html("").join(items))
     if value is None:
-        return f'<span class="soft">{NOTHING}</span>'
-    return f"<bdi>{shown(as_text(value))}</bdi>"
+        return Html('<span class="soft">{}</span>').format(NOTHING)
+    return Html("<bdi>{}</bdi>").format(as_text(value))
 
 
-def fields_as_html(fields: Iterable[tuple[str, Any]], shown: Escape, marked: Iterable[str] = ()) -> str:
+def fields_html(fields: Iterable[tuple[str, Any]], marked: Iterable[str] = ()) -> Html:
     """Return named values as a list of terms.
 
     :param marked: names of fields that stand out.
     """
     stand_out = set(marked)
     terms = (
-        f'<div{" class=differs" if name in stand_out else ""}><dt>{shown(name)}</dt><dd dir="auto">'
-        f"{as_html(value, shown)}</dd></div>"
+        Html('<div{}><dt>{}</dt><dd dir="auto">{}</dd></div>').format(
+            Html(" class=differs") if name in stand_out else "", name, value_html(value)
+        )
         for name, value in fields
     )
-    return f'<dl class="fields">{"".join(terms)}</dl>'
+    return Html('<dl class="fields">{}</dl>').format(Html("").join(terms))
 
 
 def as_text(value: Any) -> str:

@@ -6,6 +6,11 @@ from datetime import date, datetime
 
 UNKNOWN = "unknown"
 
+OFFLINE = (
+    "These answers came from the offline API: no model was called and nothing was billed. Amounts are what the real "
+    "API would have cost."
+)
+
 
 def count(number: int | None) -> str:
     """Write a count; None is what nobody recorded."""

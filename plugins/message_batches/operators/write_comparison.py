@@ -52,7 +52,7 @@ class WriteComparisonOperator(BaseOperator):
             days = {variant: root.answers(pipeline, day) for variant, pipeline in self.variants.items()}
             target = root.comparison(self.comparison, day)
             articles = write_comparison(days, target, name=self.comparison, day=day, pipelines=self.variants)
-            page = write_comparison_page(root.path, self.comparison, day)
+            page = write_comparison_page(root, self.comparison, day)
         self.comparison_url = comparison_url(self.comparison, day)
         self.log.info("compared %s of %s: %s articles; %s", ", ".join(days), day, f"{articles:,}", page)
         numbers = {

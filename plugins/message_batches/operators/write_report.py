@@ -50,7 +50,9 @@ class WriteReportOperator(BaseOperator):
 
         with fail_without_retry():
             day = config.day_of_run(context, self.day or None)
-            written = write_report(config.data_root().path, day, pipelines=self.pipelines)
+            written = write_report(
+                config.data_root(), day, pipelines=self.pipelines, link=_public_url(report_url(day))
+            )
         self.report_url = report_url(day)
         if not written.pipelines:
             self.log.warning("no pipeline has published %s; the report says so: %s", day, written.report_uri)
@@ -67,3 +69,11 @@ class WriteReportOperator(BaseOperator):
         numbers = asdict(written)
         tell_assets(self.outlets, context, day, numbers)
         return numbers
+
+
+def _public_url(path: str) -> str:
+    """Return a page's whole address, for messages that leave Airflow; empty when Airflow does not know its own."""
+    from airflow.sdk.configuration import conf
+
+    base = conf.get("api", "base_url", fallback="").rstrip("/")
+    return f"{base}{path}" if base else ""

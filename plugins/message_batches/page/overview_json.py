@@ -7,10 +7,10 @@ from typing import Any
 from urllib.parse import quote
 
 from message_batches.links import CONSOLE
+from nightpress.advice import advise
 from nightpress.batches.manual_ledger import Question
 from nightpress.overview import Answer, BatchRow, History, RunView
 from nightpress.overview.expected_end import EXPIRES_AFTER_SECONDS
-from nightpress.overview.failure_advice import advise
 from nightpress.overview.run_views import Failure, order_rows, state_at
 
 ROWS_OF_A_PAGE = 50
@@ -117,7 +117,7 @@ def _describe_failure(failure: Failure) -> dict[str, Any]:
         "kind": failure.kind,
         "requests": failure.requests,
         "batches": failure.batches,
-        "advice": advise(failure.kind),
+        "advice": advise(failure.kind).during_run,
         "examples": [
             {"custom_id": example.custom_id, "message": example.message} for example in failure.examples
         ],

@@ -13,7 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-MOST_DIFFERENCES = 10
+from nightpress.statuses import SUCCEEDED
+
+MAX_DIFFERENCES = 10
 
 _SMALL = 1e-3
 
@@ -64,10 +66,10 @@ class Tally:
     def add(self, batch: pa.RecordBatch, rows: Mapping[str, pa.StructArray]) -> None:
         arrays = list(rows.values())
         answered = np.array(
-            [pc.fill_null(pc.equal(_child(one, "status"), "succeeded"), False).to_numpy(zero_copy_only=False)
-             for one in arrays]
+            [pc.fill_null(pc.equal(_child(each, "status"), SUCCEEDED), False).to_numpy(zero_copy_only=False)
+             for each in arrays]
         )  # fmt: skip
-        codes = [_codes([_child(one, name) for one in arrays]) for name in self.columns]
+        codes = [_codes([_child(each, name) for each in arrays]) for name in self.columns]
         by_all = answered.all(axis=0)
         score = np.zeros(len(batch))
         differs = np.zeros((len(self.columns), len(batch)), bool)
@@ -88,17 +90,17 @@ class Tally:
         self._rows += len(batch)
 
     def _keep(self, batch: pa.RecordBatch, score: np.ndarray, differs: np.ndarray) -> None:
-        for place in np.argsort(-score, kind="stable")[:MOST_DIFFERENCES]:
+        for place in np.argsort(-score, kind="stable")[:MAX_DIFFERENCES]:
             # Of equals, the first article; then no two are ever compared by more.
             rank = (float(score[place]), -(self._rows + int(place)))
-            if not rank[0] or (len(self._most) == MOST_DIFFERENCES and rank < self._most[0][:2]):
+            if not rank[0] or (len(self._most) == MAX_DIFFERENCES and rank < self._most[0][:2]):
                 break
             row = batch.slice(int(place), 1).to_pylist()[0]
             columns = frozenset(name for name, own in zip(self.columns, differs, strict=True) if own[place])
             article_id, title = row.pop("article_id"), row.pop("title")
             found = Difference(article_id, title or "", row, columns)
             heapq.heappush(self._most, (*rank, found))
-            if len(self._most) > MOST_DIFFERENCES:
+            if len(self._most) > MAX_DIFFERENCES:
                 heapq.heappop(self._most)
 
     def agreements(self) -> list[Agreement]:
@@ -118,7 +120,7 @@ class Tally:
         ]
 
     def differences(self) -> list[Difference]:
-        return [found for _, _, found in sorted(self._most, key=lambda one: one[:2], reverse=True)]
+        return [found for _, _, found in sorted(self._most, key=lambda each: each[:2], reverse=True)]
 
 
 def _child(rows: pa.StructArray, name: str) -> pa.Array:
@@ -148,7 +150,7 @@ def _comparable(column: pa.Array) -> pa.Array:
 
 def _length_spread(rows: Sequence[pa.StructArray], answered: np.ndarray) -> np.ndarray:
     """Return how much shorter the shortest answer is than the longest, 0 to 1."""
-    lengths = np.array([numbers(pc.utf8_length(_child(one, "text"))) for one in rows])
+    lengths = np.array([numbers(pc.utf8_length(_child(each, "text"))) for each in rows])
     longest = np.where(answered, lengths, 0).max(axis=0)
     shortest = np.where(answered, lengths, np.iinfo(np.int32).max).min(axis=0)
     spread: np.ndarray = np.where(

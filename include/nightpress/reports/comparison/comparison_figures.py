@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,12 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from nightpress.costs.receipt import DayReceipt
 from nightpress.days.day_sources import OFFLINE
 from nightpress.days.side_by_side import AFTER_TYPED, BEFORE_TYPED, CHOICES, VARIANTS
 from nightpress.errors import ResultsError
-from nightpress.layout import DataRoot
+from nightpress.layout import DataRoot, is_pipeline_name, list_names
 from nightpress.reports.comparison.agreement import Agreement, Difference, Tally, numbers
-from nightpress.reports.stored_days import list_folders, open_answers, read_receipt
+from nightpress.reports.stored_days import open_answers, read_receipt
+from nightpress.statuses import SUCCEEDED
 from nightpress.storage import StoragePath
 
 BATCH_SHARE = 0.5
@@ -83,23 +84,24 @@ class Comparison:
     differences: Sequence[Difference]
 
 
-def read_comparison(root: StoragePath, name: str, day: str) -> Comparison:
+def read_comparison(root: DataRoot, name: str, day: str) -> Comparison:
     """Work out a comparison from its Parquet and the receipts of its pipelines, a piece at a time.
 
     :raises FileNotFoundError: there is none.
     :raises ResultsError: its file is damaged.
     """
-    path = DataRoot(root).comparison(name, day)
+    path = root.comparison(name, day)
     try:
         return _read(root, name, day, path)
     except (ResultsError, KeyError) as error:
         raise ResultsError(
-            f"the comparison {path} cannot be read ({type(error).__name__}). Clear its task compare, which makes it "
-            "again and pays nothing, or remove the file."
+            f"the comparison {path} cannot be read ({type(error).__name__}). Compare the day again, which pays "
+            "nothing, or remove the file.",
+            code="comparison_damaged",
         ) from error
 
 
-def _read(root: StoragePath, name: str, day: str, path: StoragePath) -> Comparison:
+def _read(root: DataRoot, name: str, day: str, path: StoragePath) -> Comparison:
     with open_answers(path) as file:
         schema = file.schema_arrow
         about = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
@@ -130,13 +132,13 @@ def _read(root: StoragePath, name: str, day: str, path: StoragePath) -> Comparis
     )
 
 
-def read_comparisons(root: StoragePath, day: str, pipelines: Collection[str]) -> list[Comparison]:
+def read_comparisons(root: DataRoot, day: str, pipelines: Collection[str]) -> list[Comparison]:
     """Return the comparisons of a day that one of these pipelines is part of, by name."""
     found = []
-    for name in list_folders(root / "comparisons"):
-        if DataRoot(root).comparison(name, day).exists():
+    for name in filter(is_pipeline_name, list_names(root.path / "comparisons")):
+        if root.comparison(name, day).exists():
             comparison = read_comparison(root, name, day)
-            if any(one.pipeline in pipelines for one in comparison.variants):
+            if any(each.pipeline in pipelines for each in comparison.variants):
                 found.append(comparison)
     return found
 
@@ -185,7 +187,7 @@ class _Sums:
     def add(self, rows: pa.StructArray) -> None:
         rows = rows.filter(rows.is_valid())
         status = rows.field("status")
-        answered = pc.equal(status, "succeeded")
+        answered = pc.equal(status, SUCCEEDED)
         reused = pc.fill_null(rows.field("reused"), False)
         self.articles += len(rows)
         self.answered += pc.sum(answered).as_py() or 0
@@ -202,7 +204,7 @@ class _Sums:
         self.characters.append(numbers(pc.utf8_length(rows.field("text").filter(answered))))
 
     def figures(
-        self, variant: str, pipeline: str, articles: int, receipt: Mapping[str, Any]
+        self, variant: str, pipeline: str, articles: int, receipt: DayReceipt | None
     ) -> VariantFigures:
         known = self.articles and not self.unknown
         return VariantFigures(
@@ -215,8 +217,8 @@ class _Sums:
             reused=self.reused,
             models=sorted(self.models),
             per_thousand_usd=1_000 * self.cost / self.articles if known else None,
-            paid_usd=receipt.get("paid_usd"),
-            cache_saved_usd=receipt.get("cache_saved_usd"),
+            paid_usd=receipt.paid_usd if receipt else None,
+            cache_saved_usd=receipt.cache_saved_usd if receipt else None,
             output_tokens=_spread(self.tokens),
             characters=_spread(self.characters),
         )

@@ -4,79 +4,80 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from nightpress.advice import label
 from nightpress.reports.comparison.agreement import Agreement
 from nightpress.reports.comparison.comparison_figures import Comparison, VariantFigures
-from nightpress.reports.day.day_tables import Table
+from nightpress.reports.tables import Table
 from nightpress.reports.wording import count, counted, share, usd
 
 
-def sentence(of: Comparison) -> str:
+def sentence(compared: Comparison) -> str:
     """Say in a sentence what was compared and how far the variants agree."""
-    names = ", ".join(one.variant for one in of.variants)
-    about = f"{counted(of.articles, 'article')}, {counted(len(of.variants), 'variant')}: {names}."
-    known = [one for one in of.agreements if one.compared]
+    names = ", ".join(each.variant for each in compared.variants)
+    about = f"{counted(compared.articles, 'article')}, {counted(len(compared.variants), 'variant')}: {names}."
+    known = [each for each in compared.agreements if each.compared]
     if not known:
         return f"{about} No article was answered by all of them."
-    known = [one for one in known if not one.free_text] or known
-    best, worst = (choose(known, key=lambda one: one.agreed / one.compared) for choose in (max, min))
+    known = [each for each in known if not each.free_text] or known
+    best, worst = (choose(known, key=lambda each: each.agreed / each.compared) for choose in (max, min))
     if best is worst:
         return f"{about} All agree on {_in_words(worst)}."
     return f"{about} All agree most on {_in_words(best)}, least on {_in_words(worst)}."
 
 
-def _in_words(one: Agreement) -> str:
-    return f"{one.column} ({share(one.agreed, one.compared)} of {counted(one.compared, 'article')})"
+def _in_words(each: Agreement) -> str:
+    return f"{each.column} ({share(each.agreed, each.compared)} of {counted(each.compared, 'article')})"
 
 
-def variants_table(of: Comparison) -> Table:
+def variants_table(compared: Comparison) -> Table:
     """Return the variants' numbers, a column for each."""
-    kinds = dict.fromkeys(kind for one in of.variants for kind in one.failed)
+    kinds = dict.fromkeys(kind for each in compared.variants for kind in each.failed)
     lines: list[tuple[str, Callable[[VariantFigures], str], bool]] = [
-        ("Model", lambda one: ", ".join(one.models) or "–", False),
-        ("Articles", lambda one: count(one.articles), False),
-        ("answered", lambda one: count(one.answered), True),
-        ("of them reused", lambda one: count(one.reused), True),
-        ("failed", lambda one: count(one.articles - one.answered), True),
+        ("Model", lambda each: ", ".join(each.models) or "–", False),
+        ("Articles", lambda each: count(each.articles), False),
+        ("answered", lambda each: count(each.answered), True),
+        ("of them reused", lambda each: count(each.reused), True),
+        ("failed", lambda each: count(each.articles - each.answered), True),
     ]
-    lines += [(f"\u2013\u00a0{kind}", _failed(kind), True) for kind in kinds]
-    if any(one.absent for one in of.variants):
-        lines.append(("Not among its articles", lambda one: count(one.absent), False))
+    lines += [(f"\u2013\u00a0{label(kind)}", _failed(kind), True) for kind in kinds]
+    if any(each.absent for each in compared.variants):
+        lines.append(("Not among its articles", lambda each: count(each.absent), False))
     lines += [
-        ("Cost of 1,000 articles", lambda one: usd(one.per_thousand_usd), False),
-        ("Paid, all runs of the day", lambda one: usd(one.paid_usd), False),
+        ("Cost of 1,000 articles", lambda each: usd(each.per_thousand_usd), False),
+        ("Paid, all runs of the day", lambda each: usd(each.paid_usd), False),
     ]
-    if any(one.cache_saved_usd for one in of.variants):
-        lines.append(("saved by the prompt cache", lambda one: usd(one.cache_saved_usd), True))
+    if any(each.cache_saved_usd for each in compared.variants):
+        lines.append(("saved by the prompt cache", lambda each: usd(each.cache_saved_usd), True))
     lines += [
-        ("Tokens of an answer, median", lambda one: _whole(one.output_tokens.median), False),
-        ("95 of 100 have at most", lambda one: _whole(one.output_tokens.p95), True),
-        ("Characters of an answer, median", lambda one: _whole(one.characters.median), False),
-        ("95 of 100 have at most", lambda one: _whole(one.characters.p95), True),
+        ("Tokens of an answer, median", lambda each: _whole(each.output_tokens.median), False),
+        ("95 of 100 have at most", lambda each: _whole(each.output_tokens.p95), True),
+        ("Characters of an answer, median", lambda each: _whole(each.characters.median), False),
+        ("95 of 100 have at most", lambda each: _whole(each.characters.p95), True),
     ]
-    rows = [[name, *(write(one) for one in of.variants)] for name, write, _ in lines]
+    rows = [[name, *(write(each) for each in compared.variants)] for name, write, _ in lines]
     inset = frozenset(place for place, (_, _, inner) in enumerate(lines) if inner)
-    return Table(["", *(one.variant for one in of.variants)], rows, inset)
+    return Table(["", *(each.variant for each in compared.variants)], rows, inset)
 
 
 def _failed(kind: str) -> Callable[[VariantFigures], str]:
-    return lambda one: count(one.failed.get(kind, 0))
+    return lambda each: count(each.failed.get(kind, 0))
 
 
 def _whole(number: float | None) -> str:
     return count(None if number is None else round(number))
 
 
-def agreement_table(of: Comparison) -> Table:
+def agreement_table(compared: Comparison) -> Table:
     """Return for each compared column how often all variants have the same value, and every two of them."""
-    pairs = list(of.agreements[0].pairs) if len(of.variants) > 2 else []
+    pairs = list(compared.agreements[0].pairs) if len(compared.variants) > 2 else []
     headings = ["", "all agree", "articles", *(f"{left} = {right}" for left, right in pairs)]
     rows = [
         [
-            one.column,
-            share(one.agreed, one.compared),
-            count(one.compared),
-            *(share(one.pairs[pair][1], one.pairs[pair][0]) for pair in pairs),
+            each.column,
+            share(each.agreed, each.compared),
+            count(each.compared),
+            *(share(each.pairs[pair][1], each.pairs[pair][0]) for pair in pairs),
         ]
-        for one in of.agreements
+        for each in compared.agreements
     ]
     return Table(headings, rows)

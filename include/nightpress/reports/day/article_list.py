@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import IO
 
-from nightpress.reports.day.categories import MOST_VALUES
+from nightpress.advice import label
+from nightpress.plain_text import Html
+from nightpress.reports.day.categories import MAX_VALUES
 from nightpress.reports.day.day_report import PipelineDay
 from nightpress.reports.day.report_articles import Article, iter_articles
-from nightpress.reports.typed_values import Escape, fields_as_html
+from nightpress.reports.typed_values import fields_html
 from nightpress.reports.wording import counted
 
 OPEN_UP_TO = 300
@@ -20,7 +22,6 @@ FOLD = 500
 """Articles in one fold; a larger group has several."""
 
 _IN_MEMORY = 1_000_000
-_COPY = 1 << 20
 
 
 class _Group:
@@ -31,68 +32,71 @@ class _Group:
         self.count = 0
         self.folds: list[tuple[int, int]] = []
 
-    def add(self, html: str) -> None:
+    def add(self, html: Html) -> None:
         """Add an article."""
         if self.count % FOLD == 0:
             self.folds.append((self.count, self.file.tell()))
         self.file.write(html.encode("utf-8", "replace"))
         self.count += 1
 
-    def iter_folds(self) -> Iterator[tuple[int, int, Iterator[str]]]:
-        """Yield for each fold its first and last number and its pieces."""
+    def iter_folds(self) -> Iterator[tuple[int, int, Html]]:
+        """Yield for each fold its first and last number and its articles."""
         ends = [*self.folds[1:], (self.count, self.file.tell())]
         self.file.seek(0)
         for (first, start), (last, end) in zip(self.folds, ends, strict=True):
-            yield first + 1, last, self._iter_bytes(end - start)
-
-    def _iter_bytes(self, size: int) -> Iterator[str]:
-        # A piece may not end inside a character, so a fold's bytes are joined before they are decoded.
-        yield self.file.read(size).decode("utf-8")
+            # They were laid out by `add`, so they are HTML that is safe to show.
+            yield first + 1, last, Html(self.file.read(end - start).decode())
 
 
-def iter_article_list(of: PipelineDay, shown: Escape) -> Iterator[str]:
-    """Yield the list, a fold at a time.
-
-    :param shown: makes text safe to show.
-    """
-    unfolded = " open" if of.today.articles <= OPEN_UP_TO else ""
+def iter_article_list(day: PipelineDay) -> Iterator[Html]:
+    """Yield the list, a fold at a time."""
+    unfolded = Html(" open") if day.today.articles <= OPEN_UP_TO else ""
     with ExitStack() as stack:
         groups: dict[str, _Group] = {}
-        for article in iter_articles(of.answers, of.group):
+        for article in iter_articles(day.answers, day.group):
             group = groups.get(article.group)
             if group is None:
                 # The file may have been replaced by one with more values since they were counted.
-                name = article.group if len(groups) <= MOST_VALUES else next(iter(groups))
+                name = article.group if len(groups) <= MAX_VALUES else next(iter(groups))
                 group = groups.setdefault(name, _Group(stack))
-            group.add(_lay_out(article, shown))
+            group.add(_article_html(article))
         for name, group in sorted(groups.items(), key=lambda item: (-item[1].count, item[0])):
-            title = name or "All articles"
-            for first, last, pieces in group.iter_folds():
+            for first, last, articles in group.iter_folds():
                 whole = group.count <= FOLD
                 about = (
                     counted(group.count, "article") if whole else f"{first:,} – {last:,} of {group.count:,}"
                 )
-                yield f"<details{unfolded}><summary><bdi>{shown(title)}</bdi><span>{about}</span></summary>\n"
-                yield from pieces
-                yield "</details>\n"
+                yield Html("<details{}><summary><bdi>{}</bdi><span>{}</span></summary>\n").format(
+                    unfolded, name or "All articles", about
+                )
+                yield articles
+                yield Html("</details>\n")
 
 
-def _lay_out(article: Article, shown: Escape) -> str:
-    lang = f' lang="{shown(article.language)}"' if article.language else ""
-    title = shown(article.title) or '<span class="soft">(no title)</span>'
-    if article.failure:
-        why = f"{article.failure}: {article.message}" if article.message else article.failure
-        body = f'<p class="fail" dir="auto">No answer. {shown(why)}</p>'
-    elif article.fields:
-        body = fields_as_html(article.fields, shown)
-    else:
-        answer = shown(article.answer.strip()) or '<span class="soft">(an empty answer)</span>'
-        body = f'<p dir="auto"{lang}>{answer}{" …" if article.cut else ""}</p>'
-    notes = [shown(article.id), *(["cut off at max_tokens"] * article.cut), *(["reused"] * article.reused)]
-    return (
-        f'<article><h5 dir="auto"{lang}>{title}</h5>{body}<p class="id"><bdi>{notes[0]}</bdi>'
-        f"{''.join(' · ' + note for note in notes[1:])}</p></article>\n"
+def _article_html(article: Article) -> Html:
+    lang = Html(' lang="%s"') % article.language if article.language else ""
+    title = article.title or Html('<span class="soft">(no title)</span>')
+    notes = ["cut off"] * article.cut + ["reused"] * article.reused
+    about = "".join(f" · {note}" for note in notes)
+    return Html('<article><h5 dir="auto"%s>%s</h5>%s<p class="id"><bdi>%s</bdi>%s</p></article>\n') % (
+        lang,
+        title,
+        _answer_html(article, lang),
+        article.id,
+        about,
     )
 
 
-__all__ = ["FOLD", "OPEN_UP_TO", "iter_article_list"]
+def _answer_html(article: Article, lang: Html | str) -> Html:
+    if article.failure:
+        kind = label(article.failure)
+        why = f"{kind}: {article.message}" if article.message else kind
+        failure = Html('<p class="fail" dir="auto">No answer. %s</p>') % why
+        kept = (
+            Html('<p class="soft" dir="auto"%s>%s …</p>') % (lang, article.answer) if article.answer else ""
+        )
+        return failure + kept
+    if article.fields:
+        return fields_html(article.fields)
+    answer = article.answer or Html('<span class="soft">(an empty answer)</span>')
+    return Html('<p dir="auto"%s>%s%s</p>') % (lang, answer, " …" if article.cut else "")

@@ -12,12 +12,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from nightpress.reports.stored_days import open_answers
+from nightpress.statuses import SUCCEEDED
 from nightpress.storage import StoragePath
 
-MOST_VALUES = 24
+MAX_VALUES = 24
 """A column with more distinct values is no category."""
 
-MOST_TABLES = 4
+MAX_TABLES = 4
 NO_VALUE = "(none)"
 
 _LONGEST = 60
@@ -66,20 +67,20 @@ def find_categories(path: StoragePath) -> list[str]:
         rows = file.metadata.num_rows
         fields = [file.schema_arrow.field(name) for name in metadata_columns(file.schema_arrow)]
         suitable = [field.name for field in fields if _may_be_category(field.type)]
-        found = [name for name in suitable if 2 <= _count_values(file, name) <= min(MOST_VALUES, rows // 4)]
+        found = [name for name in suitable if 2 <= _count_values(file, name) <= min(MAX_VALUES, rows // 4)]
     order = {name: place for place, name in enumerate(_PREFERRED)}
-    return sorted(found, key=lambda name: order.get(name.lower(), len(order)))[:MOST_TABLES]
+    return sorted(found, key=lambda name: order.get(name.lower(), len(order)))[:MAX_TABLES]
 
 
 def tabulate(frame: pd.DataFrame, column: str) -> CategoryTable:
     """Add up a day by the values of a column."""
-    values = frame[column].map(label).astype(object).fillna(NO_VALUE)
+    values = frame[column].map(category_of).astype(object).fillna(NO_VALUE)
     new = ~frame["reused"]
     work = pd.DataFrame(
         {
             "value": values,
             "articles": 1,
-            "succeeded": frame["status"].eq("succeeded"),
+            "succeeded": frame["status"].eq(SUCCEEDED),
             "reused": frame["reused"],
             "output_tokens": frame["output_tokens"].where(new, 0).fillna(0),
             "paid": frame["cost_usd"].where(new, 0.0).fillna(0.0),
@@ -103,7 +104,7 @@ def tabulate(frame: pd.DataFrame, column: str) -> CategoryTable:
     return CategoryTable(column, sorted(rows, key=lambda row: (-row.articles, row.value)))
 
 
-def label(value: Any) -> str:
+def category_of(value: Any) -> str:
     """Write a value of a column as the name of its group."""
     if value is None or value != value or value == "":  # noqa: PLR0124 - NaN is not itself
         return NO_VALUE
@@ -130,6 +131,6 @@ def _count_values(file: pq.ParquetFile, name: str) -> int:
     seen: set[Any] = set()
     for batch in file.iter_batches(_ROWS, columns=[name]):
         seen.update(pc.unique(batch.column(0)).to_pylist())
-        if len(seen) > MOST_VALUES or any(isinstance(v, str) and len(v) > _LONGEST for v in seen):
-            return MOST_VALUES + 1
+        if len(seen) > MAX_VALUES or any(isinstance(v, str) and len(v) > _LONGEST for v in seen):
+            return MAX_VALUES + 1
     return len(seen)

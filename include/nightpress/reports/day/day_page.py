@@ -1,212 +1,184 @@
-"""The report as one HTML file: no script, nothing from elsewhere, written piece by piece.
-
-Everything shown goes through :func:`shown`; no template engine sees an article's text.
-"""
+"""The day's report as one HTML file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from html import escape
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from nightpress.advice import advise, label
+from nightpress.plain_text import Html, shorten
 from nightpress.reports.comparison.comparison_tables import agreement_table, variants_table
 from nightpress.reports.comparison.comparison_tables import sentence as sentence_of
 from nightpress.reports.day.article_list import iter_article_list
 from nightpress.reports.day.day_report import DayReport, PipelineDay
-from nightpress.reports.day.day_tables import Table, category_table, numbers_table
-from nightpress.reports.day.headline import OFFLINE, money, summary, verdict
+from nightpress.reports.day.day_wording import category_table, money, numbers_table, summary, verdict
 from nightpress.reports.day.report_articles import Kind
-from nightpress.reports.style_sheet import CSS
-from nightpress.reports.wording import count, duration, long_day, moment, share, usd
-
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-
-
-def shown(value: object) -> str:
-    """Return text that can only be shown: markup in it is text, and control characters are seen."""
-    return escape("".join(c if c >= " " or c in "\n\t" else "\ufffd" for c in str(value)))
+from nightpress.reports.html_document import iter_document
+from nightpress.reports.tables import table_html
+from nightpress.reports.wording import OFFLINE, count, duration, long_day, moment, share, usd
 
 
-def iter_page(report: DayReport) -> Iterator[str]:
+def iter_page(report: DayReport) -> Iterator[Html]:
     """Yield the page of a day."""
-    yield from iter_document(f"{report.day} · Nightpress", _body(report))
+    yield from iter_document(f"{report.day} · Nightpress", _body(report), report.dags)
 
 
-def iter_document(title: str, body: Iterable[str]) -> Iterator[str]:
-    """Yield a whole page around pieces of trusted HTML: no script, nothing from elsewhere."""
-    yield (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        '<meta name="color-scheme" content="light dark"><meta name="referrer" content="no-referrer">'
-        f"<title>{shown(title)}</title><style>{CSS}</style></head><body><main>"
-    )
-    yield from body
-    yield "</main></body></html>\n"
-
-
-def _body(report: DayReport) -> Iterator[str]:
+def _body(report: DayReport) -> Iterator[Html]:
     state, sentence = summary(report)
-    yield (
-        f'<header><p class="over">Nightpress · daily report</p><h1>{shown(long_day(report.day))}</h1>'
-        f'<p class="state {state}">{shown(sentence)}</p>'
-    )
+    yield Html(
+        '<header><p class="over">Nightpress · daily report</p><h1>{}</h1><p class="state {}">{}</p>'
+    ).format(long_day(report.day), state, sentence)
     if report.offline:
-        yield f'<p class="note" role="note"><strong>Offline.</strong> {shown(OFFLINE)}</p>'
-    yield "</header>\n"
+        yield Html('<p class="note" role="note"><strong>Offline.</strong> {}</p>').format(OFFLINE)
+    yield Html("</header>\n")
     yield from _digest(report)
-    for one in report.pipelines:
-        yield f'<section><h2 id="{shown(one.pipeline)}">{shown(one.pipeline)}</h2>\n'
+    for day in report.pipelines:
+        yield Html('<section><h2 id="{0}">{0}</h2>\n').format(day.pipeline)
         for section in SECTIONS:
-            yield from section(one)
-        yield "</section>\n"
+            yield from section(day)
+        yield Html("</section>\n")
     yield from _comparisons(report)
     yield from _absent(report)
-    yield (
-        f"<footer>Written {moment(report.written_at)} from the published answers and receipts. "
+    yield Html(
+        "<footer>Written {} from the published answers and receipts. "
         "Days are in UTC, amounts in US dollars.</footer>\n"
-    )
+    ).format(moment(report.written_at))
 
 
-def _digest(report: DayReport) -> Iterator[str]:
+def _digest(report: DayReport) -> Iterator[Html]:
     if report.digest is None:
         return
-    yield f"<section><h2>{shown(report.digest.headline)}</h2><p>{shown(report.digest.lead)}</p>"
+    yield Html("<section><h2>{}</h2><p>{}</p>").format(report.digest.headline, report.digest.lead)
     if report.digest.themes:
-        yield '<ul class="todo">'
+        yield Html('<ul class="todo">')
         for theme in report.digest.themes:
             number = "" if theme.articles is None else count(theme.articles)
-            yield f"<li><b>{number}</b><div><strong>{shown(theme.name)}</strong><br>{shown(theme.gist)}</div></li>"
-        yield "</ul>"
-    yield "</section>\n"
+            yield Html("<li><b>{}</b><div><strong>{}</strong><br>{}</div></li>").format(
+                number, theme.name, theme.gist
+            )
+        yield Html("</ul>")
+    yield Html("</section>\n")
 
 
-def _comparisons(report: DayReport) -> Iterator[str]:
-    for one in report.comparisons:
-        yield f"<section><h2>{shown(one.name)}</h2><p>{shown(sentence_of(one))}</p>\n"
-        yield f"{lay_out_table(variants_table(one), 'plain')}<h3>Agreement</h3>"
-        yield lay_out_table(agreement_table(one), "plain")
-        yield (
+def _comparisons(report: DayReport) -> Iterator[Html]:
+    for compared in report.comparisons:
+        yield Html("<section><h2>{}</h2><p>{}</p>\n").format(compared.name, sentence_of(compared))
+        yield Html("{}<h3>Agreement</h3>{}").format(
+            table_html(variants_table(compared), "plain"), table_html(agreement_table(compared), "plain")
+        )
+        yield Html(
             '<p class="soft small">Side by side, with the articles on which they differ most: '
-            f"<code>comparison-{shown(one.name)}.html</code> beside this file.</p></section>\n"
-        )
+            "<code>comparison-{}.html</code> beside this file.</p></section>\n"
+        ).format(compared.name)
 
 
-def _absent(report: DayReport) -> Iterator[str]:
+def _absent(report: DayReport) -> Iterator[Html]:
     if not report.pipelines and not report.absent:
-        yield (
-            "<p>Nothing was ever run here. Put articles into <code>inbox/day="
-            f"{shown(report.day)}/</code> and trigger the DAG <code>article_summaries</code> with this day; the "
-            "report is then written anew by itself.</p>\n"
+        yield Html(
+            "<p>Nothing was run for this day. Put articles into <code>inbox/day={}/</code> and run a pipeline for it; "
+            "this report is then written again by itself.</p>\n"
+        ).format(report.day)
+    for absent in report.absent:
+        yield Html('<section><h2>{}</h2><p class="state bad">Not published.</p><p>{}</p></section>\n').format(
+            absent.pipeline, absent.explain()
         )
-    for one in report.absent:
-        yield f"<section><h2>{shown(one.pipeline)}</h2>"
-        yield f'<p class="state bad">Not published.</p><p>{shown(one.explain())}</p></section>\n'
 
 
-def _glance(of: PipelineDay) -> Iterator[str]:
-    today = of.today
-    yield f"<p>{shown(verdict(of))} {shown(money(of))}</p>"
+def _glance(day: PipelineDay) -> Iterator[Html]:
+    today = day.today
+    yield Html("<p>{} {}</p>").format(verdict(day), money(day))
     if not today.articles and not today.rejected:
         return
     answered = share(today.succeeded, today.articles) + " of articles"
+    failed = "see below" if today.failures else ""
     tiles = [
         ("Answered", count(today.succeeded), answered, ""),
-        (
-            "Failed",
-            count(today.failures),
-            "see below" if today.failures else "",
-            "bad" * bool(today.failures),
-        ),
+        ("Failed", count(today.failures), failed, "bad" * bool(today.failures)),
         ("Rejected", count(today.rejected), "not sent", ""),
         ("Reused", count(today.reused), "paid for earlier", ""),
         ("Paid", usd(today.paid_usd), f"list price {usd(today.list_usd)}", ""),
     ]
     if today.seconds is not None:
-        tiles.append(("Took", duration(today.seconds), "submission to last end", ""))
-    yield '<dl class="tiles">'
+        tiles.append(("Took", duration(today.seconds), "first submission to last end", ""))
+    yield Html('<dl class="tiles">')
     for name, value, about, kind in tiles:
-        yield f'<div class="tile {kind}"><dt>{shown(name)}</dt><dd>{shown(value)}</dd><dd>{shown(about)}</dd></div>'
-    yield "</dl>\n"
+        yield Html('<div class="tile {}"><dt>{}</dt><dd>{}</dd><dd>{}</dd></div>').format(
+            kind, name, value, about
+        )
+    yield Html("</dl>\n")
 
 
-def _actions(of: PipelineDay) -> Iterator[str]:
-    actions = of.actions()
+def _actions(day: PipelineDay) -> Iterator[Html]:
+    actions = day.actions()
     if not actions:
         return
-    yield '<h3>What to do</h3><ul class="todo">'
+    yield Html('<h3>What to do</h3><ul class="todo">')
     for action in actions:
-        yield (
-            f"<li><b>{count(action.count)}</b><div><strong>{shown(action.what)}</strong><br>"
-            f'<span class="soft">{shown(action.remedy)}</span></div></li>'
+        yield Html('<li><b>{}</b><div><strong>{}</strong><br><span class="soft">{}</span></div></li>').format(
+            count(action.count), action.what, action.remedy
         )
-    yield "</ul>\n"
+    yield Html("</ul>\n")
 
 
-def _numbers(of: PipelineDay) -> Iterator[str]:
-    heading = "The day beside the days before" if of.before else "The day in numbers"
-    yield f"<h3>{heading}</h3>{lay_out_table(numbers_table(of))}\n"
-    if of.today.models:
-        yield (
-            f'<p class="soft small">Model: {shown(", ".join(of.today.models))}. Tokens are those of new answers; '
-            "what was paid covers all runs of the day.</p>"
-        )
+def _numbers(day: PipelineDay) -> Iterator[Html]:
+    heading = "The day beside the days before" if day.before else "The day in numbers"
+    yield Html("<h3>{}</h3>{}\n").format(heading, table_html(numbers_table(day)))
+    if day.today.models:
+        yield Html(
+            '<p class="soft small">Model: {}. Tokens are those of new answers; what was paid covers all runs of the '
+            "day.</p>"
+        ).format(", ".join(day.today.models))
 
 
-def _plots(of: PipelineDay) -> Iterator[str]:
-    from nightpress.reports.plots import describe, draw_plots
+def _plots(day: PipelineDay) -> Iterator[Html]:
+    from nightpress.reports.day.day_plots import draw_plots
+    from nightpress.reports.plots import figure_html
 
-    plots = draw_plots(of)
+    plots = draw_plots(day)
     if plots:
-        yield '<h3>At a glance</h3><div class="plots">'
-        yield from map(describe, plots)
-        yield "</div>\n"
+        yield Html('<h3>At a glance</h3><div class="plots">')
+        yield from map(figure_html, plots)
+        yield Html("</div>\n")
 
 
-def _failures(of: PipelineDay) -> Iterator[str]:
-    yield from _kinds("Failures", "the API's message, first examples", of.failures)
-    yield from _kinds("Rejected rows", "where, first examples", of.rejected)
+def _failures(day: PipelineDay) -> Iterator[Html]:
+    statuses = day.today.statuses
+    billed = {kind.name: advise(kind.name, statuses.get(kind.name, "")).billed for kind in day.failures}
+    yield from _kinds("Failures", "the API's message, first examples", day.failures, billed)
+    yield from _kinds("Rejected rows", "where, first examples", day.rejected, {})
 
 
-def _kinds(title: str, about: str, kinds: Sequence[Kind]) -> Iterator[str]:
+def _kinds(title: str, about: str, kinds: Sequence[Kind], billed: Mapping[str, str]) -> Iterator[Html]:
     if not kinds:
         return
-    yield f'<h3>{title}</h3><div class="scroll"><table class="reasons"><thead><tr><th scope="col">kind</th>'
-    yield f'<th scope="col">rows</th><th scope="col">{shown(about)}</th></tr></thead><tbody>'
+    yield Html(
+        '<h3>{}</h3><div class="scroll"><table class="reasons"><thead><tr><th scope="col">kind</th>'
+        '<th scope="col">rows</th><th scope="col">{}</th></tr></thead><tbody>'
+    ).format(title, about)
     for kind in kinds:
-        examples = "".join(f"<li dir=auto>{shown(text[:500])}</li>" for text in kind.examples)
-        yield f'<tr><th scope="row">{shown(kind.name)}</th><td>{count(kind.count)}</td>'
-        yield f"<td><ul>{examples}</ul></td></tr>"
-    yield "</tbody></table></div>\n"
+        examples = Html("").join(Html("<li dir=auto>{}</li>").format(text) for text in kind.examples)
+        note = ""
+        if kind.name in billed:
+            note = Html('<br><span class="soft">{}</span>').format(billed[kind.name])
+        yield Html('<tr><th scope="row">{}{}</th><td>{}</td><td><ul>{}</ul></td></tr>').format(
+            label(kind.name), note, count(kind.count), examples
+        )
+    yield Html("</tbody></table></div>\n")
 
 
-def _categories(of: PipelineDay) -> Iterator[str]:
-    for table in of.categories:
-        yield f"<h3>By <bdi>{shown(table.column)}</bdi></h3>{lay_out_table(category_table(table), 'plain')}\n"
+def _categories(day: PipelineDay) -> Iterator[Html]:
+    for table in day.categories:
+        yield Html("<h3>By <bdi>{}</bdi></h3>{}\n").format(
+            shorten(table.column, 80), table_html(category_table(table), "plain")
+        )
 
 
-def _articles(of: PipelineDay) -> Iterator[str]:
-    if of.today.articles:
-        yield "<h3>Articles and answers</h3>\n"
-        yield from iter_article_list(of, shown)
+def _articles(day: PipelineDay) -> Iterator[Html]:
+    if day.today.articles:
+        yield Html("<h3>Articles and answers</h3>\n")
+        yield from iter_article_list(day)
 
 
-def lay_out_table(table: Table, kind: str = "") -> str:
-    """Return a table as HTML."""
-    head = "".join(f'<th scope="col"><bdi>{shown(name)}</bdi></th>' for name in table.headings)
-    rows = []
-    for place, (name, *cells) in enumerate(table.rows):
-        inset = ' class="in"' if place in table.inset else ""
-        values = "".join(f"<td>{shown(cell)}</td>" for cell in cells)
-        # A long name may break after its underscores, so that a phone has room for the numbers.
-        label = shown(name).replace("_", "_<wbr>")
-        rows.append(f'<tr{inset}><th scope="row"><bdi>{label}</bdi></th>{values}</tr>')
-    return (
-        f'<div class="scroll"><table class="{kind}"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
-SECTIONS: tuple[Callable[[PipelineDay], Iterator[str]], ...] = (
+SECTIONS: tuple[Callable[[PipelineDay], Iterator[Html]], ...] = (
     _glance,
     _actions,
     _numbers,

@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from nightpress.advice import CUT_OFF, REJECTED, advise, label
 from nightpress.layout import DataRoot
 from nightpress.reports.comparison.comparison_figures import Comparison, read_comparisons
-from nightpress.reports.day import actions
 from nightpress.reports.day.categories import CategoryTable, find_categories, tabulate
 from nightpress.reports.day.digest import PIPELINE as DIGEST
 from nightpress.reports.day.digest import Digest, read_digest
-from nightpress.reports.day.figures import DayFigures, compute, count_rejected, read_frame, read_history
+from nightpress.reports.day.figures import DayFigures, read_figures, read_frame, read_history
 from nightpress.reports.day.report_articles import Kind, find_examples, read_rejected
-from nightpress.reports.stored_days import (
-    is_published,
-    list_pipelines,
-    list_runs,
-    read_receipt,
-    rejected_path,
-)
+from nightpress.reports.plots import Bin, histogram
+from nightpress.reports.stored_days import find_dags, is_published, list_runs, rejected_path
 from nightpress.reports.wording import counted
+from nightpress.statuses import REFUSED
 from nightpress.storage import StoragePath
-
-TOKEN_BINS = 24
-
-
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """A bar of a histogram: values from ``low`` up to ``high``."""
-
-    low: float
-    high: float
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +51,21 @@ class PipelineDay:
 
     def actions(self) -> list[Action]:
         """Return what wants a look, failures first; empty when all is well."""
+        today = self.today
         found = [
-            Action(kind.count, f"failed: {kind.name}", actions.advise(kind.name)) for kind in self.failures
+            Action(
+                kind.count,
+                f"failed: {label(kind.name)}",
+                advise(kind.name, today.statuses.get(kind.name, "")).after_run,
+            )
+            for kind in self.failures
         ]
-        if self.today.cut:
-            found.append(Action(self.today.cut, "cut off at max_tokens", actions.CUT))
-        if self.today.refused:
-            found.append(Action(self.today.refused, "declined by the model", actions.REFUSED))
-        if self.today.rejected:
-            found.append(Action(self.today.rejected, "rejected before sending", actions.REJECTED))
+        if today.cut:
+            found.append(Action(today.cut, "cut off at max_tokens", CUT_OFF))
+        if today.refused:
+            found.append(Action(today.refused, "declined by the model", advise(REFUSED).after_run))
+        if today.rejected:
+            found.append(Action(today.rejected, "rejected before sending", REJECTED))
         return found
 
 
@@ -93,17 +84,18 @@ class Absent:
         if self.runs:
             return (
                 f"{counted(self.runs, 'run')} started for this day, and none has published it yet. Look at the last "
-                "one in the Airflow UI; batches already submitted are kept and not paid for twice."
+                "one; batches already submitted are kept and not paid for twice."
             )
-        return (
-            "No run was started for this day. Trigger the DAG with this day, or backfill it; then this report is "
-            "written anew by itself."
-        )
+        return "No run was started for this day. Run the pipeline for it, and this report is written again by itself."
 
 
 @dataclass(frozen=True, slots=True)
 class DayReport:
-    """The report of a day over all its pipelines."""
+    """The report of a day over all its pipelines.
+
+    :param dags: the DAG that published each pipeline's day; empty where that is not known. Who reads the report sees
+        articles of all of them, those of the comparisons included.
+    """
 
     day: str
     written_at: datetime
@@ -111,34 +103,38 @@ class DayReport:
     absent: Sequence[Absent]
     digest: Digest | None = None
     comparisons: Sequence[Comparison] = ()
+    dags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def offline(self) -> bool:
         """Whether any answer came from the offline API."""
-        return any(one.today.offline for one in self.pipelines)
+        return any(each.today.offline for each in self.pipelines)
 
 
-def gather(root: StoragePath, day: str, pipelines: Sequence[str] | None, now: datetime) -> DayReport:
+def gather(root: DataRoot, day: str, pipelines: Sequence[str] | None, now: datetime) -> DayReport:
     """Read all that a day's report tells; the articles themselves are read when they are laid out.
 
     :param pipelines: whose sections are wanted, published or not (default: all that there are).
     """
-    names = list_pipelines(root) if pipelines is None else pipelines
+    names = list(root.iter_pipelines()) if pipelines is None else pipelines
     published = [name for name in names if is_published(root, name, day)]
     absent = [Absent(name, len(list_runs(root, name, day))) for name in names if name not in published]
     if pipelines is None and published:
         # A pipeline that had no business on this day is not worth a line.
-        absent = [one for one in absent if one.runs]
+        absent = [each for each in absent if each.runs]
     digest = read_digest(root, day) if DIGEST in published else None
     days = [_read_pipeline(root, name, day) for name in published]
-    return DayReport(day, now, days, absent, digest, read_comparisons(root, day, published))
+    comparisons = read_comparisons(root, day, published)
+    shown = {*published, *(each.pipeline for compared in comparisons for each in compared.variants)}
+    dags = find_dags(root, day, sorted(shown))
+    return DayReport(day, now, days, absent, digest, comparisons, dags)
 
 
-def _read_pipeline(root: StoragePath, pipeline: str, day: str) -> PipelineDay:
-    path = DataRoot(root).answers(pipeline, day)
+def _read_pipeline(root: DataRoot, pipeline: str, day: str) -> PipelineDay:
+    path = root.answers(pipeline, day)
     columns = find_categories(path)
     frame = read_frame(path, columns)
-    today = compute(frame, day, read_receipt(root, pipeline, day), count_rejected(root, path))
+    today = read_figures(root, pipeline, day, frame)
     tokens = frame.loc[frame["status"].eq("succeeded") & ~frame["reused"], "output_tokens"].dropna()
     result = PipelineDay(
         pipeline=pipeline,
@@ -153,28 +149,3 @@ def _read_pipeline(root: StoragePath, pipeline: str, day: str) -> PipelineDay:
     )
     del frame, tokens
     return replace(result, before=read_history(root, pipeline, day))
-
-
-def histogram(values: Sequence[float], most: int = TOKEN_BINS) -> list[Bin]:
-    """Count values in bins of one width, a round number (1, 2 or 5 times a power of ten)."""
-    if not values:
-        return []
-    low, high = min(values), max(values)
-    width = _round_up((high - low) / most) if high > low else max(1.0, abs(high) / 10)
-    first = low // width
-    counts = [0] * (int(high // width - first) + 1)
-    for value in values:
-        counts[int(value // width - first)] += 1
-    return [
-        Bin((first + place) * width, (first + place + 1) * width, number)
-        for place, number in enumerate(counts)
-    ]
-
-
-def _round_up(width: float) -> float:
-    power = 1.0
-    while power > width:
-        power /= 10
-    while power * 10 <= width:
-        power *= 10
-    return next(power * step for step in (1, 2, 5, 10) if power * step >= width)

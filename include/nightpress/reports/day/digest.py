@@ -10,10 +10,9 @@ import pyarrow as pa
 
 from nightpress.layout import DataRoot
 from nightpress.reports.stored_days import is_published, open_answers
-from nightpress.storage import StoragePath
 
 PIPELINE = "digest_of_the_day"
-_MOST_THEMES = 12
+_MAX_THEMES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +33,14 @@ class Digest:
     themes: Sequence[Theme]
 
 
-def read_digest(root: StoragePath, day: str) -> Digest | None:
+def read_digest(root: DataRoot, day: str) -> Digest | None:
     """Return the digest that was published for a day, or None.
 
     Any pipeline of that name will do whose answers have the columns ``headline`` and ``lead``.
     """
     if not is_published(root, PIPELINE, day):
         return None
-    with open_answers(DataRoot(root).answers(PIPELINE, day)) as file:
+    with open_answers(root.answers(PIPELINE, day)) as file:
         schema = file.schema_arrow
         if not {"headline", "lead"} <= {field.name for field in schema if pa.types.is_string(field.type)}:
             return None
@@ -57,7 +56,7 @@ def _themes(given: Any) -> list[Theme]:
     themes = [theme for theme in given if isinstance(theme, dict)] if isinstance(given, list) else []
     return [
         Theme(str(theme.get("name") or ""), _count(theme.get("articles")), str(theme.get("gist") or ""))
-        for theme in themes[:_MOST_THEMES]
+        for theme in themes[:_MAX_THEMES]
     ]
 
 

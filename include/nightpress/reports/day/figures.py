@@ -5,41 +5,52 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from nightpress.costs.receipt import DayReceipt
+from nightpress.days.day_sources import OFFLINE
 from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot
-from nightpress.reports.stored_days import days_before, open_answers, read_receipt, rejected_path
-from nightpress.storage import StoragePath
-
-OFFLINE_BATCH = "msgbatch_local_"
-"""How ids of batches of the offline API begin."""
+from nightpress.reports.stored_days import (
+    days_before,
+    open_answers,
+    read_about,
+    read_receipt,
+    rejected_path,
+)
+from nightpress.settings import is_offline
+from nightpress.statuses import STATUSES, SUCCEEDED
+from nightpress.storage import StoragePath, open_parquet
 
 _TEXT = ["status", "error_type", "stop_reason", "model", "batch_id"]
 _TOKENS_IN = ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"]
-_NUMBERS = [*_TOKENS_IN, "output_tokens", "cost_usd", "list_cost_usd"]
+_NUMBERS = [*_TOKENS_IN, "output_tokens", "thinking_tokens", "cost_usd", "list_cost_usd"]
+_BATCH_SHARE = 0.5
+_BILLED = [name for name, status in STATUSES.items() if status.billed in {"yes", "usage"}]
 COLUMNS = [*_TEXT, *_NUMBERS, "reused"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DayFigures:
-    """What a pipeline's day came to.
+    """What a pipeline's day came to. An amount that is not known is None, never 0.
 
     :param failed: articles without an answer, by the API's error type or, without one, the status.
+    :param statuses: the status of each kind in ``failed``.
     :param rejected: rows not sent; None when it was not recorded.
     :param reused: answers paid for earlier.
     :param input_tokens: of new answers, those of the cache included.
-    :param paid_usd: over all runs of the day; None when a model's price is not known.
+    :param thinking_tokens: part of ``output_tokens``; None when no answer told.
+    :param tokens_unknown: new answers that do not tell their tokens, which are therefore in no sum.
+    :param paid_usd: over all runs of the day.
     :param saved_usd: list price less what was paid.
-    :param wasted_usd: paid for answers that a second round replaced.
-    :param seconds: from the first submission to the end of the last batch; None when not recorded.
-    :param latencies: seconds from submission to end, of each batch that has both.
-    :param cut: answers that max_tokens cut off.
-    :param refused: answers in which the model declined.
+    :param unused_usd: paid for on the day, but not in what is published: replaced by a second round or a later run.
+    :param seconds: of the run that published the day, from its first submission to the end of its last batch; None
+        when it submitted nothing or that was not recorded.
+    :param latencies: seconds from submission to end, of each batch of the day that has both.
+    :param cut: answers that max_tokens cut off, in days of versions without the status ``truncated``.
+    :param refused: answers in which the model declined, in days of versions without the status ``refused``.
     :param cache_saved_usd: what prompt caching saved; negative when it cost more.
     """
 
@@ -47,15 +58,18 @@ class DayFigures:
     articles: int
     succeeded: int
     failed: Mapping[str, int]
+    statuses: Mapping[str, str]
     rejected: int | None
     reused: int
     batches: int
     input_tokens: int
     output_tokens: int
+    thinking_tokens: int | None
+    tokens_unknown: int
     paid_usd: float | None
     list_usd: float | None
     saved_usd: float | None
-    wasted_usd: float | None
+    unused_usd: float | None
     seconds: float | None
     latencies: Sequence[float]
     cut: int
@@ -87,113 +101,139 @@ def read_frame(path: StoragePath, extra: Sequence[str] = ()) -> pd.DataFrame:
         frame[name] = pd.to_numeric(frame[name])
     frame["tokens_in"] = frame[_TOKENS_IN].fillna(0).sum(axis=1)
     status, error = (frame[name].astype(object) for name in ("status", "error_type"))
-    frame["failure"] = error.where(error.notna() & error.ne(""), status).where(status.ne("succeeded"))
+    frame["failure"] = error.where(error.notna() & error.ne(""), status).where(status.ne(SUCCEEDED))
     return frame
 
 
-def compute(frame: pd.DataFrame, day: str, receipt: Mapping[str, Any], rejected: int | None) -> DayFigures:
+def compute(
+    frame: pd.DataFrame,
+    day: str,
+    receipt: DayReceipt | None,
+    rejected: int | None,
+    *,
+    offline: bool = False,
+) -> DayFigures:
     """Add up a day.
 
     Money is the receipt's, which covers all runs of the day; without a receipt it is that of the rows.
 
     :param frame: of :func:`read_frame`.
+    :param offline: what the published file says of itself.
     """
     new = frame[~frame["reused"]]
-    paid, listed = (
-        _amount(receipt, "paid_usd", new["cost_usd"]),
-        _amount(receipt, "list_usd", new["list_cost_usd"]),
-    )
+    paid = _sum_known(new["cost_usd"]) if receipt is None else receipt.paid_usd
+    listed = _sum_known(new["list_cost_usd"]) if receipt is None else receipt.list_usd
     spans = batch_spans(receipt)
+    published = batch_spans(receipt, last_run=True)
     ids = frame["batch_id"].dropna().astype(str).unique()
-    # What does not fit a schema is a failure with a reason of its own.
-    stop = frame["stop_reason"].astype(object).where(frame["status"].eq("succeeded"))
+    stop = frame["stop_reason"].astype(object).where(frame["status"].eq(SUCCEEDED))
+    thinking = new["thinking_tokens"].dropna()
     return DayFigures(
         day=day,
         articles=len(frame),
-        succeeded=int(frame["status"].eq("succeeded").sum()),
+        succeeded=int(frame["status"].eq(SUCCEEDED).sum()),
         failed={str(kind): int(number) for kind, number in frame["failure"].value_counts().items()},
-        rejected=rejected if rejected is not None else _count(receipt.get("numbers"), "rejected"),
+        statuses=_statuses(frame),
+        rejected=rejected if rejected is not None else _count(receipt, "rejected"),
         reused=int(frame["reused"].sum()),
         batches=len(ids),
         input_tokens=int(new["tokens_in"].sum()),
         output_tokens=int(new["output_tokens"].sum()),
+        thinking_tokens=int(thinking.sum()) if len(thinking) else None,
+        tokens_unknown=int((new["status"].isin(_BILLED) & new["output_tokens"].isna()).sum()),
         paid_usd=paid,
         list_usd=listed,
         saved_usd=None if paid is None or listed is None else listed - paid,
-        wasted_usd=_number(receipt.get("wasted_usd")),
-        cache_saved_usd=_number(receipt.get("cache_saved_usd")),
-        seconds=(max(end for _, end in spans) - min(start for start, _ in spans)).total_seconds()
-        if spans
+        unused_usd=_unused(frame, receipt),
+        cache_saved_usd=receipt.cache_saved_usd if receipt else None,
+        seconds=(max(end for _, end in published) - min(start for start, _ in published)).total_seconds()
+        if published
         else None,
         latencies=[(end - start).total_seconds() for start, end in spans],
         cut=int(stop.eq("max_tokens").sum()),
         refused=int(stop.eq("refusal").sum()),
         models=sorted(frame["model"].dropna().astype(str).unique()),
-        offline=bool(receipt.get("offline")) or any(name.startswith(OFFLINE_BATCH) for name in ids),
+        offline=offline or bool(receipt and receipt.offline) or any(map(is_offline, ids)),
     )
 
 
-def read_history(root: StoragePath, pipeline: str, day: str) -> list[DayFigures]:
+def _statuses(frame: pd.DataFrame) -> dict[str, str]:
+    failed = frame[["failure", "status"]].astype(object).dropna().drop_duplicates("failure")
+    return {str(kind): str(status) for kind, status in zip(failed["failure"], failed["status"], strict=True)}
+
+
+def _unused(frame: pd.DataFrame, receipt: DayReceipt | None) -> float | None:
+    """Return what was paid on the day for answers that are not in the published file.
+
+    A row's cost is that of both rounds, so what a second round replaced is added. A reused row of a batch of this
+    very day was paid for by an earlier run of it: it is used, at the price it had.
+    """
+    if receipt is None or receipt.paid_usd is None or receipt.wasted_usd is None:
+        return None
+    ours = {batch.batch_id for batch in receipt.batches if not batch.reused}
+    rows = frame[frame["batch_id"].astype(object).isin(ours)]
+    worth = rows["cost_usd"].where(~rows["reused"], rows["list_cost_usd"] * _BATCH_SHARE)
+    if worth.isna().any():
+        return None
+    replaced = receipt.wasted_by_run.get(receipt.run, receipt.wasted_usd) or 0.0
+    unused = receipt.paid_usd - float(worth.sum()) + replaced
+    return unused if unused > 1e-9 else 0.0
+
+
+def read_history(root: DataRoot, pipeline: str, day: str) -> list[DayFigures]:
     """Return the figures of the days before, oldest first; a day that cannot be read is left out."""
     history = []
     for earlier in days_before(root, pipeline, day):
-        path = DataRoot(root).answers(pipeline, earlier)
         try:
-            history.append(
-                compute(
-                    read_frame(path),
-                    earlier,
-                    read_receipt(root, pipeline, earlier),
-                    count_rejected(root, path),
-                )
-            )
+            history.append(read_figures(root, pipeline, earlier, read_frame(root.answers(pipeline, earlier))))
         except (ResultsError, OSError):
             continue
     return history
 
 
-def count_rejected(root: StoragePath, answers: StoragePath) -> int | None:
+def read_figures(root: DataRoot, pipeline: str, day: str, frame: pd.DataFrame) -> DayFigures:
+    """Return the figures of a published day, whose rows are at hand."""
+    return compute(
+        frame,
+        day,
+        read_receipt(root, pipeline, day),
+        count_rejected(root, root.answers(pipeline, day)),
+        offline=read_about(root, pipeline, day).made_by.get(OFFLINE) == "yes",
+    )
+
+
+def count_rejected(root: DataRoot, answers: StoragePath) -> int | None:
     """Return how many rows the run that published a day rejected; None when its files are gone."""
     path = rejected_path(root, answers)
     if path is None:
         return None
     try:
-        with path.open("rb") as stream:
-            return int(pq.read_metadata(pa.PythonFile(stream, mode="r")).num_rows)
+        with open_parquet(path) as file:
+            return int(file.metadata.num_rows)
     except (OSError, pa.ArrowInvalid):
         return None
 
 
-def batch_spans(receipt: Mapping[str, Any]) -> list[tuple[datetime, datetime]]:
-    """Return when each batch of a receipt was submitted and when it ended, where both are known."""
-    spans = []
-    for batch in receipt.get("batches") or ():
-        if not isinstance(batch, Mapping) or batch.get("reused"):
-            continue
-        start, end = _moment(batch.get("submitted_at")), _moment(batch.get("ended_at"))
-        if start is not None and end is not None and start <= end:
-            spans.append((start, end))
-    return spans
+def batch_spans(receipt: DayReceipt | None, *, last_run: bool = False) -> list[tuple[datetime, datetime]]:
+    """Return when each batch of a receipt was submitted and when it ended, where both are known.
+
+    :param last_run: only batches of the run that published the day last.
+    """
+    return [
+        (batch.submitted_at, batch.ended_at)
+        for batch in (receipt.batches if receipt else ())
+        if not batch.reused
+        and (not last_run or batch.run == receipt.run)  # type: ignore[union-attr]
+        and batch.submitted_at is not None
+        and batch.ended_at is not None
+        and batch.submitted_at <= batch.ended_at
+    ]
 
 
-def _moment(value: object) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return found if found is not None and found.tzinfo is not None else None
+def _sum_known(amounts: pd.Series) -> float | None:
+    return None if amounts.isna().any() else float(amounts.sum())
 
 
-def _amount(receipt: Mapping[str, Any], key: str, rows: pd.Series) -> float | None:
-    if key in receipt:
-        return _number(receipt[key])
-    return None if rows.isna().any() else float(rows.sum())
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _count(numbers: object, key: str) -> int | None:
-    found = numbers.get(key) if isinstance(numbers, Mapping) else None
+def _count(receipt: DayReceipt | None, key: str) -> int | None:
+    found = receipt.numbers.get(key) if receipt is not None else None
     return found if isinstance(found, int) else None

@@ -10,9 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from nightpress.reports.day.categories import label, metadata_columns
+from nightpress.plain_text import shorten
+from nightpress.reports.day.categories import category_of, metadata_columns
 from nightpress.reports.stored_days import open_answers
 from nightpress.results.answers_schema import output_fields
+from nightpress.statuses import MISSING, REFUSED, SUCCEEDED, TRUNCATED
 from nightpress.storage import StoragePath
 
 _COLUMNS = [
@@ -26,6 +28,12 @@ _COLUMNS = [
     "round",
     "reused",
 ]
+MAX_TITLE_CHARS = 300
+MAX_ANSWER_CHARS = 20_000
+"""Longer titles and answers are cut: the report is for reading, the Parquet has them whole."""
+
+MAX_MESSAGE_CHARS = 500
+
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 _ROWS = 2_000
 _EXAMPLES = 3
@@ -38,6 +46,7 @@ class Article:
     :param fields: of a typed answer, by name, in the schema's order; empty for an answer that is plain text.
     :param group: value of the grouping column; empty without one.
     :param language: BCP 47 tag, or empty.
+    :param answer: the text, also what there is of one that was cut off.
     :param failure: why there is no answer; empty when there is one.
     """
 
@@ -51,6 +60,7 @@ class Article:
     message: str
     cut: bool
     reused: bool
+    status: str = ""
 
 
 @dataclass(slots=True)
@@ -73,19 +83,23 @@ def iter_articles(path: StoragePath, group: str | None) -> Iterator[Article]:
         columns = [name for name in names if name in wanted]
         for batch in file.iter_batches(_ROWS, columns=columns):
             for row in batch.to_pylist():
-                failed = row.get("status") != "succeeded"
+                status = row.get("status") or MISSING
+                failed = status != SUCCEEDED
+                # What there is of a text is worth reading; of a typed answer it is broken JSON.
+                text = row.get("text") if not failed or (status in {TRUNCATED, REFUSED} and not typed) else ""
                 tag = row.get(language) if language else None
                 yield Article(
-                    id=row.get("article_id") or "",
-                    title=row.get("title") or "",
-                    answer=row.get("text") or "",
+                    id=shorten(row.get("article_id") or "", MAX_TITLE_CHARS),
+                    title=shorten(row.get("title") or "", MAX_TITLE_CHARS),
+                    answer=shorten((text or "").strip(), MAX_ANSWER_CHARS),
                     fields=[(name, row.get(name)) for name in typed if not failed],
-                    group=label(row.get(group)) if group else "",
+                    group=category_of(row.get(group)) if group else "",
                     language=tag if isinstance(tag, str) and _LANGUAGE.fullmatch(tag) else "",
-                    failure=(row.get("error_type") or row.get("status") or "missing") if failed else "",
-                    message=(row.get("error_message") or "") if failed else "",
-                    cut=row.get("stop_reason") == "max_tokens",
+                    failure=(row.get("error_type") or status) if failed else "",
+                    message=shorten(row.get("error_message") or "", MAX_MESSAGE_CHARS) if failed else "",
+                    cut=status == TRUNCATED or row.get("stop_reason") == "max_tokens",
                     reused=bool(row.get("reused")),
+                    status=status,
                 )
 
 
@@ -97,12 +111,13 @@ def find_examples(path: StoragePath, failed: Sequence[tuple[str, int]]) -> list[
     with open_answers(path) as file:
         for batch in file.iter_batches(_ROWS * 10, columns=columns):
             for row in batch.to_pylist() if kinds else ():
-                if row["status"] == "succeeded":
+                if row["status"] == SUCCEEDED:
                     continue
                 kind = kinds.get(row.get("error_type") or row["status"])
                 if kind is not None and len(kind.examples) < _EXAMPLES:
-                    message = row.get("error_message")
-                    kind.examples.append(f"{row['article_id']}: {message}" if message else row["article_id"])
+                    article, message = row["article_id"], row.get("error_message")
+                    told = f"{article}: {message}" if message else article
+                    kind.examples.append(shorten(told, MAX_MESSAGE_CHARS))
                     wanted -= 1
             if wanted <= 0:
                 break
@@ -125,7 +140,7 @@ def read_rejected(path: StoragePath | None) -> list[Kind]:
                         name = row["file"].rsplit("/", 1)[-1]
                         at = "" if row["position"] is None else f", row {row['position']:,}"
                         who = f" ({row['article_id']})" if row["article_id"] else ""
-                        places.append(f"{name}{at}{who}")
+                        places.append(shorten(f"{name}{at}{who}", MAX_MESSAGE_CHARS))
     except (OSError, KeyError, pa.ArrowException):
         return []
     return [Kind(reason, number, examples[reason]) for reason, number in counts.most_common()]

@@ -1,12 +1,12 @@
-"""Write a day's report: one page and one Markdown over all pipelines that published the day."""
+"""Write a day's report over all pipelines that published the day: a page, a message, and a long Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from nightpress.layout import check_day, check_pipeline_name
+from nightpress.layout import DataRoot, check_day, check_pipeline_name
 from nightpress.reports.day import day_page, markdown
 from nightpress.reports.day.day_report import DayReport, gather
 from nightpress.reports.stored_days import published_files
@@ -40,20 +40,17 @@ class WrittenReport:
     offline: bool
 
 
-def report_paths(root: StoragePath, day: str) -> tuple[StoragePath, StoragePath]:
-    """Return where the page and the Markdown of a day are."""
-    folder = root / "reports" / f"day={day}"
-    return folder / "report.html", folder / "report.md"
-
-
 def write_report(
-    root: StoragePath,
+    root: DataRoot,
     day: str,
     *,
     pipelines: Sequence[str] | None = None,
     now: datetime | None = None,
+    link: str = "",
 ) -> WrittenReport:
-    """Write ``reports/day=<day>/report.html`` and ``report.md``, each replaced in one step.
+    """Write ``report.html``, ``report.md`` (short, to be mailed) and ``report-full.md`` below ``reports/day=<day>/``.
+
+    Each is replaced in one step.
 
     Writing again gives the same report of what is there now. A day that nobody published gets a report
     that says so. When a pipeline publishes the day meanwhile, the report is written once more: of two that
@@ -61,37 +58,41 @@ def write_report(
 
     :param pipelines: names of the pipelines (default: all).
     :param now: when it is written, in UTC.
+    :param link: address of the page, for the short text; empty names the file.
     :raises ConfigurationError: the day is no date, or a name is no pipeline's.
     :raises ResultsError: the answers of the day are damaged.
     """
     day = check_day(day)
     names = None if pipelines is None else sorted(set(map(check_pipeline_name, pipelines)))
-    html_path, markdown_path = report_paths(root, day)
+    html_path = root.report(day)
+    message_path, full_path = (html_path.with_name(name) for name in ("report.md", "report-full.md"))
     for _ in range(_READINGS):
         seen = published_files(root, day)
         report = gather(root, day, names, now or datetime.now(UTC))
-        for path, parts in (
-            (html_path, day_page.iter_page(report)),
-            (markdown_path, markdown.iter_markdown(report)),
-        ):
-            with atomic_writer(path) as stream:
-                for part in parts:
-                    stream.write(part.encode("utf-8", "replace"))
+        _write(html_path, day_page.iter_page(report))
+        _write(message_path, markdown.iter_message(report, link))
+        _write(full_path, markdown.iter_markdown(report))
         if published_files(root, day) == seen:
             break
-    return _sum_up(report, html_path, markdown_path)
+    return _sum_up(report, html_path, message_path)
+
+
+def _write(path: StoragePath, parts: Iterable[str]) -> None:
+    with atomic_writer(path) as stream:
+        for part in parts:
+            stream.write(part.encode("utf-8", "replace"))
 
 
 def _sum_up(report: DayReport, html_path: StoragePath, markdown_path: StoragePath) -> WrittenReport:
-    days = [one.today for one in report.pipelines]
+    days = [each.today for each in report.pipelines]
     unknown = any(day.paid_usd is None for day in days)
     unsaved = any(day.saved_usd is None for day in days)
     return WrittenReport(
         report_uri=str(html_path),
         markdown_uri=str(markdown_path),
         day=report.day,
-        pipelines=[one.pipeline for one in report.pipelines],
-        absent=[one.pipeline for one in report.absent],
+        pipelines=[each.pipeline for each in report.pipelines],
+        absent=[each.pipeline for each in report.absent],
         articles=sum(day.articles for day in days),
         succeeded=sum(day.succeeded for day in days),
         failed=sum(day.failures for day in days),

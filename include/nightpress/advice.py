@@ -1,0 +1,130 @@
+"""What to do about each kind of failure: one list for the Batches page, the report and the comparison.
+
+A kind is what a failed row is counted under: the API's error type when there is one, else the row's status. The
+statuses explain themselves (:mod:`nightpress.statuses`); here are the API's error types (API documentation, "Errors")
+and how both are told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+from nightpress.outputs.problems import Reason
+from nightpress.statuses import ERRORED, INVALID_OUTPUT, REFUSED, STATUSES, Again, Billed
+
+ALL_ANEW = (
+    "A changed prompt, model or max_tokens asks and pays for all articles anew; the plan says so first."
+)
+RUN_AGAIN = "Run the day again: only articles without an answer are sent and paid for."
+REJECTED = (
+    "These rows were not sent and cost nothing. Correct them in the source at the file and position named, then run "
+    "the day again."
+)
+CUT_OFF = f"These answers end in mid-sentence: raise max_tokens. {ALL_ANEW}"
+
+_ACCOUNT = (
+    "Correct it for the connection that the pipeline uses, then run the day again; only these are paid for."
+)
+_BILLED: dict[Billed, str] = {
+    "yes": "billed",
+    "no": "not billed",
+    "usage": "billed by category",
+    "unknown": "not known whether billed",
+}
+_AGAIN: dict[Again, str] = {
+    "same": "Sent once more by the run itself.",
+    "more_room": "Sent once more by the run itself, with more max_tokens.",
+    "repair": "Asked once more by the run itself, with what was wrong.",
+    "never": "Not sent again.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What a kind of failure means.
+
+    :param billed: in words.
+    :param again: what the run itself does about it, in a sentence.
+    :param remedy: what a person can do about those that are left.
+    """
+
+    meaning: str
+    billed: str
+    again: str
+    remedy: str
+
+    @property
+    def during_run(self) -> str:
+        """What to say while the run may still do something about it."""
+        return " ".join(part for part in (self.meaning, self.again, self.remedy) if part)
+
+    @property
+    def after_run(self) -> str:
+        """What to say about what is left in a published day."""
+        return f"{self.meaning} {self.remedy}"
+
+
+def _error(meaning: str, remedy: str, again: Again = "same") -> Advice:
+    return Advice(meaning, _BILLED["no"], _AGAIN[again], remedy)
+
+
+_ERROR_TYPES = {
+    "invalid_request_error": _error(
+        "The API refuses these requests as they are; its message names the field.",
+        "Correct the article, then run the day again: only these are paid for. If it is the setting: "
+        f"{ALL_ANEW}",
+        "never",
+    ),
+    "request_too_large": _error(
+        "The article is too long for one request.",
+        "Lower max_content_chars, then run the day again.",
+        "never",
+    ),
+    "not_found_error": _error(
+        "The API does not know the model's name.", "Correct it, then run the day again.", "never"
+    ),
+    "authentication_error": _error("The API key was refused.", _ACCOUNT),
+    "billing_error": _error("The account has no credit.", f"Add credit. {_ACCOUNT}"),
+    "permission_error": _error("The key lacks a permission.", _ACCOUNT),
+    "rate_limit_error": _error("The account's rate limit was reached.", RUN_AGAIN),
+    "overloaded_error": _error("The API was overloaded.", RUN_AGAIN),
+    "timeout_error": _error("The API took too long.", RUN_AGAIN),
+    "api_error": _error("The API failed on its side.", RUN_AGAIN),
+}
+
+
+def _of_status(name: str) -> Advice:
+    status = STATUSES[name]
+    remedy = f"{status.advice} {ALL_ANEW}" if status.kept else status.advice
+    return Advice(status.meaning, _BILLED[status.billed], _AGAIN[status.again], remedy)
+
+
+_ADVICE: dict[str, Advice] = {
+    **dict.fromkeys(get_args(Reason), _of_status(INVALID_OUTPUT)),
+    **{name: _of_status(name) for name, status in STATUSES.items() if not status.answered},
+    "refusal": _of_status(REFUSED),
+    **_ERROR_TYPES,
+}
+_UNKNOWN = Advice(
+    "An error that is not known here; read the API's message.",
+    _BILLED[STATUSES[ERRORED].billed],
+    _AGAIN["same"],
+    RUN_AGAIN,
+)
+
+
+def advise(kind: str, status: str = "") -> Advice:
+    """Return what a kind of failure means.
+
+    :param kind: an error type of the API, a status, or a rule of the output schema.
+    :param status: the row's status, where it is known: it decides when the kind is not known here.
+    """
+    if kind in _ADVICE:
+        return _ADVICE[kind]
+    return _of_status(status) if status in STATUSES and status != ERRORED else _UNKNOWN
+
+
+def label(kind: str) -> str:
+    """Return a kind as people read it: a status by its label, an error type of the API as it is."""
+    return STATUSES[kind].label if kind in STATUSES else kind

@@ -1,0 +1,112 @@
+r"""Text that others wrote (articles, answers, messages of an API, file names, ids), made harmless to show.
+
+Each medium has one function, and every text from outside passes through the one of the medium that shows it::
+
+    terminal   for_terminal   one line, escapes instead of control characters, cut
+    log        for_log        the same; a line of a log stays one line
+    HTML       for_html       Markup; what is not Markup already is escaped
+    SVG        for_svg        only characters that XML allows; a renderer may abort on others
+    Markdown   for_markdown   one line in which nothing is markup, a link or a mention
+
+Characters that only ever act (C0 and C1 controls, lone surrogates, noncharacters) are shown as U+FFFD where people
+read a document, and as an escape such as ``\x1b`` where an operator looks for a cause. Marks that turn the direction
+of writing are part of Arabic or Hebrew text, so documents keep them (and isolate them); in terminals and logs, where
+they could make a line read as another, they are escaped as well.
+"""
+
+from __future__ import annotations
+
+import re
+
+from markupsafe import Markup, escape
+
+_ACTING = "\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff"
+_NOT_IN_DOCUMENTS = re.compile(f"[{_ACTING}]")
+_NOT_IN_LINES = re.compile(
+    f"[{_ACTING}\t\n\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+_SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_MARKDOWN_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;", ":": "&#58;", "$": "&#36;"}
+_MARKDOWN = re.compile(
+    r"([\\`*_\[\]|~])|([&<>@$])|(:(?=/))|((?<=[wW]{3})\.)|(^[#+=-])|((?<=^\d)[.)]|(?<=^\d\d)[.)])"
+)
+
+
+def for_document(value: object) -> str:
+    """Return text without characters that act; line feeds and tabs stay."""
+    return _NOT_IN_DOCUMENTS.sub("\ufffd", str(value).replace("\r\n", "\n"))
+
+
+def for_html(value: object) -> Markup:
+    """Return Markup as it is, and anything else as text that can only be shown."""
+    if isinstance(value, Markup):
+        return value
+    return escape(for_document(value))
+
+
+class Html(Markup):
+    """HTML that is safe to show: what is put into it is escaped by type.
+
+    >>> Html("<p>{}</p>").format("<script>")
+    Html('<p>&lt;script&gt;</p>')
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def escape(cls, s: object, /) -> Html:
+        """Return Markup as it is, and anything else as text that can only be shown."""
+        return cls(for_html(s))
+
+
+def for_svg(value: object) -> str:
+    """Return text that an SVG can hold; the renderer escapes markup itself, but aborts on what XML forbids."""
+    return for_document(value).replace("\n", " ").replace("\t", " ")
+
+
+def for_terminal(value: object, max_chars: int = 2_000) -> str:
+    r"""Return text on one line that cannot move the cursor, change colours or hide a part of itself.
+
+    >>> for_terminal("a\x1b[31mb\n")
+    'a\\x1b[31mb\\n'
+
+    :param max_chars: characters of the text that are shown.
+    """
+    text = str(value)
+    cut = " …" if len(text) > max_chars else ""
+    return _NOT_IN_LINES.sub(_to_escape, text[:max_chars]) + cut
+
+
+def for_log(value: object, max_chars: int = 2_000) -> str:
+    """Return text for a line of a log: it stays one line, whatever is in it."""
+    return for_terminal(value, max_chars)
+
+
+def for_markdown(value: object) -> str:
+    """Return text on one line in which nothing is markup, a link or a mention."""
+    return _MARKDOWN.sub(_to_markdown, " ".join(for_document(value).split()))
+
+
+def shorten(text: str, max_chars: int) -> str:
+    """Return a text of at most ``max_chars`` characters and, where it was cut, an ellipsis."""
+    return text if len(text) <= max_chars else text[:max_chars].rstrip() + " …"
+
+
+def _to_escape(found: re.Match[str]) -> str:
+    character = found[0]
+    if character in _SHORT_ESCAPES:
+        return _SHORT_ESCAPES[character]
+    number = ord(character)
+    return (
+        f"\\x{number:02x}"
+        if number < 0x100
+        else f"\\u{number:04x}"
+        if number < 0x10000
+        else f"\\U{number:08x}"
+    )
+
+
+def _to_markdown(found: re.Match[str]) -> str:
+    if found[4]:
+        return "&#46;"
+    return _MARKDOWN_ENTITIES.get(found[0]) or f"\\{found[0]}"

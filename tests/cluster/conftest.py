@@ -1,0 +1,37 @@
+"""One cluster for all tests of this folder: it takes most of a minute to start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launch.cluster.servers import missing_programs
+from launch.cluster.topology import Cluster
+
+DAGS = Path(__file__).parent / "dags"
+
+
+@pytest.fixture(scope="package")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A running cluster: two schedulers, triggerers and workers, Postgres, Redis and S3."""
+    if missing := missing_programs():
+        pytest.fail(
+            f"the cluster's tests need {', '.join(missing)}: set-up installs them as wheels on Linux; elsewhere "
+            "install Debian's packages postgresql and redis-server"
+        )
+    with Cluster(tmp_path_factory.mktemp("cluster"), dags=DAGS) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def whole_cluster(cluster: Cluster) -> Iterator[None]:
+    """Start again, after a test, what it has killed."""
+    yield
+    for name in (*("postgres", "redis", "s3"), *cluster.components):
+        if not cluster.processes.is_running(name):
+            if name in ("postgres", "redis", "s3"):
+                cluster.servers.start_one(name)
+            else:
+                cluster.start_component(name)
