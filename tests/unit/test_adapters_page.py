@@ -79,10 +79,13 @@ def test_the_expected_end_has_its_basis(tmp_path: Path) -> None:
         ({"a"}, {"a", "b"}, "a", "x", True),
         ({"a"}, {"a", "b"}, "b", "a", False),
         ({"a"}, {"a", "b"}, "deleted", "a", False),
-        ({"a"}, {"a", "b"}, "", "a", True),
+        ({"a"}, {"a", "b"}, "", "a", False),
         ({"a"}, {"a", "b"}, "", "b", False),
         ({"a"}, {"a", "b"}, "", "", False),
         (set(), {"a"}, "a", "a", False),
+        ({"a", "b"}, {"a", "b"}, "", "x", True),
+        (set(), set(), "a", "a", False),
+        (set(), set(), "", "", False),
     ],
 )
 def test_what_may_be_seen(

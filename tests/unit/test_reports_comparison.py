@@ -16,6 +16,7 @@ from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot
 from nightpress.reports.comparison.comparison_figures import read_comparison
 from nightpress.reports.comparison.comparison_page import write_comparison_page
+from nightpress.reports.html_document import HEAD_BYTES, read_dags
 from tests.support.published_days import DAY, answer, publish
 from tests.support.report_pages import EVIL, NOW, Page, check_harmless, report
 
@@ -180,3 +181,11 @@ def test_typed_answers_are_fields_in_the_report(root: UPath) -> None:
     assert "No answer. unknown_value: tone: no" in shown.text
     assert "  - tone: calm\n  - price: –\n  - tags: x\n" in markdown
     assert "<script" not in markdown
+
+
+def test_the_page_says_whose_dags_it_shows(root: UPath) -> None:
+    compare(root, a=[answer(0)], b=[answer(0)])
+    publish(root, [answer(0)], pipeline="c_a", dag_id="a_dag", offline="yes")
+    write_comparison_page(DataRoot(root), "c", DAY, now=NOW)
+    head = DataRoot(root).comparison_page("c", DAY).read_bytes()[:HEAD_BYTES]
+    assert read_dags(head) == {"c_a": "a_dag", "c_b": ""}

@@ -177,6 +177,13 @@ class Overview:
             history=picture.history,
         )
 
+    def owners(self, pipeline: str) -> set[str]:
+        """Return the DAGs that submitted batches of a pipeline; an empty id where one is not known.
+
+        :raises OSError: the store cannot be asked.
+        """
+        return {run.dag_id for run in self.look().runs if run.pipeline == pipeline}
+
     def look(self) -> _Picture:
         """Look at the store unless that was done within the last second; return what is seen.
 

@@ -42,8 +42,20 @@ def published_files(root: DataRoot, day: str) -> dict[str, str]:
 
 
 def find_dags(root: DataRoot, day: str, pipelines: Sequence[str]) -> dict[str, str]:
-    """Return the DAG that published each pipeline's day, by pipeline; empty where the file does not say."""
-    return {name: read_about(root, name, day).made_by.get(DAG_ID, "") for name in pipelines}
+    """Return the DAG of each pipeline, by pipeline; empty where nothing says it.
+
+    It is the one that published the day. For a pipeline that did not, it is the one that published another day last.
+    """
+    return {name: _find_dag(root, day, name) for name in pipelines}
+
+
+def _find_dag(root: DataRoot, day: str, pipeline: str) -> str:
+    if is_published(root, pipeline, day):
+        return read_about(root, pipeline, day).made_by.get(DAG_ID, "")
+    for other in reversed(root.published_days(pipeline)):
+        if is_day(other) and is_published(root, pipeline, other):
+            return read_about(root, pipeline, other).made_by.get(DAG_ID, "")
+    return ""
 
 
 def read_about(root: DataRoot, pipeline: str, day: str) -> PublishedFile:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import Annotated, TypeAlias
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -10,7 +11,7 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
 from airflow.models.dag import DagModel
 from airflow.utils.session import create_session
-from fastapi import Depends
+from fastapi import Depends, HTTPException
 from sqlalchemy import select
 
 MayRead: TypeAlias = Callable[[str, str], bool]
@@ -21,11 +22,7 @@ guard = requires_access_dag("GET", DagAccessEntity.RUN)
 
 
 def find_readable(user: GetUserDep) -> MayRead:
-    """Return what the user may see.
-
-    A run whose DAG is not known (an older ledger entry, a deleted DAG) is seen by who may read the DAG of
-    the pipeline's name, or all DAGs.
-    """
+    """Return what the user may see."""
     permitted = get_auth_manager().get_authorized_dag_ids(user=user)
     with create_session() as session:
         known = set(session.scalars(select(DagModel.dag_id)))
@@ -33,15 +30,27 @@ def find_readable(user: GetUserDep) -> MayRead:
 
 
 def make_rule(permitted: set[str], known: set[str]) -> MayRead:
-    """Return the rule for a user who may read the DAGs ``permitted`` out of ``known``."""
-    reads_all = known <= permitted
+    """Return the rule for a user who may read the DAGs ``permitted`` out of ``known``.
 
-    def may_read(dag_id: str, pipeline: str) -> bool:
-        if reads_all:
-            return True
-        return (dag_id or pipeline) in permitted
+    What belongs to a DAG that Airflow does not know (an older record without one, a deleted DAG) is seen only by
+    who may read all DAGs. Where Airflow knows no DAG at all, as with an empty database, that cannot be told, and
+    nobody sees anything.
+    """
+    reads_all = bool(known) and known <= permitted
+
+    def may_read(dag_id: str, pipeline: str) -> bool:  # noqa: ARG001 - a pipeline's name is no permission
+        return reads_all or dag_id in permitted
 
     return may_read
 
 
 ReadableDep = Annotated[MayRead, Depends(find_readable)]
+
+
+def check_dags(may_read: MayRead, dags: Iterable[str]) -> None:
+    """Refuse who may not read all of these DAGs; an empty id is one that is not known.
+
+    :raises HTTPException: 403.
+    """
+    if not all(may_read(dag_id, "") for dag_id in dags):
+        raise HTTPException(HTTPStatus.FORBIDDEN, "Forbidden")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from http import HTTPStatus
 from typing import Any
 
@@ -11,6 +10,7 @@ from fastapi import HTTPException
 
 from message_batches.page.notices import render_page
 from nightpress.layout import is_run_folder_name, run_folder_name
+from nightpress.plain_text import Html
 from nightpress.storage import StoragePath
 
 _MOST_BYTES = 1_000_000
@@ -51,22 +51,31 @@ def _decode(content: bytes) -> dict[str, Any]:
         ) from None
 
 
-def render(plan: dict[str, Any], pipeline: str, day: str, run: str, root: str) -> str:
+def render(plan: dict[str, Any], pipeline: str, day: str, run: str, root: str) -> Html:
     """Return the page of a plan; every value is shown as text.
 
     :param root: the way to the application's root.
     """
-    verdict = str(plan.get("verdict") or "not decided")
-    offline = '<span class="tag">offline API: nothing is billed</span>' if plan.get("offline") else ""
-    notes = plan.get("notes") if isinstance(plan.get("notes"), list) else []
-    body = (
-        f'<nav class="crumbs"><a href="{root}batches">Batches</a> / plan</nav>'
-        f'<header class="top"><h1>Plan of {escape(pipeline)} for {escape(day)}</h1>{offline}</header>'
-        f'<section class="card"><p class="verdict"><span class="faint">Verdict:</span> {escape(verdict)}</p>'
-        + "".join(f'<p class="note">{escape(str(note))}</p>' for note in notes or [])
-        + "</section>"
-        f'<div class="columns">{_table("Articles", _article_rows(plan))}{_table("Money", _money_rows(plan))}'
-        f"{_table('Requests', _request_rows(plan, run))}</div>"
+    offline = Html('<span class="tag">offline API: nothing is billed</span>') if plan.get("offline") else ""
+    notes = plan.get("notes")
+    shown = Html("").join(
+        Html('<p class="note">{}</p>').format(note) for note in (notes if isinstance(notes, list) else [])
+    )
+    body = Html(
+        '<nav class="crumbs"><a href="{root}batches">Batches</a> / plan</nav>'
+        '<header class="top"><h1>Plan of {pipeline} for {day}</h1>{offline}</header>'
+        '<section class="card"><p class="verdict"><span class="faint">Verdict:</span> {verdict}</p>{notes}</section>'
+        '<div class="columns">{articles}{money}{requests}</div>'
+    ).format(
+        root=root,
+        pipeline=pipeline,
+        day=day,
+        offline=offline,
+        verdict=plan.get("verdict") or "not decided",
+        notes=shown,
+        articles=_table("Articles", _article_rows(plan)),
+        money=_table("Money", _money_rows(plan)),
+        requests=_table("Requests", _request_rows(plan, run)),
     )
     return render_page(f"Plan: {pipeline} {day}", root, body)
 
@@ -110,13 +119,15 @@ def _request_rows(plan: dict[str, Any], run: str) -> list[tuple[str, str]]:
     ]
 
 
-def _table(title: str, rows: list[tuple[str, str]]) -> str:
-    cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
-    return f'<section class="card"><h2>{escape(title)}</h2><table class="facts">{cells}</table></section>'
+def _table(title: str, rows: list[tuple[str, str]]) -> Html:
+    cells = Html("").join(Html("<tr><th>{}</th><td>{}</td></tr>").format(*row) for row in rows)
+    return Html('<section class="card"><h2>{}</h2><table class="facts">{}</table></section>').format(
+        title, cells
+    )
 
 
 def _text(value: Any) -> str:
-    return "–" if value in {None, ""} else str(value)
+    return "–" if value is None or value == "" else str(value)
 
 
 def _sum(counts: dict[str, Any]) -> int:

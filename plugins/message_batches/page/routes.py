@@ -6,23 +6,26 @@ import time
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from airflow.sdk import ObjectStoragePath
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException as AnyHttpError
 
 from message_batches import config
 from message_batches.page import notices, plan_page
-from message_batches.page.access import ReadableDep, guard
+from message_batches.page.access import ReadableDep, check_dags, guard
+from message_batches.page.documents import stream_answers, stream_document
 from message_batches.page.overview_json import describe
+from message_batches.page.responses import SafeHeaders, html
+from message_batches.page.store_access import StoreAccess
 from nightpress.errors import ConfigurationError
 from nightpress.layout import check_day, check_pipeline_name
 from nightpress.overview import Overview
 from nightpress.overview import Query as OverviewQuery
-from nightpress.storage import StoragePath
 
 STATIC = Path(__file__).with_name("static")
 _STATIC_TYPES = {
@@ -32,14 +35,11 @@ _STATIC_TYPES = {
     "sections.js": "text/javascript",
     "page.css": "text/css",
 }
-_PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
-)
-_REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
-_MOST_OPENED = 20
+_MAX_OPENED = 20
 
 NameParam = Annotated[str, Query(max_length=300)]
+
+store = StoreAccess()
 
 
 def build_app() -> FastAPI:
@@ -53,10 +53,12 @@ def build_app() -> FastAPI:
         ("/plans/{pipeline}/{day}/{run:path}", show_plan),
         ("/reports/{day}", show_report),
         ("/comparisons/{name}/{day}", show_comparison),
+        ("/answers/{pipeline}/{day}.{form}", send_answers),
     ):
         app.add_api_route(path, show, dependencies=[Depends(guard)], response_model=None)
-    app.add_exception_handler(AnyHttpError, notices.answer_error)
-    app.add_exception_handler(OSError, notices.answer_error)
+    for kind in (AnyHttpError, RequestValidationError, OSError):
+        app.add_exception_handler(kind, notices.answer_error)
+    app.add_middleware(SafeHeaders)
     return app
 
 
@@ -77,7 +79,7 @@ def show_static(name: str) -> Response:
     return Response(
         (STATIC / name).read_bytes(),
         media_type=_STATIC_TYPES[name],
-        headers={"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"},
+        headers={"Cache-Control": "no-cache"},
     )
 
 
@@ -99,17 +101,13 @@ def show_data(
     dag_id: NameParam = "",
     run: NameParam = "",
     page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
-    opened: Annotated[list[str] | None, Query(max_length=_MOST_OPENED)] = None,
+    opened: Annotated[list[str] | None, Query(max_length=_MAX_OPENED)] = None,
 ) -> Response:
     """Answer with the runs of a page, and the batches of those that are opened (``token:page``)."""
     query = OverviewQuery(pipeline=pipeline, day=day, dag_id=dag_id, run=run, page=page)
-    answer = overview().answer(query, may_read)
+    answer = store.ask(lambda: overview().answer(query, may_read))
     data = describe(answer, time.time(), dict(map(_read_opened, opened or ())))
-    return Response(
-        msgspec.json.encode(data),
-        media_type="application/json",
-        headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
-    )
+    return Response(msgspec.json.encode(data), media_type="application/json")
 
 
 def _read_opened(text: str) -> tuple[str, int]:
@@ -121,17 +119,18 @@ def show_plan(request: Request, pipeline: str, day: str, run: str, may_read: Rea
     """Show the plan of a run."""
     _check_pipeline(pipeline)
     _check_day(day)
-    _check_readable(may_read, pipeline=pipeline)
-    found = plan_page.find_plan(config.data_root().path, pipeline, day, run)
+    check_dags(may_read, store.ask(lambda: overview().owners(pipeline)) or [""])
+    found = store.ask(lambda: plan_page.find_plan(config.data_root().path, pipeline, day, run))
     return html(plan_page.render(found, pipeline, day, run, notices.to_static(request)))
 
 
 def show_report(day: str, may_read: ReadableDep) -> Response:
     """Show a day's report; it is a document of its own, so it may run nothing and load nothing."""
     _check_day(day)
-    _check_readable(may_read, day=day)
-    return _show_document(
+    return stream_document(
+        store,
         config.data_root().report(day),
+        may_read,
         f"There is no report of {day} yet. The DAG daily_report writes it when a pipeline has published the "
         f"day; to make it now, trigger daily_report with the day {day}.",
     )
@@ -141,39 +140,21 @@ def show_comparison(name: str, day: str, may_read: ReadableDep) -> Response:
     """Show a comparison; a document of its own as a report is."""
     _check_pipeline(name)
     _check_day(day)
-    _check_readable(may_read, pipeline=name, prefix=f"{name}_", day=day)
-    return _show_document(
+    return stream_document(
+        store,
         config.data_root().comparison_page(name, day),
+        may_read,
         f"There is no comparison {name} of {day} yet. Its task compare writes it when all variants have published "
         "the day; clear that task to make it again.",
     )
 
 
-def _show_document(path: StoragePath, missing: str) -> Response:
-    """Show a file that may run nothing and load nothing.
-
-    :param missing: what is said when it is not there.
-    """
-    try:
-        content = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise HTTPException(HTTPStatus.NOT_FOUND, missing) from None
-    return html(content, policy=_REPORT_POLICY)
-
-
-def html(content: str | bytes, status: int = 200, policy: str = _PAGE_POLICY) -> Response:
-    """Return a page with the headers that keep it to itself."""
-    return Response(
-        content,
-        status_code=status,
-        media_type="text/html",
-        headers={
-            "Content-Security-Policy": policy,
-            "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "same-origin",
-            "Cache-Control": "no-store",
-        },
-    )
+def send_answers(pipeline: str, day: str, form: Literal["parquet", "csv"], may_read: ReadableDep) -> Response:
+    """Send a published day as Parquet or CSV."""
+    _check_pipeline(pipeline)
+    _check_day(day)
+    path = config.data_root().answers(pipeline, day)
+    return stream_answers(store, path, may_read, form=form, name=f"{pipeline}-{day}")
 
 
 def _check_pipeline(name: str) -> None:
@@ -190,19 +171,3 @@ def _check_day(day: str) -> None:
         raise HTTPException(
             HTTPStatus.NOT_FOUND, f"{day[:40]!r} is not a day; a date such as 2026-11-22 is needed."
         ) from None
-
-
-def _check_readable(may_read: ReadableDep, *, pipeline: str = "", prefix: str = "", day: str = "") -> None:
-    """Refuse who may not read each DAG whose articles are in the document.
-
-    A report is of all pipelines of its day. Where the ledger knows no run, the pipeline's name decides, and
-    without one only who may read all DAGs sees it.
-    """
-    known = {
-        (seen.dag_id, seen.pipeline)
-        for seen in overview().look().runs
-        if day in {"", seen.day}
-        and (pipeline in {"", seen.pipeline} or (prefix and seen.pipeline.startswith(prefix)))
-    }
-    if not all(may_read(*names) for names in known or {("", pipeline)}):
-        raise HTTPException(HTTPStatus.FORBIDDEN, "Forbidden")

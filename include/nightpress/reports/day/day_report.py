@@ -125,7 +125,11 @@ def gather(root: DataRoot, day: str, pipelines: Sequence[str] | None, now: datet
     digest = read_digest(root, day) if DIGEST in published else None
     days = [_read_pipeline(root, name, day) for name in published]
     comparisons = read_comparisons(root, day, published)
-    shown = {*published, *(each.pipeline for compared in comparisons for each in compared.variants)}
+    shown = {
+        *published,
+        *(each.pipeline for each in absent),
+        *(each.pipeline for compared in comparisons for each in compared.variants),
+    }
     dags = find_dags(root, day, sorted(shown))
     return DayReport(day, now, days, absent, digest, comparisons, dags)
 

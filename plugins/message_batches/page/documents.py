@@ -1,0 +1,139 @@
+"""What is stored and shown as it is: reports, comparisons, and a day's answers to take along."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack
+from http import HTTPStatus
+from typing import IO, Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fastapi import HTTPException
+from fastapi.responses import StreamingResponse
+
+from message_batches.page.access import MayRead, check_dags
+from message_batches.page.responses import DOCUMENT_POLICY
+from message_batches.page.store_access import StoreAccess
+from nightpress.plain_text import for_document
+from nightpress.reports.html_document import HEAD_BYTES, read_dags
+from nightpress.reports.stored_days import DAG_ID
+from nightpress.storage import StoragePath
+
+_PIECE_BYTES = 1_000_000
+_ROWS = 2_000
+_RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r")
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+def stream_document(
+    store: StoreAccess, path: StoragePath, may_read: MayRead, missing: str
+) -> StreamingResponse:
+    """Show a report or a comparison to who may read all DAGs whose articles are in it.
+
+    The file says itself whose they are, and it is opened once: what is checked is what is shown. It is sent piece by
+    piece, for a report may be larger than a server's memory should hold.
+
+    :param missing: what is said when it is not there.
+    :raises HTTPException: 403 or 404.
+    """
+
+    def open_file() -> tuple[IO[bytes], bytes]:
+        stream = path.open("rb")
+        return stream, stream.read(HEAD_BYTES)
+
+    stream, head = _ask(store, open_file, missing)
+    dags = read_dags(head)
+    try:
+        # A report of an earlier version does not say whose it is: it is for who may read all DAGs.
+        check_dags(may_read, [""] if dags is None else dags.values())
+    except HTTPException:
+        stream.close()
+        raise
+    return StreamingResponse(
+        _iter_pieces(stream, head),
+        media_type="text/html",
+        headers={"Content-Security-Policy": DOCUMENT_POLICY},
+    )
+
+
+def stream_answers(
+    store: StoreAccess, path: StoragePath, may_read: MayRead, *, form: str, name: str
+) -> StreamingResponse:
+    """Send a published day to who may read the DAG that published it.
+
+    :param form: ``parquet``, as it is stored, or ``csv``, for spreadsheets.
+    :param name: of the file, without its ending.
+    :raises HTTPException: 403 or 404.
+    """
+
+    def open_file() -> tuple[IO[bytes], pq.FileMetaData]:
+        stream = path.open("rb")
+        return stream, pq.read_metadata(pa.PythonFile(stream, mode="r"))
+
+    try:
+        stream, about = _ask(store, open_file, f"The day is not published: there is no {name}.")
+    except pa.ArrowInvalid:
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "The published file cannot be read.") from None
+    try:
+        check_dags(may_read, [(about.metadata or {}).get(DAG_ID.encode(), b"").decode("utf-8", "replace")])
+    except HTTPException:
+        stream.close()
+        raise
+    stream.seek(0)
+    pieces = _iter_pieces(stream, b"") if form == "parquet" else _iter_csv(stream)
+    return StreamingResponse(
+        pieces,
+        media_type="application/vnd.apache.parquet" if form == "parquet" else "text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}.{form}"'},
+    )
+
+
+def _ask(store: StoreAccess, call: Any, missing: str) -> Any:
+    try:
+        return store.ask(call)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise HTTPException(HTTPStatus.NOT_FOUND, missing) from None
+
+
+def _iter_pieces(stream: IO[bytes], first: bytes) -> Iterator[bytes]:
+    with stream:
+        piece = first or stream.read(_PIECE_BYTES)
+        while piece:
+            yield piece
+            piece = stream.read(_PIECE_BYTES)
+
+
+def _iter_csv(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield the rows as CSV that spreadsheets open as UTF-8; lists and nested fields are JSON."""
+    with ExitStack() as stack:
+        stack.enter_context(stream)
+        file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+        buffer = io.StringIO()
+        write = csv.writer(buffer).writerow
+        buffer.write("\ufeff")
+        write(map(to_cell, file.schema_arrow.names))
+        for batch in file.iter_batches(_ROWS):
+            for row in batch.to_pylist():
+                write(map(to_cell, row.values()))
+            yield buffer.getvalue().encode("utf-8", "replace")
+            buffer.seek(0)
+            buffer.truncate()
+        yield buffer.getvalue().encode("utf-8", "replace")
+
+
+def to_cell(value: Any) -> Any:
+    """Return a value as a cell: text that a spreadsheet would run begins with an apostrophe.
+
+    >>> to_cell("=1+1"), to_cell(-1)
+    ("'=1+1", -1)
+    """
+    if isinstance(value, dict | list):
+        value = _encode(value).decode()
+    if not isinstance(value, str):
+        return value
+    text = for_document(value)
+    return f"'{text}" if value.startswith(_RUN_BY_SPREADSHEETS) else text
