@@ -9,6 +9,7 @@ The class says what a retry would do and whether money can be involved::
     │   └── TooManyRejectsError
     ├── AccountTroubleError       the account stops all requests; a retry goes on once a person has fixed it
     ├── BudgetError               before spending; a retry cannot help: send less or allow more
+    ├── ApiReplyError             the API's reply cannot be used and says nothing; a retry asks again
     ├── SubmissionError
     │   ├── RequestRefusedError   no batch exists; a retry cannot help: fix what the message names
     │   ├── SubmitLaterError      no batch exists; a retry may help (rate limit, overload, API down)
@@ -59,6 +60,10 @@ class AccountTroubleError(NightpressError):
 
     def __init__(self, message: str, *, code: str = "account_trouble") -> None:
         super().__init__(message, code=code)
+
+
+class ApiReplyError(NightpressError):
+    """The API's reply cannot be used, so it says nothing about any batch; a retry asks again."""
 
 
 class SubmissionError(NightpressError):

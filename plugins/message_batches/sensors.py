@@ -15,7 +15,7 @@ from message_batches.config import DEFAULT_CONN_ID, connect
 from message_batches.remedies import fail_without_retry
 from message_batches.triggers import MessageBatchTrigger
 from nightpress.batches.polling import describe
-from nightpress.errors import ConfigurationError, ResultsError
+from nightpress.errors import ApiReplyError, ConfigurationError, ResultsError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -27,6 +27,13 @@ _FRAMEWORK_GRACE = timedelta(minutes=10)
 """How much later Airflow's own time-out comes, so that ours, which says more, is first."""
 
 
+_REMEDIES = {
+    "refused": "Then clear this task to wait on.",
+    "gone": "Clear this task to look again.",
+    "deadline": "Clear this task to wait on.",
+}
+
+
 class MessageBatchSensor(BaseSensorOperator):
     """Wait until a message batch has ended, and return its id.
 
@@ -35,8 +42,8 @@ class MessageBatchSensor(BaseSensorOperator):
 
     :param batch_id: the batch, usually the output of :class:`~message_batches.operators.SubmitBatchOperator`.
     :param conn_id: Airflow connection of type ``anthropic``.
-    :param poll_seconds: seconds between looks; None means 30 for a remote API, which is never asked more
-        often, and 2 for one on this machine.
+    :param poll_seconds: seconds between looks; None means 30, and 2 for the offline API. Another API is never
+        asked more often than every 30 seconds.
     :param timeout: seconds after which the task fails (default 26 hours: the API lets batches expire after
         24). The batch goes on at the API, and clearing the task waits on.
     :param deferrable: False holds a worker, or reschedules with ``mode="reschedule"``.
@@ -108,7 +115,8 @@ class MessageBatchSensor(BaseSensorOperator):
             raise ResultsError(f"waiting for batch {self.batch_id} ended with an unknown event: {event!r}")
         if event["status"] == "ended":
             return self.batch_id
-        raise AirflowFailException(str(event.get("message")))
+        remedy = _REMEDIES.get(str(event["status"]), "")
+        raise AirflowFailException(f"{event.get('message')} {remedy}".strip())
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
         """Look once, for use without deferring."""
@@ -120,6 +128,8 @@ class MessageBatchSensor(BaseSensorOperator):
         """Return the batch, or None when one look could not tell: one failure says nothing about it."""
         import anthropic
 
+        from nightpress.batches.client import describe_error
+
         try:
             return self.api.retrieve(self.batch_id)
         except (anthropic.AuthenticationError, anthropic.PermissionDeniedError) as error:
@@ -127,6 +137,6 @@ class MessageBatchSensor(BaseSensorOperator):
                 f"the API refuses the key of connection {self.conn_id!r} (HTTP {error.status_code}). Batch "
                 f"{self.batch_id} goes on there; mend the connection, then clear this task."
             ) from error
-        except anthropic.APIError as error:
-            self.log.warning("could not look at batch %s (%s)", self.batch_id, type(error).__name__)
+        except (anthropic.APIError, ApiReplyError) as error:
+            self.log.warning("could not look at batch %s (%s)", self.batch_id, describe_error(error))
             return None

@@ -1,7 +1,7 @@
 """Wait for batches in the triggerer, all of them by one look at the API.
 
 Every waiting task of one connection shares one stream: ``GET /v1/messages/batches?limit=1000`` serves
-them all. A batch too old for that page is looked up by itself.
+them all. A batch that the page does not show is looked up by itself; so are all of them where there is no list.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import random
 import time
 from collections.abc import AsyncIterator, Hashable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import structlog
@@ -19,16 +18,15 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import BaseEventTrigger, TaskSuccessEvent, TriggerEvent
 
-from message_batches import metrics
-from nightpress.batches.batch import decode_batch, decode_page
-from nightpress.batches.client import ROUTE, is_loopback
-from nightpress.batches.polling import MIN_POLL_SECONDS, BatchWait, Look, PollOutcome, next_look_seconds
-from nightpress.batches.refusals import read_retry_after
+from message_batches.shared_looks import (
+    SharedConnection,
+    effective_poll_seconds,
+    look_at_list,
+    look_up,
+)
+from nightpress.batches.polling import BatchWait, Look, PollOutcome, next_look_seconds
 
 log = structlog.get_logger(__name__)
-
-OFFLINE_POLL_SECONDS = 2.0
-"""Poll interval of an API on this machine when none is given."""
 
 _SAFE_FIRST_WAIT_SECONDS = 15.0
 """A trigger that resumes its task sooner may be faster than the scheduler, which costs the task a try."""
@@ -43,12 +41,12 @@ _TURN_SECONDS = 0.004
 class SharedLook:
     """What the shared stream gives each waiting task.
 
-    :param client: the stream's, for batches that its look did not show; None while there is no connection.
+    :param connection: the stream's, for batches that its look did not show.
     :param turn: taken before anything that costs more than reading the look.
     """
 
     look: Look
-    client: Any
+    connection: SharedConnection
     turn: asyncio.Lock
 
     async def take_turn(self) -> None:
@@ -63,8 +61,8 @@ class MessageBatchTrigger(BaseEventTrigger):
     :param batch_ids: the batches to wait for.
     :param conn_id: Airflow connection of type ``anthropic``.
     :param deadline: end of the wait, epoch seconds (wall clock: another triggerer may take over).
-    :param poll_seconds: seconds between looks; None means 30 for a remote API and 2 for one on this
-        machine. A remote API is never asked more often than every 30 seconds.
+    :param poll_seconds: seconds between looks; None means 30, and 2 for the offline API. Another API is never
+        asked more often than every 30 seconds.
     :param result: what the task returns when all have ended. None resumes the task instead, with an
         event ``{"status", "message"}``; so do all other outcomes.
     :param cancel_on_kill: cancel the batches when a user clears or fails the waiting task.
@@ -109,27 +107,23 @@ class MessageBatchTrigger(BaseEventTrigger):
 
     @classmethod
     async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[SharedLook]:
-        """Look at the list of batches again and again; a failed look is passed on, never raised."""
+        """Look at the list of batches again and again; a failed look is passed on, never raised.
+
+        A look that is refused drops the client, so that the next one takes the connection as it is by then.
+        """
         failures = 0
-        poll_seconds = OFFLINE_POLL_SECONDS
-        retry_after: float | None = None
-        client: Any = None
+        connection = SharedConnection(kwargs["conn_id"])
         turn = asyncio.Lock()
-        while True:
-            try:
-                if client is None:
-                    client = await _connect(kwargs["conn_id"])
-                    poll_seconds = effective_poll_seconds(kwargs["poll_seconds"], str(client.base_url))
-                look = await _look_at_list(client)
-                failures, retry_after = 0, None
-                metrics.show_in_flight(look.batches.values())
-            except Exception as error:
-                failures += 1
-                look, retry_after = _failed_look(error)
-                log.warning("could not look at the batches of %s: %s", kwargs["conn_id"], look.error)
-            yield SharedLook(look, client, turn)
-            wait = next_look_seconds(poll_seconds, failures, retry_after, random.random())  # noqa: S311
-            await asyncio.sleep(wait)
+        try:
+            while True:
+                look, retry_after = await look_at_list(connection)
+                failures = failures + 1 if look.error is not None and not look.unlisted else 0
+                yield SharedLook(look, connection, turn)
+                poll_seconds = effective_poll_seconds(kwargs["poll_seconds"], connection.offline)
+                wait = next_look_seconds(poll_seconds, failures, retry_after, random.random())  # noqa: S311
+                await asyncio.sleep(wait)
+        finally:
+            await connection.drop()
 
     async def filter_shared_stream(
         self, shared_stream: AsyncIterator[SharedLook]
@@ -141,8 +135,8 @@ class MessageBatchTrigger(BaseEventTrigger):
             look = shared.look
             # Not a difference of sets: that walks through the whole look, for each of the waiting tasks.
             missing = {batch_id for batch_id in wait.open if batch_id not in look.batches}
-            if look.error is None and missing:
-                look = await self._look_up(look, missing, shared.client)
+            if missing and (look.error is None or look.unlisted):
+                look = await look_up(look, missing, shared.connection)
             outcome = wait.on_look(look)
             if outcome is not None:
                 await shared.take_turn()
@@ -162,11 +156,17 @@ class MessageBatchTrigger(BaseEventTrigger):
         """Cancel the batches, if asked to; results that are there by then stay paid for and readable."""
         if not self.cancel_on_kill:
             return
-        client = await _connect(self.conn_id)
-        async with client:
-            for batch_id in self.batch_ids:
-                await client.messages.batches.cancel(batch_id)
+        connection = SharedConnection(self.conn_id)
+        for batch_id in self.batch_ids:
+            try:
+                api = await connection.open()
+                await api.cancel(batch_id)
+            except Exception as error:
+                # Airflow is ending this trigger: nothing may keep it from that, and the others can still be canceled.
+                self.log.warning("batch %s was not canceled: %s", batch_id, connection.describe(error))
+            else:
                 self.log.info("asked the API to cancel batch %s", batch_id)
+        await connection.drop()
 
     async def _event(self, outcome: PollOutcome) -> TriggerEvent:
         self.log.info(outcome.message)
@@ -191,64 +191,18 @@ class MessageBatchTrigger(BaseEventTrigger):
             map_index=task_instance.map_index,
         )
 
-    async def _look_up(self, look: Look, missing: set[str], client: Any) -> Look:
-        """Add batches that are too old for the shared page, each by a request of its own."""
-        from anthropic import NotFoundError
-
-        batches, absent = dict(look.batches), []
-        for batch_id in missing:
-            try:
-                response = await client.get(f"{ROUTE}/{batch_id}", cast_to=_response_type())
-                batches[batch_id] = decode_batch(response.content)
-            except NotFoundError:
-                absent.append(batch_id)
-            except Exception as error:
-                return _failed_look(error)[0]
-        return Look(at=look.at, batches=batches, absent=absent)
-
     def _log_progress(self, wait: BatchWait, look: Look) -> None:
         for batch_id in wait.open:
             batch = wait.seen.get(batch_id)
             if look.error is not None:
                 self.log.warning("could not look at batch %s: %s; looking again", batch_id, look.error)
             elif batch is not None:
-                minutes = (look.at - batch.created_at.timestamp()) / 60
-                self.log.info(
-                    "batch %s is %s: %s requests, %.0f min old (the API tells no more before its end)",
-                    *(batch_id, batch.processing_status, f"{batch.request_counts.total:,}", minutes),
+                age = (
+                    "-"
+                    if batch.created_at is None
+                    else f"{(look.at - batch.created_at.timestamp()) / 60:.0f}"
                 )
-
-
-def effective_poll_seconds(wanted: float | None, base_url: str) -> float:
-    """Return the seconds between looks at an API; at least 30 unless it runs on this machine."""
-    if is_loopback(base_url):
-        return OFFLINE_POLL_SECONDS if wanted is None else wanted
-    return max(MIN_POLL_SECONDS, wanted or MIN_POLL_SECONDS)
-
-
-async def _connect(conn_id: str) -> Any:
-    # The SDK's import takes a second, which all other triggers would have to wait.
-    hooks = await asyncio.to_thread(import_module, "airflow.providers.anthropic.hooks.anthropic")
-    return await hooks.AnthropicHook(conn_id=conn_id).get_async_conn()
-
-
-async def _look_at_list(client: Any) -> Look:
-    response = await client.get(ROUTE, cast_to=_response_type(), options={"params": {"limit": 1000}})
-    page = decode_page(response.content)
-    return Look(at=time.time(), batches={batch.id: batch for batch in page.data})
-
-
-def _failed_look(error: Exception) -> tuple[Look, float | None]:
-    import anthropic
-
-    refused = isinstance(error, (anthropic.AuthenticationError, anthropic.PermissionDeniedError))
-    said = str(getattr(error, "api_message", None) or error)[:300]
-    headers = getattr(getattr(error, "response", None), "headers", None)
-    look = Look(at=time.time(), error=f"{type(error).__name__}: {said}", refused=refused)
-    return look, read_retry_after(headers) if headers is not None else None
-
-
-def _response_type() -> Any:
-    import httpx2
-
-    return httpx2.Response
+                self.log.info(
+                    "batch %s is %s: %s requests, %s min old (the API tells no more before its end)",
+                    *(batch_id, batch.processing_status, f"{batch.request_counts.total:,}", age),
+                )

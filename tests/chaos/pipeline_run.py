@@ -161,12 +161,12 @@ class Api(MessageBatches):
         )
         if spec.sabotaged:
             client.with_options = lambda **_: client  # type: ignore[method-assign, assignment]
-        super().__init__(client, clock)
+        super().__init__(client, clock, clock)
         self.clock = clock
 
-    def create(self, body: StoragePath, size: int, *, deadline: float) -> Batch:
+    def create(self, body: StoragePath, size: int, *, deadline: float, betas: Sequence[str] = ()) -> Batch:
         with self.clock.stopped():
-            return super().create(body, size, deadline=deadline)
+            return super().create(body, size, deadline=deadline, betas=betas)
 
 
 class PipelineRun:

@@ -46,7 +46,7 @@ class Night:
         self.server, self.folder = server, folder
         self.offset = 0.0
         client = anthropic.Anthropic(api_key="test-key", base_url=server.base_url)
-        self.api = MessageBatches(client, now=self.now)
+        self.api = MessageBatches(client, now=self.now, elapsed=self.now)
         self.ledger = Ledger(UPath(folder / "ledger"), self.api.scope)
 
     def now(self) -> float:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import anthropic
 import httpx2
 
+from nightpress.batches.api_facts import Identity, Listed
 from nightpress.batches.batch import Batch, BatchPage, RequestCounts
 from nightpress.errors import ResultsError
 from nightpress.storage import StoragePath
@@ -72,6 +73,8 @@ class ModelApi:
     :param plan: what the next POSTs do: ``accept``, ``accept_then_drop``, ``drop``, ``accept_then_crash``,
         ``crash``, or an exception to raise without accepting. Empty: accept.
     :param listing_delay: seconds until a new batch is in the list.
+    :param skew: seconds that the API's clock is ahead of this machine's.
+    :param creation_offset: seconds that the server which creates the next batch is ahead of the others.
     """
 
     clock: Clock
@@ -79,12 +82,28 @@ class ModelApi:
     plan: list[object] = field(default_factory=list)
     listing_delay: float = 0.0
     skew: float = 0.0
+    creation_offset: float = 0.0
     batches: list[Sent] = field(default_factory=list)
     page_size: int = 1000
     posts: int = 0
+    identity: Identity = field(default_factory=lambda: Identity("org_1", "wrkspc_1"))
+    tells_time: bool = True
+    listed: Listed = field(default_factory=Listed)
+    betas: Sequence[str] = ()
 
-    def create(self, body: StoragePath, size: int, *, deadline: float) -> Batch:
+    def identify(self) -> Identity:
+        self.list(limit=20)
+        return self.identity
+
+    def time(self) -> float | None:
+        return self.now() if self.tells_time else None
+
+    def now(self) -> float:
+        return self.clock() + self.skew
+
+    def create(self, body: StoragePath, size: int, *, deadline: float, betas: Sequence[str] = ()) -> Batch:
         self.posts += 1
+        self.betas = betas
         what = self.plan.pop(0) if self.plan else "accept"
         if isinstance(what, BaseException):
             raise what
@@ -101,8 +120,9 @@ class ModelApi:
         return batch.state()
 
     def put(self, custom_ids: list[str]) -> Sent:
-        now = self.clock() + self.skew
-        sent = Sent(f"msgbatch_{len(self.batches):04d}", custom_ids, now, self.clock() + self.listing_delay)
+        now = self.now()
+        name = f"msgbatch_{len(self.batches):04d}"
+        sent = Sent(name, custom_ids, now + self.creation_offset, now + self.listing_delay)
         self.batches.append(sent)
         return sent
 
@@ -110,11 +130,13 @@ class ModelApi:
         return next(sent for sent in self.batches if sent.id == batch_id).state()
 
     def list(self, *, limit: int = 1000, after_id: str | None = None) -> BatchPage:
-        visible = [sent for sent in reversed(self.batches) if sent.visible <= self.clock()]
+        visible = [sent for sent in reversed(self.batches) if sent.visible <= self.now()]
         if after_id is not None:
             visible = visible[[sent.id for sent in visible].index(after_id) + 1 :]
         page = visible[: min(limit, self.page_size)]
         more = len(visible) > len(page)
+        if page:
+            self.listed = Listed(max(sent.created for sent in page), tuple(sent.id for sent in page[:20]))
         return BatchPage(tuple(sent.state() for sent in page), more, page[-1].id if page else None)
 
     def stream_results(self, batch: Batch) -> Iterator[bytes]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
@@ -8,7 +10,10 @@ import pytest
 from upath import UPath
 
 from nightpress.articles.article import Article
-from nightpress.batches.ledger import Entry, Ledger
+from nightpress.batches import submission
+from nightpress.batches.api_facts import Identity
+from nightpress.batches.batch import Batch, BatchPage, OddBatch, RequestCounts
+from nightpress.batches.ledger import Entry, Example, Ledger
 from nightpress.batches.submission import (
     MAX_LOST_ATTEMPTS,
     POST_SECONDS,
@@ -322,3 +327,244 @@ def test_a_first_round_that_bought_nothing_is_attached_so_that_its_second_round_
     body = Body(UPath(desk.shard.uri), desk.shard.bytes)
     outcome = submit_shard(intent, body, desk.api, desk.ledger, desk.clock)
     assert outcome == Submitted("msgbatch_0000", "attached")
+
+
+HOURS = [-30.0, -5.0, -0.2, 0.0, 0.2, 5.0, 30.0]
+
+
+@pytest.mark.parametrize("before", HOURS)
+@pytest.mark.parametrize("after", HOURS)
+def test_a_clock_that_is_wrong_by_hours_while_a_reply_is_lost_pays_once(
+    desk: Desk, before: float, after: float
+) -> None:
+    """Between the POST and the look the local clock is set, or the task goes on at another machine."""
+    desk.api.skew = -before * 3600
+    desk.api.listing_delay = SETTLING_SECONDS - 1
+    desk.api.plan = ["accept_then_drop"]
+    with pytest.raises(UnknownOutcomeError):
+        desk.submit()
+    desk.clock.now += after * 3600
+    desk.api.skew -= after * 3600
+    for _ in range(60):
+        outcome = desk.submit()
+        if isinstance(outcome, Submitted):
+            break
+        if outcome.batch_ids:
+            desk.api.batches[0].ended = True
+        else:
+            desk.clock.now = outcome.until
+    assert outcome == Submitted("msgbatch_0000", "adopted")
+    assert desk.api.posts == 1
+
+
+@pytest.mark.parametrize("after", [-5.0, 5.0])
+def test_a_post_that_never_arrived_is_sent_again_whatever_the_clock_says(desk: Desk, after: float) -> None:
+    desk.api.plan = ["drop"]
+    with pytest.raises(UnknownOutcomeError):
+        desk.submit()
+    desk.clock.now += after * 3600
+    desk.api.skew -= after * 3600
+    assert desk.submit_when_told() == Submitted("msgbatch_0000", "created")
+    assert desk.api.posts == 2
+
+
+def test_a_gateway_whose_date_jumps_does_not_decide_alone(desk: Desk) -> None:
+    desk.api.listing_delay = SETTLING_SECONDS - 1
+    desk.api.plan = ["accept_then_drop"]
+    with pytest.raises(UnknownOutcomeError):
+        desk.submit()
+    visible = desk.api.batches[0].visible
+    desk.api.skew = 5 * 3600
+    desk.api.batches[0].visible = visible + 5 * 3600
+    assert isinstance(desk.submit(), Wait)
+    assert desk.api.posts == 1
+
+
+def test_without_the_apis_time_nothing_is_sent_again(desk: Desk) -> None:
+    desk.api.tells_time = False
+    desk.api.plan = ["drop"]
+    with pytest.raises(UnknownOutcomeError):
+        desk.submit()
+    desk.clock.now += 90_000
+    with pytest.raises(UnknownOutcomeError, match="do not tell its time"):
+        desk.submit()
+    assert desk.api.posts == 1
+    # Told later, it counts from then on.
+    desk.api.tells_time = True
+    assert desk.submit_when_told() == Submitted("msgbatch_0000", "created")
+
+
+@pytest.mark.parametrize(
+    ("posted", "seen"),
+    [
+        (Identity("org_1", "wrkspc_1"), Identity("org_1", "wrkspc_2")),
+        (Identity("org_1", "wrkspc_1"), Identity("org_2", "wrkspc_1")),
+        (Identity("org_1", "wrkspc_1"), Identity("org_1", None)),
+        (Identity("org_1", None), Identity("org_1", "wrkspc_1")),
+        (Identity("org_1", "wrkspc_1"), Identity()),
+    ],
+)
+def test_absence_from_the_list_of_another_workspace_proves_nothing(
+    desk: Desk, posted: Identity, seen: Identity
+) -> None:
+    desk.api.identity = posted
+    desk.api.plan = ["accept_then_drop"]
+    with pytest.raises(UnknownOutcomeError):
+        desk.submit()
+    hidden, desk.api.batches = desk.api.batches, []
+    desk.api.identity = seen
+    desk.clock.now += 90_000
+    with pytest.raises(UnknownOutcomeError) as caught:
+        desk.submit()
+    assert str(posted) in str(caught.value)
+    assert str(seen) in str(caught.value)
+    assert desk.api.posts == 1
+    # With a key of the first workspace it is found, and by proof alone.
+    desk.api.identity, desk.api.batches = posted, hidden
+    hidden[0].ended = True
+    assert desk.submit() == Submitted("msgbatch_0000", "adopted")
+    entry = desk.entry()
+    assert (entry.organization_id, entry.workspace_id) == (posted.organization_id, posted.workspace_id)
+
+
+def test_a_batch_that_is_proved_is_adopted_in_whatever_workspace(desk: Desk) -> None:
+    desk.api.plan = ["accept_then_drop"]
+    with pytest.raises(UnknownOutcomeError):
+        desk.submit()
+    desk.api.batches[0].ended = True
+    desk.api.identity = Identity("org_9", "wrkspc_9")
+    assert desk.submit() == Submitted("msgbatch_0000", "adopted")
+
+
+def test_a_list_that_repeats_its_page_ends_and_proves_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.api.plan = ["drop"]
+    with pytest.raises(UnknownOutcomeError):
+        desk.submit()
+    other = Batch("msgbatch_other", "in_progress", request_counts=RequestCounts(processing=9))
+    asked: list[str | None] = []
+
+    def repeat(*, limit: int = 1000, after_id: str | None = None) -> BatchPage:
+        asked.append(after_id)
+        return BatchPage((other,), has_more=True, last_id="msgbatch_other")
+
+    monkeypatch.setattr(desk.api, "list", repeat)
+    desk.clock.now += 90_000
+    with pytest.raises(UnknownOutcomeError, match="repeats the page"):
+        desk.submit()
+    assert len(asked) < 5
+    assert desk.api.posts == 1
+
+
+@pytest.mark.parametrize(
+    ("odd", "sent_again"),
+    [
+        (OddBatch(), False),
+        (OddBatch(requests=3), False),
+        (OddBatch(requests=4), True),
+        (OddBatch(type="something_else"), True),
+        (OddBatch(created_at=datetime(2020, 1, 1, tzinfo=UTC)), True),
+    ],
+)
+def test_an_element_without_an_id_that_could_be_the_batch_holds_the_post_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, odd: OddBatch, sent_again: bool
+) -> None:
+    desk.api.put(["foreign"])
+    desk.api.plan = ["drop"]
+    with pytest.raises(UnknownOutcomeError):
+        desk.submit()
+    page = BatchPage((), has_more=False, odd=(odd,))
+    monkeypatch.setattr(desk.api, "list", lambda **_: page)
+    desk.clock.now += 90_000
+    if sent_again:
+        assert isinstance(desk.submit(), Submitted)
+    else:
+        with pytest.raises(UnknownOutcomeError, match="without a usable id"):
+            desk.submit()
+    assert desk.api.posts == 1 + sent_again
+
+
+def test_a_batch_whose_size_and_age_are_not_told_is_a_candidate(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.api.plan = ["accept_then_drop"]
+    with pytest.raises(UnknownOutcomeError):
+        desk.submit()
+    desk.clock.now += 90_000
+    bare = Batch("msgbatch_0000", "in_progress")
+    monkeypatch.setattr(desk.api, "list", lambda **_: BatchPage((bare,)))
+    outcome = desk.submit()
+    assert isinstance(outcome, Wait)
+    assert outcome.batch_ids == ("msgbatch_0000",)
+
+
+@pytest.mark.parametrize("status", [404, 500, 501])
+def test_without_a_list_nothing_is_sent_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    desk.api.plan = ["drop"]
+    with pytest.raises(UnknownOutcomeError):
+        desk.submit()
+
+    def fail(**_: object) -> BatchPage:
+        raise status_error(status)
+
+    monkeypatch.setattr(desk.api, "list", fail)
+    desk.clock.now += 90_000
+    with pytest.raises(UnknownOutcomeError, match=f"cannot be read.*HTTP {status}"):
+        desk.submit()
+    assert desk.api.posts == 1
+
+
+def test_the_first_line_of_a_stream_without_an_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submission, "MAX_HEAD_BYTES", 1_000)
+    given = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal given
+        while True:
+            given += 100
+            yield b"x" * 100
+
+    assert len(submission._first_line(endless())) == 1_000
+    assert given <= 1_200
+    blank = submission._first_line(iter([b"\n\n", b"  \r\n", b'{"a":', b'1}\n{"b"', b":2}"]))
+    assert blank == b'{"a":1}'
+    assert submission._first_line(iter([])) == b""
+
+
+def test_betas_of_the_shard_go_with_its_body(desk: Desk) -> None:
+    shard = desk.shard
+    intent = Entry(key=shard.key, requests=shard.articles, bytes=shard.bytes, betas=("one-2026",))
+    submit_shard(intent, Body(UPath(shard.uri), shard.bytes), desk.api, desk.ledger, desk.clock)
+    assert desk.api.betas == ("one-2026",)
+    assert desk.entry().betas == ("one-2026",)
+
+
+@pytest.mark.parametrize(
+    ("errors", "message", "again"),
+    [
+        ({"billing_error": 3}, "", True),
+        ({"invalid_request_error": 3}, "Your credit balance is too low to access the Anthropic API.", True),
+        ({"invalid_request_error": 3}, "max_tokens: too large", False),
+        ({"billing_error": 2, "expired": 1}, "", False),
+        ({}, "", False),
+    ],
+)
+def test_a_second_round_that_bought_nothing_for_the_accounts_sake_is_sent_again_in_the_same_run(
+    desk: Desk, errors: dict[str, int], message: str, again: bool
+) -> None:
+    shard = desk.shard
+    intent = Entry(key=shard.key, requests=shard.articles, bytes=shard.bytes, run="night", round=2)
+    body = Body(UPath(shard.uri), shard.bytes)
+    first = submit_shard(intent, body, desk.api, desk.ledger, desk.clock)
+    examples = tuple(Example(kind, "a-0", message) for kind in errors)
+    dead = msgspec.structs.replace(
+        desk.entry(), answered=0, collected_at=datetime.now(UTC), errors=errors, examples=examples
+    )
+    desk.ledger.save(dead)
+    second = submit_shard(intent, body, desk.api, desk.ledger, desk.clock)
+    assert isinstance(first, Submitted)
+    assert isinstance(second, Submitted)
+    assert (second.batch_id != first.batch_id) is again

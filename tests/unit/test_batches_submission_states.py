@@ -51,16 +51,16 @@ class CrashingLedger(Ledger):
             raise Crash
         return saved
 
-    def take_batch(self, batch_id, key):  # type: ignore[no-untyped-def]
+    def take_batch(self, batch_id, key, identity=None):  # type: ignore[no-untyped-def]
         dies = self._step()
-        taken = super().take_batch(batch_id, key)
+        taken = super().take_batch(batch_id, key, identity)
         if dies:
             raise Crash
         return taken
 
-    def take_attempt(self, entry, now, deadline):  # type: ignore[no-untyped-def]
+    def take_attempt(self, entry, now, deadline, **known):  # type: ignore[no-untyped-def]
         dies = self._step()
-        taken = super().take_attempt(entry, now, deadline)
+        taken = super().take_attempt(entry, now, deadline, **known)
         if dies:
             raise Crash
         return taken
@@ -88,13 +88,13 @@ class Submission(RuleBasedStateMachine):
     @rule(
         what=st.sampled_from(POSTS),
         delay=st.sampled_from([0.0, 5.0, SETTLING_SECONDS - 1]),
-        skew=st.sampled_from([0.0, -250.0, 250.0]),
+        offset=st.sampled_from([0.0, -250.0, 250.0]),
         crash_at=st.none() | st.integers(0, 3),
         after=st.booleans(),
     )
-    def submit(self, what: object, delay: float, skew: float, crash_at: int | None, after: bool) -> None:
+    def submit(self, what: object, delay: float, offset: float, crash_at: int | None, after: bool) -> None:
         self.desk.api.plan = [status_error(what) if isinstance(what, int) else what]
-        self.desk.api.listing_delay, self.desk.api.skew = delay, skew
+        self.desk.api.listing_delay, self.desk.api.creation_offset = delay, offset
         self.ledger.crash_at, self.ledger.after = crash_at, after
         try:
             outcome = self.desk.submit()
@@ -111,6 +111,12 @@ class Submission(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.desk.clock.now += seconds
 
+    @rule(hours=st.sampled_from([-30.0, -3.0, -0.1, 0.1, 3.0, 30.0]))
+    def the_local_clock_is_set_wrong(self, hours: float) -> None:
+        """Or this task runs on another machine now: the API's clock goes on as before."""
+        self.desk.clock.now += hours * 3600
+        self.desk.api.skew -= hours * 3600
+
     @rule(which=st.integers(0, 5))
     def a_batch_ends(self, which: int) -> None:
         if which < len(self.desk.api.batches):
@@ -125,8 +131,11 @@ class Submission(RuleBasedStateMachine):
         assert len(self.ours()) <= 1
 
     def must_come_to_an_end(self) -> None:
-        """With no more faults and all batches ending, the shard gets its one batch."""
-        for _ in range(4 + round((POST_SECONDS + SETTLING_SECONDS) / UNKNOWN_RECHECK_SECONDS)):
+        """With no more faults and all batches ending, the shard gets its one batch.
+
+        A local clock that was set wrong can delay that by as much again, and no more.
+        """
+        for _ in range(4 + 2 * round((POST_SECONDS + SETTLING_SECONDS) / UNKNOWN_RECHECK_SECONDS)):
             for sent in self.desk.api.batches:
                 sent.ended = True
             lost = sum(attempt.outcome == "lost" for attempt in self.attempts())

@@ -3,19 +3,24 @@
 Creating a batch is not idempotent, so :meth:`MessageBatches.create` sends exactly one request. Reading
 is: there the SDK's own retries help. The SDK is used for its transport, authentication and error
 classes; bodies are streamed and answers decoded here, because a body can have 256 MB.
+
+The key and the body go to the connection's own origin only: redirects to other hosts are not followed, and
+results are read below the connection's base URL. Errors are freed of the key before they leave this module.
 """
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Protocol, cast
+from urllib.parse import urljoin, urlsplit
 
-from nightpress.batches.batch import Batch, BatchPage, decode_batch, decode_page
-from nightpress.batches.refusals import BodyNotSentError
-from nightpress.errors import ResultsError
+from nightpress.batches.api_facts import ApiFacts, Identity, Listed, elapsed_seconds
+from nightpress.batches.batch import Batch, BatchPage, check_batch_id, decode_batch, decode_page
+from nightpress.batches.refusals import BodyNotSentError, describe_status
+from nightpress.errors import ConfigurationError, ResultsError, SubmitLaterError
 from nightpress.storage import StoragePath
 
 if TYPE_CHECKING:
@@ -23,8 +28,12 @@ if TYPE_CHECKING:
     import httpx2
 
 ROUTE = "/v1/messages/batches"
+POST_SECONDS = 600.0
+"""How long a body may take to be sent; the SDK's own default time-out is the same."""
+
 _CHUNK = 256 * 1024
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_MAX_REDIRECTS = 5
+_BETA = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 class BatchApi(Protocol):
@@ -34,7 +43,17 @@ class BatchApi(Protocol):
     def scope(self) -> str:
         """Name of the API that batch ids belong to, e.g. ``api.anthropic.com`` or ``offline``."""
 
-    def create(self, body: StoragePath, size: int, *, deadline: float) -> Batch:
+    def identify(self) -> Identity:
+        """Return whose batches this connection sees, as its latest response said."""
+
+    def time(self) -> float | None:
+        """Return the API's own time, epoch seconds; None when no response told it."""
+
+    @property
+    def listed(self) -> Listed:
+        """What the list of batches showed so far."""
+
+    def create(self, body: StoragePath, size: int, *, deadline: float, betas: Sequence[str] = ()) -> Batch:
         """POST the body once."""
 
     def retrieve(self, batch_id: str) -> Batch:
@@ -50,52 +69,164 @@ class BatchApi(Protocol):
 class _Body:
     """A file as a request body that can be iterated again, and stops at a deadline.
 
+    :param deadline: by ``now``, this machine's clock.
+    :param elapsed: seconds that no change of the clock affects; the body may take as many of them as were left
+        at the start, so a clock that is set back does not prolong the deadline.
     :raises BodyNotSentError: while iterating, after ``deadline`` or when the file cannot be read; a body
         that is not complete is never accepted, so whoever looks for its batch knows how long to look.
     """
 
-    def __init__(self, path: StoragePath, deadline: float, now: Callable[[], float]) -> None:
-        self.path, self.deadline, self.now = path, deadline, now
+    def __init__(
+        self, path: StoragePath, deadline: float, now: Callable[[], float], elapsed: Callable[[], float]
+    ) -> None:
+        self.path, self.deadline, self.now, self.elapsed = path, deadline, now, elapsed
+        self.latest = elapsed() + min(deadline - now(), POST_SECONDS)
 
     def __iter__(self) -> Iterator[bytes]:
+        chunks = self._read()
+        while True:
+            try:
+                chunk = next(chunks, None)
+            except Exception as error:
+                # An object store's driver raises its own errors, not only OSError.
+                raise BodyNotSentError(
+                    f"{self.path} cannot be read ({type(error).__name__}: {error})"
+                ) from error
+            if chunk is None:
+                return
+            if self.now() > self.deadline:
+                raise BodyNotSentError("it took too long")
+            if self.elapsed() > self.latest:
+                raise BodyNotSentError("it took too long, while this machine's clock was set back")
+            yield chunk
+
+    def _read(self) -> Iterator[bytes]:
+        with self.path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                yield chunk
+
+
+class _Connection:
+    """What the two clients have in common: the facts that responses tell, and keeping the key inside."""
+
+    def __init__(
+        self, client: anthropic.Anthropic | anthropic.AsyncAnthropic, elapsed: Callable[[], float]
+    ) -> None:
+        self.base_url = str(client.base_url)
+        self.facts = ApiFacts(elapsed)
+        self._secrets = find_secrets(client)
+
+    @property
+    def offline(self) -> bool:
+        """True once a response said that this is the offline API."""
+        return bool(self.facts.offline)
+
+    @property
+    def listed(self) -> Listed:
+        """What the list of batches showed so far."""
+        return self.facts.listed
+
+    def redact(self, text: str) -> str:
+        """Return a text without the connection's own key, which a proxy may have echoed."""
+        return remove_secrets(text, self._secrets)
+
+    def time(self) -> float | None:
+        """Return the API's own time, epoch seconds; None when no response told it."""
+        return self.facts.time()
+
+    def _learn(self, error: Exception) -> None:
+        """Note what a failed response tells, and remove the key from the error and its causes."""
+        response = getattr(error, "response", None)
+        if response is not None:
+            self.facts.note(response.status_code, response.headers)
+        redact_error(error, self._secrets)
+
+    def _redirect(self, error: Exception, hops: int) -> str | None:
+        """Return where to go on with a GET: only to the connection's own origin."""
+        response = getattr(error, "response", None)
+        if (
+            response is None
+            or response.status_code not in {301, 302, 303, 307, 308}
+            or hops >= _MAX_REDIRECTS
+        ):
+            return None
         try:
-            with self.path.open("rb") as stream:
-                while chunk := stream.read(_CHUNK):
-                    if self.now() > self.deadline:
-                        raise BodyNotSentError("it took too long")
-                    yield chunk
-        except OSError as error:
-            raise BodyNotSentError(f"{self.path} cannot be read ({error})") from error
+            target = urljoin(str(response.request.url), response.headers.get("location", ""))
+            return target if origin_of(target) == origin_of(self.base_url) else None
+        except ValueError:
+            return None
 
 
-class MessageBatches:
+class MessageBatches(_Connection):
     """The Message Batches API of one connection.
 
     :param client: the SDK's client; its base URL and key are used as they are.
+    :param now: this machine's clock, epoch seconds.
+    :param elapsed: seconds since some moment, whatever happens to the clock.
     """
 
-    def __init__(self, client: anthropic.Anthropic, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        client: anthropic.Anthropic,
+        now: Callable[[], float] = time.time,
+        elapsed: Callable[[], float] = elapsed_seconds,
+    ) -> None:
+        super().__init__(client, elapsed)
         self.client = client
         self.now = now
+        self.elapsed = elapsed
 
     @property
     def scope(self) -> str:
-        """Name of the API that batch ids belong to."""
-        return scope_of(str(self.client.base_url))
+        """Name of the API that batch ids belong to.
 
-    def create(self, body: StoragePath, size: int, *, deadline: float) -> Batch:
+        :raises SubmitLaterError: the API has to be asked, and cannot be reached.
+        """
+        # The vendor's own host, by its certificate, is not the offline API: that need not be asked.
+        offline = not _is_vendor(self.base_url) and self.identify().offline
+        return scope_of(self.base_url, offline=offline)
+
+    def identify(self) -> Identity:
+        """Return whose batches this connection sees; the API is asked once, then its latest response counts.
+
+        :raises SubmitLaterError: the API cannot be reached.
+        """
+        import anthropic
+
+        if self.facts.offline is None:
+            try:
+                self.list(limit=20)
+            except anthropic.APIError as error:
+                if self.facts.offline is None:
+                    raise SubmitLaterError(
+                        f"no usable answer from the API at {self.base_url} ({type(error).__name__}: {error}); "
+                        "is it reachable from this machine?",
+                        code="api_unreachable",
+                    ) from error
+        return self.facts.identity()
+
+    def create(self, body: StoragePath, size: int, *, deadline: float, betas: Sequence[str] = ()) -> Batch:
         """POST ``body`` once, streamed, with the SDK's retries off.
 
         :param size: bytes of the body; sent as Content-Length.
         :param deadline: epoch seconds after which the body is cut off rather than completed.
+        :param betas: names of beta features, sent as a header.
         :raises anthropic.APIError: as the SDK does; ``refusals.py`` tells what each means.
         """
-        response = self.client.with_options(max_retries=0).post(
-            ROUTE,
-            content=_Body(body, deadline, self.now),
-            cast_to=_response_type(),
-            options={"headers": {"Content-Length": str(size), "Content-Type": "application/json"}},
-        )
+        headers = {"Content-Length": str(size), "Content-Type": "application/json"}
+        if betas:
+            headers["anthropic-beta"] = ",".join(map(check_beta, betas))
+        try:
+            response = self.client.with_options(max_retries=0).post(
+                ROUTE,
+                content=_Body(body, deadline, self.now, self.elapsed),
+                cast_to=_response_type(),
+                options=_options(headers=headers),
+            )
+        except Exception as error:
+            self._learn(error)
+            raise
+        self.facts.note(response.status_code, response.headers)
         return decode_batch(response.content)
 
     def retrieve(self, batch_id: str) -> Batch:
@@ -103,7 +234,7 @@ class MessageBatches:
 
         :raises anthropic.NotFoundError: which may be transient: one 404 is not absence.
         """
-        return decode_batch(self.client.get(f"{ROUTE}/{batch_id}", cast_to=_response_type()).content)
+        return decode_batch(self._get(f"{ROUTE}/{check_batch_id(batch_id)}").content)
 
     def list(self, *, limit: int = 1000, after_id: str | None = None) -> BatchPage:
         """Return one page of batches, newest first.
@@ -111,68 +242,235 @@ class MessageBatches:
         :param limit: 1 to 1,000 batches.
         :param after_id: go on behind this batch.
         """
-        query: dict[str, object] = {"limit": limit} | ({"after_id": after_id} if after_id else {})
-        return decode_page(
-            self.client.get(ROUTE, cast_to=_response_type(), options={"params": query}).content
-        )
+        page = decode_page(self._get(ROUTE, params=_list_query(limit, after_id)).content)
+        self.facts.note_batches(page)
+        return page
 
     def stream_results(self, batch: Batch) -> Iterator[bytes]:
         """Yield the bytes of a result stream, content encodings undone.
 
-        :raises ResultsError: the batch has no results (any more), or they are at a foreign host.
+        :raises ResultsError: the batch has no results (any more).
         """
         with self._open_results(batch) as response:
             yield from response.iter_bytes(_CHUNK)
 
     @contextmanager
     def _open_results(self, batch: Batch) -> Iterator[httpx2.Response]:
-        from anthropic import Stream
-
-        if batch.results_url is None:
-            why = "they are kept for 29 days" if batch.archived_at else f"it is {batch.processing_status}"
-            raise ResultsError(f"batch {batch.id} has no results at the API: {why}")
-        check_results_host(batch.results_url, str(self.client.base_url))
-        # Asked for a raw response the SDK returns it as it is, whatever the stream class.
-        response = cast(
-            "httpx2.Response",
-            self.client.get(
-                batch.results_url,
-                cast_to=_response_type(),
-                stream=True,
-                stream_cls=Stream[bytes],
-                options={"headers": {"Accept": "application/binary"}},
-            ),
+        response = self._get(
+            results_address(batch, self.base_url), headers={"Accept": "application/binary"}, stream=True
         )
         try:
             yield response
         finally:
             response.close()
 
+    def _get(
+        self,
+        path: str,
+        *,
+        params: dict[str, object] | None = None,
+        headers: dict[str, str] | None = None,
+        stream: bool = False,
+    ) -> httpx2.Response:
+        from anthropic import Stream
 
-def scope_of(base_url: str) -> str:
-    """Return the name under which batch ids of an API are kept apart from those of another."""
-    host = urlsplit(base_url).hostname or "unknown"
-    return "offline" if is_loopback(base_url) else host
+        options = _options(headers=headers, params=params)
+        for hops in range(_MAX_REDIRECTS + 1):
+            try:
+                # Asked for a raw response the SDK returns it as it is, whatever the stream class.
+                response = (
+                    self.client.get(
+                        path, cast_to=_response_type(), options=options, stream=True, stream_cls=Stream[bytes]
+                    )
+                    if stream
+                    else self.client.get(path, cast_to=_response_type(), options=options)
+                )
+            except Exception as error:
+                self._learn(error)
+                target = self._redirect(error, hops)
+                if target is None:
+                    raise
+                path = target
+                options = _options(headers=headers)
+                continue
+            found = cast("httpx2.Response", response)
+            self.facts.note(found.status_code, found.headers)
+            return found
+        raise AssertionError("the last redirect is raised")
 
 
-def is_loopback(base_url: str) -> bool:
-    """Tell whether an API runs on this machine, as the offline API does."""
-    return urlsplit(base_url).hostname in _LOOPBACK
+class AsyncMessageBatches(_Connection):
+    """The same API for an event loop, as far as a trigger needs it.
 
-
-def check_results_host(results_url: str, base_url: str) -> None:
-    """Refuse to send the API key to a host that is neither the connection's nor the vendor's.
-
-    :raises ResultsError: naming both hosts.
+    :param client: the SDK's asynchronous client.
     """
-    results, base = urlsplit(results_url), urlsplit(base_url)
-    same_origin = (results.scheme, results.netloc) == (base.scheme, base.netloc)
-    vendor = (results.hostname or "").endswith(".anthropic.com") and results.scheme == "https"
-    if not (same_origin or vendor):
-        raise ResultsError(
-            f"the results are at {results.scheme}://{results.netloc}, which is neither the connection's host "
-            f"({base.scheme}://{base.netloc}) nor the vendor's; the API key is not sent there"
-        )
+
+    def __init__(
+        self, client: anthropic.AsyncAnthropic, elapsed: Callable[[], float] = elapsed_seconds
+    ) -> None:
+        super().__init__(client, elapsed)
+        self.client = client
+
+    async def retrieve(self, batch_id: str) -> Batch:
+        """Return the state of one batch.
+
+        :raises anthropic.NotFoundError: which may be transient: one 404 is not absence.
+        """
+        response = await self._get(f"{ROUTE}/{check_batch_id(batch_id)}")
+        return decode_batch(response.content)
+
+    async def list(self, *, limit: int = 1000, after_id: str | None = None) -> BatchPage:
+        """Return one page of batches, newest first."""
+        return decode_page((await self._get(ROUTE, params=_list_query(limit, after_id))).content)
+
+    async def cancel(self, batch_id: str) -> Batch:
+        """Ask the API to cancel a batch; what it has answered by then stays paid for and readable."""
+        path = f"{ROUTE}/{check_batch_id(batch_id)}/cancel"
+        try:
+            response = await self.client.post(path, cast_to=_response_type(), options=_options())
+        except Exception as error:
+            self._learn(error)
+            raise
+        self.facts.note(response.status_code, response.headers)
+        return decode_batch(response.content)
+
+    async def close(self) -> None:
+        """Close the client's connections."""
+        await self.client.close()
+
+    async def _get(self, path: str, *, params: dict[str, object] | None = None) -> httpx2.Response:
+        for hops in range(_MAX_REDIRECTS + 1):
+            try:
+                response = await self.client.get(
+                    path, cast_to=_response_type(), options=_options(params=params)
+                )
+            except Exception as error:
+                self._learn(error)
+                target = self._redirect(error, hops)
+                if target is None:
+                    raise
+                path, params = target, None
+                continue
+            self.facts.note(response.status_code, response.headers)
+            return response
+        raise AssertionError("the last redirect is raised")
+
+
+def scope_of(base_url: str, *, offline: bool) -> str:
+    """Return the name under which batch ids of an API are kept apart from those of another.
+
+    :param offline: the API says that it is the offline one; its address says nothing.
+    """
+    if offline:
+        return "offline"
+    host = re.sub(r"[^a-z0-9.-]", "_", urlsplit(base_url).hostname or "unknown")[:120].lstrip(".")
+    return f"{host}.host" if host in {"", "offline"} else host
+
+
+def origin_of(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port of a URL; the port of the scheme when it names none.
+
+    :raises ValueError: it is no URL.
+    """
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+
+
+def results_address(batch: Batch, base_url: str) -> str:
+    """Return where a batch's results are read: below the connection's own base URL.
+
+    What ``results_url`` says counts only where the vendor's API names the vendor: a gateway may pass on the
+    vendor's URL, its own under another name, or none, and the connection's key belongs to the connection's host.
+
+    :raises ResultsError: the batch has no results (any more).
+    """
+    if not batch.ended or (batch.results_url is None and batch.archived_at is not None):
+        why = "they are kept for 29 days" if batch.ended else f"it is {batch.processing_status}"
+        raise ResultsError(f"batch {batch.id} has no results at the API: {why}", code="results_gone")
+    url = batch.results_url or ""
+    try:
+        if _is_vendor(base_url) and _is_vendor(url):
+            return url
+    except ValueError:
+        pass
+    return f"{ROUTE}/{check_batch_id(batch.id)}/results"
+
+
+def _is_vendor(url: str) -> bool:
+    scheme, host, port = origin_of(url)
+    return scheme == "https" and port == 443 and host.endswith(".anthropic.com")
+
+
+def check_beta(name: str) -> str:
+    """Return the name of a beta feature unchanged.
+
+    :raises ConfigurationError: it cannot be part of a header.
+    """
+    if not _BETA.fullmatch(name):
+        raise ConfigurationError(f"invalid beta {name!r:.120}: use a name such as output-300k-2026-03-24")
+    return name
+
+
+def find_secrets(client: object) -> tuple[str, ...]:
+    """Return what must never be stored, logged or raised: the client's key and token."""
+    named = [getattr(client, "api_key", None), getattr(client, "auth_token", None)]
+    headers = getattr(client, "auth_headers", None)
+    if isinstance(headers, dict):
+        named += [str(value).removeprefix("Bearer ") for value in headers.values()]
+    return tuple({value for value in named if isinstance(value, str) and len(value) >= 4})
+
+
+def remove_secrets(text: str, secrets: Sequence[str]) -> str:
+    """Return a text with each secret replaced by a word that says so."""
+    for secret in secrets:
+        text = text.replace(secret, "[key removed]")
+    return text
+
+
+def redact_error(error: BaseException, secrets: Sequence[str]) -> None:
+    """Remove secrets from an error and its causes, where messages, logs and tracebacks take their text from."""
+    seen: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        found = pending.pop()
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        pending += [found.__cause__, found.__context__]
+        found.args = tuple(_redact_value(value, secrets) for value in found.args)
+        for name in ("message", "body", "api_message", "request_id", "type", "error_code"):
+            if isinstance(value := getattr(found, name, None), (str, dict, list)):
+                setattr(found, name, _redact_value(value, secrets))
+
+
+def _redact_value(value: Any, secrets: Sequence[str]) -> Any:
+    if isinstance(value, str):
+        return remove_secrets(value, secrets)
+    if isinstance(value, dict):
+        return {name: _redact_value(item, secrets) for name, item in value.items()}
+    return [_redact_value(item, secrets) for item in value] if isinstance(value, list) else value
+
+
+def describe_error(error: Exception) -> str:
+    """Return one line on a failed request, for logs and messages."""
+    import anthropic
+
+    if isinstance(error, anthropic.APIStatusError):
+        return describe_status(error)
+    return f"{type(error).__name__}: {str(error)[:300]}"
+
+
+def _list_query(limit: int, after_id: str | None) -> dict[str, object]:
+    return {"limit": limit} | ({"after_id": check_batch_id(after_id)} if after_id else {})
+
+
+def _options(*, headers: dict[str, str] | None = None, params: dict[str, object] | None = None) -> Any:
+    options: dict[str, object] = {"follow_redirects": False}
+    if headers:
+        options["headers"] = headers
+    if params:
+        options["params"] = params
+    return options
 
 
 def _response_type() -> type[httpx2.Response]:

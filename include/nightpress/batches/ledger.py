@@ -1,4 +1,4 @@
-"""What was intended, submitted and collected for each shard: the memory that nothing is paid for twice.
+"""A durable record per shard of what was intended, submitted and collected; it prevents paying twice.
 
 Under the ledger's folder, per API (batch ids of the offline API mean nothing to the real one)::
 
@@ -20,106 +20,29 @@ after the settling time.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
-from datetime import datetime
-from typing import TypeVar
 
 import msgspec
 
+from nightpress.batches.api_facts import Identity, Listed
+from nightpress.batches.batch import check_batch_id
+from nightpress.batches.ledger_records import (
+    Attempt,
+    Entry,
+    Example,
+    Owner,
+    Record,
+    check_shard_key,
+    decode,
+    encode,
+)
 from nightpress.errors import LedgerError
 from nightpress.storage import StoragePath, create_exclusively, write_atomically
 
-T = TypeVar("T")
+__all__ = ["Attempt", "Entry", "Example", "Ledger"]
 
 _READ_AT_ONCE = 1_000
-
-
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One POST of a shard's body.
-
-    :param at: when the right to POST was taken, epoch seconds.
-    :param deadline: after this the body is cut off, so no batch can come of it, epoch seconds.
-    :param outcome: ``open`` until known; then ``accepted`` or ``refused``.
-    """
-
-    number: int
-    at: float
-    deadline: float
-    outcome: str = "open"
-    detail: str = ""
-
-
-class Example(msgspec.Struct, frozen=True):
-    """One request of a kind of failure.
-
-    :param kind: the API's error type, or the status of a request that has none.
-    :param message: what the API said, cut short; empty when it said nothing.
-    """
-
-    kind: str
-    custom_id: str
-    message: str = ""
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is known of one shard.
-
-    :param batch_id: the batch that is, or was, paid for; None while only intended.
-    :param adopted: the reply to the POST was never seen; the batch was found and proved.
-    :param earlier: batches of the shard that bought nothing; they never count as the outcome of a later POST.
-    :param answered: requests that succeeded or whose result is missing, once collected; 0 means that nothing
-        was billed.
-    :param raw: where the untouched result stream is kept, once it is.
-    :param results: where the shard's Parquet is, once it is.
-    :param dag_id: of the task that first wanted the shard submitted, with ``task_id`` and ``map_index``; empty
-        when it was no task of Airflow.
-    :param by_status: requests by status, once collected; they add up to ``requests``.
-    :param errors: of those, the ones without an answer, by the API's error type or else the status.
-    :param examples: a few requests of each kind in ``errors``.
-    :param cost_usd: what the batch cost the run that paid for it; None while, or if, it is not known.
-    """
-
-    key: str
-    requests: int
-    bytes: int
-    pipeline: str = ""
-    day: str = ""
-    run: str = ""
-    uri: str = ""
-    round: int = 1
-    attempts: tuple[Attempt, ...] = ()
-    earlier: tuple[str, ...] = ()
-    batch_id: str | None = None
-    adopted: bool = False
-    submitted_at: datetime | None = None
-    ended_at: datetime | None = None
-    collected_at: datetime | None = None
-    answered: int | None = None
-    raw: str | None = None
-    results: str | None = None
-    dag_id: str = ""
-    task_id: str = ""
-    map_index: int = -1
-    by_status: dict[str, int] = {}
-    errors: dict[str, int] = {}
-    examples: tuple[Example, ...] = ()
-    cost_usd: float | None = None
-
-    @property
-    def state(self) -> str:
-        """``intended``, ``submitted`` or ``collected``."""
-        if self.collected_at is not None:
-            return "collected"
-        return "submitted" if self.batch_id else "intended"
-
-
-class _Owner(msgspec.Struct, frozen=True):
-    key: str
-
-
-_entry = msgspec.json.Decoder(Entry)
-_attempt = msgspec.json.Decoder(Attempt)
-_owner = msgspec.json.Decoder(_Owner)
 
 
 class Ledger:
@@ -143,23 +66,23 @@ class Ledger:
 
         :raises LedgerError: the entry is there and cannot be read; nothing may be sent.
         """
-        entry = self._read(self._entry_path(key), _entry)
+        entry = self._read(Entry, self._entry_path(key))
         if entry is None:
             return None
         number = len(entry.attempts) + 1
-        while found := self._read(self._attempt_path(key, number), _attempt):
+        while found := self._read(Attempt, self._attempt_path(key, number)):
             entry = msgspec.structs.replace(entry, attempts=(*entry.attempts, found))
             number += 1
         return entry
 
     def save(self, entry: Entry) -> Entry:
         """Store an entry, whole."""
-        write_atomically(self._entry_path(entry.key), msgspec.json.encode(entry))
+        write_atomically(self._entry_path(entry.key), self._encode_readable(entry))
         return entry
 
     def intend(self, entry: Entry) -> Entry:
         """Store the intent to submit a shard, unless its entry is there already; return what is stored."""
-        create_exclusively(self._entry_path(entry.key), msgspec.json.encode(entry))
+        create_exclusively(self._entry_path(entry.key), self._encode_readable(entry))
         stored = self.load(entry.key)
         if stored is None:
             raise LedgerError(
@@ -167,26 +90,57 @@ class Ledger:
             )
         return stored
 
-    def take_attempt(self, entry: Entry, now: float, deadline: float) -> Entry | None:
+    def take_attempt(
+        self,
+        entry: Entry,
+        now: float,
+        deadline: float,
+        *,
+        identity: Identity | None = None,
+        api_now: float | None = None,
+        listed: Listed | None = None,
+    ) -> Entry | None:
         """Take the right to POST the shard once more; None when someone else has taken it.
 
         The right is durable before this returns, so that whoever finds it later knows a POST may have
-        happened between ``now`` and ``deadline``.
+        happened between ``now`` and ``deadline``. A store may report its own write as taken when the reply to
+        it was lost, so the token in the file tells who has the right.
+
+        :param now: this machine's clock, epoch seconds, as is ``deadline``.
+        :param identity: whose batches the connection sees.
+        :param api_now: the API's clock; None when it is not known.
+        :param listed: the batches that the API listed before.
         """
-        attempt = Attempt(number=len(entry.attempts) + 1, at=now, deadline=deadline)
+        identity, listed = identity or Identity(), listed or Listed()
+        attempt = Attempt(
+            number=len(entry.attempts) + 1,
+            at=now,
+            deadline=deadline,
+            token=secrets.token_hex(16),
+            api_at=api_now,
+            api_deadline=None if api_now is None else api_now + (deadline - now),
+            newest_batch_at=listed.newest_at,
+            listed_before=listed.ids,
+            organization_id=identity.organization_id,
+            workspace_id=identity.workspace_id,
+        )
         path = self._attempt_path(entry.key, attempt.number)
-        if not create_exclusively(path, msgspec.json.encode(attempt)):
-            return None
+        if not create_exclusively(path, encode(attempt)):
+            taken = self._read(Attempt, path)
+            if taken is None or taken.token != attempt.token:
+                return None
         return self.save(msgspec.structs.replace(entry, attempts=(*entry.attempts, attempt)))
 
-    def take_batch(self, batch_id: str, key: str) -> bool:
+    def take_batch(self, batch_id: str, key: str, identity: Identity | None = None) -> bool:
         """Make ``key`` the owner of a batch; False when another shard owns it."""
-        create_exclusively(self._owner_path(batch_id), msgspec.json.encode(_Owner(key)))
+        identity = identity or Identity()
+        owner = Owner(key, identity.organization_id, identity.workspace_id)
+        create_exclusively(self._owner_path(batch_id), encode(owner))
         return self.owner(batch_id) == key
 
     def owner(self, batch_id: str) -> str | None:
         """Return the key of the shard that a batch belongs to, or None."""
-        found = self._read(self._owner_path(batch_id), _owner)
+        found = self._read(Owner, self._owner_path(batch_id))
         return found.key if found else None
 
     def entries(self) -> Iterator[Entry]:
@@ -205,7 +159,7 @@ class Ledger:
         for name, data in self._read_all(self.folder):
             key = name.removesuffix(".json")
             try:
-                entry = self._decode(self.folder / name, data, _entry)
+                entry = decode(Entry, data, str(self.folder / name))
                 # Dying between the two writes of `take_attempt` leaves an attempt the entry does not know.
                 if len(entry.attempts) < attempts.get(key, 0):
                     entry = self.load(key) or entry
@@ -219,7 +173,7 @@ class Ledger:
         return sorted(
             name.removesuffix(".json")
             for name, data in self._read_all(folder)
-            if self._decode(folder / name, data, _owner).key == key
+            if decode(Owner, data, str(folder / name)).key == key
         )
 
     def set_aside(self, key: str, stamp: str) -> StoragePath:
@@ -272,30 +226,27 @@ class Ledger:
                     raise data
                 yield name, data
 
+    def _encode_readable(self, entry: Entry) -> bytes:
+        """Return an entry as it is stored; one that could not be read again is never stored."""
+        data = encode(entry)
+        decode(Entry, data, str(self._entry_path(entry.key)))
+        return data
+
     def _entry_path(self, key: str) -> StoragePath:
-        return self.folder / f"{key}.json"
+        return self.folder / f"{check_shard_key(key)}.json"
 
     def _attempt_path(self, key: str, number: int) -> StoragePath:
-        return self.folder / "attempts" / f"{key}.{number}.json"
+        return self.folder / "attempts" / f"{check_shard_key(key)}.{number}.json"
 
     def _owner_path(self, batch_id: str) -> StoragePath:
-        return self.folder / "owners" / f"{batch_id}.json"
+        return self.folder / "owners" / f"{check_batch_id(batch_id)}.json"
 
-    def _read(self, path: StoragePath, decoder: msgspec.json.Decoder[T]) -> T | None:
+    def _read(self, kind: type[Record], path: StoragePath) -> Record | None:
         try:
             data = path.read_bytes()
         except FileNotFoundError:
             return None
-        return self._decode(path, data, decoder)
-
-    def _decode(self, path: StoragePath, data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-        try:
-            return decoder.decode(data)
-        except msgspec.MsgspecError as error:
-            raise LedgerError(
-                f"the ledger entry {path} cannot be read ({error}). Nothing is sent until a person has "
-                "looked at it: restore the file, or remove it after making sure that its batch does not exist."
-            ) from None
+        return decode(kind, data, str(path))
 
 
 def _move(source: StoragePath, target: StoragePath) -> None:

@@ -15,11 +15,12 @@ from nightpress.batches.client import BatchApi
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.refusals import read_failure
 from nightpress.batches.submission import (
-    CLOCK_MARGIN_SECONDS,
     MAX_LOST_ATTEMPTS,
     SETTLING_SECONDS,
+    earliest_creation,
     is_ours,
     iter_candidates,
+    list_known_before,
     record_batch,
 )
 from nightpress.errors import ConfigurationError, LedgerError, UnknownOutcomeError
@@ -169,8 +170,8 @@ def find_candidates(entry: Entry, api: BatchApi, ledger: Ledger, now: float) -> 
 
     Without an attempt on record the last two days are looked at.
     """
-    since = entry.attempts[0].at if entry.attempts else now - 2 * _DAY_SECONDS
-    return list(iter_candidates(entry, api, ledger, since - CLOCK_MARGIN_SECONDS))
+    since = earliest_creation(entry) if entry.attempts else (api.time() or now) - 2 * _DAY_SECONDS
+    return list(iter_candidates(entry, api, ledger, since))
 
 
 def adopt(
@@ -186,7 +187,7 @@ def adopt(
     short = entry.key[:16]
     _check_adoptable(line, batch_id, api, ledger)
     batch = _retrieve(batch_id, api)
-    if batch.request_counts.total != entry.requests:
+    if batch.request_counts.total not in {0, entry.requests}:
         raise UnknownOutcomeError(
             f"batch {batch_id} has {batch.request_counts.total:,} requests, shard {short} {entry.requests:,}: it "
             "is not this shard's. Nothing was recorded."
@@ -198,7 +199,7 @@ def adopt(
             )
     else:
         _check_running(entry, batch, unproved)
-    record_batch(entry, batch, ledger, "adopted")
+    record_batch(entry, batch, ledger, "adopted", api.identify())
     return batch, batch.ended
 
 
@@ -234,10 +235,12 @@ def _retrieve(batch_id: str, api: BatchApi) -> Batch:
 
 
 def _check_running(entry: Entry, batch: Batch, unproved: bool) -> None:
-    if entry.attempts and batch.created_at.timestamp() < entry.attempts[0].at - CLOCK_MARGIN_SECONDS:
+    since = earliest_creation(entry)
+    too_old = since is not None and batch.created_at is not None and batch.created_at.timestamp() < since
+    if too_old or batch.id in list_known_before(entry):
         raise UnknownOutcomeError(
             f"batch {batch.id} was created at {utc(batch.created_at)}, before shard {entry.key[:16]} was first "
-            f"POSTed at {utc(entry.attempts[0].at)}: it is not this shard's. Nothing was recorded."
+            f"POSTed: it is not this shard's. Nothing was recorded."
         )
     if not unproved:
         raise UnknownOutcomeError(

@@ -6,10 +6,12 @@ deadline, refused credentials or a lasting absence end the waiting.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from nightpress.batches.batch import Batch
+from nightpress.batches.refusals import MAX_RETRY_AFTER_SECONDS
 
 REFUSALS_TOLERATED = 3
 """Looks in a row that may be refused for the key's sake (401, 403) before a person is told."""
@@ -31,6 +33,7 @@ class Look:
     :param absent: ids that were asked for by themselves and not found.
     :param error: why nothing was seen; None after a successful look.
     :param refused: the error is about the credentials, which will not pass by itself.
+    :param unlisted: the list failed, yet the API answers: each batch can be asked for by itself.
     """
 
     at: float
@@ -38,6 +41,7 @@ class Look:
     absent: Collection[str] = ()
     error: str | None = None
     refused: bool = False
+    unlisted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ class BatchWait:
             return PollOutcome(
                 "refused",
                 f"the API refused {self._refusals} looks in a row ({look.error}). Batch {names} goes on there and "
-                "still bills what it answers; mend the connection, then clear this task to wait on.",
+                "still bills what it answers; correct the key of the connection.",
             )
         if self._absences >= ABSENCES_TOLERATED:
             return PollOutcome(
@@ -92,7 +96,7 @@ class BatchWait:
         return PollOutcome(
             "deadline",
             f"batch {names} had not ended by the deadline of this wait. It goes on at the API, which lets "
-            "batches expire after 24 hours; clear this task to wait on.",
+            "batches expire after 24 hours.",
         )
 
     def _take(self, look: Look) -> None:
@@ -122,4 +126,5 @@ def next_look_seconds(poll_seconds: float, failures: int, retry_after: float | N
     """
     doubled = poll_seconds * 2.0 ** min(failures, 30)
     wait = min(doubled, max(poll_seconds, MAX_BACKOFF_SECONDS))
-    return float(max(wait * (1 + jitter / 10), retry_after or 0.0))
+    asked = retry_after if retry_after is not None and math.isfinite(retry_after) else 0.0
+    return float(max(wait * (1 + jitter / 10), min(asked, MAX_RETRY_AFTER_SECONDS)))

@@ -1,30 +1,83 @@
-"""What a failed POST says about whether a batch exists.
+"""What a failed request says: whether a batch exists, whether to wait, and whether the account is the cause.
 
-Sources: API documentation, "Errors"; the SDK's ``_exceptions.py``.
+Sources: API documentation, "Errors" and "Rate limits"; the SDK's ``_exceptions.py`` and ``_error_classes.py``
+(2.14.0); words of real replies as users reported them in 2026.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 
 from nightpress.errors import RequestRefusedError, SubmissionError, SubmitLaterError
 
-REFUSING_STATUS = {400, 401, 402, 403, 404, 413, 422, 429, 529}
-"""Answers that are given before a batch is made. Any other error may come after."""
+REFUSING_STATUS = {301, 307, 308, 400, 401, 402, 403, 404, 413, 422, 429, 529}
+"""Answers that are given before a batch is made. Any other error may come after.
+
+A redirect is not followed, so what it leads to never saw the body. 302 and 303 are also how a server answers
+a POST that it has carried out. 503 may be a gateway's answer to a request that it has passed on."""
+
+MAX_RETRY_AFTER_SECONDS = 3_600.0
+"""The longest wait that is taken from a ``retry-after`` header; after it the API is asked again."""
 
 _LATER_STATUS = {429, 529}
-_ACCOUNT_STATUS = {401, 402, 403, 429}
-_NEVER_CODES = {"enforced_spend_limit_reached"}
-_ACCOUNT_CODES = {"spend_limit_reached", "credit_balance_too_low"}
+_ACCOUNT_STATUS = {401, 402, 403}
+_ACCOUNT_TYPES = {"authentication_error", "billing_error", "permission_error"}
+
+ACCOUNT_CODES: Mapping[str, str] = {
+    # code: what to do. `error.details.error_code`; source: SDK 2.14.0, _error_classes.py, if nothing else is said.
+    "credit_balance_too_low": "add credit to the account",  # API documentation, "Errors"
+    "spend_limit_reached": "raise the spend limit or wait until it is renewed",  # API documentation
+    "enforced_spend_limit_reached": "raise the organization's spend limit or wait until it is renewed",
+    "contract_spend_limit_reached": "the contract's spend limit is used up: ask for more",
+    "linked_organization_spend_limit_reached": "raise the spend limit of the linked organization",
+    "linked_organization_billing_unavailable": "the linked organization cannot be billed: mend its billing",
+    "organization_on_hold": "the organization is on hold: ask the vendor's support",
+    "organization_not_eligible": "the organization may not use this: ask the vendor's support",
+    "workspace_human_review_disabled": "this workspace takes no batches: use another, or enable human review",
+    "cmek_key_disabled": "enable the customer-managed encryption key of the workspace",
+    "cmek_key_network_blocked": "let the API reach the customer-managed encryption key",
+    "cmek_feature_unsupported": "use a workspace without a customer-managed encryption key",
+    "cmek_not_approved": "have the customer-managed encryption key approved",
+    "workspace_policy_violation": "the workspace's policy forbids this request",
+    "user_profile_not_billable": "the user profile cannot be billed: mend its billing",
+    "user_profile_billing_not_authorized": "authorize billing for the user profile",
+    "api_key_scope_missing": "give the API key the scope for message batches",
+}
+"""Error codes that every other request of this account would get as well."""
+
+ACCOUNT_WORDS: tuple[tuple[str, str], ...] = (
+    # How the message begins, what to do. The replies have no code: HTTP 400 `invalid_request_error`.
+    # Reported by users, last in September 2026; items of a running batch come back with the same words.
+    (r"your credit balance is too low", "add credit to the account"),
+    # Reported by users in 2026, with and without "workspace".
+    (
+        r"you have reached your specified (workspace )?api usage limits?",
+        "raise the spend limit that was set for the API, or wait until it is renewed",
+    ),
+    (r"this organization (has been disabled|is on hold)", "ask the vendor's support"),
+    (
+        r"(your|this) (account|organization|workspace) (is|has been) (disabled|suspended|on hold)",
+        "ask the vendor",
+    ),
+)
+"""Words that really come. Only the beginning counts: an error may quote an article that holds the same words."""
+
+NOT_ACCOUNT_CODES = {"ramp_limit_exceeded"}
+"""A limit on how fast the use may grow: it passes by itself, and ``retry-after`` says when."""
+
 _REMEDIES = {
     401: "check the API key of the connection",
-    402: "add credit to the account, then clear this task",
-    403: "check what the API key may do, then clear this task",
+    402: "add credit to the account",
+    403: "check what the API key may do",
     404: "check the connection's host and platform: only some serve the Message Batches API",
-    429: "raise the spend limit or wait until it is renewed, then clear this task",
     413: "use smaller shards (max_bytes)",
+    429: "raise the spend limit or wait until it is renewed",
 }
+_ACCOUNT_PATTERNS = tuple((re.compile(words, re.IGNORECASE), remedy) for words, remedy in ACCOUNT_WORDS)
 
 
 class BodyNotSentError(Exception):
@@ -48,7 +101,38 @@ class Refusal:
         """Return the error to raise."""
         if self.later:
             return SubmitLaterError(prefix + self.message, self.retry_after_seconds)
-        return RequestRefusedError(prefix + self.message, account=self.account)
+        code = "account_trouble" if self.account else ""
+        return RequestRefusedError(prefix + self.message, account=self.account, code=code)
+
+
+def is_account_trouble(
+    error_type: str | None = None, message: str | None = None, error_code: str | None = None
+) -> bool:
+    """Tell whether an error is about the account (key, credit, limit, permission) rather than the request.
+
+    For the reply to a request and for the errors of a batch's items.
+
+    :param error_type: ``error.type``, e.g. ``billing_error``.
+    :param message: ``error.message``.
+    :param error_code: ``error.details.error_code``.
+    """
+    return find_account_remedy(error_type, message, error_code) is not None
+
+
+def find_account_remedy(
+    error_type: str | None = None, message: str | None = None, error_code: str | None = None
+) -> str | None:
+    """Return what to do about an error of the account, or None when it is of another kind."""
+    if error_code in NOT_ACCOUNT_CODES:
+        return None
+    if error_code is not None and error_code in ACCOUNT_CODES:
+        return ACCOUNT_CODES[error_code]
+    for words, remedy in _ACCOUNT_PATTERNS:
+        if message and words.match(message.lstrip(" \"'")):
+            return remedy
+    if error_type in _ACCOUNT_TYPES:
+        return "check key, credit and permissions of the account"
+    return None
 
 
 def read_failure(error: BaseException) -> Refusal | None:
@@ -77,26 +161,78 @@ def _read_status(error: object) -> Refusal | None:
     status = error.status_code
     if status not in REFUSING_STATUS:
         return None
-    said = f"HTTP {status} {error.type or ''}: {str(error.api_message or '')[:300]}"
+    reply = describe_status(error)
+    if status in {301, 307, 308}:
+        return Refusal(f"{reply}; redirects are not followed: set the connection's host to it", later=False)
+    remedy = find_account_remedy(error.type, error.api_message, error.error_code)
+    if status in _LATER_STATUS and remedy is None:
+        wait = read_retry_after(error.response.headers)
+        return Refusal(reply, later=True, retry_after_seconds=wait)
+    account = remedy is not None or status in _ACCOUNT_STATUS
+    advice = _REMEDIES.get(status) if remedy is None or status in _ACCOUNT_STATUS else remedy
+    if error.error_code in ACCOUNT_CODES:
+        advice = remedy
+    return Refusal(f"{reply}; {advice or 'correct what it names'}", later=False, account=account)
+
+
+def describe_status(error: object) -> str:
+    """Return one line on the API's reply: status, type, message and request id; a redirect's target host."""
+    import anthropic
+
+    assert isinstance(error, anthropic.APIStatusError)
+    # The edge's own replies (413, 5xx) may be HTML or empty.
+    kind = f" {error.type}" if isinstance(error.type, str) else ""
+    message = f": {error.api_message[:300]}" if isinstance(error.api_message, str) else ""
+    line = f"HTTP {error.status_code}{kind}{message}"
+    if error.status_code in range(300, 400):
+        line += f" to {_read_target(error.response.headers.get('location'))}"
     if error.request_id:
-        said += f" (request {error.request_id})"
-    if status in _LATER_STATUS and error.error_code not in _NEVER_CODES:
-        return Refusal(said, later=True, retry_after_seconds=read_retry_after(error.response.headers))
-    remedy = _REMEDIES.get(status, "mend what it names, then clear this task")
-    account = status in _ACCOUNT_STATUS or error.error_code in _ACCOUNT_CODES
-    return Refusal(f"{said}; {remedy}", later=False, account=account)
+        line += f" (request {error.request_id[:80]})"
+    return line
+
+
+def _read_target(location: str | None) -> str:
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(location or "")
+        return f"{parts.scheme}://{parts.hostname}" if parts.hostname else "another path of the same host"
+    except ValueError:
+        return "an unusable address"
 
 
 def read_retry_after(headers: object) -> float | None:
-    """Return the seconds of a ``retry-after`` header, or None when there is none or it is a date."""
-    value = headers.get("retry-after") if hasattr(headers, "get") else None
+    """Return the seconds of a ``retry-after`` header, 0 to an hour; None when there is no usable one.
+
+    A date is compared with the reply's own ``Date``, so this machine's clock does not matter.
+    """
+    get = getattr(headers, "get", dict[str, str]().get)
+    value = get("retry-after")
+    if not isinstance(value, str):
+        return None
     try:
-        return max(0.0, float(value)) if value is not None else None
+        seconds = float(value)
     except ValueError:
+        until, sent = read_date(value), read_date(get("date"))
+        seconds = until - sent if until is not None and sent is not None else math.nan
+    if math.isnan(seconds):
+        return None
+    return min(max(0.0, seconds), MAX_RETRY_AFTER_SECONDS)
+
+
+def read_date(value: object) -> float | None:
+    """Return the epoch seconds of an HTTP date, or None when it is none."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return parsedate_to_datetime(value).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__

@@ -11,7 +11,12 @@ the ledger, the list of batches, and the custom_ids in a batch's results, which 
     batches created since, with as many requests, owned by no other shard
         │ ended: its first result names this shard? ── yes ─▶ adopt and record
         │ running: wait for it (waiting costs nothing)
+        │ none, but the list may not show all batches of the workspace ─▶ say so; a person decides
         │ none: wait until the POST's deadline and the listing's settling time are over ─▶ POST again
+
+That no batch exists is decided by the API's time alone (the ``Date`` of its responses): this machine's clock
+may be wrong, and may have been right when the POST was made. It is decided only for the workspace in which the
+POST was made, since a list shows one workspace.
 
 :func:`submit_shard` does one walk through this and returns; whoever calls it waits if asked to and calls
 again. No step guesses.
@@ -22,27 +27,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import msgspec
 
-from nightpress.batches.batch import Batch
-from nightpress.batches.client import BatchApi
+from nightpress.batches.api_facts import Identity
+from nightpress.batches.batch import Batch, BatchPage
+from nightpress.batches.client import POST_SECONDS, BatchApi, describe_error
 from nightpress.batches.ledger import Entry, Ledger
-from nightpress.batches.refusals import read_failure
-from nightpress.errors import LedgerError, ResultsError, UnknownOutcomeError
+from nightpress.batches.refusals import is_account_trouble, read_failure
+from nightpress.errors import ApiReplyError, LedgerError, ResultsError, UnknownOutcomeError
 from nightpress.shards.requests import custom_id_prefix
 from nightpress.storage import StoragePath
 
 log = logging.getLogger(__name__)
 
-POST_SECONDS = 600.0
-"""How long a body may take to be sent; the SDK's own default time-out is the same."""
-
 SETTLING_SECONDS = 60.0
 """How long after the last moment of a POST its batch may be missing from the list."""
 
 CLOCK_MARGIN_SECONDS = 300.0
-"""How far this machine's clock may be from the API's."""
+"""How far two moments of the API may be out of order: its servers' clocks differ a little."""
 
 UNKNOWN_RECHECK_SECONDS = 30.0
 """Between two looks for the batch of a POST whose outcome is unknown; another process may still be at it."""
@@ -52,6 +56,12 @@ RUNNING_RECHECK_SECONDS = 3600.0
 
 MAX_LOST_ATTEMPTS = 5
 """POSTs of one shard that may vanish before a person has to look."""
+
+MAX_HEAD_BYTES = 64 * 1024 * 1024
+"""The longest first line of a result stream that is read to tell whose it is."""
+
+MAX_PAGES = 1_000
+"""Pages of the list of batches that are read at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +117,7 @@ def submit_shard(
             f"shard {entry.key[:16]} has {entry.requests} requests and {entry.bytes} bytes in the ledger, but "
             f"{intent.requests} and {intent.bytes} now; nothing was sent"
         )
-    if entry.answered == 0 and entry.run != intent.run and intent.round > 1:
+    if _may_start_over(entry, intent):
         entry = _start_over(entry, intent, ledger)
     if entry.batch_id is not None:
         return Submitted(entry.batch_id, "attached")
@@ -116,11 +126,27 @@ def submit_shard(
         if not isinstance(resolved, Entry):
             return resolved
         entry = resolved
-    return _post(entry, body, api, ledger, clock)
+    return _post(entry, body, api, ledger, clock, betas=intent.betas)
+
+
+def _may_start_over(entry: Entry, intent: Entry) -> bool:
+    """Tell whether a second-round shard whose batch bought nothing is sent again.
+
+    By another run; and by the same run when the account was the cause of every error, since it ran on only
+    because a person has cleared the trouble.
+    """
+    if entry.answered != 0 or intent.round <= 1:
+        return False
+    return entry.run != intent.run or _is_account_trouble_only(entry)
+
+
+def _is_account_trouble_only(entry: Entry) -> bool:
+    messages = {example.kind: example.message for example in entry.examples}
+    return bool(entry.errors) and all(is_account_trouble(kind, messages.get(kind)) for kind in entry.errors)
 
 
 def _start_over(entry: Entry, intent: Entry, ledger: Ledger) -> Entry:
-    """Let another run send a second-round shard again whose batch ended without one answer, so unbilled.
+    """Send a second-round shard again whose batch ended without one answer, so unbilled.
 
     A first-round shard is not: its second round may have been answered, and is found by attaching to it.
     """
@@ -130,29 +156,43 @@ def _start_over(entry: Entry, intent: Entry, ledger: Ledger) -> Entry:
 
 
 def _post(
-    entry: Entry, body: Body, api: BatchApi, ledger: Ledger, clock: Callable[[], float]
+    entry: Entry,
+    body: Body,
+    api: BatchApi,
+    ledger: Ledger,
+    clock: Callable[[], float],
+    *,
+    betas: tuple[str, ...],
 ) -> Submitted | Wait:
     _check_before_post(entry, body)
+    identity = api.identify()
     now = clock()
-    taken = ledger.take_attempt(entry, now, now + POST_SECONDS)
+    taken = ledger.take_attempt(
+        entry,
+        now,
+        now + POST_SECONDS,
+        identity=identity,
+        api_now=api.time(),
+        listed=api.listed,
+    )
     if taken is None:
         return Wait("another process is submitting the same shard", now + SETTLING_SECONDS)
     name = entry.key[:16]
     log.info("POST of shard %s: %s requests, %s bytes", name, f"{entry.requests:,}", f"{body.size:,}")
     try:
-        batch = api.create(body.path, body.size, deadline=now + POST_SECONDS)
+        batch = api.create(body.path, body.size, deadline=now + POST_SECONDS, betas=betas)
     except Exception as error:
         refusal = read_failure(error)
         if refusal is None:
             # This POST is over, so a retry need not wait for its deadline.
-            _mark(taken, ledger, "open", type(error).__name__, deadline=clock())
+            _end_post(taken, ledger, type(error).__name__, clock(), api.time())
             raise UnknownOutcomeError(
-                f"no usable answer to the POST of shard {name} ({type(error).__name__}): a batch may exist. "
+                f"no usable answer to the POST of shard {name} ({describe_error(error)}): a batch may exist. "
                 "A retry looks for it before anything is sent again."
             ) from error
         _mark(taken, ledger, "refused", refusal.message)
         raise refusal.error(f"shard {name} was not accepted, and no batch exists: ") from error
-    return record_batch(taken, batch, ledger, "created")
+    return record_batch(taken, batch, ledger, "created", api.identify())
 
 
 def _check_before_post(entry: Entry, body: Body) -> None:
@@ -171,42 +211,170 @@ def _check_before_post(entry: Entry, body: Body) -> None:
 
 def _resolve(entry: Entry, api: BatchApi, ledger: Ledger, now: float) -> Submitted | Wait | Entry:
     """Find out what became of the last POST; return the entry when it is certain that nothing did."""
-    since = entry.attempts[0].at - CLOCK_MARGIN_SECONDS
-    running = []
-    for batch in iter_candidates(entry, api, ledger, since):
-        if ledger.owner(batch.id) == entry.key or (batch.ended and is_ours(entry, batch, api)):
-            return record_batch(entry, batch, ledger, "adopted")
-        if not batch.ended:
-            running.append(batch.id)
+    running, odd = [], Oddities()
+    try:
+        api.identify()
+        # Taken before the list is read: what the list does not show later counts from here.
+        api_now = api.time()
+        for batch in iter_candidates(entry, api, ledger, earliest_creation(entry), odd):
+            if ledger.owner(batch.id) == entry.key or (batch.ended and is_ours(entry, batch, api)):
+                return record_batch(entry, batch, ledger, "adopted", api.identify())
+            if not batch.ended:
+                running.append(batch.id)
+    except Exception as error:
+        raise _cannot_look(entry, error) from error
     if running:
         why = f"{len(running)} running batch(es) could be this shard's; their results will tell"
         return Wait(why, now + RUNNING_RECHECK_SECONDS, tuple(running))
-    settled = entry.attempts[-1].deadline + SETTLING_SECONDS
-    if now < settled:
-        why = "the outcome of a POST is unknown, and its batch may still appear in the list"
-        return Wait(why, min(settled, now + UNKNOWN_RECHECK_SECONDS))
+    waited = _wait_for_settling(entry, api_now, ledger, now)
+    if waited is not None:
+        return waited
+    _check_same_workspace(entry, api.identify())
+    odd.check(entry)
     log.warning("no batch came of the last POST of shard %s; it is sent again", entry.key[:16])
     return _mark(entry, ledger, "lost", "no batch of it in the list after the settling time")
 
 
-def iter_candidates(entry: Entry, api: BatchApi, ledger: Ledger, since: float) -> Iterator[Batch]:
+def _wait_for_settling(entry: Entry, api_now: float | None, ledger: Ledger, now: float) -> Wait | None:
+    """Return how long to wait until the absence of a batch means that there is none; None when it does.
+
+    The API's time decides. This machine's can only delay: while it says that too little has passed since the
+    POST, there is a wait, so that one response with a wrong ``Date`` does not decide alone.
+    """
+    last = entry.attempts[-1]
+    if api_now is None:
+        raise UnknownOutcomeError(
+            f"no batch of shard {entry.key[:16]} is in the API's list, but the API's responses do not tell its "
+            "time (no Date header), and this machine's clock is not trusted to tell that none will appear. "
+            "Nothing is sent; a person has to look at the API's list of batches.",
+            code="api_time_unknown",
+        )
+    if last.api_deadline is None:
+        # The POST was made before the API's time was known: it is over this long from now at the latest.
+        last = msgspec.structs.replace(last, api_at=api_now, api_deadline=api_now + POST_SECONDS)
+        ledger.save(msgspec.structs.replace(entry, attempts=(*entry.attempts[:-1], last)))
+    assert last.api_deadline is not None
+    remaining = last.api_deadline + SETTLING_SECONDS - api_now
+    settled = last.deadline + SETTLING_SECONDS
+    if last.at <= now < settled:
+        remaining = max(remaining, settled - now)
+    if remaining <= 0:
+        return None
+    why = "the outcome of a POST is unknown, and its batch may still appear in the list"
+    return Wait(why, now + min(remaining, UNKNOWN_RECHECK_SECONDS))
+
+
+def earliest_creation(entry: Entry) -> float | None:
+    """Return the moment before which no batch of the shard was created, by the API's clock; None: any may be.
+
+    The newest batch that was listed before the first POST and a batch of it come from the same clock, so one is
+    not much younger than the other. A ``Date`` alone may be a gateway's, whose clock may differ from the API's.
+    """
+    if not entry.attempts or entry.attempts[0].newest_batch_at is None:
+        return None
+    first = entry.attempts[0]
+    newest = first.newest_batch_at
+    assert newest is not None
+    return (newest if first.api_at is None else min(newest, first.api_at)) - CLOCK_MARGIN_SECONDS
+
+
+def list_known_before(entry: Entry) -> tuple[str, ...]:
+    """Return ids of batches that were there before the shard's first POST: none of them is the shard's."""
+    return entry.attempts[0].listed_before if entry.attempts else ()
+
+
+def _check_same_workspace(entry: Entry, seen: Identity) -> None:
+    """Make sure that the list shows the workspace in which the POST was made.
+
+    :raises UnknownOutcomeError: it shows another, or it is not known of one of the two.
+    """
+    last = entry.attempts[-1]
+    posted = Identity(last.organization_id, last.workspace_id)
+    if (posted.organization_id, posted.workspace_id) == (seen.organization_id, seen.workspace_id):
+        return
+    raise UnknownOutcomeError(
+        f"a POST of shard {entry.key[:16]} was made in {posted}, and the connection now shows the batches of "
+        f"{seen}: that its list holds no batch of the shard proves nothing. Nothing is sent. Give the connection "
+        "a key of the first workspace, or decide by hand in the ledger.",
+        code="other_workspace",
+    )
+
+
+def _cannot_look(entry: Entry, error: Exception) -> Exception:
+    """Return the error to raise when the list cannot be read; errors of the project stay as they are."""
+    import anthropic
+
+    if not isinstance(error, (anthropic.APIError, ApiReplyError)):
+        return error
+    return UnknownOutcomeError(
+        f"the outcome of a POST of shard {entry.key[:16]} is unknown, and the API's list of batches cannot be "
+        f"read to find it ({describe_error(error)}). Nothing is sent; a retry looks again."
+    )
+
+
+class Oddities:
+    """What in the list of batches keeps it from telling that a batch does not exist."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def check(self, entry: Entry) -> None:
+        """Make sure that the list could be read in full.
+
+        :raises UnknownOutcomeError: it could not.
+        """
+        if self.reasons:
+            raise UnknownOutcomeError(
+                f"no batch of shard {entry.key[:16]} was found in the API's list, but the list cannot be read in "
+                f"full: {'; '.join(self.reasons[:3])}. Nothing is sent; a retry reads it again.",
+                code="list_unreadable",
+            )
+
+
+def iter_candidates(
+    entry: Entry, api: BatchApi, ledger: Ledger, since: float | None, odd: Oddities | None = None
+) -> Iterator[Batch]:
     """Yield batches that could be this shard's: young enough, as many requests, not another shard's.
 
-    :param since: epoch seconds; older batches are not looked at.
+    A batch whose creation time or number of requests is not told could be.
+
+    :param since: epoch seconds by the API's clock; older batches are not looked at. None looks at all.
+    :param odd: takes down why the list does not tell all.
     """
+    odd = odd or Oddities()
+    known = {*entry.earlier, *list_known_before(entry)}
+    cursors: set[str | None] = {None}
     after_id: str | None = None
-    while True:
+    for _ in range(MAX_PAGES):
         page = api.list(after_id=after_id)
+        old = _note_odd(page, entry, since, odd)
         for batch in page.data:
-            if batch.created_at.timestamp() < since:
-                return
-            if batch.id in entry.earlier or batch.request_counts.total != entry.requests:
+            if since is not None and batch.created_at is not None and batch.created_at.timestamp() < since:
+                old = True
+                continue
+            if batch.id in known or batch.request_counts.total not in {0, entry.requests}:
                 continue
             if ledger.owner(batch.id) in {None, entry.key}:
                 yield batch
-        if not page.has_more or page.last_id is None:
+        if old or not page.has_more or page.last_id is None:
             return
         after_id = page.last_id
+        if after_id in cursors:
+            odd.reasons.append(f"it repeats the page after {after_id}")
+            return
+        cursors.add(after_id)
+    odd.reasons.append(f"it has more than {MAX_PAGES:,} pages")
+
+
+def _note_odd(page: BatchPage, entry: Entry, since: float | None, odd: Oddities) -> bool:
+    """Take down elements without a usable id that could be this shard's batch; tell whether one is too old."""
+    old = False
+    for batch in page.odd:
+        if since is not None and batch.created_at is not None and batch.created_at.timestamp() < since:
+            old = True
+        elif batch.type == "message_batch" and batch.requests in {None, entry.requests}:
+            odd.reasons.append("it holds a batch without a usable id")
+    return old
 
 
 def is_ours(entry: Entry, batch: Batch, api: BatchApi) -> bool:
@@ -239,21 +407,31 @@ _decode_head = msgspec.json.Decoder(_Head).decode
 
 
 def _first_line(stream: Iterator[bytes]) -> bytes:
-    head = b""
+    """Return the first line that is not blank, read no further than the longest line there can be."""
+    parts: list[bytes] = []
+    size = 0
     for chunk in stream:
-        head += chunk
-        if b"\n" in head.lstrip(b"\n"):
+        begun = chunk if parts else chunk.lstrip(b"\r\n \t")
+        line, end, _ = begun.partition(b"\n")
+        if line:
+            parts.append(line)
+            size += len(line)
+        if (end and parts) or size > MAX_HEAD_BYTES:
             break
-    return head.lstrip(b"\n").partition(b"\n")[0]
+    return b"".join(parts)[:MAX_HEAD_BYTES]
 
 
-def record_batch(entry: Entry, batch: Batch, ledger: Ledger, how: str) -> Submitted:
+def record_batch(
+    entry: Entry, batch: Batch, ledger: Ledger, how: str, identity: Identity | None = None
+) -> Submitted:
     """Make the shard the batch's owner and store the batch in its entry.
 
     :param how: ``created`` or ``adopted``.
+    :param identity: whose batch it is.
     :raises LedgerError: another shard owns the batch.
     """
-    if not ledger.take_batch(batch.id, entry.key):
+    identity = identity or Identity()
+    if not ledger.take_batch(batch.id, entry.key, identity):
         raise LedgerError(
             f"batch {batch.id} belongs to shard {ledger.owner(batch.id)} in the ledger, yet it was created for "
             f"shard {entry.key}; a person has to look"
@@ -267,16 +445,25 @@ def record_batch(entry: Entry, batch: Batch, ledger: Ledger, how: str) -> Submit
             attempts=attempts,
             batch_id=batch.id,
             adopted=how == "adopted",
-            submitted_at=batch.created_at,
+            submitted_at=batch.created_at or datetime.now(UTC),
+            organization_id=identity.organization_id,
+            workspace_id=identity.workspace_id,
         )
     )
     log.info("shard %s is batch %s (%s)", entry.key[:16], batch.id, how)
     return Submitted(batch.id, how)
 
 
-def _mark(entry: Entry, ledger: Ledger, outcome: str, detail: str, deadline: float | None = None) -> Entry:
-    last = entry.attempts[-1]
-    last = msgspec.structs.replace(
-        last, outcome=outcome, detail=detail[:500], deadline=last.deadline if deadline is None else deadline
-    )
+def _mark(entry: Entry, ledger: Ledger, outcome: str, detail: str) -> Entry:
+    last = msgspec.structs.replace(entry.attempts[-1], outcome=outcome, detail=detail[:500])
     return ledger.save(msgspec.structs.replace(entry, attempts=(*entry.attempts[:-1], last)))
+
+
+def _end_post(entry: Entry, ledger: Ledger, detail: str, now: float, api_now: float | None) -> None:
+    """Store that a POST is over without a known outcome."""
+    last = entry.attempts[-1]
+    api_deadline = last.api_deadline
+    if api_now is not None:
+        api_deadline = api_now if api_deadline is None else min(api_now, api_deadline)
+    last = msgspec.structs.replace(last, detail=detail[:500], deadline=now, api_deadline=api_deadline)
+    ledger.save(msgspec.structs.replace(entry, attempts=(*entry.attempts[:-1], last)))

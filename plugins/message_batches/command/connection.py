@@ -54,10 +54,10 @@ def connect(
     """
     import anthropic
 
-    from nightpress.batches.client import MessageBatches, is_loopback
+    from nightpress.batches.client import MessageBatches
 
     if base_url:
-        key = api_key or (OFFLINE_KEY if is_loopback(base_url) else settings.get("ANTHROPIC_API_KEY", ""))
+        key = api_key or (OFFLINE_KEY if scope == "offline" else settings.get("ANTHROPIC_API_KEY", ""))
         found = Api(key, base_url)
     elif scope == "offline":
         found = _running_offline_api(find_home(settings))

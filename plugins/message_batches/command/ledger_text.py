@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -176,7 +175,7 @@ def describe_adopted(line: manual_ledger.Line, batch: Batch, proved: bool) -> st
 
 def describe_batch(batch: Batch) -> str:
     """Return what tells a batch from others at the API."""
-    created = f"{batch.created_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    created = manual_ledger.utc(batch.created_at)
     return (
         f"{batch.id}, {batch.request_counts.total:,} requests, {batch.processing_status}, created {created}"
     )

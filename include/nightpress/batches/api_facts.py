@@ -1,0 +1,109 @@
+"""What the API's responses tell about the API itself: whose batches these are, which time it is, and whether
+it is the offline API. Its address tells none of that, and this machine's clock may be wrong.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from nightpress.batches.batch import BatchPage
+from nightpress.batches.refusals import read_date
+
+OFFLINE_HEADER = "x-offline-api"
+OFFLINE_VALUE = "message-batches"
+
+_ACCOUNT_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_INTERMEDIATE_STATUS = {407, 502, 503, 504}
+"""Replies that a proxy gives in the API's place."""
+
+_KEPT_IDS = 20
+
+
+def elapsed_seconds() -> float:
+    """Return seconds that pass steadily: no change of the clock affects them, and sleeping machines count."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(clock)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose batches a connection sees.
+
+    :param organization_id: as the response headers say; None when they do not, as behind some gateways.
+    :param workspace_id: batches belong to one workspace, and no other sees them.
+    :param offline: the API says that it is the offline API, which calls no model and bills nothing.
+    """
+
+    organization_id: str | None = None
+    workspace_id: str | None = None
+    offline: bool = False
+
+    def __str__(self) -> str:
+        organization = self.organization_id or "unknown organization"
+        return f"workspace {self.workspace_id or 'unknown'} of {organization}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What the list of batches showed so far: nothing of it can come of a later POST.
+
+    :param newest_at: when the newest batch was created, epoch seconds by the API's clock; None when none was seen.
+    :param ids: of the newest batches.
+    """
+
+    newest_at: float | None = None
+    ids: tuple[str, ...] = ()
+
+
+class ApiFacts:
+    """The facts from all responses of one client; the latest that tells something counts.
+
+    :param elapsed: steady seconds, see :func:`elapsed_seconds`.
+    """
+
+    def __init__(self, elapsed: Callable[[], float] = elapsed_seconds) -> None:
+        self._elapsed = elapsed
+        self.offline: bool | None = None
+        self.organization_id: str | None = None
+        self.workspace_id: str | None = None
+        self.listed = Listed()
+        self._date: float | None = None
+        self._date_seen = 0.0
+
+    def note(self, status: int, headers: Mapping[str, str]) -> None:
+        """Take the facts from a response's headers."""
+        from_api = "request-id" in headers or OFFLINE_HEADER in headers
+        if status in _INTERMEDIATE_STATUS and not from_api:
+            return
+        self.offline = headers.get(OFFLINE_HEADER) == OFFLINE_VALUE
+        self.organization_id = _read_account_id(
+            headers.get("anthropic-organization-id"), self.organization_id
+        )
+        self.workspace_id = _read_account_id(headers.get("anthropic-workspace-id"), self.workspace_id)
+        date = read_date(headers.get("date"))
+        if date is not None:
+            self._date, self._date_seen = date, self._elapsed()
+
+    def note_batches(self, page: BatchPage) -> None:
+        """Take the newest batches that were listed."""
+        moments = [batch.created_at.timestamp() for batch in page.data if batch.created_at is not None]
+        known = [self.listed.newest_at] if self.listed.newest_at is not None else []
+        ids = dict.fromkeys([*(batch.id for batch in page.data[:_KEPT_IDS]), *self.listed.ids])
+        self.listed = Listed(max([*moments, *known], default=None), tuple(ids)[:_KEPT_IDS])
+
+    def identity(self) -> Identity:
+        """Return whose batches the responses showed."""
+        return Identity(self.organization_id, self.workspace_id, bool(self.offline))
+
+    def time(self) -> float | None:
+        """Return the API's time now, epoch seconds: its latest ``Date`` and what has passed since."""
+        if self._date is None:
+            return None
+        return self._date + max(0.0, self._elapsed() - self._date_seen)
+
+
+def _read_account_id(value: str | None, known: str | None) -> str | None:
+    return value if value is not None and _ACCOUNT_ID.fullmatch(value) else known

@@ -1,0 +1,283 @@
+"""The client over a real socket: where the key goes, what replies tell, and what is believed of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from email.utils import formatdate
+from typing import Any
+
+import anthropic
+import pytest
+from upath import UPath
+
+from nightpress.batches.api_facts import Identity
+from nightpress.batches.batch import Batch, decode_batch, decode_page, is_batch_id
+from nightpress.batches.client import AsyncMessageBatches, MessageBatches, scope_of
+from nightpress.batches.ledger import Entry, Ledger
+from nightpress.batches.submission import Body, submit_shard
+from nightpress.errors import ApiReplyError, ConfigurationError, RequestRefusedError, ResultsError
+from tests.support.raw_api_server import RawApiServer, Received, Reply, batch, error
+
+KEY = "sk-ant-api03-SECRET_of_the_connection"
+LINE = b'{"custom_id": "a", "result": {"type": "canceled"}}\n'
+
+
+@contextmanager
+def client(server: RawApiServer, path: str = "") -> Iterator[MessageBatches]:
+    with anthropic.Anthropic(api_key=KEY, base_url=server.url + path, max_retries=0) as sdk:
+        yield MessageBatches(sdk)
+
+
+def always(content: Any, status: int = 200, **headers: str) -> Callable[[Received], Reply]:
+    return lambda request: Reply(content, status, {name.replace("_", "-"): v for name, v in headers.items()})
+
+
+@pytest.mark.parametrize(
+    "results_url",
+    [
+        "https://api.anthropic.com/v1/messages/batches/msgbatch_1/results",
+        "/v1/messages/batches/msgbatch_1/results",
+        "http://gateway.internal/v1/messages/batches/msgbatch_1/results",
+        "http://localhost:{port}/somewhere/else",
+        "{foreign}/v1/messages/batches/msgbatch_1/results",
+        "ftp://x/y",
+        "http://[broken",
+        "",
+        None,
+    ],
+)
+def test_results_are_read_from_the_connections_own_origin(results_url: str | None) -> None:
+    with (
+        RawApiServer(always(b"stolen")) as foreign,
+        RawApiServer(always(LINE)) as own,
+        client(own, "/gateway") as api,
+    ):
+        if results_url is not None:
+            results_url = results_url.replace("{port}", own.url.rpartition(":")[2])
+            results_url = results_url.replace("{foreign}", foreign.url)
+        ended = decode_batch(json.dumps(batch(results_url=results_url)).encode())
+        assert b"".join(api.stream_results(ended)) == LINE
+        assert [request.path for request in own.received] == [
+            "/gateway/v1/messages/batches/msgbatch_1/results"
+        ]
+        assert foreign.received == []
+
+
+def test_a_batch_without_results_is_said_so() -> None:
+    with RawApiServer(always({})) as server, client(server) as api:
+        running = Batch("msgbatch_1", "in_progress")
+        with pytest.raises(ResultsError, match="it is in_progress"):
+            list(api.stream_results(running))
+        archived = decode_batch(json.dumps(batch(archived_at="2026-12-22T01:02:03Z")).encode())
+        with pytest.raises(ResultsError, match="kept for 29 days"):
+            list(api.stream_results(archived))
+        assert server.received == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_redirect_takes_the_key_or_the_articles_to_another_host(tmp_path: Any, status: int) -> None:
+    body = UPath(tmp_path / "requests-00000.json")
+    body.write_bytes(b'{"requests": []}')
+    with RawApiServer(always(batch())) as foreign:
+        location = foreign.url.replace("127.0.0.1", "localhost") + "/v1/messages/batches"
+        with RawApiServer(always({}, status, location=location)) as server, client(server) as api:
+            with pytest.raises(anthropic.APIStatusError):
+                api.create(body, 16, deadline=api.now() + 60)
+            with pytest.raises(anthropic.APIStatusError):
+                api.retrieve("msgbatch_1")
+            with pytest.raises(anthropic.APIStatusError):
+                list(api.stream_results(Batch("msgbatch_1", "ended")))
+        assert foreign.received == []
+
+
+def test_a_redirect_to_the_same_origin_is_followed_on_get_and_ends() -> None:
+    def answer(request: Received) -> Reply:
+        if request.path.startswith("/moved"):
+            return Reply(batch())
+        return Reply({}, 307, {"location": "/moved" if "msgbatch_1" in request.path else request.path})
+
+    with RawApiServer(answer) as server, client(server) as api:
+        assert api.retrieve("msgbatch_1").id == "msgbatch_1"
+        with pytest.raises(anthropic.APIStatusError):
+            api.retrieve("msgbatch_2")
+        assert len(server.received) < 10
+
+
+def test_a_redirected_post_is_a_refusal_that_names_the_host(tmp_path: Any) -> None:
+    (tmp_path / "r.json").write_bytes(b"{}")
+    redirect = always({}, 307, location="https://other.example/x?key=1")
+    with (
+        RawApiServer(redirect) as server,
+        client(server) as api,
+        pytest.raises(RequestRefusedError) as caught,
+    ):
+        submit_shard(
+            Entry(key="a" * 64, requests=1, bytes=2),
+            Body(UPath(tmp_path / "r.json"), 2),
+            api,
+            Ledger(UPath(tmp_path / "ledger"), "api"),
+            api.now,
+        )
+    assert "to https://other.example" in str(caught.value)
+    assert "key=1" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 413, 429, 500, 529])
+def test_a_key_that_a_proxy_echoes_is_stored_and_shown_nowhere(tmp_path: Any, status: int) -> None:
+    def answer(request: Received) -> Reply:
+        echoed = f"refused, you sent {request.headers['x-api-key']}"
+        headers = {"request-id": request.headers["x-api-key"]}
+        return Reply(error(message=echoed) if status != 413 else echoed.encode(), status, headers)
+
+    (tmp_path / "r.json").write_bytes(b"{}")
+    with RawApiServer(answer) as server, client(server) as api, pytest.raises(Exception) as caught:
+        submit_shard(
+            Entry(key="a" * 64, requests=1, bytes=2),
+            Body(UPath(tmp_path / "r.json"), 2),
+            api,
+            Ledger(UPath(tmp_path / "ledger"), "api"),
+            api.now,
+        )
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+    stored = [path.read_text() for path in (tmp_path / "ledger").rglob("*.json")]
+    assert stored
+    assert not any(KEY in text for text in stored)
+    assert KEY not in api.redact(f"Bearer {KEY}")
+
+
+def test_the_api_says_itself_that_it_is_offline_and_an_address_says_nothing() -> None:
+    page = {"data": [], "has_more": False}
+    with RawApiServer(always(page)) as server, client(server) as api:
+        assert api.scope == "127.0.0.1"
+        assert len(server.received) == 1
+        assert api.scope == "127.0.0.1"
+        assert len(server.received) == 1
+    with RawApiServer(always(page, x_offline_api="message-batches")) as server, client(server) as api:
+        assert api.scope == "offline"
+    refused = always(error("authentication_error"), 401, x_offline_api="message-batches")
+    with RawApiServer(refused) as server, client(server) as api:
+        assert api.scope == "offline"
+    # A proxy's own error says nothing about the API behind it.
+    bad = always(b"bad gateway", 502)
+    with (
+        RawApiServer(bad) as server,
+        client(server) as api,
+        pytest.raises(Exception, match="no usable answer"),
+    ):
+        _ = api.scope
+    assert scope_of("https://offline/", offline=False) != "offline"
+    assert "/" not in scope_of("https://../x", offline=False)
+
+
+def test_organization_workspace_and_time_come_from_any_response() -> None:
+    date = formatdate(1_700_000_000, usegmt=True)
+    headers = {
+        "anthropic_organization_id": "org-1",
+        "anthropic_workspace_id": "wrkspc_2",
+        "date": date,
+    }
+    with RawApiServer(always(batch(), **headers)) as server, client(server) as api:
+        assert api.time() is None
+        api.retrieve("msgbatch_1")
+        assert api.identify() == Identity("org-1", "wrkspc_2")
+        assert api.time() == pytest.approx(1_700_000_000, abs=5)
+    odd = {"anthropic_organization_id": "../x", "anthropic_workspace_id": "a" * 500, "date": "tomorrow"}
+    with RawApiServer(always(batch(), **odd)) as server, client(server) as api:
+        api.retrieve("msgbatch_1")
+        assert api.identify() == Identity()
+        assert api.time() is None
+
+
+ODD = [
+    {},
+    None,
+    7,
+    "x",
+    [],
+    {"id": "../../x", "type": "message_batch"},
+    {"id": None},
+    {"id": 7, "processing_status": "ended"},
+    batch(id="a/b"),
+    batch(id="a" * 129),
+]
+STRANGE = [
+    batch(9, request_counts=None),
+    batch(9, request_counts={"processing": None, "succeeded": 2**63, "errored": -1}),
+    batch(9, created_at=None, expires_at="soon", results_url=7),
+    batch(9, processing_status=None, further={"a": [1]}),
+    batch(9, created_at="2026-11-22T01:02:03"),
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_odd_batch_in_the_list_does_not_hide_the_others(odd: Any) -> None:
+    content = {"data": [batch(1), odd, batch(2)], "has_more": False}
+    page = decode_page(json.dumps(content).encode())
+    assert [found.id for found in page.data] == ["msgbatch_1", "msgbatch_2"]
+    assert len(page.odd) == 1
+    with pytest.raises(ApiReplyError):
+        decode_batch(json.dumps(odd).encode())
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+def test_what_is_missing_or_out_of_bounds_is_unknown(strange: dict[str, Any]) -> None:
+    page = decode_page(json.dumps({"data": [strange], "has_more": None, "last_id": 3}).encode())
+    (found,) = page.data
+    assert found.id == "msgbatch_9"
+    assert page.last_id == "msgbatch_9"
+    assert found == decode_batch(json.dumps(strange).encode())
+    assert all(count >= 0 for count in (found.request_counts.succeeded, found.request_counts.errored))
+    assert found.created_at is None or found.created_at.tzinfo is not None
+
+
+@pytest.mark.parametrize(
+    "reply", [b"", b"<html>", b"[]", b'{"data": 7}', b'{"data": {}}', b"\xff", b"[" * 9999]
+)
+def test_what_is_no_list_is_said_so(reply: bytes) -> None:
+    with pytest.raises(ApiReplyError):
+        decode_page(reply)
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "a\n", "a" * 129, "%2e%2e", "é"])
+def test_no_request_is_made_for_what_is_no_batch_id(name: str) -> None:
+    assert not is_batch_id(name)
+    with RawApiServer(always(batch())) as server, client(server) as api:
+        with pytest.raises(ConfigurationError, match="invalid batch id"):
+            api.retrieve(name)
+        assert server.received == []
+
+
+def test_betas_are_sent_with_the_body_and_checked(tmp_path: Any) -> None:
+    body = UPath(tmp_path / "r.json")
+    body.write_bytes(b"{}")
+    with RawApiServer(always(batch())) as server, client(server) as api:
+        api.create(body, 2, deadline=api.now() + 60, betas=["one-2026", "two"])
+        assert server.received[0].headers["anthropic-beta"] == "one-2026,two"
+        with pytest.raises(ConfigurationError, match="invalid beta"):
+            api.create(body, 2, deadline=api.now() + 60, betas=["a\r\nx: y"])
+
+
+def test_the_asynchronous_client_reads_and_cancels() -> None:
+    def answer(request: Received) -> Reply:
+        if request.method == "POST":
+            return Reply(batch(processing_status="canceling"), headers={"x-offline-api": "message-batches"})
+        return Reply({"data": [batch()]} if "?" in request.path else batch())
+
+    async def run(url: str) -> None:
+        api = AsyncMessageBatches(anthropic.AsyncAnthropic(api_key=KEY, base_url=url, max_retries=0))
+        assert (await api.retrieve("msgbatch_1")).ended
+        assert not api.offline
+        assert (await api.list()).data[0].id == "msgbatch_1"
+        assert (await api.cancel("msgbatch_1")).processing_status == "canceling"
+        assert api.offline
+        with pytest.raises(ConfigurationError):
+            await api.cancel("../x")
+        await api.close()
+
+    with RawApiServer(answer) as server:
+        asyncio.run(run(server.url))
+        assert server.received[-1].path == "/v1/messages/batches/msgbatch_1/cancel"

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from email.utils import formatdate
+
+import anthropic
+import httpx2
+import pytest
+
+from nightpress.batches.refusals import (
+    ACCOUNT_CODES,
+    MAX_RETRY_AFTER_SECONDS,
+    is_account_trouble,
+    read_failure,
+    read_retry_after,
+)
+
+
+def failure(
+    status: int,
+    kind: str = "invalid_request_error",
+    message: str = "said",
+    code: str | None = None,
+    **headers: str,
+) -> anthropic.APIStatusError:
+    details = {"details": {"error_code": code}} if code else {}
+    body = {"type": "error", "error": {"type": kind, "message": message, **details}}
+    request = httpx2.Request("POST", "https://api.anthropic.com/v1/messages/batches")
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    response = httpx2.Response(status, headers=named, json=body, request=request)
+    return anthropic.Anthropic(api_key="test")._make_status_error_from_response(response)
+
+
+CREDIT = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing."
+LIMIT = "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC."
+WORKSPACE = "You have reached your specified workspace API usage limits."
+
+ACCOUNT = [
+    (400, "invalid_request_error", CREDIT, None),
+    (400, "invalid_request_error", LIMIT, None),
+    (400, "invalid_request_error", WORKSPACE, None),
+    (400, "invalid_request_error", "This organization has been disabled.", None),
+    (400, "invalid_request_error", "x", "organization_on_hold"),
+    (400, "invalid_request_error", "x", "workspace_human_review_disabled"),
+    (400, "invalid_request_error", "x", "cmek_key_disabled"),
+    (402, "billing_error", "x", None),
+    (402, "billing_error", "x", "linked_organization_spend_limit_reached"),
+    (429, "rate_limit_error", "x", "enforced_spend_limit_reached"),
+    (429, "rate_limit_error", "x", "contract_spend_limit_reached"),
+    (401, "authentication_error", "x", None),
+    (403, "permission_error", "x", None),
+]
+
+
+@pytest.mark.parametrize(("status", "kind", "message", "code"), ACCOUNT)
+def test_account_trouble_stops_all_shards_and_says_what_to_do(
+    status: int, kind: str, message: str, code: str | None
+) -> None:
+    refusal = read_failure(failure(status, kind, message, code))
+    assert refusal is not None
+    assert refusal.account
+    assert not refusal.later
+    assert ";" in refusal.message
+    assert is_account_trouble(kind, message, code)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "message", "code"),
+    [
+        (400, "invalid_request_error", "max_tokens: too large", None),
+        (400, "invalid_request_error", "messages.0: the text 'Your credit balance is too low' is", None),
+        (404, "not_found_error", "model: no such model", None),
+        (413, "request_too_large", "x", None),
+        (422, "invalid_request_error", "x", "tool_name_conflict"),
+    ],
+)
+def test_what_is_wrong_with_the_request_is_no_account_trouble(
+    status: int, kind: str, message: str, code: str | None
+) -> None:
+    refusal = read_failure(failure(status, kind, message, code))
+    assert refusal is not None
+    assert not refusal.account
+    assert not refusal.later
+    assert not is_account_trouble(kind, message, code)
+
+
+def test_a_limit_on_growth_passes_by_itself() -> None:
+    refusal = read_failure(failure(429, "rate_limit_error", "x", "ramp_limit_exceeded", retry_after="120"))
+    assert refusal is not None
+    assert (refusal.later, refusal.account, refusal.retry_after_seconds) == (True, False, 120)
+    assert not is_account_trouble("rate_limit_error", "x", "ramp_limit_exceeded")
+
+
+def test_an_error_without_a_json_body_is_read_by_its_status() -> None:
+    request = httpx2.Request("POST", "https://api.anthropic.com/v1/messages/batches")
+    client = anthropic.Anthropic(api_key="test")
+    for content in (b"", b"<html>413 Request Entity Too Large</html>", b"[]", b'{"error": "text"}'):
+        response = httpx2.Response(413, content=content, request=request)
+        refusal = read_failure(client._make_status_error_from_response(response))
+        assert refusal is not None
+        assert "max_bytes" in refusal.message
+
+
+@pytest.mark.parametrize("status", [302, 303, 408, 409, 500, 502, 503, 504])
+def test_after_any_other_answer_a_batch_may_exist(status: int) -> None:
+    assert read_failure(failure(status)) is None
+
+
+def test_the_errors_of_the_newest_sdk_are_told_by_their_code() -> None:
+    raised = failure(400, code="workspace_human_review_disabled")
+    assert isinstance(raised, anthropic.WorkspaceHumanReviewDisabledError)
+    refusal = read_failure(raised)
+    assert refusal is not None
+    assert refusal.account
+    assert ACCOUNT_CODES["workspace_human_review_disabled"] in refusal.message
+
+
+SENT = formatdate(1_000_000, usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0.0),
+        ("17", 17.0),
+        ("0.5", 0.5),
+        ("-5", 0.0),
+        (str(14 * 86_400), MAX_RETRY_AFTER_SECONDS),
+        ("inf", MAX_RETRY_AFTER_SECONDS),
+        ("1e400", MAX_RETRY_AFTER_SECONDS),
+        ("-inf", 0.0),
+        ("nan", None),
+        ("soon", None),
+        ("", None),
+        (formatdate(1_000_090, usegmt=True), 90.0),
+        (formatdate(999_000, usegmt=True), 0.0),
+        (formatdate(9_000_000, usegmt=True), MAX_RETRY_AFTER_SECONDS),
+        ("Wed, 99 Nov 2026 99:99:99 GMT", None),
+    ],
+)
+def test_retry_after_is_bounded_and_finite(value: str, seconds: float | None) -> None:
+    assert read_retry_after(httpx2.Headers({"retry-after": value, "date": SENT})) == seconds
+
+
+def test_a_date_to_retry_after_means_nothing_without_the_replys_own() -> None:
+    later = formatdate(4_000_000_000, usegmt=True)
+    assert read_retry_after(httpx2.Headers({"retry-after": later})) is None
+    assert read_retry_after(httpx2.Headers({})) is None
+    assert read_retry_after(None) is None
