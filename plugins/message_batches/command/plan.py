@@ -166,7 +166,11 @@ def _find_scope(settings: Mapping[str, str], reader: ReadArticlesOperator) -> st
     from nightpress.batches.client import scope_of
 
     api = find_api(settings)
-    return "offline" if api is None else scope_of(api.base_url or "https://api.anthropic.com", offline=api.offline)
+    return (
+        "offline"
+        if api is None
+        else scope_of(api.base_url or "https://api.anthropic.com", offline=api.offline)
+    )
 
 
 def list_days(first: str, last: str) -> list[str]:
