@@ -85,7 +85,7 @@ format: setup-dev ## format the code and fix what ruff can fix
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
 
-lock: python ## resolve requirements anew into requirements.lock
+lock: python ## resolve requirements anew into the locks, with hashes
 	@$(PYTHON) -B launch/bootstrap.py lock
 
 clean: python ## remove .venv, .airflow and caches; data/ stays

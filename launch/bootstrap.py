@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parent.parent
 VENV = PROJECT / ".venv"
 UV = "uv==0.13.9"
-LOCK = "requirements.lock"
+UV_LOCK = "requirements-uv.lock"
 REQUIREMENTS = {"run": "requirements.txt", "dev": "requirements-dev.txt"}
+LOCKS = {"run": "requirements.lock", "dev": "requirements-dev.lock"}
+"""Exact versions with the hashes of their files, of what is needed to run, and of everything."""
 _UNFINISHED = ".setup-unfinished"
 _FROM_PIP = {
     "index-url": "UV_DEFAULT_INDEX",
@@ -40,6 +42,7 @@ _FROM_PIP = {
 
 
 _ENTRY_POINTS = "[nightpress.commands]\ncheckout = launch.commands:app\n"
+_METADATA = "Metadata-Version: 2.4\nName: nightpress-checkout\nVersion: 0\nLicense-Expression: Apache-2.0\n"
 _SCRIPT = "import sys\n\nfrom message_batches.command.main import main\n\nsys.exit(main())\n"
 
 
@@ -49,8 +52,10 @@ class SetupError(Exception):
 
 def digest(kind: str, project: Path = PROJECT) -> str:
     """Digest all that decides what is installed for this kind."""
-    content = hashlib.sha256(f"{sys.version_info[:2]} {UV} {project} {_ENTRY_POINTS} {_SCRIPT}".encode())
-    for name in ("requirements.txt", REQUIREMENTS[kind], LOCK):
+    content = hashlib.sha256(
+        f"{sys.version_info[:2]} {UV} {project} {_ENTRY_POINTS} {_METADATA} {_SCRIPT}".encode()
+    )
+    for name in (REQUIREMENTS[kind], LOCKS[kind], UV_LOCK):
         content.update(name.encode() + b"\0" + (project / name).read_bytes())
     return content.hexdigest()
 
@@ -126,15 +131,17 @@ def _make() -> None:
 
 def _install(kind: str) -> None:
     started = time.monotonic()
-    wanted = ["-r", REQUIREMENTS[kind], "-c", LOCK]
+    wanted = ["--require-hashes", "-r", LOCKS[kind]]
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
     log = VENV / "setup.log"
-    print(f"installing {REQUIREMENTS[kind]} …", flush=True)
+    print(f"installing {LOCKS[kind]} …", flush=True)
     with log.open("wb") as output:
-        if not _run([*pip, "install", UV], output):
+        if not _run([*pip, "install", "--require-hashes", "-r", UV_LOCK], output):
             command = [str(VENV / "bin" / "uv"), "pip", "install", "--quiet", "--compile-bytecode"]
             failed = _run(
-                [*command, "--python", str(VENV / "bin" / "python"), *wanted], output, uv_environment()
+                [*command, "--python", str(VENV / "bin" / "python"), *wanted],
+                output,
+                uv_environment(hashed=True),
             )
         else:
             failed = True
@@ -161,7 +168,7 @@ def link_project(venv: Path = VENV, project: Path = PROJECT) -> None:
     (site / "nightpress.pth").write_text("".join(f"{folder}\n" for folder in folders))
     metadata = site / "nightpress_checkout-0.dist-info"
     metadata.mkdir(exist_ok=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: nightpress-checkout\nVersion: 0\n")
+    (metadata / "METADATA").write_text(_METADATA)
     (metadata / "INSTALLER").write_text("nightpress\n")
     (metadata / "entry_points.txt").write_text(_ENTRY_POINTS)
     script = venv / "bin" / "nightpress"
@@ -169,10 +176,13 @@ def link_project(venv: Path = VENV, project: Path = PROJECT) -> None:
     script.chmod(0o755)
 
 
-def uv_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
+def uv_environment(base: Mapping[str, str] | None = None, *, hashed: bool = False) -> dict[str, str]:
     """Give uv what pip is configured with: uv does not read pip's files or variables.
 
-    Settings of uv's own win. Several indexes are searched as pip does it, best version of all.
+    Settings of uv's own win, ``UV_INDEX_STRATEGY`` included. By default uv takes a package only from the first
+    index that has it, so that a stranger's package of the same name on another index is never chosen.
+
+    :param hashed: every file is checked against a hash of the lock, so that all indexes may be searched.
     """
     environment = dict(os.environ if base is None else base)
     settings = read_pip_settings()
@@ -180,7 +190,7 @@ def uv_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
         if name in settings:
             values = settings[name].split()
             environment.setdefault(variable, ("," if name == "find-links" else " ").join(values))
-    if "extra-index-url" in settings:
+    if hashed and "extra-index-url" in settings:
         environment.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
     return environment
 
@@ -204,17 +214,33 @@ def read_pip_settings() -> dict[str, str]:
 
 
 def write_lock() -> None:
-    """Resolve the requirements anew into the lock, for every platform and Python from 3.11 on.
+    """Resolve the requirements anew into the locks, for every platform and Python from 3.11 on.
 
-    :raises SetupError: uv is missing or found no solution; the old lock stays.
+    The lock of a run is a part of that of development: both have the same versions.
+
+    :raises SetupError: uv is missing or found no solution; the old locks stay.
     """
     prepare("dev")
     started = time.monotonic()
-    options = ["--universal", "--python-version", "3.11", "--no-emit-index-url", "--quiet"]
-    command = [str(VENV / "bin" / "uv"), "pip", "compile", *options, REQUIREMENTS["dev"], "-o", LOCK]
+    _compile(REQUIREMENTS["dev"], LOCKS["dev"])
+    _compile(REQUIREMENTS["run"], LOCKS["run"], "--constraints", LOCKS["dev"])
+    pinned = PROJECT / ".setup-uv.txt"
+    pinned.write_text(f"{UV}\n")
+    try:
+        _compile(pinned.name, UV_LOCK)
+    finally:
+        pinned.unlink()
+    say(f"wrote {', '.join((*LOCKS.values(), UV_LOCK))}", started)
+
+
+def _compile(requirements: str, lock: str, *options: str) -> None:
+    command = [str(VENV / "bin" / "uv"), "pip", "compile", "--universal", "--python-version", "3.11"]
+    command += ["--generate-hashes", "--no-emit-index-url", "--quiet", *options, requirements, "-o", lock]
     if _run(command, None, uv_environment()):
-        raise SetupError("uv pip compile failed")
-    say(f"wrote {LOCK}", started)
+        raise SetupError(
+            f"uv pip compile {requirements} failed. If the versions are spread over several indexes that are all "
+            "yours: UV_INDEX_STRATEGY=unsafe-best-match make lock"
+        )
 
 
 def clean() -> None:

@@ -83,7 +83,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     _run([UV, "venv", "--quiet", "--python", sys.executable, str(venv)])
     python = str(venv / "bin" / "python")
     install = [UV, "pip", "install", "--quiet", "--compile-bytecode", "--python", python]
-    _run([*install, str(wheel), "-c", "requirements.lock"], uv_environment())
+    _run([*install, str(wheel), "-c", "requirements.lock"], uv_environment(hashed=True))
     project, root = folder / "project", folder / "data"
     (project / "include").mkdir(parents=True)
     (project / "dags").mkdir()

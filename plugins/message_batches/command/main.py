@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 import typer
 from typer.core import TyperGroup
 
-from message_batches.command import ledger, plan, replay, report
+from message_batches.command import ledger, licences, plan, replay, report
 from message_batches.command.console import warn
 from message_batches.command.settings import CommandError
 from nightpress.errors import ConfigurationError, NightpressError
@@ -26,7 +26,20 @@ _ONLY_IN_A_CHECKOUT = {
     "up": "Start Airflow and its UI, and stay until Ctrl-C.",
     "airflow": "Run Airflow's own commands beside `nightpress up`.",
 }
-_ORDER = ("run", "up", "look", "plan", "ledger", "report", "replay", "history", "restore", "prune", "airflow")
+_ORDER = (
+    "run",
+    "up",
+    "look",
+    "plan",
+    "ledger",
+    "report",
+    "replay",
+    "history",
+    "restore",
+    "prune",
+    "airflow",
+    "licences",
+)
 _STORES = ("aiobotocore", "botocore", "s3fs", "google", "gcsfs", "azure", "adlfs")
 
 
@@ -72,6 +85,7 @@ def build_app(checkout: typer.Typer | None = None) -> typer.Typer:
     app.add_typer(ledger.app, name="ledger")
     app.command("replay")(replay.replay)
     app.command("report")(report.report)
+    app.command("licences")(licences.licences)
     return app
 
 
