@@ -11,15 +11,21 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from offline_api import admin, endpoints, html_pages, other_endpoints
+from offline_api import admin, endpoints, html_pages, openapi, other_endpoints
 from offline_api.api_errors import ApiError
 from offline_api.server import Server, changed_headers, refuse
 
-_ROUTES: list[Route] = [*endpoints.ROUTES, *other_endpoints.ROUTES, *admin.ROUTES, *html_pages.ROUTES]
+ROUTES: list[Route] = [
+    *endpoints.ROUTES,
+    *other_endpoints.ROUTES,
+    *admin.ROUTES,
+    *html_pages.ROUTES,
+    *openapi.ROUTES,
+]
 
 
 class _Entrance:
-    """Counts HTTP requests by method and route, and gives every response the headers that all have."""
+    """Guards ``/local``, counts the other HTTP requests by route, and gives every response the common headers."""
 
     def __init__(self, app: ASGIApp, server: Server) -> None:
         self.app, self.server = app, server
@@ -34,7 +40,7 @@ class _Entrance:
             except ApiError as error:
                 app = refuse(request, error)
         else:
-            matching = (route.path for route in _ROUTES if route.matches(scope)[0] is Match.FULL)
+            matching = (route.path for route in ROUTES if route.matches(scope)[0] is Match.FULL)
             self.server.http_requests[f"{scope['method']} {next(matching, 'unknown')}"] += 1
         with suppress(ClientDisconnect):  # there is nobody left to answer
             await app(scope, receive, self._with_headers(request, send))
@@ -54,7 +60,7 @@ class _Entrance:
 def build_app(server: Server) -> Starlette:
     """Return the ASGI application of a server."""
     app = Starlette(
-        routes=_ROUTES,
+        routes=ROUTES,
         exception_handlers={ApiError: refuse, HTTPException: refuse, Exception: refuse},
     )
     app.add_middleware(_Entrance, server=server)

@@ -58,7 +58,8 @@ class Bill(msgspec.Struct):
     def view(self) -> dict[str, Any]:
         """Return the bill as the meter shows it, its cost in dollars as a decimal string."""
         shown = msgspec.structs.asdict(self)
-        return {**shown, "cost_usd": dollars(shown.pop("cost_picodollars"))}
+        cost = dollars(shown.pop("cost_picodollars"))
+        return {**shown, "cost_usd": cost}
 
 
 def dollars(picodollars: int) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
+from base64 import b64decode
+from contextlib import suppress
 from html import escape
 
 from starlette.requests import Request
@@ -9,8 +12,9 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from offline_api.admin import bill
+from offline_api.api_errors import ApiError
 from offline_api.batch_life import view
-from offline_api.server import server_of
+from offline_api.server import sent_key, server_of
 
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{title}</title>
@@ -36,12 +40,32 @@ def _table(rows: list[list[str]]) -> str:
     return "<table>" + "\n".join(lines) + "</table>"
 
 
+def _check_access(request: Request) -> None:
+    """Ask a browser for the server's key, as the password of any user.
+
+    :raises ApiError: 401.
+    """
+    key = server_of(request).key
+    if key is None:
+        return
+    kind, _, pair = request.headers.get("authorization", "").partition(" ")
+    sent = sent_key(request)
+    if kind.lower() == "basic":
+        with suppress(ValueError):
+            sent = b64decode(pair).decode().partition(":")[2]
+    if not secrets.compare_digest(sent.encode(), key.encode()):
+        headers = {"www-authenticate": 'Basic realm="offline API: the key is the password"'}
+        raise ApiError(401, "The key that the server was started with is needed", headers=headers)
+
+
 def index(request: Request) -> Response:
     """Show the newest batches and the meter."""
+    _check_access(request)
     server = server_of(request)
     found, has_more = server.batches.page(_SHOWN, None, None)
     meter = bill(server)
     names = ("batches_accepted", "requests_billed", "input_tokens", "output_tokens")
+    cost = meter["bill"]["cost_usd"]
     rows = [["<b>batch</b>", "<b>status</b>", "<b>requests</b>", "<b>created</b>"]]
     for record in found:
         shown = view(record, server.clock.now(), "")
@@ -49,11 +73,14 @@ def index(request: Request) -> Response:
         rows.append([link, shown["processing_status"], str(record.requests), shown["created_at"]])
     totals = ", ".join(f"{meter[name]:,} {name.replace('_', ' ')}" for name in names)
     more = f"<p>Only the newest {_SHOWN} are shown.</p>" if has_more else ""
-    return _page("Message batches", f"<p>As a real API would have counted: {totals}.</p>{_table(rows)}{more}")
+    return _page(
+        "Message batches", f"<p>As a real API would have counted: {totals}, ${cost}.</p>{_table(rows)}{more}"
+    )
 
 
 def batch(request: Request) -> Response:
     """Show one batch."""
+    _check_access(request)
     server = server_of(request)
     record = server.batches.get(str(request.path_params["batch_id"]))
     shown = view(record, server.clock.now(), str(request.base_url).rstrip("/"))

@@ -52,7 +52,11 @@ def refusal(params: dict[str, Any], around: Circumstances, size_bytes: int = 0) 
     model = find_model(params["model"], around.now)
     if model is None:
         return "not_found_error", f"model: {params['model']}"[:200]
-    found = _limits_refusal(params, model, around) or _messages_refusal(params["messages"], model)
+    found = (
+        _limits_refusal(params, model, around)
+        or _prompt_refusal(params)
+        or _messages_refusal(params["messages"], model)
+    )
     if found is None and not params.keys() <= _PLAIN:
         found = _options_refusal(params, model)
     if found is None:
@@ -65,7 +69,11 @@ def count_refusal(params: dict[str, Any], now: float) -> Refusal | None:
     model = find_model(params["model"], now)
     if model is None:
         return "not_found_error", f"model: {params['model']}"[:200]
-    found = _messages_refusal(params["messages"], model) or _thinking_refusal(params, model)
+    found = (
+        _prompt_refusal(params)
+        or _messages_refusal(params["messages"], model)
+        or _thinking_refusal(params, model)
+    )
     return None if found is None else ("invalid_request_error", found)
 
 
@@ -121,6 +129,8 @@ def _thinking_refusal(params: dict[str, Any], model: Model) -> str | None:
         known = {"type"}
     if extra := sorted(set(asked) - known):
         return f"thinking.{kind}.{extra[0]}: Extra inputs are not permitted"
+    if asked.get("display") not in (None, "summarized", "omitted"):
+        return "thinking.display: Input should be 'summarized' or 'omitted'"
     if kind == "enabled":
         return _budget_refusal(asked.get("budget_tokens"), params.get("max_tokens"))
     return None
@@ -252,6 +262,21 @@ _CHECKS: tuple[Callable[[dict[str, Any], Model], str | None], ...] = (
 )
 
 
+def _prompt_refusal(params: dict[str, Any]) -> str | None:
+    """Return why what comes before the messages is refused: a text or blocks, and a list of tools."""
+    system, tools = params.get("system"), params.get("tools")
+    if not isinstance(system, str | list | None):
+        return "system: Input should be a valid string or list"
+    if isinstance(system, list) and not all(isinstance(block, dict) for block in system):
+        return "system: Input should be a list of content blocks"
+    if not isinstance(tools, list | None):
+        return "tools: Input should be a valid list"
+    for index, tool in enumerate(tools or ()):
+        if not isinstance(tool, dict) or not isinstance(tool.get("name"), str):
+            return f"tools.{index}.name: Field required"
+    return None
+
+
 def _messages_refusal(messages: object, model: Model) -> str | None:
     if not isinstance(messages, list) or not messages:
         return "messages: at least one message is required"
@@ -272,6 +297,10 @@ def _message_refusal(field: str, message: object) -> str | None:
     content = message.get("content")
     if not isinstance(content, str | list):
         return f"{field}.content: Input should be a valid string or list"
+    if isinstance(content, list) and not all(
+        isinstance(block, dict) and block.get("type") for block in content
+    ):
+        return f"{field}.content: Input should be a list of content blocks"
     if not content or (isinstance(content, str) and not content.strip()):
         return f"{field}: text content blocks must be non-empty"
     return None

@@ -98,7 +98,7 @@ class ResultsWriter:
         self, record: Record, codes: bytearray, body: Path
     ) -> Iterator[tuple[int, str, dict[str, Any], Bill | None]]:
         items = map_items(body)
-        maker = _Maker(record)
+        maker = ResultMaker(record)
         order = list(range(record.requests))
         random.Random(f"{self.seed}:{record.ordinal}").shuffle(order)  # noqa: S311
         for index in order:
@@ -106,7 +106,7 @@ class ResultsWriter:
             yield index, items[index].custom_id, result, bill
 
 
-class _Maker:
+class ResultMaker:
     """Makes the results of one batch, one after the other."""
 
     def __init__(self, record: Record) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import anthropic
 import pytest
 
 from tests.support.batch_requests import MODEL, item, items
 from tests.support.offline_api_server import LocalApiServer
+from tests.support.typed_answers import type_errors
 
 END = 1000.0
 
@@ -222,3 +224,23 @@ def test_pages_say_that_no_model_was_called_and_escape(
     assert all("no model was called" in text for text in (index, page))
     missing = server.get("/batches/%3Cscript%3E")
     assert missing["error"]["type"] == "not_found_error"
+
+
+def test_every_answer_is_of_the_sdks_types(client: anthropic.Anthropic, server: LocalApiServer) -> None:
+    requests = [*items(3), item("bad", model="gpt-5")]
+    batches = [client.messages.batches.create(requests=requests) for _ in range(4)]  # type: ignore[arg-type]
+    answers: list[Any] = [*batches, client.messages.batches.cancel(batches[0].id)]
+    answers += client.messages.batches.list().data
+    server.faults({"endpoint": "create", "kind": "rows", "errored": 0.4, "expired": 0.2, "canceled": 0.2})
+    batches.append(client.messages.batches.create(requests=items(20)))
+    server.advance_clock(END)
+    for batch in batches:
+        answers.append(client.messages.batches.retrieve(batch.id))
+        answers += client.messages.batches.results(batch.id)
+    answers.append(client.messages.batches.delete(batches[1].id))
+    server.advance_clock(30 * 86400)
+    answers.append(client.messages.batches.retrieve(batches[0].id))
+    assert [wrong for answer in answers for wrong in type_errors(answer, type(answer).__name__)] == []
+    assert {answer.result.type for answer in answers if hasattr(answer, "result")} == {
+        *("succeeded", "errored", "canceled", "expired"),
+    }
