@@ -34,6 +34,8 @@ _NO_RETRY_CODES = frozenset({"shards_without_results"})
 
 REMEDIES = {
     "account_trouble": "Then clear the task {task}, with its downstream tasks.",
+    "account_trouble_again": "Then clear {group}second_round.submit_batch with its downstream tasks: only what has no "
+    "answer is sent and paid. Or clear the task {task} to publish the day without those articles.",
     "request_refused": "When that is fixed, clear the task {task}.",
     "receipt_damaged": "Then clear the task {task}.",
     "results_gone": "Clear the task write_results of that shard; it pays nothing.",

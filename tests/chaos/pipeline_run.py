@@ -44,7 +44,7 @@ from nightpress.results import raw_results
 from nightpress.results.collect import Provenance, collect_batch
 from nightpress.runs.failed_articles import collect_failures
 from nightpress.runs.preparation import prepare_run
-from nightpress.runs.publication import order_results, publish_run
+from nightpress.runs.publication import check_second_round, order_results, publish_run
 from nightpress.runs.run import Reuse, Run, Source
 from nightpress.runs.shard_submission import Sender, send_shard
 from nightpress.settings import ShardLimits
@@ -265,6 +265,10 @@ class PipelineRun:
                 json.dump(self._done, stream)
             _replace(self._memory + ".new", self._memory)
 
+    def _forget(self, group: str) -> None:
+        self._done = {name: value for name, value in self._done.items() if group not in name}
+        self._remember("", None)
+
     def _read(self) -> Task:
         yield from ()
         files = find_files(UPath(f"file://{self.spec.source}"))
@@ -376,6 +380,12 @@ class PipelineRun:
             ordered = order_results(self.identity, shards, results, second_shards, second_results)
         except ResultsError as error:
             raise StoppedError(str(error)) from error
+        try:
+            check_second_round(self.identity, ordered)
+        except AccountTroubleError:
+            # A person clears the second round when the account is in order again.
+            self._forget("second_round")
+            raise
         published = publish_run(self.identity, ordered, plan, self.clock)
         return dict(msgspec.to_builtins(read_receipt(published.receipt)))
 

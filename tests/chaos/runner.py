@@ -107,6 +107,7 @@ class _Case:
         self.problems: list[str] = []
         self.rules: list[Rule] = []
         self.given_up = False
+        self.credit = [*scenario.credit]
 
     def run(self) -> Result:
         server = self.worker.server
@@ -115,8 +116,12 @@ class _Case:
         source.write_text("".join(json.dumps(row) + "\n" for row in self.source.rows()))
         if self.scenario.rules:
             server.faults(*self.scenario.rules)
+        if self.credit:
+            server.post("/local/account", {"credit_usd": self.credit.pop(0)})
         self._to_the_end()
         if self.scenario.again and not self.problems and not self.given_up:
+            if self.scenario.credit:
+                server.post("/local/account", {"credit_usd": None})
             self._finish("again")
         self._note_rules()
         events = [json.loads(line) for line in self.report.read_text().splitlines()]
@@ -168,6 +173,8 @@ class _Case:
             if end == "done":
                 return
             stops += end == "stopped"
+            if end == "stopped" and self.scenario.credit:
+                self._top_up()
             if stops == STOPS_BEFORE_MENDING:
                 self._note_rules()
                 self.worker.server.request("DELETE", "/local/faults")
@@ -176,6 +183,10 @@ class _Case:
                 return
             if stops == MAX_STOPS:
                 self.problems.append("stopped again and again, without any fault")
+
+    def _top_up(self) -> None:
+        more: dict[str, Any] = {"add_credit_usd": self.credit.pop(0)} if self.credit else {"credit_usd": None}
+        self.worker.server.post("/local/account", more)
 
     def _judge(self, ends: Sequence[str]) -> None:
         self.problems += [f"the run ended {end}" for end in ends if end not in ("done", "stopped", "SIGKILL")]

@@ -27,6 +27,8 @@ class Scenario:
         run twice at the same time).
     :param again: when all is over, another run of the same day follows.
     :param remembers: a run that was killed goes on where it was; else everything is cleared.
+    :param credit: USD on the account at the start, and what it is topped up by each time a run stops; after these it
+        has no end. Empty: no end from the start.
     :param sabotaged: the SDK's retries of a POST are on, so that the audit has something to find.
     """
 
@@ -40,6 +42,7 @@ class Scenario:
     remembers: bool = True
     order: int = 1
     pause: float = PAUSE_SECONDS
+    credit: tuple[str, ...] = ()
     sabotaged: bool = False
 
 
@@ -52,6 +55,37 @@ FIXED: dict[str, Scenario] = {
     "cleared": Scenario("", rules=(_ROWS,), remembers=False, again=True),
 }
 """Each is killed at every one of its steps."""
+
+
+ARTICLE_USD = 0.00003
+"""About what an article of a scenario costs."""
+
+
+def credit_scenario(seed: int) -> Scenario:
+    """Return a scenario whose credit runs out in the middle, perhaps several times, and comes back."""
+    rng = random.Random(f"credit {seed}")
+    articles = rng.randint(1, 12)
+    amounts = [rng.uniform(0, 1.2 * articles) * ARTICLE_USD for _ in range(rng.randint(1, 3))]
+    rules: list[Rule] = [rng.choice(_ON_CREATE)(rng) for _ in range(rng.choice([0, 0, 1]))]
+    for rule in rules:
+        rule["skip"] = rng.choice([0, 0, 1, 2])
+        rule.setdefault("seed", rng.randint(0, 999))
+    return Scenario(
+        f"--credit {seed}",
+        articles=articles,
+        max_requests=rng.choice([2, 3, 4]),
+        rules=tuple(rules),
+        deaths=tuple(rng.randint(1, TYPICAL_STEPS) for _ in range(rng.choice([0, 0, 1, 2]))),
+        company=rng.choices(["alone", "two runs", "orphan"], [6, 2, 1])[0],
+        # Whoever stopped for credit publishes what there is; the day is whole after another run.
+        again=True,
+        remembers=rng.random() < 0.7,
+        order=rng.randint(0, 999),
+        pause=HANG_SECONDS + PAUSE_SECONDS
+        if any(rule["kind"] == "hang" for rule in rules)
+        else PAUSE_SECONDS,
+        credit=tuple(f"{amount:.8f}" for amount in amounts),
+    )
 
 
 def at_step(name: str, step: int | None) -> Scenario:

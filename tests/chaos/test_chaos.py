@@ -12,10 +12,11 @@ import pytest
 from tests.chaos.__main__ import Runs, count_steps, fast_folder, table
 from tests.chaos.audit import price
 from tests.chaos.runner import Result, Worker
-from tests.chaos.scenarios import FIXED, at_step, random_scenario
+from tests.chaos.scenarios import FIXED, at_step, credit_scenario, random_scenario
 
 POINTS_EACH = 12
 SEEDS = range(1, 16)
+CREDIT_SEEDS = range(1, 9)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,8 @@ def sample(folder: Path) -> list[Result]:
         for offset, name in enumerate(steps)
         for index in range(POINTS_EACH)
     ]
-    return Runs(folder / "runs", [*points, *map(random_scenario, SEEDS)]).run(progress=False)
+    scenarios = [*points, *map(random_scenario, SEEDS), *map(credit_scenario, CREDIT_SEEDS)]
+    return Runs(folder / "runs", scenarios).run(progress=False)
 
 
 def test_every_promise_holds_whatever_dies(sample: list[Result]) -> None:

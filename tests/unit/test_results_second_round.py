@@ -75,7 +75,7 @@ def test_what_would_come_back_the_same_is_not(tmp_path: Path, kind: str) -> None
 @pytest.mark.parametrize("kind", ["billing_error", "permission_error", "authentication_error"])
 def test_account_trouble_is_told_apart(tmp_path: Path, kind: str) -> None:
     desk = collected(tmp_path, "succeeded", kind, kind)
-    assert judge([(desk.shard, results(desk.shard))]).account == {kind: 2}
+    assert judge([(desk.shard, results(desk.shard))]).account == {desk.shard.name: {kind: 2}}
 
 
 def test_an_answer_cut_off_gets_more_tokens(tmp_path: Path) -> None:

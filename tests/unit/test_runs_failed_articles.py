@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ from upath import UPath
 
 from nightpress.batches.ledger import Attempt, Entry, Ledger
 from nightpress.costs.plan import Plan, second_round_upper
+from nightpress.days.second_round import SecondRound
 from nightpress.errors import AccountTroubleError
 from nightpress.layout import DataRoot
 from nightpress.runs.account_pause import AccountTrouble, pause_once
-from nightpress.runs.failed_articles import Resend, collect_failures, within_budget
+from nightpress.runs.failed_articles import Resend, collect_failures, refused_articles, within_budget
 from nightpress.settings import ShardLimits
 from nightpress.shards.shard import Shard
 from tests.support.plans import make_plan
@@ -100,3 +102,26 @@ def test_shards_that_were_refused_stop_the_run_with_the_reason_and_are_sent_afte
 def test_a_run_without_shards_sends_nothing_again(tmp_path: Path) -> None:
     ledger = Ledger(UPath(tmp_path), "offline")
     assert collect_failures([], [], None, ledger, DataRoot(UPath(tmp_path)), ShardLimits()).shards == []
+
+
+def chosen(**counts: int) -> SecondRound:
+    return SecondRound(account={name: Counter({"billing_error": count}) for name, count in counts.items()})
+
+
+def test_articles_that_the_account_kept_from_an_answer_are_counted_for_the_shards_that_are_asked_about() -> (
+    None
+):
+    found = refused_articles(chosen(a=2, b=3), {"a", "c"})
+    assert [(trouble.cause, trouble.effect) for trouble in found] == [
+        ("credit", "2 articles were not answered")
+    ]
+    assert refused_articles(chosen(a=2), {"b"}) == []
+
+
+def test_the_second_round_stops_a_run_for_the_same_cause_once_more(tmp_path: Path) -> None:
+    folder, credit = UPath(tmp_path), AccountTrouble("billing_error", "3 articles")
+    for stage, code in (("", "account_trouble"), ("second-round-", "account_trouble_again")):
+        with pytest.raises(AccountTroubleError) as caught:
+            pause_once(folder, [credit], stage=stage, code=code)
+        assert caught.value.code == code
+        assert pause_once(folder, [credit], stage=stage, code=code) is True

@@ -18,6 +18,7 @@ empty; unfinished; errored: invalid request
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -49,6 +50,7 @@ MAX_CUT_OFF_SHARE = 0.2
 """When more of a shard's answers were cut off, ``max_tokens`` is too low for all: none is paid for twice."""
 
 _CUT_OFF = "max_tokens"
+_ACCOUNT_WORDS = re.compile(r"your credit balance is too low|you have reached your specified", re.IGNORECASE)
 _JUDGED = ["status", "error_type", "error_message", "stop_reason", "text"]
 
 
@@ -72,7 +74,7 @@ class SecondRound:
     :param unbegun: of those, the ordinals that were cut off before any text.
     :param wrong: of those, the answers that did not fit, and why.
     :param reasons: articles by why they are sent again.
-    :param account: articles that failed for the account's sake, by the API's error type.
+    :param account: articles that failed because of the account, by the shard's name and what the API said.
     :param cut_off: answers cut off by ``max_tokens`` that are not sent again, because they are too many.
     """
 
@@ -81,7 +83,7 @@ class SecondRound:
     unbegun: dict[str, set[int]] = field(default_factory=dict)
     wrong: dict[str, dict[int, WrongAnswer]] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
-    account: Counter[str] = field(default_factory=Counter)
+    account: dict[str, Counter[str]] = field(default_factory=dict)
     cut_off: int = 0
 
     @property
@@ -126,7 +128,8 @@ def _pick(chosen: SecondRound, name: str, ordinal: int, row: dict[str, Any]) -> 
         if not (row["text"] or "").strip():
             chosen.unbegun.setdefault(name, set()).add(ordinal)
     elif row["status"] == ERRORED and is_account_error(reason, row["error_message"]):
-        chosen.account[reason] += 1
+        said = f"{reason}: {(row['error_message'] or '')[:200]}".rstrip(": ")
+        chosen.account.setdefault(name, Counter())[said] += 1
     chosen.reasons[reason] += 1
     chosen.picked.setdefault(name, []).append(ordinal)
 
@@ -146,9 +149,9 @@ def _reason(row: dict[str, Any]) -> str | None:
     return None
 
 
-def is_account_error(kind: str | None, message: str | None) -> bool:  # noqa: ARG001
+def is_account_error(kind: str | None, message: str | None) -> bool:
     """Tell whether a request failed because of the account: credit, key, permission."""
-    return kind in ACCOUNT_ERRORS
+    return kind in ACCOUNT_ERRORS or bool(_ACCOUNT_WORDS.match(message or ""))
 
 
 def write_second_round(

@@ -47,6 +47,9 @@ def collect_batch(
     entry = ledger.load(shard.key)
     if entry is not None and (entry.pipeline, entry.day) != (provenance.pipeline, provenance.day):
         provenance = replace(provenance, reused=True)
+    if entry is not None and provenance.batch_id in entry.earlier:
+        # The shard was started over since: what its earlier batch came to says nothing about the one that it has.
+        entry = None
     if entry is not None and _take_kept(entry, shard, files, requests):
         results = collect_shard(shard, files, provenance, model)
     else:

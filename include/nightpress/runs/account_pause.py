@@ -45,12 +45,16 @@ class AccountTrouble:
         return next((cause for cause, words in _CAUSES if words.search(self.reason)), OTHER)
 
 
-def pause_once(folder: StoragePath, troubles: Iterable[AccountTrouble]) -> bool:
+def pause_once(
+    folder: StoragePath, troubles: Iterable[AccountTrouble], *, stage: str = "", code: str = "account_trouble"
+) -> bool:
     """Stop the run the first time it meets a cause; return whether there was any trouble.
 
     What the run has been stopped for is kept in ``paused-<cause>.json`` in its folder.
 
     :param folder: the run's.
+    :param stage: a later part of the run, which stops for a cause once more; empty is the first round.
+    :param code: of the error.
     :raises AccountTroubleError: a cause that the run was not stopped for before.
     """
     met = list(troubles)
@@ -64,7 +68,7 @@ def pause_once(folder: StoragePath, troubles: Iterable[AccountTrouble]) -> bool:
     causes = sorted({trouble.cause for trouble in met})
     record = msgspec.json.encode({"message": message})
     # All of them, not only the first: each is in the message.
-    new = [cause for cause in causes if create_exclusively(folder / f"paused-{cause}.json", record)]
+    new = [cause for cause in causes if create_exclusively(folder / f"paused-{stage}{cause}.json", record)]
     if new:
-        raise AccountTroubleError(message)
+        raise AccountTroubleError(message, code=code)
     return True

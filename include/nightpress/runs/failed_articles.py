@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nightpress.batches.ledger import Ledger
 from nightpress.costs.plan import Plan, second_round_upper
 from nightpress.days.second_round import SecondRound, judge, write_second_round
-from nightpress.layout import DataRoot
+from nightpress.layout import DataRoot, run_folder_name
 from nightpress.runs.account_pause import AccountTrouble, pause_once
 from nightpress.settings import ShardLimits
 from nightpress.shards.shard import Shard, ShardFiles
@@ -75,7 +75,8 @@ def collect_failures(  # noqa: PLR0917 - what a run knows
     unsent = [shard for shard in shards if shard not in sent]
     chosen = judge((shard, files[shard.uri]) for shard in sent)
     folder = root.open(shards[0].uri).parent
-    resumed = pause_once(folder, [*_refused_shards(unsent, ledger), *_refused_articles(chosen)])
+    mine = {shard.name for shard in sent if _sent_by(shard, ledger) in {None, folder.name}}
+    resumed = pause_once(folder, [*_refused_shards(unsent, ledger), *refused_articles(chosen, mine)])
     again = [_relative(shard, folder, root) for shard in write_second_round(chosen, sent, folder, limits)]
     affordable = within_budget(again, unsent, results, plan)
     return Resend(
@@ -131,11 +132,25 @@ def _refused_shards(unsent: Sequence[Shard], ledger: Ledger) -> list[AccountTrou
     ]
 
 
-def _refused_articles(chosen: SecondRound) -> list[AccountTrouble]:
+def refused_articles(chosen: SecondRound, names: Collection[str]) -> list[AccountTrouble]:
+    """Return why articles of some shards were not answered, as far as it is the account.
+
+    :param names: of the shards. Those that another run submitted are left out where a run looks at its first round:
+        their trouble may be over, and what failed is sent again anyway.
+    """
+    articles: Counter[str] = Counter()
+    for name in names:
+        articles.update(chosen.account.get(name, {}))
     return [
-        AccountTrouble(kind, f"{count:,} articles were not answered")
-        for kind, count in chosen.account.items()
+        AccountTrouble(reason, f"{count:,} articles were not answered")
+        for reason, count in sorted(articles.items())
     ]
+
+
+def _sent_by(shard: Shard, ledger: Ledger) -> str | None:
+    """Return the folder's name of the run that submitted a shard; None when it is not known."""
+    entry = ledger.load(shard.key)
+    return run_folder_name(entry.run) if entry is not None and entry.run else None
 
 
 def _relative(shard: Shard, folder: StoragePath, root: DataRoot) -> Shard:

@@ -12,10 +12,13 @@ from nightpress.costs.receipt import DayReceipt, batch_receipt, make_receipt, wr
 from nightpress.days.day_sources import OFFLINE, TEMPLATE
 from nightpress.days.publish import DaySummary, publish_day
 from nightpress.days.reuse import reused_file
+from nightpress.days.second_round import judge
 from nightpress.errors import ResultsError
-from nightpress.runs.failed_articles import results_path
+from nightpress.runs.account_pause import pause_once
+from nightpress.runs.failed_articles import refused_articles, results_path
 from nightpress.runs.run import Run
 from nightpress.settings import is_offline
+from nightpress.shards.shard import Shard
 from nightpress.storage import StoragePath
 
 DAG_ID = "dag_id"
@@ -95,6 +98,26 @@ def _why(run: Run, references: Sequence[Mapping[str, Any]], missing: Sequence[st
             if entry is not None and entry.batch_id is None and entry.attempts:
                 reasons.add(entry.attempts[-1].detail)
     return f": {'; '.join(sorted(filter(None, reasons)))}" if any(reasons) else ""
+
+
+def check_second_round(run: Run, results: RunResults) -> None:
+    """Stop the run once when the account kept articles of the second round from being answered.
+
+    Publishing would leave them out though they only need credit. Whoever goes on without sending them again gets
+    the day as it is.
+
+    :raises AccountTroubleError: a cause that the run was not stopped for at this stage.
+    """
+    open_rows = [result for result in results.second if result["by_status"].get("errored")]
+    shards = [_shard_of(result) for result in open_rows]
+    chosen = judge(zip(shards, (run.root.open(result["uri"]) for result in open_rows), strict=True))
+    troubles = refused_articles(chosen, {shard.name for shard in shards})
+    pause_once(run.folder, troubles, stage="second-round-", code="account_trouble_again")
+
+
+def _shard_of(result: ShardResult) -> Shard:
+    uri = str(result["uri"]).replace("/results-", "/requests-").removesuffix(".parquet") + ".json"
+    return Shard(uri, int(result["articles"]), 0, str(result["key"]))
 
 
 def publish_run(

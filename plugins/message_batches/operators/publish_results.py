@@ -67,7 +67,7 @@ class PublishResultsOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish the day, write its receipt and tell the asset."""
         from nightpress.costs.plan import read_plan
-        from nightpress.runs.publication import order_results, publish_run
+        from nightpress.runs.publication import check_second_round, order_results, publish_run
         from nightpress.runs.run import Run
 
         with fail_without_retry():
@@ -81,6 +81,7 @@ class PublishResultsOperator(BaseOperator):
                 as_list(self.second_shards),
                 as_list(self.second_results),
             )
+            check_second_round(run, results)
             plan = read_plan(self.plan) if self.plan else None
             published = publish_run(run, results, plan, time.time, dag_id=context["ti"].dag_id)
         summary = published.summary
