@@ -37,6 +37,7 @@ REMEDIES = {
     "account_trouble_again": "Then clear {group}second_round.submit_batch with its downstream tasks: only what has no "
     "answer is sent and paid. Or clear the task {task} to publish the day without those articles.",
     "request_refused": "When that is fixed, clear the task {task}.",
+    "missing_day": "When the articles are there, clear the task {task}.",
     "receipt_damaged": "Then clear the task {task}.",
     "results_gone": "Clear the task write_results of that shard; it pays nothing.",
     "shards_without_results": "Look at the tasks {group}shard.submit_batch and {group}second_round.submit_batch; when "

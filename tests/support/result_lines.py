@@ -28,8 +28,8 @@ def succeeded(custom_id: str, text: str = "An answer.", **message: Any) -> bytes
     return line(custom_id, {"type": "succeeded", "message": body})
 
 
-def errored(custom_id: str, kind: str = "invalid_request_error") -> bytes:
-    inner = {"type": kind, "message": "what was wrong"}
+def errored(custom_id: str, kind: str = "invalid_request_error", message: str = "what was wrong") -> bytes:
+    inner = {"type": kind, "message": message}
     return line(
         custom_id, {"type": "errored", "error": {"type": "error", "error": inner, "request_id": "req_1"}}
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,7 +30,8 @@ def settings_of(dag: DAG, task_id: str = "read_articles", **given: Any) -> Any:
         value = getattr(task, name)
         if hasattr(value, "_name"):
             setattr(task, name, params[value._name])
-    return task._settings()
+    run = SimpleNamespace(run_type="manual")
+    return task._settings({"dag_run": run})
 
 
 @pytest.mark.parametrize("name", DECLARED)

@@ -75,7 +75,33 @@ def test_what_would_come_back_the_same_is_not(tmp_path: Path, kind: str) -> None
 @pytest.mark.parametrize("kind", ["billing_error", "permission_error", "authentication_error"])
 def test_account_trouble_is_told_apart(tmp_path: Path, kind: str) -> None:
     desk = collected(tmp_path, "succeeded", kind, kind)
-    assert judge([(desk.shard, results(desk.shard))]).account == {desk.shard.name: {kind: 2}}
+    (account,) = judge([(desk.shard, results(desk.shard))]).account.values()
+    assert [(said.partition(":")[0], count) for said, count in account.items()] == [(kind, 2)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing",
+        "You have reached your specified API usage limits. You will regain access on 2026-12-01",
+        "You have reached your specified workspace API usage limits.",
+    ],
+)
+def test_account_trouble_that_comes_as_an_invalid_request_is_sent_again(tmp_path: Path, words: str) -> None:
+    desk = Desk(tmp_path, 2, topic="t")
+    stream = desk.lines(lambda n, name: errored(name, "invalid_request_error", words))
+    desk.collect(Api(stream, total=2))
+    chosen = judge([(desk.shard, results(desk.shard))])
+    assert chosen.articles == 2
+    assert chosen.account == {desk.shard.name: {f"invalid_request_error: {words}": 2}}
+
+
+def test_an_article_about_credit_is_no_account_trouble(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, 1, topic="t")
+    said = "messages.0: 'Your credit balance is too low' is no text"
+    desk.collect(Api(desk.lines(lambda n, name: errored(name, "invalid_request_error", said)), total=1))
+    chosen = judge([(desk.shard, results(desk.shard))])
+    assert (chosen.articles, chosen.account) == (0, {})
 
 
 def test_an_answer_cut_off_gets_more_tokens(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
@@ -25,12 +26,16 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from pydantic import BaseModel
 
+    from nightpress.costs.plan import Plan
     from nightpress.outputs.output_schema import OutputSchema
     from nightpress.runs.ceilings import Ceilings, RunSettings
     from nightpress.runs.preparation import Prepared
     from nightpress.runs.run import Run, Source
+    from nightpress.runs.unrequested_runs import MissingDay
     from nightpress.shards.requests import RequestTemplate
     from nightpress.storage import StoragePath
+
+_CHOICES = {"on_missing_day": ("fail", "skip", "publish_empty"), "late_schedule": ("ask", "run")}
 
 PLAN = "plan"
 """XCom key of the plan's numbers."""
@@ -75,6 +80,10 @@ class ReadArticlesOperator(BaseOperator):
     :param plan_only: end after the plan; :class:`ApprovePlanOperator` sees to it.
     :param chosen_source: wins over ``source`` unless empty: what a person gave in the form.
     :param chosen_model: wins over ``model`` unless empty.
+    :param on_missing_day: what a run does whose day has no articles: ``"fail"``; ``"skip"``, which ends it without
+        publishing; or ``"publish_empty"``, which never replaces a day with answers. The absent folder is named.
+    :param late_schedule: ``"ask"`` lets a run of the schedule that starts more than half an hour after it was due wait
+        for approval, because Airflow starts one when a DAG is switched on; ``"run"`` lets it go on.
     :param ceilings: the most that a run may cost and ask, whatever its other arguments come to; None has none.
     :param conn_id: Airflow connection of type ``anthropic`` whose ledger tells what was submitted before;
         None when that does not matter.
@@ -125,6 +134,8 @@ class ReadArticlesOperator(BaseOperator):
         plan_only: Any = False,
         chosen_source: Any = None,
         chosen_model: Any = None,
+        on_missing_day: MissingDay = "fail",
+        late_schedule: Literal["ask", "run"] = "ask",
         ceilings: Ceilings | None = None,
         conn_id: str | None = None,
         **kwargs: Any,
@@ -158,6 +169,8 @@ class ReadArticlesOperator(BaseOperator):
         self.plan_only = plan_only
         self.chosen_source = chosen_source
         self.chosen_model = chosen_model
+        self.on_missing_day = on_missing_day
+        self.late_schedule = late_schedule
         self.ceilings = ceilings
         self.conn_id = conn_id
         self.plan_url = ""
@@ -180,6 +193,11 @@ class ReadArticlesOperator(BaseOperator):
         from nightpress.runs.ceilings import Ceilings
 
         Ceilings.declared(vars(self))
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ConfigurationError(
+                    f"{name} is {getattr(self, name)!r}; use one of: {', '.join(allowed)}"
+                )
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Write the shards, tell the plan and return the shards' references."""
@@ -189,7 +207,7 @@ class ReadArticlesOperator(BaseOperator):
             run = self._run(context)
             self.plan_url = plan_url(run.pipeline, run.day, run.folder.name)
             prepared = self.prepare(run, context)
-        plan = prepared.plan
+            plan = self._end_without_articles(run, prepared)
         width = max(len(name) for name, _ in describe(plan))
         self.log.info("plan\n%s", "\n".join(f"  {name:<{width}}  {value}" for name, value in describe(plan)))
         for note in plan.notes:
@@ -221,7 +239,7 @@ class ReadArticlesOperator(BaseOperator):
         from nightpress.runs.preparation import prepare_run
         from nightpress.runs.run import Reuse
 
-        settings, notes = self._settings()
+        settings, notes = self._settings(context)
         source = self._source(run.day, open_path, settings.limit)
         if write:
             self.log.info("reading %d file(s) of %s", len(source.files), source.shown)
@@ -245,8 +263,21 @@ class ReadArticlesOperator(BaseOperator):
         ledger = config.open_ledger(config.connect(self.conn_id).scope) if self.conn_id else None
         return Run(self.pipeline, day, context["run_id"], config.data_root(), ledger)
 
-    def _settings(self) -> tuple[RunSettings, list[str]]:
-        """Return what the run may cost and ask, and a note on each value that its pipeline does not allow."""
+    def _end_without_articles(self, run: Run, prepared: Prepared) -> Plan:
+        """Return the plan; one that ends the run when its day has no articles and is not to be published empty."""
+        from nightpress.costs.plan import write_plan
+        from nightpress.runs.unrequested_runs import check_missing_day
+
+        plan = prepared.plan
+        if plan.articles or plan.plan_only or check_missing_day(run, plan.source, self.on_missing_day):
+            return plan
+        note = f"{plan.source} has no article: the run ends here, and what is published stays as it is."
+        plan = replace(plan, plan_only=True, notes=[note, *plan.notes])
+        write_plan(plan, run.folder)
+        return plan
+
+    def _settings(self, context: Context) -> tuple[RunSettings, list[str]]:
+        """Return what the run may cost and ask, and a note on each value that is not as it was asked for."""
         from nightpress.runs.ceilings import (
             MAX_ANSWER_TOKENS,
             MAX_LIMIT,
@@ -255,6 +286,7 @@ class ReadArticlesOperator(BaseOperator):
             read_count,
             read_usd,
         )
+        from nightpress.runs.unrequested_runs import ask_if_late
 
         asked = RunSettings(
             str(self.chosen_model or self.model),
@@ -263,7 +295,16 @@ class ReadArticlesOperator(BaseOperator):
             read_usd("approve_above_usd", self.approve_above_usd),
             read_count("limit", self.limit, MAX_LIMIT),
         )
-        return (self.ceilings or Ceilings()).apply(asked)
+        settings, notes = (self.ceilings or Ceilings()).apply(asked)
+        run: Any = context["dag_run"]
+        settings, late = ask_if_late(
+            settings,
+            scheduled=self.late_schedule == "ask" and getattr(run, "run_type", "") == "scheduled",
+            due=getattr(run, "run_after", None),
+            started=getattr(run, "start_date", None),
+            cleared=bool(getattr(run, "clear_number", 0)),
+        )
+        return settings, [*late, *notes]
 
     def _source(self, day: str, open_path: Callable[[StoragePath], StoragePath], limit: int | None) -> Source:
         from nightpress.articles.article import FieldMap
@@ -276,8 +317,12 @@ class ReadArticlesOperator(BaseOperator):
             file = open_path(config.data_root().answers(published.pipeline, day))
             return Source(given, [file], FieldMap(), limit=limit, published=published)
         source = open_path(config.source_path(given, day))
-        files = find_files(source, missing_ok=not given)
+        files = find_files(source, missing_ok=not given or self._may_miss(given))
         return Source(str(source), files, FieldMap(**self.fields), self.encoding, limit)
+
+    def _may_miss(self, given: Any) -> bool:
+        """Tell whether an absent source is a day without articles: only one that the DAG file names by day."""
+        return not self.chosen_source and "{day}" in str(given) and self.on_missing_day != "fail"
 
     def _template(self, context: Context, settings: RunSettings) -> RequestTemplate:
         from nightpress.shards.prompts import PromptTemplate

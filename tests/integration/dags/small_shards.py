@@ -34,6 +34,7 @@ for name, size, conn_id in (
             day=dag.param("day"),
             conn_id=conn_id,
             limits=ShardLimits(max_requests=size),
+            on_missing_day="publish_empty",
         )
 
 with DAG(

@@ -1,0 +1,73 @@
+"""Runs that nobody asked for: a schedule that was switched on late, and a day without a source.
+
+Airflow starts the latest slot of a schedule as soon as its DAG is switched on, also when that was only done to
+trigger a run by hand or to let a backfill begin. Such a run must not spend without a person's approval, and must
+not replace what is published by nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Literal, TypeAlias
+
+from nightpress.days.day_sources import read_published
+from nightpress.errors import ConfigurationError, InputError
+from nightpress.runs.ceilings import RunSettings
+from nightpress.runs.run import Run
+
+LATE_AFTER = timedelta(minutes=30)
+"""A scheduled run that starts later than this after it was due was not started by its slot."""
+
+ASK_ABOVE_USD = 1e-9
+"""An approval limit that every run exceeds that may cost anything."""
+
+MissingDay: TypeAlias = Literal["fail", "skip", "publish_empty"]
+"""What a run does whose day has no articles: it fails, ends without publishing, or publishes an empty day."""
+
+
+def ask_if_late(
+    settings: RunSettings, *, scheduled: bool, due: datetime | None, started: datetime | None, cleared: bool
+) -> tuple[RunSettings, list[str]]:
+    """Let a run of the schedule that starts long after it was due wait for approval, whatever it costs.
+
+    :param scheduled: the run was started by the schedule, not by a person, a backfill or an asset.
+    :param due: when it was due.
+    :param started: when it started.
+    :param cleared: a person has started it again.
+    :return: the settings, and a note that says why.
+    """
+    if not scheduled or cleared or due is None or started is None or started - due <= LATE_AFTER:
+        return settings, []
+    asking = replace(settings, approve_above_usd=ASK_ABOVE_USD)
+    late = started - due
+    hours = f"{late.total_seconds() / 3600:,.1f} hours"
+    return asking, [
+        f"The schedule started this run {hours} after it was due ({due:%Y-%m-%d %H:%M} UTC), as Airflow does when a "
+        "DAG is switched on. Nobody asked for it, so it waits for approval before anything is sent."
+    ]
+
+
+def check_missing_day(run: Run, source: str, rule: MissingDay) -> bool:
+    """Decide about a day without articles; return whether the run goes on to publish it empty.
+
+    :param source: what was read, for people.
+    :raises InputError: the rule is to fail.
+    :raises ConfigurationError: the day is published with answers, which an empty one never replaces.
+    """
+    if rule == "fail":
+        raise InputError(
+            f"{source} has no article for {run.pipeline} {run.day}; nothing was sent, and what is published stays "
+            "as it is. Put the day's articles there, name another source, or set on_missing_day.",
+            code="missing_day",
+        )
+    if rule == "skip":
+        return False
+    rows = read_published(run.published(run.day)).rows
+    if rows:
+        raise ConfigurationError(
+            f"{run.pipeline} {run.day} is published with {rows:,} rows, and {source} has no article: an empty day "
+            "never replaces one with answers. Nothing was changed.",
+            code="missing_day",
+        )
+    return True
