@@ -36,7 +36,7 @@ def start_run(cluster: Cluster, day: str, **conf: Any) -> str:
     return cluster.api.trigger(DAG, conf=conf, partition_key=day)
 
 
-def wait_until(what: str, is_true: Callable[[], bool], seconds: float = 120.0) -> None:
+def wait_until(what: str, is_true: Callable[[], bool], seconds: float = 240.0) -> None:
     """Poll until something is true; an Airflow that is being restarted meanwhile is waited for.
 
     :raises TimeoutError: it did not become true in time.
@@ -53,7 +53,7 @@ def wait_until(what: str, is_true: Callable[[], bool], seconds: float = 120.0) -
         time.sleep(0.3)
 
 
-def wait_for_run(cluster: Cluster, run_id: str, seconds: float = 240.0) -> str:
+def wait_for_run(cluster: Cluster, run_id: str, seconds: float = 420.0) -> str:
     """Wait until a run is over and return its state."""
     ended = ("success", "failed")
     try:

@@ -113,7 +113,9 @@ def test_off_asks_for_the_least_thinking_that_the_model_allows(
     assert params.get("output_config") == ({"effort": effort} if effort else None)
 
 
-@pytest.mark.parametrize("model", [model for model in CATALOGUE.values() if model.efforts], ids=str)
+@pytest.mark.parametrize(
+    "model", [model for model in CATALOGUE.values() if model.efforts], ids=lambda model: model.id
+)
 @pytest.mark.parametrize("effort", EFFORTS)
 def test_auto_has_room_for_every_effort_the_model_takes(model: Model, effort: str) -> None:
     if effort not in model.efforts:
