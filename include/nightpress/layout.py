@@ -16,7 +16,7 @@ from datetime import date
 from urllib.parse import urlsplit
 
 from nightpress.errors import ConfigurationError, InvalidReferenceError
-from nightpress.storage import StoragePath
+from nightpress.storage import StoragePath, trust_no_listing
 
 NOT_PIPELINES = frozenset(
     {"comparisons", "inbox", "runs", "ledger", "receipts", "reports", "local_api", "offline_api"}
@@ -87,6 +87,9 @@ class DataRoot:
     """
 
     path: StoragePath
+
+    def __post_init__(self) -> None:
+        trust_no_listing(self.path)
 
     def inbox(self, day: str) -> StoragePath:
         """Return the folder that a daily run reads by default."""

@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 from upath import UPath
 from upath.extensions import ProxyUPath
 
+from nightpress.errors import NightpressError
+from nightpress.exclusive_create import check_exclusive_create, create_if_absent
+
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -28,6 +31,18 @@ StoragePath: TypeAlias = UPath | ProxyUPath
 
 
 _READ_AT_ONCE = 1_000
+_DRIVERS = {
+    "botocore",
+    "aiobotocore",
+    "aiohttp",
+    "boto3",
+    "google",
+    "gcsfs",
+    "azure",
+    "adlfs",
+    "fsspec",
+    "s3fs",
+}
 _VERSION_FIELDS = (
     "ETag",
     "etag",
@@ -79,9 +94,10 @@ def atomic_writer(path: StoragePath) -> Iterator[BinaryIO]:
             yield stream
         os.fsync(handle)
         if folder is None:
-            path.fs.put_file(str(aside), path.path)
+            with store_errors(path):
+                path.fs.put_file(str(aside), path.path)
         else:
-            aside.chmod(0o644)
+            aside.chmod(_file_mode())
             aside.replace(target)
             _sync_folder(folder)
     finally:
@@ -137,15 +153,12 @@ def write_parquet(table: pa.Table, path: StoragePath) -> None:
 def create_exclusively(path: StoragePath, data: bytes) -> bool:
     """Store ``data`` under ``path`` unless something is there already; False when it was.
 
-    On a local disk the file appears whole by a hard link, which fails if the name is taken. On an object
-    store fsspec's ``mode="create"`` is used: a conditional put where the store has one.
+    On a local disk the file appears whole by a hard link, which fails if the name is taken. What object stores
+    do is in :mod:`nightpress.exclusive_create`.
     """
     if not is_local(path):
-        try:
-            path.fs.pipe_file(path.path, data, mode="create")
-        except FileExistsError:
-            return False
-        return True
+        with store_errors(path):
+            return create_if_absent(path.fs, path.path, data)
     target = Path(path.path)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, aside_name = tempfile.mkstemp(prefix=".", suffix=".aside", dir=target.parent)
@@ -155,7 +168,7 @@ def create_exclusively(path: StoragePath, data: bytes) -> bool:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        aside.chmod(0o644)
+        aside.chmod(_file_mode())
         target.hardlink_to(aside)
     except FileExistsError:
         return False
@@ -163,6 +176,54 @@ def create_exclusively(path: StoragePath, data: bytes) -> bool:
         aside.unlink(missing_ok=True)
     _sync_folder(target.parent)
     return True
+
+
+def check_exclusive_creates(folder: StoragePath) -> None:
+    """Make sure that :func:`create_exclusively` has exactly one winner in a folder's store.
+
+    :raises ConfigurationError: it may have two, and the risk was not taken knowingly.
+    """
+    if not is_local(folder):
+        with store_errors(folder):
+            check_exclusive_create(folder.fs, folder.path)
+
+
+@contextmanager
+def store_errors(path: StoragePath) -> Iterator[None]:
+    """Raise the errors of an object store's driver as :class:`OSError` with a message that names the store.
+
+    :raises OSError: the store cannot be reached, or refuses the credentials.
+    """
+    try:
+        yield
+    except (OSError, NightpressError):
+        raise
+    except Exception as error:
+        if type(error).__module__.split(".")[0] not in _DRIVERS:
+            raise
+        raise OSError(
+            f"the store of {path} does not answer ({type(error).__name__}: {str(error)[:300]}); is it reachable "
+            "from this machine, and are its credentials known here?"
+        ) from error
+
+
+def trust_no_listing(path: StoragePath) -> None:
+    """Let the store's driver keep no directory listings: what decides about money must be seen as it is now."""
+    cache = getattr(path.fs, "dircache", None)
+    if cache is not None and getattr(cache, "use_listings_cache", False):
+        cache.use_listings_cache = False
+        cache.clear()
+
+
+def read_bytes(path: StoragePath) -> bytes:
+    """Return a file's content by one request; what is written in between is seen whole or not at all.
+
+    :raises FileNotFoundError: there is none.
+    """
+    if is_local(path):
+        return Path(path.path).read_bytes()
+    with store_errors(path):
+        return bytes(path.fs.cat_file(path.path))
 
 
 def list_versions(folder: StoragePath) -> dict[str, Version]:
@@ -175,7 +236,8 @@ def list_versions(folder: StoragePath) -> dict[str, Version]:
             with os.scandir(folder.path) as found:
                 return {entry.name: _local_version(entry) for entry in found if entry.is_file()}
         folder.fs.invalidate_cache(folder.path)
-        infos = folder.fs.ls(folder.path, detail=True)
+        with store_errors(folder):
+            infos = folder.fs.ls(folder.path, detail=True)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     return {
@@ -208,13 +270,26 @@ def read_files(folder: StoragePath, names: Sequence[str]) -> Iterator[tuple[str,
             contents: Sequence[Any] = [_read_local(f"{folder.path}/{name}") for name in chunk]
         else:
             paths = [f"{folder.path.rstrip('/')}/{name}" for name in chunk]
-            contents = folder.fs.cat_ranges(paths, None, None, on_error="return")
+            with store_errors(folder):
+                contents = folder.fs.cat_ranges(paths, None, None, on_error="return")
         for name, content in zip(chunk, contents, strict=True):
             if isinstance(content, FileNotFoundError):
                 continue
             if isinstance(content, BaseException) and not isinstance(content, OSError):
                 raise content
             yield name, content
+
+
+def _file_mode() -> int:
+    """Return the mode of a new file under the umask; files made aside have 0600 whatever it is."""
+    try:
+        with open("/proc/self/status") as status:  # noqa: PTH123 - setting the umask to read it is seen by all threads
+            found = next(line for line in status if line.startswith("Umask:"))
+        return 0o666 & ~int(found.split()[1], 8)
+    except (OSError, StopIteration, ValueError):
+        mask = os.umask(0o077)
+        os.umask(mask)
+        return 0o666 & ~mask
 
 
 def _read_local(path: str) -> bytes | OSError:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -88,3 +89,15 @@ def test_a_store_refuses_what_is_there(folder: UPath) -> None:
     assert create_exclusively(path, b"first")
     assert not create_exclusively(path, b"second")
     assert path.read_bytes() == b"first"
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600), (0o002, 0o664)])
+def test_files_respect_the_umask(tmp_path: Path, mask: int, mode: int) -> None:
+    before = os.umask(mask)
+    try:
+        write_atomically(UPath(tmp_path / "deep" / "answers.parquet"), b"x")
+        assert create_exclusively(UPath(tmp_path / "deep" / "claim"), b"x")
+    finally:
+        os.umask(before)
+    for name in ("answers.parquet", "claim"):
+        assert (tmp_path / "deep" / name).stat().st_mode & 0o777 == mode

@@ -38,7 +38,14 @@ from nightpress.batches.ledger_records import (
     encode,
 )
 from nightpress.errors import LedgerError
-from nightpress.storage import StoragePath, create_exclusively, write_atomically
+from nightpress.storage import (
+    StoragePath,
+    check_exclusive_creates,
+    create_exclusively,
+    read_bytes,
+    trust_no_listing,
+    write_atomically,
+)
 
 __all__ = ["Attempt", "Entry", "Example", "Ledger"]
 
@@ -55,6 +62,7 @@ class Ledger:
     def __init__(self, root: StoragePath, scope: str) -> None:
         self.scope = scope
         self.folder = root / scope
+        trust_no_listing(root)
 
     @property
     def offline(self) -> bool:
@@ -82,6 +90,7 @@ class Ledger:
 
     def intend(self, entry: Entry) -> Entry:
         """Store the intent to submit a shard, unless its entry is there already; return what is stored."""
+        check_exclusive_creates(self.folder)
         create_exclusively(self._entry_path(entry.key), self._encode_readable(entry))
         stored = self.load(entry.key)
         if stored is None:
@@ -243,12 +252,12 @@ class Ledger:
 
     def _read(self, kind: type[Record], path: StoragePath) -> Record | None:
         try:
-            data = path.read_bytes()
+            data = read_bytes(path)
         except FileNotFoundError:
             return None
         return decode(kind, data, str(path))
 
 
 def _move(source: StoragePath, target: StoragePath) -> None:
-    write_atomically(target, source.read_bytes())
+    write_atomically(target, read_bytes(source))
     source.unlink()

@@ -1,0 +1,167 @@
+"""Which stores can create a file only if it is not there yet: what makes the right to POST exclusive.
+
+=====================  ===================================================  ======================================
+store                  how                                                  tested here
+=====================  ===================================================  ======================================
+local disk, NFS        hard link, fails when the name is taken              yes: threads and processes
+S3 (AWS)               conditional put, ``If-None-Match: *``                no account here; the driver with moto
+S3 of other makers     the same, if the server honours it: asked once a     moto; servers that answer 412 without
+                       process by creating a file twice                     a condition; one that ignores it
+Google Cloud Storage   ``ifGenerationMatch=0`` (gcsfs, ``mode="create"``)   no
+Azure Blob Storage     ``overwrite=False`` (adlfs)                          no
+memory                 one process only: for tests                          yes
+any other              none: the driver looks first and then writes         refused
+=====================  ===================================================  ======================================
+
+Where there is none, two workers could both take the right to POST a shard, and pay twice. So such a store is
+refused unless ``NIGHTPRESS_ALLOW_UNSAFE_STORE=1`` takes that risk knowingly, as with a single worker.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from nightpress.errors import ConfigurationError
+
+UNSAFE_STORE_SETTING = "NIGHTPRESS_ALLOW_UNSAFE_STORE"
+
+_S3 = frozenset({"s3", "s3a"})
+_GOOGLE = frozenset({"gs", "gcs"})
+_AZURE = frozenset({"abfs", "abfss", "az", "adl"})
+_MEMORY = frozenset({"memory"})
+_CONFLICT_TRIES = 5
+
+_memory_lock = threading.Lock()
+_asked: dict[tuple[str, str], bool] = {}
+
+
+def create_if_absent(fs: Any, path: str, data: bytes) -> bool:
+    """Store ``data`` under ``path`` of an object store unless something is there; False when it was.
+
+    :raises OSError: the store cannot be asked.
+    """
+    protocols = _protocols(fs)
+    if protocols & _MEMORY:
+        with _memory_lock:
+            return _create(fs, path, data, mode="create")
+    if protocols & _AZURE:
+        return _create(fs, path, data, overwrite=False)
+    return _create(fs, path, data, mode="create")
+
+
+def _create(fs: Any, path: str, data: bytes, **how: Any) -> bool:
+    for number in range(_CONFLICT_TRIES):
+        try:
+            fs.pipe_file(path, data, **how)
+            return True
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if is_taken(error):
+                return False
+            if not _is_conflict(error) or number == _CONFLICT_TRIES - 1:
+                raise
+            # Another conditional write of the same name is under way: its outcome decides.
+            time.sleep(0.05 * 2**number)
+    raise AssertionError("the last try returns or raises")
+
+
+def is_taken(error: OSError) -> bool:
+    """Tell whether an error means that the name is taken.
+
+    s3fs raises ``FileExistsError`` only if the reply names the condition; SeaweedFS and others answer a bare 412,
+    which arrives as ``OSError`` 22.
+    """
+    if isinstance(error, FileExistsError) or error.errno == errno.EEXIST:
+        return True
+    return any(
+        code in {"PreconditionFailed", "412", "ConditionNotMet", "BlobAlreadyExists"} or status == 412
+        for code, status in _replies(error)
+    )
+
+
+def _is_conflict(error: OSError) -> bool:
+    return any(
+        code in {"ConditionalRequestConflict", "409"} or status == 409 for code, status in _replies(error)
+    )
+
+
+def _replies(error: BaseException | None) -> Iterator[tuple[str, int]]:
+    """Yield code and HTTP status of the store's replies behind an error."""
+    for _ in range(10):
+        if error is None:
+            return
+        reply = getattr(error, "response", None)
+        if isinstance(reply, dict):
+            code = str(reply.get("Error", {}).get("Code", ""))
+            yield code, int(reply.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) or 0)
+        error = error.__cause__ or error.__context__
+
+
+def check_exclusive_create(fs: Any, folder: str) -> None:
+    """Make sure that a store can create a file exclusively.
+
+    A server that only speaks the language of S3 is asked once a process, by creating a file twice.
+
+    :param folder: where a file may be made for the question.
+    :raises ConfigurationError: it cannot, and the risk was not taken knowingly.
+    """
+    if os.environ.get(UNSAFE_STORE_SETTING) == "1":
+        return
+    protocols = _protocols(fs)
+    if protocols & (_GOOGLE | _AZURE | _MEMORY) or protocols & {"file", "local"}:
+        return
+    if protocols & _S3:
+        endpoint = _endpoint(fs)
+        asked = (endpoint, folder.split("/", 1)[0])
+        if not endpoint or _is_aws(endpoint) or _asked.get(asked):
+            return
+        if _honours_condition(fs, folder):
+            _asked[asked] = True
+            return
+        why = f"the S3 server at {endpoint} overwrites a file although it was told not to (If-None-Match)"
+    else:
+        why = f"the store of {folder} ({', '.join(sorted(protocols))}) cannot create a file only if it is absent"
+    raise ConfigurationError(
+        f"{why}, so two workers could both send a shard and pay for it twice. Use a local disk or NFS, S3, Google "
+        f"Cloud Storage or Azure Blob Storage for the data root; or set {UNSAFE_STORE_SETTING}=1 to take the risk, "
+        "for example with a single worker.",
+        code="unsafe_store",
+    )
+
+
+def _honours_condition(fs: Any, folder: str) -> bool:
+    probe = f"{folder.rstrip('/')}/.exclusive-create-{secrets.token_hex(8)}"
+    try:
+        return create_if_absent(fs, probe, b"1") and not create_if_absent(fs, probe, b"2")
+    finally:
+        fs.rm_file(probe)
+
+
+def _protocols(fs: Any) -> frozenset[str]:
+    found = getattr(fs, "protocol", ())
+    return frozenset({found} if isinstance(found, str) else found)
+
+
+def _endpoint(fs: Any) -> str:
+    given = getattr(fs, "client_kwargs", None) or {}
+    return str(
+        getattr(fs, "endpoint_url", None)
+        or given.get("endpoint_url")
+        or os.environ.get("AWS_ENDPOINT_URL_S3")
+        or os.environ.get("AWS_ENDPOINT_URL")
+        or ""
+    )
+
+
+def _is_aws(endpoint: str) -> bool:
+    from urllib.parse import urlsplit
+
+    host = urlsplit(endpoint).hostname or ""
+    return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
