@@ -5,12 +5,12 @@ Under the ledger's folder, per API (batch ids of the offline API mean nothing to
     <api>/<shard key>.json                the entry
     <api>/attempts/<shard key>.<n>.json   the right to POST the shard for the n-th time; made exclusively
     <api>/owners/<batch id>.json          which shard a batch belongs to; made exclusively
+    <api>/owned/<shard key>/<batch>.json  which batches a shard may own: made before the owner, so that it can be asked
+    <api>/changes/<day>/<shard key>.json  on object stores: what changed when, see ``ledger_changes.py``
     <api>/discarded/<time>-<key>/         entries and attempts that a person set aside
 
-An entry is replaced atomically. An attempt or an owner is created exclusively: by a hard link on a local
-disk, by a conditional put on object stores whose fsspec implementation knows ``mode="create"`` (S3,
-Google Cloud Storage); elsewhere the check comes just before the put, and two processes within that
-moment could both win.
+An entry is replaced atomically. An attempt or an owner is created exclusively; which stores can do that is in
+:mod:`nightpress.exclusive_create`, and one that cannot is refused before anything is sent.
 
 What remains, and cannot be closed without an idempotency key at the API: a process that is frozen (a
 suspended machine) for longer than a POST's deadline and the settling time, between its last look at the
@@ -21,12 +21,15 @@ after the settling time.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import msgspec
 
 from nightpress.batches.api_facts import Identity, Listed
 from nightpress.batches.batch import check_batch_id
+from nightpress.batches.ledger_changes import LedgerChanges
 from nightpress.batches.ledger_records import (
     Attempt,
     Entry,
@@ -42,6 +45,7 @@ from nightpress.storage import (
     StoragePath,
     check_exclusive_creates,
     create_exclusively,
+    is_local,
     read_bytes,
     trust_no_listing,
     write_atomically,
@@ -50,6 +54,8 @@ from nightpress.storage import (
 __all__ = ["Attempt", "Entry", "Example", "Ledger"]
 
 _READ_AT_ONCE = 1_000
+_GAP = 5
+"""Numbers of attempts that may be missing in a row: setting aside may have been interrupted."""
 
 
 class Ledger:
@@ -63,6 +69,8 @@ class Ledger:
         self.scope = scope
         self.folder = root / scope
         trust_no_listing(root)
+        # A local disk is listed faster than a second file is written.
+        self._changes = None if is_local(root) else LedgerChanges(self.folder)
 
     @property
     def offline(self) -> bool:
@@ -85,13 +93,17 @@ class Ledger:
 
     def save(self, entry: Entry) -> Entry:
         """Store an entry, whole."""
-        write_atomically(self._entry_path(entry.key), self._encode_readable(entry))
+        data = self._encode_readable(entry)
+        write_atomically(self._entry_path(entry.key), data)
+        self._note_change(entry.key, data)
         return entry
 
     def intend(self, entry: Entry) -> Entry:
         """Store the intent to submit a shard, unless its entry is there already; return what is stored."""
         check_exclusive_creates(self.folder)
-        create_exclusively(self._entry_path(entry.key), self._encode_readable(entry))
+        data = self._encode_readable(entry)
+        if create_exclusively(self._entry_path(entry.key), data):
+            self._note_change(entry.key, data)
         stored = self.load(entry.key)
         if stored is None:
             raise LedgerError(
@@ -144,6 +156,7 @@ class Ledger:
         """Make ``key`` the owner of a batch; False when another shard owns it."""
         identity = identity or Identity()
         owner = Owner(key, identity.organization_id, identity.workspace_id)
+        create_exclusively(self._owned_folder(key) / self._owner_path(batch_id).name, encode(owner))
         create_exclusively(self._owner_path(batch_id), encode(owner))
         return self.owner(batch_id) == key
 
@@ -178,6 +191,13 @@ class Ledger:
 
     def batches_of(self, key: str) -> list[str]:
         """Return the ids of the batches that a shard owns, whatever its entry says."""
+        entry = None
+        with suppress(LedgerError):
+            entry = self.load(key)
+        if entry is not None and all(attempt.token for attempt in entry.attempts):
+            names = self._list(self._owned_folder(key))
+            return sorted(batch for name in names if self.owner(batch := name.removesuffix(".json")) == key)
+        # Earlier releases kept no list of what a shard owns, so all owners are read.
         folder = self.folder / "owners"
         return sorted(
             name.removesuffix(".json")
@@ -192,15 +212,20 @@ class Ledger:
         can be set aside again. Owners stay, so that the shard's batches never become another shard's.
         """
         target = self.folder / "discarded" / f"{stamp}-{key}"
-        try:
+        known = 0
+        with suppress(LedgerError):
             entry = self.load(key)
             if entry is not None:
                 self.save(entry)
-        except LedgerError:
-            pass
-        for name in self._list(self.folder / "attempts"):
-            if name.startswith(f"{key}."):
-                _move(self.folder / "attempts" / name, target / f"attempt{name.removeprefix(key)}")
+                known = len(entry.attempts)
+        number = missing = 0
+        while number < known or missing < _GAP:
+            number += 1
+            try:
+                _move(self._attempt_path(key, number), target / f"attempt.{number}.json")
+            except FileNotFoundError:
+                missing += 1
+        self._note_change(key, b"{}")
         _move(self._entry_path(key), target / "entry.json")
         return target
 
@@ -212,6 +237,10 @@ class Ledger:
             if number.isdigit():
                 highest[key] = max(highest.get(key, 0), int(number))
         return highest
+
+    def _note_change(self, key: str, data: bytes) -> None:
+        if self._changes is not None:
+            self._changes.note(key, data, time.time())
 
     def _list(self, folder: StoragePath) -> list[str]:
         try:
@@ -246,6 +275,9 @@ class Ledger:
 
     def _attempt_path(self, key: str, number: int) -> StoragePath:
         return self.folder / "attempts" / f"{check_shard_key(key)}.{number}.json"
+
+    def _owned_folder(self, key: str) -> StoragePath:
+        return self.folder / "owned" / check_shard_key(key)
 
     def _owner_path(self, batch_id: str) -> StoragePath:
         return self.folder / "owners" / f"{check_batch_id(batch_id)}.json"

@@ -72,11 +72,13 @@ class Example(msgspec.Struct, frozen=True):
 
     :param kind: the API's error type, or the status of a request that has none.
     :param message: what the API said, cut short; empty when it said nothing.
+    :param article_id: the article's own id; empty in records of earlier releases.
     """
 
     kind: Name
     custom_id: Name
     message: Text = ""
+    article_id: Text = ""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -41,6 +41,10 @@ class FileCache(Generic[T]):
         """What is kept, in no particular order."""
         return [kept.value for kept in self._kept.values()]
 
+    def items(self) -> list[tuple[str, T]]:
+        """Return what is kept, with the file's name."""
+        return [(name, kept.value) for name, kept in self._kept.items()]
+
     def get(self, name: str) -> T | None:
         """Return what a file holds, or None when it is not there."""
         kept = self._kept.get(name)

@@ -1,0 +1,66 @@
+"""What changed in a ledger, day by day: copies of entries under ``<api>/changes/<day of the change>/``.
+
+The entries themselves are the ledger: whoever decides about money reads those. The copies let whoever only shows
+them find the latest few among a hundred thousand by one listing of a small folder. A copy that was not written
+(the process died, the store failed) is made good by the next change of the entry, or by a full listing.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from nightpress.storage import StoragePath, read_bytes, write_atomically
+
+log = logging.getLogger(__name__)
+
+
+class _Size(msgspec.Struct):
+    entries: int = 0
+
+
+class LedgerChanges:
+    """The changes of the ledger of one API.
+
+    :param folder: of the API's ledger.
+    """
+
+    def __init__(self, folder: StoragePath) -> None:
+        self.folder = folder / "changes"
+
+    def note(self, key: str, data: bytes, moment: float) -> None:
+        """Keep a copy of an entry that was stored; a failure is logged, since the entry itself is safe."""
+        path = self.day_folder(day_of(moment)) / f"{key}.json"
+        try:
+            write_atomically(path, data)
+        except OSError as error:
+            log.warning("the change of shard %s was not noted (%s)", key[:16], error)
+
+    def day_folder(self, day: str) -> StoragePath:
+        """Return the folder of a day's changes."""
+        return self.folder / day
+
+    def read_size(self) -> int:
+        """Return how many entries the ledger had when it was last listed in full; 0 when it never was."""
+        try:
+            return msgspec.json.decode(read_bytes(self._size_path), type=_Size).entries
+        except (OSError, msgspec.MsgspecError):
+            return 0
+
+    def note_size(self, entries: int) -> None:
+        """Keep how many entries the ledger has, so that the next process need not list all of them."""
+        try:
+            write_atomically(self._size_path, msgspec.json.encode(_Size(entries)))
+        except OSError as error:
+            log.info("the size of the ledger was not noted (%s)", error)
+
+    @property
+    def _size_path(self) -> StoragePath:
+        return self.folder / "size.json"
+
+
+def day_of(moment: float, days_before: int = 0) -> str:
+    """Return the UTC day of a moment, or of one some days before."""
+    return (datetime.fromtimestamp(moment, UTC) - timedelta(days=days_before)).date().isoformat()
