@@ -11,14 +11,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from offline_api import admin, endpoints, html_pages, openapi, other_endpoints
+from offline_api import batch_endpoints, html_pages, local_endpoints, model_endpoints, openapi
 from offline_api.api_errors import ApiError
 from offline_api.server import Server, changed_headers, refuse
 
 ROUTES: list[Route] = [
-    *endpoints.ROUTES,
-    *other_endpoints.ROUTES,
-    *admin.ROUTES,
+    *batch_endpoints.ROUTES,
+    *model_endpoints.ROUTES,
+    *local_endpoints.ROUTES,
     *html_pages.ROUTES,
     *openapi.ROUTES,
 ]
@@ -36,7 +36,7 @@ class _Entrance:
         app = self.app
         if scope["path"].startswith("/local/"):
             try:
-                admin.check_access(self.server, request)
+                local_endpoints.check_access(self.server, request)
             except ApiError as error:
                 app = refuse(request, error)
         else:

@@ -136,7 +136,7 @@ class Batches:
             seconds = self.speed.seconds(len(plan.codes))
             if seconds > DAY:
                 plan.stop_at(int(len(plan.codes) * DAY / seconds), EXPIRED)
-            forced = _bend(plan, body, faults)
+            forced = _apply_create_faults(plan, body, faults)
         late = faults.take("create", ["late_listing"])
         with self._lock:
             self._check_queue(len(plan.codes))
@@ -282,7 +282,7 @@ class Batches:
         return record.ordinal
 
 
-def _bend(plan: Plan, body: Path, faults: Faults) -> Rule | None:
+def _apply_create_faults(plan: Plan, body: Path, faults: Faults) -> Rule | None:
     """Let fault rules decide how some requests end; return the one that errored some."""
     if forcing := faults.take("create", ["rows"]):
         code = FORCED + FORCED_ERRORS.index(forcing.error_type)

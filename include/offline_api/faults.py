@@ -87,8 +87,8 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaul
     :param megabytes: of ``endless_line``: how long it goes on.
     :param at: share of the result lines that come before a cut.
     :param clean: a cut that looks like the end of the stream (True) or breaks the connection (False).
-    :param form: of ``results_url`` (``odd_views.py``).
-    :param odd: of ``odd_batch`` (``odd_views.py``).
+    :param form: of ``results_url`` (`faulty_views.py``).
+    :param odd: of ``odd_batch`` (`faulty_views.py``).
     :param place: of the odd batch in a page of the list, 0 is the newest.
     :param errored: of ``rows``: share of the requests that end so; ``expired``, ``canceled`` alike.
     :param error_type: of the errored rows.

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from offline_api.admin import bill
 from offline_api.api_errors import ApiError
 from offline_api.batch_life import view
+from offline_api.local_endpoints import bill
 from offline_api.server import sent_key, server_of
 
 _PAGE = """<!doctype html>

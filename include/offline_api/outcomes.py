@@ -9,8 +9,8 @@ from pathlib import Path
 
 from offline_api.answer_kinds import KINDS, PLAIN, AnswerKind, special_kind
 from offline_api.api_errors import ApiError
+from offline_api.body_checks import Item, decode_body, decode_params
 from offline_api.canned_answers import wanted_schema
-from offline_api.checks import Item, decode_body, decode_params
 from offline_api.misfits import MISFITS
 from offline_api.parameter_checks import Circumstances, refusal
 

@@ -13,8 +13,8 @@ import msgspec
 from offline_api.account import CREDIT_TOO_LOW, SPEND_LIMIT_REACHED
 from offline_api.api_errors import envelope
 from offline_api.billing_meter import Bill, bill_of
+from offline_api.body_checks import decode_params
 from offline_api.canned_answers import Answer, answer
-from offline_api.checks import decode_params
 from offline_api.model_catalog import MODELS, Model
 from offline_api.outcomes import (
     CANCELED,

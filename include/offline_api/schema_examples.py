@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
+from offline_api.described_rules import with_described_rules
 from offline_api.excerpts import Excerpts
-from offline_api.worded_rules import with_rules
 
 _DEEP = 6
 _BUSHY = 2
@@ -72,7 +72,7 @@ class _Example:
     def value(self, schema: object, path: str, depth: int) -> Any:
         if not isinstance(schema, dict):
             return self.excerpts.sentence(self.draw(path, 8))
-        schema = with_rules(self._chosen(schema, path, depth))
+        schema = with_described_rules(self._chosen(schema, path, depth))
         if "const" in schema:
             return schema["const"]
         if schema.get("enum"):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from offline_api.account import Change
 from offline_api.answer_kinds import KINDS
 from offline_api.api_errors import ApiError
-from offline_api.checks import decode_body, decode_params
+from offline_api.body_checks import decode_body, decode_params
 from offline_api.faults import Faults
 from offline_api.model_catalog import MODELS
 from offline_api.outcomes import ANSWERED, ERRORED, SUCCEEDED

@@ -15,9 +15,9 @@ import anthropic
 import httpx2
 import pytest
 
-from offline_api.damaged_lines import FIELDS
 from offline_api.faults import KINDS, LINES, WHOLE_STREAM
-from offline_api.odd_views import ODD_BATCHES, RESULTS_URLS
+from offline_api.faulty_lines import FIELDS
+from offline_api.faulty_views import ODD_BATCHES, RESULTS_URLS
 from tests.support.batch_requests import item, items
 from tests.support.offline_api_server import PROJECT, LocalApiServer
 

@@ -11,9 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from offline_api.api_errors import ApiError
+from offline_api.fault_points import after, before, guarded
 from offline_api.model_catalog import MODELS, Model, model_info
 from offline_api.parameter_checks import MAX_REQUEST_BYTES, count_refusal
-from offline_api.points import after, before, guarded
 from offline_api.server import reply, server_of
 from offline_api.token_counts import count_input, tokenizer
 

@@ -12,10 +12,10 @@ from starlette.routing import Route
 
 from offline_api.api_errors import ApiError
 from offline_api.batch_life import is_archived, status, view
-from offline_api.damaged_lines import damage
+from offline_api.fault_points import CutStream, after, before, guarded
 from offline_api.faults import CUTS, LINES
-from offline_api.odd_views import bend_batch, bend_page
-from offline_api.points import CutStream, after, before, guarded
+from offline_api.faulty_lines import damage
+from offline_api.faulty_views import apply_batch_faults, apply_list_faults
 from offline_api.result_streams import cut_lines, iter_file, iter_gzip, iter_lines, joined
 from offline_api.server import Server, reply, server_of, workspace_of
 from offline_api.store import Record
@@ -57,7 +57,7 @@ async def create(request: Request) -> Response:
 def _shown(request: Request, endpoint: str, record: Record) -> Response:
     server, base_url = server_of(request), _base_url(request)
     batch = view(record, server.clock.now(), base_url)
-    return reply(bend_batch(server.faults, endpoint, batch, base_url))
+    return reply(apply_batch_faults(server.faults, endpoint, batch, base_url))
 
 
 async def _receive(request: Request, body: Path) -> None:
@@ -96,7 +96,7 @@ def list_batches(request: Request) -> Response:
         "first_id": found[0].id if found else None,
         "last_id": found[-1].id if found else None,
     }
-    return reply(bend_page(server.faults, page, base_url))
+    return reply(apply_list_faults(server.faults, page, base_url))
 
 
 def _limit(text: str) -> int:

@@ -59,7 +59,7 @@ ODD_BATCHES: dict[str, Callable[[Batch], Any]] = {
 """Ways in which one batch of a list, or one that is retrieved, is odd."""
 
 
-def bend_batch(faults: Faults, endpoint: str, batch: Batch, base_url: str) -> Any:
+def apply_batch_faults(faults: Faults, endpoint: str, batch: Batch, base_url: str) -> Any:
     """Return a batch as the rules of an endpoint want it shown."""
     batch = _with_results_url(faults.take(endpoint, ["results_url"]), batch, base_url)
     rule = faults.take(endpoint, ["odd_batch"])
@@ -72,7 +72,7 @@ def _with_results_url(rule: Rule | None, batch: Batch, base_url: str) -> Batch:
     return {**batch, "results_url": RESULTS_URLS[rule.form](batch["id"], base_url)}
 
 
-def bend_page(faults: Faults, page: dict[str, Any], base_url: str) -> dict[str, Any]:
+def apply_list_faults(faults: Faults, page: dict[str, Any], base_url: str) -> dict[str, Any]:
     """Return a page of the list as the rules want it shown."""
     batches: list[Any] = page["data"]
     if rule := faults.take("list", ["results_url"]):

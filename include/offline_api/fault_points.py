@@ -47,7 +47,7 @@ async def before(request: Request, endpoint: str) -> Response | None:
     :raises ApiError: the refusal a rule asks for.
     """
     faults = server_of(request).faults
-    _bend_headers(request, endpoint)
+    _apply_header_faults(request, endpoint)
     if hang := faults.take(endpoint, ["hang"], "before"):
         await asyncio.sleep(hang.seconds)
     rule = faults.take(endpoint, BEFORE)
@@ -71,7 +71,7 @@ def _location(request: Request, rule: Rule) -> str:
     return url._replace(netloc=f"{other}:{url.port}").geturl()
 
 
-def _bend_headers(request: Request, endpoint: str) -> None:
+def _apply_header_faults(request: Request, endpoint: str) -> None:
     server = server_of(request)
     if rule := server.faults.take(endpoint, ["wrong_date"]):
         change_headers(request, {"date": formatdate(server.clock.now() + rule.shift_seconds, usegmt=True)})

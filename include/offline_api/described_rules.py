@@ -39,7 +39,7 @@ _OF_TYPE = {
 }
 
 
-def with_rules(schema: dict[str, Any]) -> dict[str, Any]:
+def with_described_rules(schema: dict[str, Any]) -> dict[str, Any]:
     """Return ``schema`` with the rules of its description as keywords; its own keywords come first."""
     description, kind = schema.get("description"), schema.get("type")
     if not isinstance(description, str) or not isinstance(kind, str):
