@@ -20,7 +20,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from offline_api.app import build_app
-from offline_api.batch_life import Speed
+from offline_api.batch_state import Speed
 from offline_api.server import Server
 
 _STOP_SECONDS = 1.5

@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from offline_api.api_errors import ApiError
-from offline_api.batch_life import is_archived, status, view
+from offline_api.batch_state import is_archived, status, view
 from offline_api.fault_points import CutStream, after, before, guarded
 from offline_api.faults import CUTS, LINES
 from offline_api.faulty_lines import damage

@@ -1,19 +1,20 @@
-"""The life of a batch as a function of the clock: nothing runs in the background."""
+"""Accepting, finding, canceling and deleting batches."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import msgspec
 
-from offline_api.account import BLOCKS, Account
+from offline_api.account import Account
+from offline_api.account_blocks import BLOCKS
 from offline_api.api_errors import ApiError
-from offline_api.clock import Clock, rfc3339
+from offline_api.batch_state import DAY, Speed, status
+from offline_api.clock import Clock
 from offline_api.faults import Faults, Rule
 from offline_api.outcomes import (
     CANCELED,
@@ -33,58 +34,6 @@ from offline_api.store import Record, Store
 
 log = logging.getLogger(__name__)
 ID_PREFIX = "msgbatch_local_"
-DAY = 24 * 3600.0
-KEPT_SECONDS = 29 * DAY
-
-
-@dataclass(frozen=True)
-class Speed:
-    """How long processing takes.
-
-    :param seconds_per_batch: of any batch.
-    :param seconds_per_1000_requests: on top, by size.
-    """
-
-    seconds_per_batch: float = 3.0
-    seconds_per_1000_requests: float = 0.0
-
-    def seconds(self, requests: int) -> float:
-        """Return how long a batch of ``requests`` takes."""
-        return self.seconds_per_batch + self.seconds_per_1000_requests * requests / 1000
-
-
-def status(record: Record, now: float) -> str:
-    """Return ``in_progress``, ``canceling`` or ``ended``."""
-    if now >= record.ends_at:
-        return "ended"
-    return "in_progress" if record.cancel_initiated_at is None else "canceling"
-
-
-def is_archived(record: Record, now: float) -> bool:
-    """Tell whether the results are gone: 29 days after creation."""
-    return now >= record.created_at + KEPT_SECONDS
-
-
-def view(record: Record, now: float, base_url: str) -> dict[str, Any]:
-    """Return a batch as the API shows it: nothing but ``processing`` moves before the end."""
-    ended, archived = status(record, now) == "ended", is_archived(record, now)
-    shown = ("succeeded", "errored", "canceled", "expired")
-    counts = {name: getattr(record, name) if ended else 0 for name in shown}
-    canceled_at = record.cancel_initiated_at
-    return {
-        "id": record.id,
-        "type": "message_batch",
-        "processing_status": status(record, now),
-        "request_counts": {"processing": 0 if ended else record.requests, **counts},
-        "created_at": rfc3339(record.created_at),
-        "expires_at": rfc3339(record.expires_at),
-        "ended_at": rfc3339(record.ends_at) if ended else None,
-        "cancel_initiated_at": None if canceled_at is None else rfc3339(canceled_at),
-        "archived_at": rfc3339(record.created_at + KEPT_SECONDS) if archived else None,
-        "results_url": f"{base_url}/v1/messages/batches/{record.id}/results"
-        if ended and not archived
-        else None,
-    }
 
 
 class Batches:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from offline_api.answer_kinds import PLAIN, AnswerKind
+from offline_api.excerpts import leading_sentences
 from offline_api.misfits import misfit_text
 from offline_api.model_catalog import Model
 from offline_api.schema_examples import example
 from offline_api.token_counts import Tokenizer, tokenizer
 
-SENTENCES = 2
 _OPEN, _CLOSE = "<article>", "</article>"
-_SENTENCE_END = re.compile(r"[.!?]+[\"')\]”’]*(?=\s|$)|[。!?]+[”’」』)]*")
 _THINKING_TOKENS = {"low": 30, "medium": 90, "high": 180, "xhigh": 360, "max": 720}
 """Middle of what is spent by effort; a request takes from half to one and a half of it."""
 
@@ -66,15 +64,6 @@ def article(params: dict[str, Any]) -> str:
         if 0 <= start < end:
             return text[start + len(_OPEN) : end]
     return texts[0 if wanted_schema(params) is not None else -1] if texts else ""
-
-
-def leading_sentences(text: str, count: int = SENTENCES) -> str:
-    """Return the first sentences of ``text``, English or Chinese; all of it when it has fewer."""
-    text = text.strip()
-    for number, match in enumerate(_SENTENCE_END.finditer(text), 1):
-        if number == count:
-            return text[: match.end()]
-    return text
 
 
 def wanted_schema(params: dict[str, Any]) -> Any:
@@ -260,7 +249,7 @@ def _forced_tool(params: dict[str, Any]) -> dict[str, Any] | None:
     choice, tools = params.get("tool_choice"), params.get("tools")
     if not isinstance(choice, dict) or not isinstance(tools, list):
         return None
-    if choice.get("type") not in {"tool", "any"}:
+    if choice.get("type") not in ("tool", "any"):
         return None
     named = [tool for tool in tools if isinstance(tool, dict) and "name" in tool and "input_schema" in tool]
     chosen = [tool for tool in named if choice["type"] == "any" or tool["name"] == choice.get("name")]

@@ -7,10 +7,20 @@ from functools import cached_property
 
 _SENTENCE_END = re.compile(r"[.!?]+[\"')\]”’]*(?=\s|$)|[。!?]+[”’」』)]*")
 _MARKS = "\"'()[]“”‘’.,;:!?。,"
+_ANSWER_SENTENCES = 2
 _SENTENCES = 8
 _LONGEST = 200
 _READ = 8_000
 _PHRASE_WORDS, _PHRASE_CHARACTERS = 2, 20
+
+
+def leading_sentences(text: str, count: int = _ANSWER_SENTENCES) -> str:
+    """Return the first sentences of ``text``, English or Chinese; all of it when it has fewer."""
+    text = text.strip()
+    for number, match in enumerate(_SENTENCE_END.finditer(text), 1):
+        if number == count:
+            return text[: match.end()]
+    return text
 
 
 class Excerpts:

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from offline_api.api_errors import ApiError
-from offline_api.batch_life import view
+from offline_api.batch_state import view
 from offline_api.local_endpoints import bill
 from offline_api.server import sent_key, server_of
 

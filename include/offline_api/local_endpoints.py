@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from offline_api.api_errors import ApiError
-from offline_api.batch_life import status
+from offline_api.batch_state import status
 from offline_api.billing_meter import Bill
 from offline_api.server import Server, sent_key, server_of
 

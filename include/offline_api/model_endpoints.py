@@ -12,8 +12,9 @@ from starlette.routing import Route
 
 from offline_api.api_errors import ApiError
 from offline_api.fault_points import after, before, guarded
+from offline_api.message_checks import MAX_REQUEST_BYTES
 from offline_api.model_catalog import MODELS, Model, model_info
-from offline_api.parameter_checks import MAX_REQUEST_BYTES, count_refusal
+from offline_api.parameter_checks import count_refusal
 from offline_api.server import reply, server_of
 from offline_api.token_counts import count_input, tokenizer
 

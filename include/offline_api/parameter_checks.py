@@ -5,20 +5,19 @@ The vendor checks ``custom_id`` and the presence of fields at create, and everyt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from offline_api.message_checks import content_refusal, messages_refusal, prompt_refusal
 from offline_api.model_catalog import EFFORTS, THINKING_TYPES, Model, find_model
 from offline_api.prompt_cache import marks_refusal
 from offline_api.schema_checks import schema_refusal
-from offline_api.token_counts import count_input, iter_blocks, tokenizer
+from offline_api.token_counts import iter_blocks
 
 LONG_OUTPUT_BETA = "output-300k-2026-03-24"
 LONG_OUTPUT_TOKENS = 300_000
-MAX_REQUEST_BYTES = 32 * 1000 * 1000
 _MIN_BUDGET_TOKENS = 1_024
-_MAX_IMAGES = {200_000: 100, 1_000_000: 600}
 _NOT_IN_BATCHES = ("speed", "fallbacks")
 _PLAIN = frozenset(("model", "max_tokens", "messages", "system"))
 """Parameters with no rules of a model's own."""
@@ -54,13 +53,13 @@ def refusal(params: dict[str, Any], around: Circumstances, size_bytes: int = 0) 
         return "not_found_error", f"model: {params['model']}"[:200]
     found = (
         _limits_refusal(params, model, around)
-        or _prompt_refusal(params)
-        or _messages_refusal(params["messages"], model)
+        or prompt_refusal(params)
+        or messages_refusal(params["messages"], model)
     )
     if found is None and not params.keys() <= _PLAIN:
         found = _options_refusal(params, model)
     if found is None:
-        found = _content_refusal(params, model, size_bytes)
+        found = content_refusal(params, model, size_bytes)
     return None if found is None else ("invalid_request_error", found)
 
 
@@ -70,8 +69,8 @@ def count_refusal(params: dict[str, Any], now: float) -> Refusal | None:
     if model is None:
         return "not_found_error", f"model: {params['model']}"[:200]
     found = (
-        _prompt_refusal(params)
-        or _messages_refusal(params["messages"], model)
+        prompt_refusal(params)
+        or messages_refusal(params["messages"], model)
         or _thinking_refusal(params, model)
     )
     return None if found is None else ("invalid_request_error", found)
@@ -260,67 +259,3 @@ _CHECKS: tuple[Callable[[dict[str, Any], Model], str | None], ...] = (
     _geography_refusal,
     _other_refusal,
 )
-
-
-def _prompt_refusal(params: dict[str, Any]) -> str | None:
-    """Return why what comes before the messages is refused: a text or blocks, and a list of tools."""
-    system, tools = params.get("system"), params.get("tools")
-    if not isinstance(system, str | list | None):
-        return "system: Input should be a valid string or list"
-    if isinstance(system, list) and not all(isinstance(block, dict) for block in system):
-        return "system: Input should be a list of content blocks"
-    if not isinstance(tools, list | None):
-        return "tools: Input should be a valid list"
-    for index, tool in enumerate(tools or ()):
-        if not isinstance(tool, dict) or not isinstance(tool.get("name"), str):
-            return f"tools.{index}.name: Field required"
-    return None
-
-
-def _messages_refusal(messages: object, model: Model) -> str | None:
-    if not isinstance(messages, list) or not messages:
-        return "messages: at least one message is required"
-    for index, message in enumerate(messages):
-        if (found := _message_refusal(f"messages.{index}", message)) is not None:
-            return found
-    if messages[-1]["role"] == "assistant" and not model.prefill:
-        return (
-            "This model does not support assistant message prefill. "
-            "The conversation must end with a user message."
-        )
-    return None
-
-
-def _message_refusal(field: str, message: object) -> str | None:
-    if not isinstance(message, dict) or message.get("role") not in ("user", "assistant", "system"):
-        return f"{field}: Input should be a message with a role"
-    content = message.get("content")
-    if not isinstance(content, str | list):
-        return f"{field}.content: Input should be a valid string or list"
-    if isinstance(content, list) and not all(
-        isinstance(block, dict) and block.get("type") for block in content
-    ):
-        return f"{field}.content: Input should be a list of content blocks"
-    if not content or (isinstance(content, str) and not content.strip()):
-        return f"{field}: text content blocks must be non-empty"
-    return None
-
-
-def _content_refusal(params: dict[str, Any], model: Model, size_bytes: int) -> str | None:
-    if size_bytes > MAX_REQUEST_BYTES:
-        return f"Request exceeds the maximum size of {MAX_REQUEST_BYTES} bytes"
-    images = _count(params, "image")
-    if images > (most := _MAX_IMAGES[model.context_tokens]):
-        return f"messages: at most {most} images are allowed in one request, not {images}"
-    if size_bytes < model.context_tokens:  # it cannot have more tokens than bytes, nearly
-        return None
-    tokens = count_input(params, tokenizer(model.new_tokenizer))
-    if tokens > model.context_tokens:
-        return f"prompt is too long: {tokens} tokens > {model.context_tokens} maximum"
-    return None
-
-
-def _count(params: dict[str, Any], kind: str) -> int:
-    contents: Collection[Any] = params["messages"]
-    lists = [message["content"] for message in contents if isinstance(message["content"], list)]
-    return sum(isinstance(block, dict) and block.get("type") == kind for blocks in lists for block in blocks)

@@ -33,7 +33,7 @@ def marks_refusal(params: dict[str, Any]) -> str | None:
     for mark in marks:
         if not isinstance(mark, dict) or mark.get("type") != "ephemeral":
             return "cache_control.type: Input should be 'ephemeral'"
-        if mark.get("ttl", "5m") not in HIT_SHARES:
+        if mark.get("ttl", "5m") not in tuple(HIT_SHARES):
             return "cache_control.ttl: Input should be '5m' or '1h'"
     return None
 

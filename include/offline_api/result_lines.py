@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from offline_api.account import CREDIT_TOO_LOW, SPEND_LIMIT_REACHED
+from offline_api.account_blocks import CREDIT_TOO_LOW, SPEND_LIMIT_REACHED
 from offline_api.api_errors import envelope
 from offline_api.billing_meter import Bill, bill_of
 from offline_api.body_checks import decode_params

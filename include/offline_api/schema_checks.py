@@ -71,7 +71,7 @@ class _Check:
         if isinstance(kind, list):
             self.unions += 1
             return self._first([{**schema, "type": name} for name in kind], within)
-        if kind not in _TYPES:
+        if not isinstance(kind, str) or kind not in _TYPES:
             return f"Schema type {str(kind)[:40]!r} is not supported"
         if refused := [name for name in _REFUSED.get(kind, ()) if name in schema]:
             return f"For '{kind}' type, properties {', '.join(refused)} are not supported"
@@ -87,7 +87,10 @@ class _Check:
         properties = schema.get("properties", {})
         if not isinstance(properties, dict):
             return "properties: Input should be a valid dictionary"
-        self.optional += len(set(properties) - set(schema.get("required", [])))
+        required = schema.get("required", [])
+        if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
+            return "required: Input should be a list of strings"
+        self.optional += len(set(properties) - set(required))
         return self._first(list(properties.values()), within)
 
     def _first(self, schemas: list[Any], within: tuple[str, ...]) -> str | None:

@@ -14,7 +14,8 @@ from starlette.responses import JSONResponse, Response
 
 from offline_api.account import Account
 from offline_api.api_errors import ApiError
-from offline_api.batch_life import Batches, Speed
+from offline_api.batch_life import Batches
+from offline_api.batch_state import Speed
 from offline_api.clock import Clock, rfc3339
 from offline_api.faults import Faults
 from offline_api.result_lines import ResultsWriter

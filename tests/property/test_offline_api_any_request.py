@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import msgspec
+import pytest
 from anthropic._models import construct_type_unchecked
 from anthropic.types.messages import MessageBatchIndividualResponse
 from hypothesis import HealthCheck, given, settings
@@ -143,6 +144,82 @@ def test_any_request_is_refused_or_answered(params: dict[str, Any], kind: int) -
         assert bill.cost_picodollars >= 0
         assert usage["output_tokens"] <= params["max_tokens"] or kind >= 0 or params["max_tokens"] < 2
         assert 0 <= usage["output_tokens_details"]["thinking_tokens"] <= usage["output_tokens"]
+
+
+MARKED = {"cache_control": {"type": "ephemeral", "ttl": "5m"}}
+ODD: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    2**70,
+    0.5,
+    "",
+    "x",
+    [],
+    ["x"],
+    [[]],
+    {},
+    {"x": {}},
+    {"type": {}},
+    {"type": []},
+]
+WHOLE: dict[str, Any] = {
+    "model": "claude-haiku-4-5",
+    "max_tokens": 2_000,
+    "messages": [
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "A. B.", **MARKED}],
+        }
+    ],
+    "system": [{"type": "text", "text": "S.", "cache_control": {"type": "ephemeral"}}],
+    "tools": [
+        {
+            "name": "t",
+            "input_schema": {"type": "object", "required": ["a"]},
+            "cache_control": {"type": "ephemeral"},
+        }
+    ],
+    "tool_choice": {"type": "tool", "name": "t"},
+    "thinking": {"type": "disabled", "display": None},
+    "output_config": {
+        "effort": None,
+        "format": {
+            "type": "json_schema",
+            "schema": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {"a": {"type": "string", "enum": ["x"]}, "b": {"anyOf": [{"type": "null"}]}},
+                "required": ["a"],
+            },
+        },
+    },
+    "stop_sequences": ["END"],
+    "metadata": {"user_id": "u"},
+    "cache_control": {"type": "ephemeral", "ttl": "1h"},
+    "service_tier": "auto",
+    "temperature": 1,
+}
+
+
+@pytest.mark.parametrize("model", ["claude-haiku-4-5", "claude-sonnet-5", "claude-fable-5-1"])
+def test_every_odd_value_at_every_place(model: str) -> None:
+    """Every place of a request with many parameters gets every odd value once."""
+    whole = {**WHOLE, "model": model}
+    for number in range(len(list(places(whole)))):
+        for value in ODD:
+            params = json.loads(json.dumps(whole))
+            holder, name = list(places(params))[number]
+            holder[name] = value
+            raw = msgspec.Raw(json.dumps(params).encode())
+            try:
+                decoded = decode_params(0, raw)
+            except ApiError:
+                continue
+            refused = refusal(decoded, Circumstances(NOW), len(raw))
+            ResultMaker(RECORD).result(0, ERRORED if refused else SUCCEEDED, raw)
+            count_refusal(decoded, NOW)
 
 
 def test_a_good_part_of_them_is_answered() -> None:

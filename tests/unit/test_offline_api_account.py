@@ -11,7 +11,7 @@ from typing import Any
 import anthropic
 import pytest
 
-from offline_api.account import BLOCKS, CREDIT_TOO_LOW, SPEND_LIMIT_REACHED
+from offline_api.account_blocks import BLOCKS, CREDIT_TOO_LOW, SPEND_LIMIT_REACHED
 from tests.support.batch_requests import item, items
 from tests.support.offline_api_server import LocalApiServer
 

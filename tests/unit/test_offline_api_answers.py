@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field, TypeAdapter
 
-from offline_api.canned_answers import Answer, leading_sentences
+from offline_api.canned_answers import Answer
 from offline_api.canned_answers import answer as answer_of
+from offline_api.excerpts import leading_sentences
 from offline_api.model_catalog import MODELS
 from offline_api.schema_examples import example
 from offline_api.token_counts import NEW, OLD, Tokenizer

@@ -1,0 +1,77 @@
+"""What a request is refused for because of its prompt: system, tools, messages, images, length."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from offline_api.model_catalog import Model
+from offline_api.token_counts import count_input, tokenizer
+
+MAX_REQUEST_BYTES = 32 * 1000 * 1000
+_MAX_IMAGES = {200_000: 100, 1_000_000: 600}
+"""Images a request, by the model's context window."""
+
+
+def prompt_refusal(params: dict[str, Any]) -> str | None:
+    """Return why what comes before the messages is refused: a text or blocks, and a list of tools."""
+    system, tools = params.get("system"), params.get("tools")
+    if not isinstance(system, str | list | None):
+        return "system: Input should be a valid string or list"
+    if isinstance(system, list) and not all(isinstance(block, dict) for block in system):
+        return "system: Input should be a list of content blocks"
+    if not isinstance(tools, list | None):
+        return "tools: Input should be a valid list"
+    for index, tool in enumerate(tools or ()):
+        if not isinstance(tool, dict) or not isinstance(tool.get("name"), str):
+            return f"tools.{index}.name: Field required"
+    return None
+
+
+def messages_refusal(messages: object, model: Model) -> str | None:
+    if not isinstance(messages, list) or not messages:
+        return "messages: at least one message is required"
+    for index, message in enumerate(messages):
+        if (found := _message_refusal(f"messages.{index}", message)) is not None:
+            return found
+    if messages[-1]["role"] == "assistant" and not model.prefill:
+        return (
+            "This model does not support assistant message prefill. "
+            "The conversation must end with a user message."
+        )
+    return None
+
+
+def _message_refusal(field: str, message: object) -> str | None:
+    if not isinstance(message, dict) or message.get("role") not in ("user", "assistant", "system"):
+        return f"{field}: Input should be a message with a role"
+    content = message.get("content")
+    if not isinstance(content, str | list):
+        return f"{field}.content: Input should be a valid string or list"
+    if isinstance(content, list) and not all(
+        isinstance(block, dict) and block.get("type") for block in content
+    ):
+        return f"{field}.content: Input should be a list of content blocks"
+    if not content or (isinstance(content, str) and not content.strip()):
+        return f"{field}: text content blocks must be non-empty"
+    return None
+
+
+def content_refusal(params: dict[str, Any], model: Model, size_bytes: int) -> str | None:
+    if size_bytes > MAX_REQUEST_BYTES:
+        return f"Request exceeds the maximum size of {MAX_REQUEST_BYTES} bytes"
+    images = _count(params, "image")
+    if images > (most := _MAX_IMAGES[model.context_tokens]):
+        return f"messages: at most {most} images are allowed in one request, not {images}"
+    if size_bytes < model.context_tokens:  # it cannot have more tokens than bytes, nearly
+        return None
+    tokens = count_input(params, tokenizer(model.new_tokenizer))
+    if tokens > model.context_tokens:
+        return f"prompt is too long: {tokens} tokens > {model.context_tokens} maximum"
+    return None
+
+
+def _count(params: dict[str, Any], kind: str) -> int:
+    contents: Collection[Any] = params["messages"]
+    lists = [message["content"] for message in contents if isinstance(message["content"], list)]
+    return sum(isinstance(block, dict) and block.get("type") == kind for blocks in lists for block in blocks)
