@@ -239,7 +239,7 @@ def _send_shard(reference: Any, pipeline: str, options: TaskOptions) -> Any:
     )
     ended = MessageBatchSensor(
         task_id="wait_for_batch",
-        batch_id=submitted.output,  # type: ignore[arg-type]
+        batch_id=submitted.output,
         conn_id=options.conn_id,
         poll_seconds=options.poll_seconds,
         map_index_template="{{ task.batch_id }}",
@@ -248,7 +248,7 @@ def _send_shard(reference: Any, pipeline: str, options: TaskOptions) -> Any:
     return WriteResultsOperator(
         task_id="write_results",
         shard=reference,
-        batch_id=ended.output,  # type: ignore[arg-type]
+        batch_id=ended.output,
         pipeline=pipeline,
         conn_id=options.conn_id,
         model=options.output if isinstance(options.output, type) else None,

@@ -57,7 +57,7 @@ class MessageBatchSensor(BaseSensorOperator):
     def __init__(
         self,
         *,
-        batch_id: str,
+        batch_id: Any,
         conn_id: str = DEFAULT_CONN_ID,
         poll_seconds: float | None = None,
         timeout: float | timedelta = timedelta(hours=26),
@@ -114,7 +114,7 @@ class MessageBatchSensor(BaseSensorOperator):
         if not isinstance(event, dict) or "status" not in event:
             raise ResultsError(f"waiting for batch {self.batch_id} ended with an unknown event: {event!r}")
         if event["status"] == "ended":
-            return self.batch_id
+            return str(self.batch_id)
         remedy = _REMEDIES.get(str(event["status"]), "")
         raise AirflowFailException(f"{event.get('message')} {remedy}".strip())
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import anthropic
 import pytest
+from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from airflow.triggers.base import TriggerEvent
 
@@ -245,3 +246,22 @@ def test_what_a_mapped_group_returned_is_always_a_list() -> None:
     assert as_list(None) == []
     assert as_list({"uri": "x"}) == [{"uri": "x"}]
     assert as_list(iter([1, 2])) == [1, 2]
+
+
+def test_hand_made_requests_reach_no_template_field_and_wire_the_task_that_makes_them() -> None:
+    with DAG("d", schedule=None):
+
+        @task
+        def make() -> str:
+            return "/tmp/requests.jsonl"
+
+        made = make()
+        submit = SubmitBatchOperator(task_id="s", pipeline="p", requests=made)
+        assert submit.upstream_task_ids == {"make"}
+        assert "requests" not in submit.template_fields
+        write = WriteResultsOperator(
+            task_id="w", pipeline="p", shard=submit.staged_shard, batch_id=submit.output
+        )
+        assert write.upstream_task_ids == {"s"}
+    with pytest.raises(ConfigurationError, match="both given"):
+        SubmitBatchOperator(task_id="s", pipeline="p", requests=[], shard={})

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, XComArg
 from airflow.sdk.exceptions import AirflowSkipException
 
 from message_batches import config, metrics
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from nightpress.batches.submission import Wait
     from nightpress.runs.shard_submission import Sender
+    from nightpress.shards.shard import Shard
 
 _SAFE_FIRST_WAIT_SECONDS = 15.0
 """A trigger that resumes its task sooner may be faster than the scheduler, which costs the task a try."""
@@ -36,6 +38,12 @@ class SubmitBatchOperator(BaseOperator):
     candidates are running, defers; it never sends a shard again on a guess.
 
     :param shard: a shard reference as :class:`ReadArticlesOperator` returns it.
+    :param requests: instead of a shard, requests made by hand, ``{"custom_id": …, "params": {…}}`` as in the API: a
+        list, the path of a file with one a line, or a function of Airflow's context that yields them. They are staged
+        once in the run's folder; their texts reach neither XCom nor Airflow's database unless a list comes by XCom.
+        :attr:`staged_shard` is what :class:`WriteResultsOperator` needs. There is no plan and no budget.
+    :param betas: beta headers of a batch of ``requests``.
+    :param day: of ``requests``, YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
     :param pipeline: name of the pipeline, for the ledger.
     :param conn_id: Airflow connection of type ``anthropic``.
     :param max_requests_in_flight: requests that may wait at the API at once, of everybody who uses its workspace;
@@ -45,15 +53,18 @@ class SubmitBatchOperator(BaseOperator):
         skip instead of failing, so that :class:`CollectFailuresOperator` says it once for all shards.
     """
 
-    template_fields: Sequence[str] = ("shard", "conn_id")
+    template_fields: Sequence[str] = ("shard", "conn_id", "day")
     operator_extra_links = (TaskLink("Batch"),)
     ui_color = "#f0e8dc"
 
     def __init__(
         self,
         *,
-        shard: Any,
         pipeline: str,
+        shard: Any = None,
+        requests: Any = None,
+        betas: Sequence[str] = (),
+        day: Any = None,
         conn_id: str = config.DEFAULT_CONN_ID,
         max_requests_in_flight: int | None = None,
         skip_on_account_trouble: bool = False,
@@ -66,10 +77,22 @@ class SubmitBatchOperator(BaseOperator):
             )
         self.max_requests_in_flight = max_requests_in_flight
         self.skip_on_account_trouble = skip_on_account_trouble
+        if shard is not None and requests is not None:
+            raise ConfigurationError("shard and requests are both given; one batch has one of them")
         self.shard = shard
+        self.requests = requests
+        self.betas = tuple(betas)
+        self.day = day
+        # Not a template field: its rendered value, the prompts, would be stored in Airflow's database.
+        XComArg.apply_upstream_relationship(self, requests)
         self.pipeline = check_pipeline_name(pipeline)
         self.conn_id = conn_id
         self.batch_url = ""
+
+    @property
+    def staged_shard(self) -> Any:
+        """The shard that ``requests`` were staged as, for :class:`WriteResultsOperator`: an XCom reference."""
+        return self.output["shard"]  # type: ignore[index]
 
     def execute(self, context: Context, event: Any = None) -> str:  # noqa: ARG002
         """Submit, attach or adopt; defer while it cannot be told which."""
@@ -78,7 +101,7 @@ class SubmitBatchOperator(BaseOperator):
         from nightpress.shards.shard import Shard
 
         with fail_without_retry():
-            shard = Shard.from_reference(self.shard)
+            shard = Shard.from_reference(self.shard) if self.requests is None else self._stage(context)
             label_map_index(shard)
             api = config.connect(self.conn_id)
             try:
@@ -104,6 +127,23 @@ class SubmitBatchOperator(BaseOperator):
             metrics.count_submitted(self.pipeline)
         self.batch_url = batch_url(str(api.client.base_url), outcome.batch_id, api.scope == "offline")
         return outcome.batch_id
+
+    def _stage(self, context: Context) -> Shard:
+        """Store the hand-made requests as a shard, once, and hand its reference on."""
+        from nightpress.runs.given_requests import read_requests, stage_requests, task_file_name
+
+        root, task = config.data_root(), context["ti"]
+        day = config.day_of_run(context, self.day or None)
+        found = config.resolve(self.requests, context)
+        if callable(found):
+            found = found(context)
+        elif isinstance(found, (str, PurePath)):
+            found = read_requests(config.source_path(str(found), day))
+        folder = root.run_folder(self.pipeline, day, context["run_id"])
+        name = task_file_name(task.task_id, -1 if task.map_index is None else task.map_index)
+        shard = stage_requests(found, folder, root, name, betas=self.betas)
+        task.xcom_push(key="shard", value=shard.to_reference())
+        return shard
 
     def _sender(self, context: Context) -> Sender:
         from nightpress.runs.shard_submission import Sender

@@ -39,7 +39,7 @@ class WriteResultsOperator(BaseOperator):
         self,
         *,
         shard: Any,
-        batch_id: str,
+        batch_id: Any,
         pipeline: str,
         conn_id: str = config.DEFAULT_CONN_ID,
         model: type[BaseModel] | None = None,

@@ -1,0 +1,154 @@
+"""Requests that somebody made by hand, as one shard: staged once, so that every try sends the same bytes.
+
+A request is ``{"custom_id": …, "params": {…}}`` as in the Message Batches API. The batch gets custom_ids of ours,
+which name the shard and so prove whose batch it is; the given one is the column ``article_id`` of the results.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from nightpress.errors import ConfigurationError, InputError
+from nightpress.layout import DataRoot
+from nightpress.settings import API_MAX_BYTES, API_MAX_REQUESTS, ShardLimits
+from nightpress.shards.requests import canonical_params
+from nightpress.shards.shard import Shard, ShardFiles
+from nightpress.shards.writer import StagedRequest, write_staged_shards
+from nightpress.storage import StoragePath, write_atomically
+
+_CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_NEEDED = ("model", "max_tokens", "messages")
+_ONE_BATCH = ShardLimits(API_MAX_REQUESTS, API_MAX_BYTES)
+
+
+def stage_requests(
+    requests: Iterable[Mapping[str, Any]],
+    folder: StoragePath,
+    root: DataRoot,
+    name: str,
+    *,
+    betas: tuple[str, ...] = (),
+) -> Shard:
+    """Write requests as one shard, unless they were written before; return its reference.
+
+    What was staged first is what every later call returns, whatever it is given: a retry must send the same
+    bytes, or it could pay for both.
+
+    :param folder: the run's.
+    :param name: of the task, made part of the file names: lower-case letters, digits and dashes.
+    :raises InputError: a request that the API would refuse, or more than one batch takes; nothing is sent.
+    """
+    record = folder / f"given-{name}.json"
+    try:
+        return Shard.from_reference(msgspec.json.decode(record.read_bytes()))
+    except FileNotFoundError:
+        pass
+    shards = write_staged_shards(
+        _iter_staged(requests), folder, limits=_ONE_BATCH, prefix=f"given-{name}-", salt="", betas=betas
+    )
+    if len(shards) != 1:
+        found = (
+            "no request"
+            if not shards
+            else f"more than {API_MAX_REQUESTS:,} requests or {API_MAX_BYTES:,} bytes"
+        )
+        raise InputError(f"{found} were given; one batch takes 1 to {API_MAX_REQUESTS:,}. Nothing was sent.")
+    (shard,) = shards
+    shard = replace(shard, uri=root.reference(ShardFiles(folder, shard.name).requests))
+    write_atomically(record, msgspec.json.encode(shard.to_reference()))
+    return shard
+
+
+def read_requests(path: StoragePath) -> Iterator[Mapping[str, Any]]:
+    """Yield the requests of a file: JSON lines, or a POST body ``{"requests": […]}``; compressed or not.
+
+    :raises InputError: it is neither.
+    """
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"there is no {path}; nothing was sent") from None
+    if text.startswith(b"\x1f\x8b"):
+        text = gzip.decompress(text)
+    try:
+        whole = msgspec.json.decode(text)
+        found = whole.get("requests", [whole]) if isinstance(whole, dict) else whole
+    except msgspec.DecodeError:
+        found = _read_lines(text, path)
+    if not isinstance(found, list):
+        raise InputError(f"{path} is no list of requests; nothing was sent")
+    yield from found
+
+
+def _read_lines(text: bytes, path: StoragePath) -> list[Any]:
+    found = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            found.append(msgspec.json.decode(line))
+        except msgspec.DecodeError as error:
+            raise InputError(f"line {number} of {path} is no JSON ({error}); nothing was sent") from None
+    return found
+
+
+def _iter_staged(requests: Iterable[Mapping[str, Any]]) -> Iterator[StagedRequest]:
+    seen: set[str] = set()
+    for position, request in enumerate(requests, start=1):
+        custom_id, params = _check(request, position)
+        if custom_id in seen:
+            raise InputError(
+                f"request {position} has the custom_id {custom_id!r} of another one; nothing was sent"
+            )
+        seen.add(custom_id)
+        row: dict[str, object] = {"article_id": custom_id, "title": None}
+        row |= {"source_file": "requests", "source_position": position}
+        yield StagedRequest(canonical_params(dict(params)), row)
+
+
+def _check(request: Any, position: int) -> tuple[str, Mapping[str, Any]]:
+    """Return the two parts of a request.
+
+    :raises InputError: the API would refuse it; the message names its place, never its text.
+    """
+    custom_id = request.get("custom_id") if isinstance(request, Mapping) else None
+    if not isinstance(custom_id, str) or not _CUSTOM_ID.fullmatch(custom_id):
+        raise InputError(
+            f"request {position} has the custom_id {custom_id!r:.80}; 1 to 64 letters, digits, '_' or '-' are needed. "
+            "Nothing was sent."
+        )
+    params = request.get("params")
+    if not isinstance(params, Mapping):
+        raise InputError(f"request {position} ({custom_id}) has no params; nothing was sent")
+    missing = [name for name in _NEEDED if params.get(name) in (None, "", [])]
+    if missing:
+        raise InputError(
+            f"the params of request {position} ({custom_id}) lack {', '.join(missing)}; nothing was sent"
+        )
+    if params.get("stream"):
+        raise InputError(f"request {position} ({custom_id}) asks for a stream, which a batch cannot give")
+    tokens = params["max_tokens"]
+    if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 1:
+        raise InputError(
+            f"max_tokens of request {position} ({custom_id}) is {tokens!r:.40}; it must be 1 or more"
+        )
+    return custom_id, params
+
+
+def task_file_name(task_id: str, map_index: int = -1) -> str:
+    """Return a task's part of a file name.
+
+    :raises ConfigurationError: an empty id.
+    """
+    if not task_id:
+        raise ConfigurationError("a task without an id cannot stage requests")
+    plain = re.sub(r"[^0-9a-z]+", "-", task_id.lower()).strip("-")[:60]
+    digest = hashlib.sha256(task_id.encode()).hexdigest()[:6]
+    return "-".join(filter(None, [plain, digest, "" if map_index < 0 else str(map_index)]))
