@@ -38,6 +38,12 @@ REMEDIES = {
     "answer is sent and paid. Or clear the task {task} to publish the day without those articles.",
     "request_refused": "When that is fixed, clear the task {task}.",
     "missing_day": "When the articles are there, clear the task {task}.",
+    "other_workspace": "When the connection is right again, clear the task {task}: it looks for the batch first.",
+    "api_time_unknown": "When the API answers again, clear the task {task}: it looks for the batch first.",
+    "list_unreadable": "If the retries end, clear the task {task}: it looks for the batch first.",
+    "api_unreachable": "If the retries end, clear the task {task}; nothing is paid twice.",
+    "newer_schema": "Upgrade Nightpress on every worker, then clear the task {task}.",
+    "unsafe_store": "When the store is chosen, clear the task {task}.",
     "receipt_damaged": "Then clear the task {task}.",
     "results_gone": "Clear the task write_results of that shard; it pays nothing.",
     "shards_without_results": "Look at the tasks {group}shard.submit_batch and {group}second_round.submit_batch; when "

@@ -14,7 +14,7 @@ def test_every_remedy_names_a_task_that_exists_in_a_pipeline(code: str) -> None:
     said = with_remedy(NightpressError("It is wrong.", code=code), "plain.collect_failures")
     assert said.startswith("It is wrong. ")
     assert "{" not in said
-    named = [word.strip(",;.") for word in said.split() if "_" in word]
+    named = [word.strip(",;.:") for word in said.split() if "_" in word]
     assert all(word.removeprefix("plain.") in {
         "collect_failures", "publish", "shard.submit_batch", "second_round.submit_batch", "write_results",
     } for word in named)  # fmt: skip

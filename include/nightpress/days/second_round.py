@@ -18,7 +18,6 @@ empty; unfinished; errored: invalid request
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nightpress.batches.refusals import is_account_trouble
 from nightpress.errors import ResultsError
 from nightpress.outputs.problems import Problem
 from nightpress.outputs.repair import repair_params
@@ -38,7 +38,6 @@ from nightpress.shards.writer import StagedRequest, write_staged_shards
 from nightpress.statuses import ERRORED, INVALID_OUTPUT, STATUSES, SUCCEEDED
 from nightpress.storage import StoragePath, read_parquet
 
-ACCOUNT_ERRORS = ("authentication_error", "billing_error", "permission_error")
 PASSING_ERRORS = ("api_error", "overloaded_error", "rate_limit_error", "timeout_error")
 MAX_TOKENS_CAP = 4_096
 """Most ``max_tokens`` of a second round by itself; a request that had more keeps what it had."""
@@ -50,7 +49,6 @@ MAX_CUT_OFF_SHARE = 0.2
 """When more of a shard's answers were cut off, ``max_tokens`` is too low for all: none is paid for twice."""
 
 _CUT_OFF = "max_tokens"
-_ACCOUNT_WORDS = re.compile(r"your credit balance is too low|you have reached your specified", re.IGNORECASE)
 _JUDGED = ["status", "error_type", "error_message", "stop_reason", "text"]
 
 
@@ -127,7 +125,7 @@ def _pick(chosen: SecondRound, name: str, ordinal: int, row: dict[str, Any]) -> 
         chosen.longer.setdefault(name, set()).add(ordinal)
         if not (row["text"] or "").strip():
             chosen.unbegun.setdefault(name, set()).add(ordinal)
-    elif row["status"] == ERRORED and is_account_error(reason, row["error_message"]):
+    elif row["status"] == ERRORED and is_account_trouble(reason, row["error_message"]):
         said = f"{reason}: {(row['error_message'] or '')[:200]}".rstrip(": ")
         chosen.account.setdefault(name, Counter())[said] += 1
     chosen.reasons[reason] += 1
@@ -144,14 +142,9 @@ def _reason(row: dict[str, Any]) -> str | None:
     if status.name != ERRORED:
         return status.name
     kind = row["error_type"]
-    if kind in PASSING_ERRORS or is_account_error(kind, row["error_message"]):
+    if kind in PASSING_ERRORS or is_account_trouble(kind, row["error_message"]):
         return str(kind)
     return None
-
-
-def is_account_error(kind: str | None, message: str | None) -> bool:
-    """Tell whether a request failed because of the account: credit, key, permission."""
-    return kind in ACCOUNT_ERRORS or bool(_ACCOUNT_WORDS.match(message or ""))
 
 
 def write_second_round(

@@ -51,6 +51,7 @@ class Sender:
             run=self.run_id,
             uri=shard.uri,
             round=shard.round,
+            betas=shard.betas,
             dag_id=self.dag_id,
             task_id=self.task_id,
             map_index=self.map_index,
