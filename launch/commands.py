@@ -18,6 +18,7 @@ from launch.processes import Interrupted, hold_lock, interruptible
 from launch.reporter import Reporter
 from message_batches.command.options import read_day
 from message_batches.command.settings import CommandError, find_api, read_dotenv, read_settings
+from nightpress.articles.allowed_sources import fixed_part
 
 app = typer.Typer()
 
@@ -117,6 +118,13 @@ def _launch(command: str, request: day_run.Request | None, port: int) -> int:
         return 0 if wanted else 128 + seen.number
 
 
+def _allowed_sources(request: day_run.Request | None, setting: str) -> dict[str, str]:
+    """Return the setting with what is asked for here, which a trigger form could not name otherwise."""
+    if request is None:
+        return {}
+    return {"NIGHTPRESS_ALLOWED_SOURCES": f"{setting},{fixed_part(str(request.conf['source']))}"}
+
+
 def _run_instance(command: str, request: day_run.Request | None, port: int, reporter: Reporter) -> int:
     settings = read_settings()
     layout = read_layout(settings)
@@ -128,7 +136,8 @@ def _run_instance(command: str, request: day_run.Request | None, port: int, repo
             name: value
             for name, value in read_dotenv(PROJECT / ".env").items()
             if name not in os.environ or name.startswith("AIRFLOW__")
-        },
+        }
+        | _allowed_sources(request, settings.get("NIGHTPRESS_ALLOWED_SOURCES", "")),
         schedules=command == "up",
     )
     with (

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
+from nightpress.articles.published_source import SCHEME
 from nightpress.errors import ConfigurationError
 from nightpress.layout import DataRoot, check_day
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from nightpress.articles.allowed_sources import AllowedSources
     from nightpress.batches.client import MessageBatches
     from nightpress.batches.ledger import Ledger
 
@@ -95,13 +98,39 @@ def resolve(value: Any, context: Context) -> Any:
 def source_path(source: str | None, day: str) -> ObjectStoragePath:
     """Return what to read: the given source, else the day's inbox.
 
-    :param source: URL or path, with ``{day}`` for the day; a relative path begins at :func:`project_folder`.
+    :param source: URL or path, with ``{day}`` for the day; a relative path is one from the project's folder.
     """
     if not source:
         inbox = data_root().inbox(day)
         assert isinstance(inbox, ObjectStoragePath)
         return inbox
+    source = absolute_source(source, day)
+    return ObjectStoragePath(source if "://" in source else f"file://{source}")
+
+
+def absolute_source(source: str, day: str) -> str:
+    """Return a source with its day, a relative path as one from the project's folder."""
     source = source.replace("{day}", day)
-    if "://" in source or Path(source).is_absolute():
-        return ObjectStoragePath(source if "://" in source else f"file://{source}")
-    return ObjectStoragePath(f"file://{project_folder() / source}")
+    if "://" in source or source.startswith(SCHEME) or Path(source).is_absolute():
+        return source
+    return str(project_folder() / source)
+
+
+def allowed_sources(declared: Iterable[object], day: str) -> AllowedSources:
+    """Return what a trigger form may name: the inbox, the project's examples, what is declared, and the setting.
+
+    :param declared: sources of the DAG file, ``published:`` ones among them.
+    """
+    from nightpress.articles.allowed_sources import AllowedSources, fixed_part, read_roots
+    from nightpress.articles.published_source import Published
+
+    named = [source for source in declared if isinstance(source, str) and source]
+    published = [found.pipeline for source in named if (found := Published.of_source(source)) is not None]
+    folders = [source for source in named if Published.of_source(source) is None]
+    roots = [
+        str(data_root().path / "inbox"),
+        *(str(project_folder() / "include" / name) for name in ("sample", "examples")),
+        *(absolute_source(fixed, day) for folder in folders if (fixed := fixed_part(folder)).strip("/")),
+        *(absolute_source(root, day) for root in read_roots(os.environ.get("NIGHTPRESS_ALLOWED_SOURCES"))),
+    ]
+    return AllowedSources(tuple(roots), frozenset(published))

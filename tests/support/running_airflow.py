@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import gettempdir, mkdtemp
 from types import TracebackType
 from typing import Any, Self
 
@@ -62,7 +62,9 @@ class AirflowInstance:
         self.data = folder / "data"
         self.data.mkdir(parents=True, exist_ok=True)
         layout = Layout(project, self.home, self.data.as_uri(), dags, plugins)
-        self.instance = Instance(layout, api=Api(key, base_url), own=env, schedules=schedules)
+        # Tests keep their articles in temporary folders, which a trigger form may not name otherwise.
+        own = {"NIGHTPRESS_ALLOWED_SOURCES": gettempdir()} | dict(env or {})
+        self.instance = Instance(layout, api=Api(key, base_url), own=own, schedules=schedules)
         self._dag_of: dict[str, str] = {}
 
     def __enter__(self) -> Self:

@@ -80,6 +80,9 @@ class ReadArticlesOperator(BaseOperator):
     :param plan_only: end after the plan; :class:`ApprovePlanOperator` sees to it.
     :param chosen_source: wins over ``source`` unless empty: what a person gave in the form.
     :param chosen_model: wins over ``model`` unless empty.
+    :param allowed_sources: folders or URLs below which ``chosen_source`` may lie, besides the inbox, the project's
+        examples, what ``source`` names, and the setting ``NIGHTPRESS_ALLOWED_SOURCES``; ``published:`` of a pipeline
+        allows its days. What the DAG file says as ``source`` is not restricted.
     :param on_missing_day: what a run does whose day has no articles: ``"fail"``; ``"skip"``, which ends it without
         publishing; or ``"publish_empty"``, which never replaces a day with answers. The absent folder is named.
     :param late_schedule: ``"ask"`` lets a run of the schedule that starts more than half an hour after it was due wait
@@ -134,6 +137,7 @@ class ReadArticlesOperator(BaseOperator):
         plan_only: Any = False,
         chosen_source: Any = None,
         chosen_model: Any = None,
+        allowed_sources: Sequence[str] = (),
         on_missing_day: MissingDay = "fail",
         late_schedule: Literal["ask", "run"] = "ask",
         ceilings: Ceilings | None = None,
@@ -169,6 +173,9 @@ class ReadArticlesOperator(BaseOperator):
         self.plan_only = plan_only
         self.chosen_source = chosen_source
         self.chosen_model = chosen_model
+        self.allowed_sources = (
+            [allowed_sources] if isinstance(allowed_sources, str) else list(allowed_sources)
+        )
         self.on_missing_day = on_missing_day
         self.late_schedule = late_schedule
         self.ceilings = ceilings
@@ -313,11 +320,18 @@ class ReadArticlesOperator(BaseOperator):
         from nightpress.runs.run import Source
 
         given = self.chosen_source or self.source
+        allowed = (
+            config.allowed_sources([self.source, *self.allowed_sources], day) if self.chosen_source else None
+        )
+        if allowed is not None:
+            allowed.check(config.absolute_source(str(given), day))
         if (published := Published.of_source(given)) is not None:
             file = open_path(config.data_root().answers(published.pipeline, day))
             return Source(given, [file], FieldMap(), limit=limit, published=published)
         source = open_path(config.source_path(given, day))
         files = find_files(source, missing_ok=not given or self._may_miss(given))
+        if allowed is not None:
+            allowed.check_files(files)
         return Source(str(source), files, FieldMap(**self.fields), self.encoding, limit)
 
     def _may_miss(self, given: Any) -> bool:

@@ -1,0 +1,119 @@
+"""Which sources a trigger form may name: what a DAG author writes is not restricted, what somebody types is.
+
+A source is allowed when it lies below one of a few roots, by scheme, connection and path, after symbolic links are
+followed. A chained URL (``zip://…::…``), a path with ``..``, a named pipe or a device never is.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from nightpress.articles.published_source import Published
+from nightpress.errors import ConfigurationError
+from nightpress.storage import StoragePath, is_local
+
+_GLOB = re.compile(r"[*?\[{]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedSources:
+    """The roots below which a form may name sources.
+
+    :param roots: absolute local paths, or URLs such as ``s3://connection@bucket/prefix``.
+    :param pipelines: whose published days a form may name.
+    """
+
+    roots: tuple[str, ...]
+    pipelines: frozenset[str] = frozenset()
+
+    def check(self, source: str) -> None:
+        """Refuse a source that a form may not name; nothing of it is looked at.
+
+        :param source: absolute, as it is going to be opened: the day filled in.
+        :raises ConfigurationError: it says what is allowed, and nothing about what is there.
+        """
+        published = Published.of_source(source)
+        if published is not None:
+            if published.pipeline not in self.pipelines:
+                raise ConfigurationError(
+                    f"the source {source!r:.200} is not allowed: this pipeline's declaration names no published "
+                    f"pipeline {published.pipeline!r:.100}",
+                    code="source_not_allowed",
+                )
+            return
+        place = _place(source)
+        if place is None or not any(
+            _is_below(place, root) for root in map(_place, self.roots) if root is not None
+        ):
+            raise self._refusal(source)
+
+    def check_files(self, files: Iterable[StoragePath]) -> None:
+        """Refuse files that links lead out of the roots, and what is no regular file.
+
+        :raises ConfigurationError: naming the file.
+        """
+        for file in files:
+            if not is_local(file):
+                continue
+            self.check(file.path)
+            try:
+                mode = Path(file.path).stat().st_mode
+            except OSError:
+                continue
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                raise ConfigurationError(
+                    f"the source {file.path!r:.200} is no regular file; nothing was read",
+                    code="source_not_allowed",
+                )
+
+    def _refusal(self, source: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"the source {source!r:.200} is not one that a trigger form may name; allowed are sources below "
+            f"{', '.join(self.roots)}. Nothing was read. Put the articles there, or let whoever runs this Airflow add "
+            "a folder to NIGHTPRESS_ALLOWED_SOURCES, or to allowed_sources in the DAG file.",
+            code="source_not_allowed",
+        )
+
+
+def _place(source: str) -> tuple[str, str, tuple[str, ...]] | None:
+    """Return scheme, store and path of a source up to its first pattern; None when it can be none that is allowed."""
+    if "::" in source or _CONTROL.search(source) or "\\" in source:
+        return None
+    if "://" not in source:
+        scheme, store, path = "file", "", source
+    else:
+        parts = urlsplit(source.replace("?", "*").replace("#", "*"))
+        scheme, store, path = parts.scheme.lower(), parts.netloc, parts.path
+    pieces = [piece for piece in path.split("/") if piece]
+    if any(piece in {".", ".."} for piece in pieces):
+        return None
+    patterns = [number for number, piece in enumerate(pieces) if _GLOB.search(piece)]
+    pieces = pieces[: patterns[0]] if patterns else pieces
+    if scheme in {"file", "local"}:
+        if store or not path.startswith("/"):
+            return None
+        # What a link leads to is what is read.
+        return "file", "", Path("/", *pieces).resolve().parts[1:]
+    return scheme, store, tuple(pieces)
+
+
+def _is_below(place: tuple[str, str, tuple[str, ...]], root: tuple[str, str, tuple[str, ...]]) -> bool:
+    return place[:2] == root[:2] and place[2][: len(root[2])] == root[2]
+
+
+def fixed_part(source: str) -> str:
+    """Return a source up to its first pattern or ``{day}``: what a DAG file that names it allows a form to name."""
+    pieces = source.split("/")
+    patterns = [number for number, piece in enumerate(pieces) if _GLOB.search(piece)]
+    return "/".join(pieces[: patterns[0]]) if patterns else source
+
+
+def read_roots(setting: str | None) -> Collection[str]:
+    """Return the roots of ``NIGHTPRESS_ALLOWED_SOURCES``: separated by commas."""
+    return [root.strip() for root in (setting or "").split(",") if root.strip()]
