@@ -35,6 +35,7 @@ from nightpress.settings import (
 from nightpress.shards.prompts import PromptTemplate
 
 if TYPE_CHECKING:
+    from airflow.sdk import BaseNotifier
     from pydantic import BaseModel
 
 RETRIES: dict[str, Any] = {
@@ -64,6 +65,7 @@ class TaskOptions:
     approvers: Sequence[str] = ()
     self_approval: bool = True
     max_requests_in_flight: int = DEFAULT_MAX_REQUESTS_IN_FLIGHT
+    notify: Sequence[BaseNotifier] = ()
 
 
 def message_batch_pipeline(
@@ -89,6 +91,7 @@ def message_batch_pipeline(
     approvers: Sequence[str] = (),
     self_approval: bool = True,
     max_requests_in_flight: int = DEFAULT_MAX_REQUESTS_IN_FLIGHT,
+    notify: Sequence[BaseNotifier] = (),
     **reading: Any,
 ) -> Asset:
     """Add a whole pipeline to the DAG in whose context this is called, and its trigger form.
@@ -124,6 +127,8 @@ def message_batch_pipeline(
     :param self_approval: False refuses the approval of the person who triggered the run.
     :param max_requests_in_flight: requests that may wait at the API at once, all runs together; a shard that
         would exceed it waits before it is submitted. The API's own queue holds 200,000 to 500,000 by tier.
+    :param notify: Airflow notifiers that are told when a plan waits for approval, when a day is published, and when a
+        run failed: each once, whatever the number of shards. See docs/notify.md.
     :param reading: further arguments of :class:`ReadArticlesOperator`: fields, max_content_chars, … and
         defaults of the form's money section: max_cost_usd, approve_above_usd, fresh, reuse_days.
     :return: the asset that a published day updates, partition by day.
@@ -142,6 +147,7 @@ def message_batch_pipeline(
         approvers=approvers,
         self_approval=self_approval,
         max_requests_in_flight=max_requests_in_flight,
+        notify=notify,
     )
     arguments = with_form(asked, models=models) | {"request": request, "betas": betas}
     return add_tasks(name, arguments, options).asset
@@ -184,6 +190,7 @@ def add_tasks(name: str, arguments: Mapping[str, Any], options: TaskOptions) -> 
         response_timeout=options.approval_timeout,
         approvers=options.approvers,
         self_approval=options.self_approval,
+        notifiers=list(options.notify),
         **RETRIES,
     )
     shards = approve.output
@@ -218,11 +225,23 @@ def add_tasks(name: str, arguments: Mapping[str, Any], options: TaskOptions) -> 
         day=arguments["day"],
         conn_id=options.conn_id,
         outlets=[asset],
+        on_success_callback=list(options.notify) or None,
         # Without failures there is no second round to wait for, and the day is published all the same.
         trigger_rule="none_failed",
         **RETRIES,
     )
+    _notify_of_failures(current_dag("message_batch_pipeline"), options.notify)
     return PipelineTasks(read, approve, publish, asset)
+
+
+def _notify_of_failures(dag: DAG, notifiers: Sequence[BaseNotifier]) -> None:
+    """Let a DAG's failed runs be told, once a run: a task's own callback would tell once a shard."""
+    if not notifiers:
+        return
+    present = dag.on_failure_callback or []
+    callbacks = list(present) if isinstance(present, list) else [present]
+    dag.on_failure_callback = [*callbacks, *(notifier for notifier in notifiers if notifier not in callbacks)]
+    dag.has_on_failure_callback = True
 
 
 def _send_shard(reference: Any, pipeline: str, options: TaskOptions) -> Any:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, BaseNotifier
 
 from message_batches import message_batch_comparison, message_batch_pipeline
 from nightpress.errors import ConfigurationError
@@ -88,3 +88,26 @@ def test_a_variants_own_setting_is_not_cut_to_the_shared_one() -> None:
     assert settings_of(dag, "plain.read_articles", max_tokens=400)[0].max_tokens == 100
     for variant in ("plain", "long"):
         assert settings_of(dag, f"{variant}.read_articles", max_cost_usd=None)[0].max_cost_usd == 2.0
+
+
+class Told(BaseNotifier):
+    """A notifier of one's own."""
+
+    def notify(self, context: Any) -> None:
+        """Nothing."""
+
+
+def test_notifiers_are_told_of_approval_publication_and_failure_once_each() -> None:
+    told = Told()
+    dag = declare(notify=[told])
+    assert dag.get_task("approve_plan").notifiers == [told]  # type: ignore[attr-defined]
+    assert dag.get_task("publish").on_success_callback == [told]
+    assert (dag.on_failure_callback, dag.has_on_failure_callback) == ([told], True)
+    # Once a run, not once a shard.
+    assert not any(task.on_failure_callback for task in dag.tasks)
+    with DAG("d", schedule=None, on_failure_callback=print) as compared:
+        message_batch_comparison(
+            "c", prompt=PROMPT, notify=[told], variants={"a": {}, "b": {"max_tokens": 9}}
+        )
+    assert compared.on_failure_callback == [print, told]
+    assert declare().on_failure_callback is None
