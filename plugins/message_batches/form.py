@@ -14,6 +14,9 @@ from nightpress.settings import DEFAULT_MAX_TOKENS, DEFAULT_MODEL
 
 _ARTICLES, _QUESTION, _MONEY = "1 · Articles", "2 · Question", "3 · Money"
 
+_SYSTEM_CHARS = 1_000
+"""Characters of a system prompt that the form shows."""
+
 MAX_USD = 1_000_000.0
 """The highest amount that the form takes."""
 
@@ -22,8 +25,10 @@ def add_form(
     dag: DAG,
     shown: Mapping[str, Any],
     ceilings: Ceilings,
+    *,
     skip: Collection[str] = (),
     notes: Mapping[str, str] | None = None,
+    beside_prompt: str = "",
 ) -> dict[str, Any]:
     """Add the params of a pipeline to its DAG, and return references to them.
 
@@ -32,10 +37,14 @@ def add_form(
     :param shown: what the form shows first, by name.
     :param ceilings: the most that the form lets a person ask for.
     :param skip: names that are no part of the form, since their value comes from elsewhere.
+    :param beside_prompt: Markdown that is shown with the prompt: what else is sent with it.
     :param notes: what is added to the help of a param, by name.
     :return: arguments of :class:`ReadArticlesOperator`.
     """
     form = _articles(shown, ceilings) | _question(shown, ceilings) | _money(shown, ceilings)
+    if beside_prompt:
+        # Airflow shows this in place of the description.
+        form["prompt"].schema["description_md"] = f"{form['prompt'].description}\n\n{beside_prompt}"
     names = [name for name in form if name not in skip]
     for name in names:
         if name not in dag.params:
@@ -147,7 +156,7 @@ def _money(shown: Mapping[str, Any], ceilings: Ceilings) -> dict[str, Param]:
     return {
         "plan_only": Param(
             False,
-            type="boolean",
+            type=["boolean", "null"],  # null: no red star, as for a field that must be filled in
             title="Plan only",
             section=_MONEY,
             description="Read and count, tell the cost, and end there. Nothing is sent.",
@@ -174,7 +183,7 @@ def _money(shown: Mapping[str, Any], ceilings: Ceilings) -> dict[str, Param]:
         ),
         "fresh": Param(
             shown.get("fresh", False),
-            type="boolean",
+            type=["boolean", "null"],  # null: no red star, as for a field that must be filled in
             title="Fresh answers",
             section=_MONEY,
             description="Ask again what was answered before, and pay again.",
@@ -190,6 +199,22 @@ def _money(shown: Mapping[str, Any], ceilings: Ceilings) -> dict[str, Param]:
             "The day's own answers always are.",
         ),
     }
+
+
+def describe_request(system: str | None, output: object) -> str:
+    """Return as Markdown what is sent beside the prompt: the system prompt's start and the fields of the answer."""
+    parts = []
+    if system:
+        shown = system[:_SYSTEM_CHARS] + (" …" if len(system) > _SYSTEM_CHARS else "")
+        parts.append(
+            "Sent with it as the system prompt:\n\n" + "\n".join(f"> {line}" for line in shown.splitlines())
+        )
+    properties = output.get("properties") if isinstance(output, Mapping) else None
+    fields = getattr(output, "model_fields", None) or properties or {}
+    if fields:
+        names = ", ".join(f"`{name}`" for name in fields)
+        parts.append(f"The answer has the fields {names}; each is a column.")
+    return "\n\n".join(parts)
 
 
 def _empty(ceiling: float | None, without: str) -> str:

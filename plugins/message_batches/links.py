@@ -51,6 +51,11 @@ def report_url(day: str) -> str:
     return f"/nightpress/reports/{day}"
 
 
+def answers_url(pipeline: str, day: str) -> str:
+    """Return where a published day's Parquet can be downloaded, inside Airflow's UI."""
+    return f"/nightpress/answers/{quote(pipeline)}/{day}.parquet"
+
+
 def comparison_url(comparison: str, day: str) -> str:
     """Return the page of a comparison, inside Airflow's UI."""
     return f"/nightpress/comparisons/{quote(comparison)}/{day}"

@@ -12,7 +12,7 @@ from airflow.sdk.definitions._internal.contextmanager import DagContext
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
 from message_batches.config import DEFAULT_CONN_ID
-from message_batches.form import add_form
+from message_batches.form import add_form, describe_request
 from message_batches.operators import (
     ApprovePlanOperator,
     CollectFailuresOperator,
@@ -149,7 +149,8 @@ def message_batch_pipeline(
         max_requests_in_flight=max_requests_in_flight,
         notify=notify,
     )
-    arguments = with_form(asked, models=models) | {"request": request, "betas": betas}
+    shown = describe_request(system, output)
+    arguments = with_form(asked, models=models, beside_prompt=shown) | {"request": request, "betas": betas}
     return add_tasks(name, arguments, options).asset
 
 
@@ -291,12 +292,14 @@ def with_form(
     notes: Mapping[str, str] | None = None,
     left_out: Collection[str] = (),
     models: Sequence[str] = (),
+    beside_prompt: str = "",
 ) -> dict[str, Any]:
     """Add the trigger form to the DAG, and return the reader's arguments: references to the form's params.
 
     :param notes: what is added to the help of a param, by name.
     :param left_out: params that this form does not have.
     :param models: the only models that the form offers; empty offers all.
+    :param beside_prompt: Markdown that is shown with the prompt.
     """
     ceilings = Ceilings.declared(asked, models)
     dag = current_dag("message_batch_pipeline")
@@ -309,9 +312,8 @@ def with_form(
     if isinstance(asked.get("prompt"), str):
         PromptTemplate(asked["prompt"], asked.get("max_content_chars", DEFAULT_MAX_CONTENT_CHARS))
     shown = {name: value for name, value in asked.items() if name not in references}
-    form = add_form(
-        dag, shown, ceilings, skip={*references, *left_out, *(["other_model"] if models else [])}, notes=notes
-    )
+    skip = {*references, *left_out, *(["other_model"] if models else [])}
+    form = add_form(dag, shown, ceilings, skip=skip, notes=notes, beside_prompt=beside_prompt)
     return shown | form | references | {"ceilings": ceilings}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG, BaseNotifier
+from pydantic import BaseModel
 
 from message_batches import message_batch_comparison, message_batch_pipeline
 from nightpress.errors import ConfigurationError
@@ -111,3 +112,24 @@ def test_notifiers_are_told_of_approval_publication_and_failure_once_each() -> N
         )
     assert compared.on_failure_callback == [print, told]
     assert declare().on_failure_callback is None
+
+
+def test_the_form_shows_the_system_prompt_and_the_answers_fields() -> None:
+    class Label(BaseModel):
+        topic: str
+        severity: int
+
+    dag = declare(system="You label.\nBe brief. " + "x" * 2_000, output=Label)
+    shown = dag.params.get_param("prompt").schema["description_md"]
+    assert "> You label.\n> Be brief." in shown
+    assert "`topic`, `severity`" in shown
+    assert len(shown) < 1_500
+    schema = {"type": "object", "properties": {"tone": {"type": "string"}}}
+    assert "`tone`" in declare(output=schema).params.get_param("prompt").schema["description_md"]
+    assert "description_md" not in declare().params.get_param("prompt").schema
+
+
+def test_switches_have_no_red_star() -> None:
+    dag = declare()
+    for name in ("plan_only", "fresh"):
+        assert dag.params.get_param(name).schema["type"] == ["boolean", "null"]

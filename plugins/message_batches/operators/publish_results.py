@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from message_batches import config, metrics
+from message_batches.links import TaskLink, answers_url, report_url
 from message_batches.operators.references import as_list, tell_assets
 from message_batches.remedies import fail_without_retry
 from nightpress.layout import check_pipeline_name
@@ -39,6 +40,7 @@ class PublishResultsOperator(BaseOperator):
     template_fields: Sequence[str] = (
         *("shards", "results", "second_shards", "second_results", "plan", "day", "conn_id"),
     )
+    operator_extra_links = (TaskLink("Answers"), TaskLink("Report"))
     ui_color = "#dcf0e4"
 
     def __init__(
@@ -63,6 +65,7 @@ class PublishResultsOperator(BaseOperator):
         self.pipeline = check_pipeline_name(pipeline)
         self.day = day
         self.conn_id = conn_id
+        self.answers_url = self.report_url = ""
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish the day, write its receipt and tell the asset."""
@@ -85,6 +88,7 @@ class PublishResultsOperator(BaseOperator):
             plan = read_plan(self.plan) if self.plan else None
             published = publish_run(run, results, plan, time.time, dag_id=context["ti"].dag_id)
         summary = published.summary
+        self.answers_url, self.report_url = answers_url(self.pipeline, day), report_url(day)
         self.log.info(
             "published %s: %s articles; receipt %s", summary.uri, f"{summary.articles:,}", published.receipt
         )
