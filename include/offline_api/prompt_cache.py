@@ -1,8 +1,9 @@
 """Prompt caching: which tokens of a request are written to the cache or read from it.
 
-An imitation of what is documented ("Prompt caching"): everything up to the last ``cache_control`` is the prefix;
-the first request with a prefix writes it, later ones read it, though not all of them, since requests of a batch
-run at the same time and hits are best effort; a prefix shorter than the model's minimum is not cached, silently.
+An imitation of what is documented ("Prompt caching"): everything up to a ``cache_control`` is a prefix; the first
+request with a prefix writes it, later ones read it, though not all of them, since requests of a batch run at the same
+time and hits are best effort; a prefix shorter than the model's minimum is not cached, silently. Prefixes are shared
+within a batch, not between batches.
 """
 
 from __future__ import annotations
@@ -35,19 +36,26 @@ def marks_refusal(params: dict[str, Any]) -> str | None:
             return "cache_control.type: Input should be 'ephemeral'"
         if mark.get("ttl", "5m") not in tuple(HIT_SHARES):
             return "cache_control.ttl: Input should be '5m' or '1h'"
+    return _order_refusal(params)
+
+
+def _order_refusal(params: dict[str, Any]) -> str | None:
+    lifetimes = [ttl for _, ttl in _marked(params)[1]]
+    if "5m" in lifetimes and "1h" in lifetimes[lifetimes.index("5m") :]:
+        return "cache_control.ttl: a block with ttl='1h' must not come after one with ttl='5m'"
     return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CacheUse:
     """Tokens of one request that went through the cache.
 
-    :param ttl: ``5m`` or ``1h``.
+    :param written_5m: written for five minutes; ``written_1h`` for an hour.
     """
 
-    written: int = 0
+    written_5m: int = 0
+    written_1h: int = 0
     read: int = 0
-    ttl: str = "5m"
 
 
 class PromptCache:
@@ -59,30 +67,41 @@ class PromptCache:
     def use(self, params: dict[str, Any], number: int, model: Model, counter: Tokenizer) -> CacheUse:
         """Return what a request writes or reads.
 
+        The longest prefix that was written is read; what lies between it and the last mark is written, each part
+        for as long as the mark at its end says.
+
         :param number: of the request in its batch; whether it hits depends on it.
         """
-        prefix, ttl = _marked_prefix(params)
-        if ttl is None:
+        blocks, marks = _marked(params)
+        if not marks:
             return CacheUse()
-        tokens = sum(block_tokens(block, counter) for block in prefix)
-        if tokens < model.min_cached_tokens:
-            return CacheUse()
-        text = _encode(prefix)
-        key = (model.id, len(text), zlib.crc32(text))
-        late = zlib.crc32(f"{key}:{number}".encode()) % _HUNDREDTHS >= HIT_SHARES[ttl] * _HUNDREDTHS
-        if key not in self._written or late:
-            self._written.add(key)
-            return CacheUse(written=tokens, ttl=ttl)
-        return CacheUse(read=tokens, ttl=ttl)
+        tokens, begin, crc, size = 0, 0, 0, 0
+        read, written = 0, {"5m": 0, "1h": 0}
+        for end, ttl in marks:
+            part = blocks[begin:end]
+            tokens += sum(block_tokens(block, counter) for block in part)
+            text = _encode(part)
+            begin, crc, size = end, zlib.crc32(text, crc), size + len(text)
+            if tokens < model.min_cached_tokens:
+                continue
+            key = (model.id, size, crc)
+            if key in self._written and self._hits(key, number, ttl):
+                read, written = tokens, {"5m": 0, "1h": 0}
+            else:
+                self._written.add(key)
+                written[ttl] += tokens - read - sum(written.values())
+        return CacheUse(written["5m"], written["1h"], read)
+
+    @staticmethod
+    def _hits(key: tuple[str, int, int], number: int, ttl: str) -> bool:
+        drawn = zlib.crc32(f"{key}:{number}".encode()) % _HUNDREDTHS
+        return drawn < HIT_SHARES[ttl] * _HUNDREDTHS
 
 
-def _marked_prefix(params: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
-    """Return the blocks up to the last mark, and its lifetime; no lifetime without a mark."""
+def _marked(params: dict[str, Any]) -> tuple[list[dict[str, Any]], list[tuple[int, str]]]:
+    """Return the blocks of a request, and how many of them each mark covers, for how long."""
     blocks = list(iter_blocks(params))
-    top = params.get("cache_control")
-    if isinstance(top, dict):  # marks the last block
-        return blocks, str(top.get("ttl", "5m"))
-    for place in range(len(blocks), 0, -1):
-        if isinstance(mark := blocks[place - 1].get("cache_control"), dict):
-            return blocks[:place], str(mark.get("ttl", "5m"))
-    return [], None
+    marks = [(end, block.get("cache_control")) for end, block in enumerate(blocks, 1)]
+    marks.append((len(blocks), params.get("cache_control")))  # marks the last block
+    found = {end: str(mark.get("ttl", "5m")) for end, mark in marks if isinstance(mark, dict)}
+    return blocks, sorted(found.items())

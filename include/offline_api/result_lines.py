@@ -157,12 +157,12 @@ class ResultMaker:
             "stop_sequence": made.stop_sequence,
             "stop_details": made.stop_details,
             "usage": {
-                "input_tokens": max(0, input_tokens - used.written - used.read),
-                "cache_creation_input_tokens": used.written,
+                "input_tokens": max(0, input_tokens - used.written_5m - used.written_1h - used.read),
+                "cache_creation_input_tokens": used.written_5m + used.written_1h,
                 "cache_read_input_tokens": used.read,
                 "cache_creation": {
-                    "ephemeral_5m_input_tokens": used.written if used.ttl == "5m" else 0,
-                    "ephemeral_1h_input_tokens": used.written if used.ttl == "1h" else 0,
+                    "ephemeral_5m_input_tokens": used.written_5m,
+                    "ephemeral_1h_input_tokens": used.written_1h,
                 },
                 **_output_usage(made),
                 "inference_geo": self._place(params, model),

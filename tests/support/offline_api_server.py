@@ -7,6 +7,7 @@ with LocalApiServer(tmp_path / "api") as server:
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ class LocalApiServer:
     :param data_dir: the server's state; kept, so that :meth:`restart` finds it.
     :param seconds_per_batch: how long a batch takes.
     :param extra_args: further options of the command line.
+    :param key: locks ``/v1`` and ``/local``; None accepts any.
     """
 
     def __init__(
@@ -38,8 +40,9 @@ class LocalApiServer:
         seconds_per_batch: float = 0.2,
         seed: int = 1,
         extra_args: Sequence[str] = (),
+        key: str | None = None,
     ) -> None:
-        self.data_dir = data_dir
+        self.data_dir, self.key = data_dir, key
         self.port = 0
         self.log_path = data_dir / "server.log"
         self._port_file = data_dir / "port"
@@ -81,7 +84,9 @@ class LocalApiServer:
         self._port_file.unlink(missing_ok=True)
         command = [sys.executable, "-m", "offline_api", "--port", str(self.port), *self._options]
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=log)
+            key = {} if self.key is None else {"OFFLINE_API_KEY": self.key}
+            environment = {**os.environ, **key}
+            self._process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=log, stderr=log)
         try:
             self._await_port()
         except BaseException:
@@ -126,7 +131,7 @@ class LocalApiServer:
         """Send one request with an API key and return the decoded answer, an error's too."""
         data = content if content is None or isinstance(content, bytes) else json.dumps(content).encode()
         headers = {
-            "x-api-key": "test-key",
+            "x-api-key": self.key or "test-key",
             "anthropic-version": "2023-06-01",
             "content-type": "application/json",
         }

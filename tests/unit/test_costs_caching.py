@@ -68,5 +68,5 @@ def test_what_is_sent_is_cached() -> None:
         cache.use(params(system=cached_system(text)), number, CATALOG["claude-haiku-4-5"], OLD)
         for number in (0, 1)
     )
-    assert first.written == 5_883
-    assert (first.ttl, second.written + second.read) == ("1h", 5_883)
+    assert (first.written_1h, first.written_5m) == (5_883, 0)
+    assert second.written_1h + second.read == 5_883

@@ -232,12 +232,29 @@ def test_prefixes_of_models_and_texts_are_their_own(
     assert not any(result.message.usage.cache_read_input_tokens for result in results.values())
 
 
+def test_two_prefixes_are_written_and_read_apart(server: LocalApiServer, client: anthropic.Anthropic) -> None:
+    """A shared rule for an hour, and after it one of three texts for five minutes."""
+    prefixes = [[*system(4000, ttl="1h"), *system(3000 + index, ttl="5m")] for index in range(3)]
+    results = run(server, client, [item(index, system=prefixes[index % 3]) for index in range(60)])
+    seen = Counter()
+    for result in results.values():
+        usage = result.message.usage
+        made, read = usage.cache_creation, usage.cache_read_input_tokens
+        second = made.ephemeral_5m_input_tokens
+        assert made.ephemeral_1h_input_tokens in (0, 5883)
+        assert usage.cache_creation_input_tokens == second + made.ephemeral_1h_input_tokens
+        assert read + usage.cache_creation_input_tokens in (10295, 10297, 10298), "both prefixes, every time"
+        seen[read > 5883, second > 0, made.ephemeral_1h_input_tokens > 0] += 1
+    assert seen[True, False, False] > 0 < seen[False, True, False], seen
+
+
 @pytest.mark.parametrize(
     ("blocks", "words"),
     [
         (system(9, ttl="2h"), "ttl"),
         ([{"type": "text", "text": "a", "cache_control": {"type": "forever"}}], "ephemeral"),
         (system(9, ttl="1h") * 5, "maximum of 4"),
+        ([*system(9, ttl="5m"), *system(9, ttl="1h")], "must not come after"),
     ],
 )
 def test_marks_that_the_api_refuses(
