@@ -1,28 +1,22 @@
 """# Daily report
 
-What the night came to, to be read in the morning: one HTML file and one Markdown for each day, over all
-pipelines that published it, under `reports/day=YYYY-MM-DD/`. It follows what they publish by itself, in
+What the night came to, to be read in the morning, under `reports/day=YYYY-MM-DD/`: `report.html`, a short `report.md`
+to be mailed, and `report-full.md`. It covers all pipelines that published the day, follows each of them by itself, in
 backfills too, costs nothing, and opens with the digest of the day when there is one.
 
-**Your own pipeline**: add its name below. **By hand**: trigger with a day to write its report again.
+**Your own pipeline** is in it as soon as it publishes a day. **By hand**: trigger with a day to write its report again.
 """
 
 from __future__ import annotations
 
 import pendulum
-from airflow.sdk import DAG, Asset, AssetAny, Param, PartitionedAssetTimetable
+from airflow.sdk import DAG, Asset, Param, PartitionedAssetTimetable
 
-from message_batches import WriteReportOperator
-
-EXAMPLES = (
-    *("compare_prompts", "digest_of_the_day", "moderate", "product_descriptions", "question_pairs"),
-    "translate",
-)
-ANSWERS = [Asset(name) for name in ("article_summaries", *EXAMPLES)]
+from message_batches import PUBLISHED_DAYS, WriteReportOperator
 
 with DAG(
     "daily_report",
-    schedule=PartitionedAssetTimetable(assets=AssetAny(*ANSWERS)),
+    schedule=PartitionedAssetTimetable(assets=PUBLISHED_DAYS),
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
     is_paused_upon_creation=False,
@@ -43,7 +37,7 @@ with DAG(
     WriteReportOperator(
         task_id="write_report",
         day=dag.param("day"),
-        inlets=ANSWERS,
+        inlets=[PUBLISHED_DAYS],
         outlets=[Asset("daily_report")],
         retries=3,
         retry_delay=pendulum.duration(seconds=15),

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from message_batches.assets import PUBLISHED_DAYS
     from message_batches.comparison import message_batch_comparison
     from message_batches.operators import (
         ApprovePlanOperator,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from message_batches.triggers import MessageBatchTrigger
 
 __all__ = [
+    "PUBLISHED_DAYS",
     "ApprovePlanOperator",
     "CollectFailuresOperator",
     "MessageBatchSensor",
@@ -41,6 +43,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "PUBLISHED_DAYS": "assets",
     "MessageBatchSensor": "sensors",
     "MessageBatchTrigger": "triggers",
     "message_batch_comparison": "comparison",

@@ -11,6 +11,7 @@ from airflow.sdk import DAG, Asset, task_group
 from airflow.sdk.definitions._internal.contextmanager import DagContext
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
+from message_batches.assets import PUBLISHED_DAYS
 from message_batches.config import DEFAULT_CONN_ID
 from message_batches.form import add_form, describe_request
 from message_batches.operators import (
@@ -225,7 +226,7 @@ def add_tasks(name: str, arguments: Mapping[str, Any], options: TaskOptions) -> 
         pipeline=name,
         day=arguments["day"],
         conn_id=options.conn_id,
-        outlets=[asset],
+        outlets=[asset, PUBLISHED_DAYS],
         on_success_callback=list(options.notify) or None,
         # Without failures there is no second round to wait for, and the day is published all the same.
         trigger_rule="none_failed",

@@ -6,6 +6,7 @@ to clear is known here.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,6 +22,13 @@ from nightpress.errors import (
     NightpressError,
     RequestRefusedError,
 )
+
+FAILURE = "failure"
+"""XCom key under which a failing task keeps what the Batches page shows of it."""
+
+_MAX_TOLD_CHARS = 1_000
+
+log = logging.getLogger(__name__)
 
 _NO_RETRY = (
     AccountTroubleError,
@@ -62,10 +70,21 @@ def fail_without_retry() -> Iterator[None]:
         yield
     except NightpressError as error:
         message = with_remedy(error, _current_task_id())
+        _tell_page(error, message)
         if isinstance(error, _NO_RETRY) or error.code in _NO_RETRY_CODES:
             raise AirflowFailException(f"{type(error).__name__}: {message}") from error
         error.args = (message,)
         raise
+
+
+def _tell_page(error: NightpressError, message: str) -> None:
+    """Keep the head of the message for the Batches page; messages of ours never hold an article's text."""
+    try:
+        told = {"kind": type(error).__name__, "code": error.code, "message": message[:_MAX_TOLD_CHARS]}
+        get_current_context()["ti"].xcom_push(key=FAILURE, value=told)
+    except Exception:
+        # The failure itself is what must be raised, whatever becomes of telling it.
+        log.debug("the failure could not be kept for the page", exc_info=True)
 
 
 def with_remedy(error: NightpressError, task_id: str) -> str:

@@ -83,7 +83,7 @@ def test_an_empty_page_says_how_to_begin(house: House, page: Page) -> None:
     page.goto("/")
     page.get_by_role("link", name="Batches").click()
     inside = framed(page)
-    inside.get_by_role("heading", name="No batches yet").wait_for()
+    inside.get_by_role("heading", name="No runs yet").wait_for()
     inside.get_by_role("link", name="article_summaries").click()
     page.wait_for_url("**/dags/article_summaries")
 
@@ -95,7 +95,7 @@ def test_a_run_is_seen_from_its_first_batch_to_the_published_day(house: House, p
     inside.get_by_text("0 of 4 ended").wait_for(timeout=90_000)
     inside.locator("tr.submitted").nth(3).wait_for(timeout=60_000)
     assert inside.locator("tr.submitted").count() == 4
-    assert inside.get_by_text("running").count() == 1
+    assert inside.locator(".badge.running").count() == 1
 
     house.server.advance_clock(BATCH_SECONDS)
     inside.get_by_text("published", exact=True).wait_for(timeout=120_000)
@@ -184,7 +184,7 @@ def test_the_page_says_when_its_data_is_old(house: House, page: Page) -> None:
     ledger.rename(away)
     ledger.write_text("no folder")
     try:
-        page.get_by_text("The ledger cannot be read").wait_for(timeout=20_000)
+        page.get_by_text("The data root cannot be read").wait_for(timeout=20_000)
     finally:
         ledger.unlink()
         away.rename(ledger)
@@ -236,3 +236,34 @@ def test_a_report_may_run_nothing(house: House, browser: Browser) -> None:
     page.goto("/nightpress/reports/2026-10-01")
     page.get_by_text("There is no report of 2026-10-01 yet").wait_for()
     page.close()
+
+
+def test_what_needs_a_person_is_first_from_the_first_task_on(house: House, page: Page) -> None:
+    """An approval with its way to it, a source that cannot be read with why, a plan alone, an empty day."""
+    day = "2026-11-14"
+    waits = house.airflow.trigger("press_waits", {"source": house.articles(5), "day": day})
+    broken = house.airflow.trigger("press_3", {"source": "/nowhere/x.jsonl", "day": "2026-11-13"})
+    page.goto("/nightpress/batches")
+    first = page.locator(".run", has_text=waits)
+    first.locator(".badge.approval").wait_for(timeout=90_000)
+    page.get_by_text("A person must approve the plan").first.wait_for()
+    failed = page.locator(".run", has_text=broken)
+    failed.locator(".badge.unreadable").wait_for(timeout=90_000)
+    assert "/nowhere/x.jsonl" in failed.locator(".why").inner_text()
+    shown = page.locator(".run .name").all_inner_texts()
+    assert {waits, broken} <= {text.split()[-1] for text in shown[:3]}
+    summary = page.locator("#summary").inner_text()
+    assert "nothing is running" not in summary or "nothing waits for you" not in summary
+    first.get_by_role("link", name="Approve or reject").click()
+    page.wait_for_url("**/required_actions")
+    page.get_by_text("at most").first.wait_for()
+
+
+def test_a_published_day_can_be_taken_along(house: House, page: Page) -> None:
+    page.goto(f"/nightpress/batches?day={DAY}")
+    with page.expect_download() as waiting:
+        page.locator(".run").first.get_by_role("link", name="CSV").click()
+    text = Path(waiting.value.path()).read_text(encoding="utf-8-sig")
+    assert waiting.value.suggested_filename == f"press_3-{DAY}.csv"
+    assert text.splitlines()[0].startswith("article_id,title,")
+    assert "a-11" in text

@@ -13,10 +13,14 @@ from typing import Any
 from urllib.error import HTTPError
 
 import pytest
+import sqlalchemy
 from upath import UPath
 
 from nightpress.layout import run_folder_name
+from nightpress.plain_text import Html
+from nightpress.reports.html_document import iter_document
 from tests.support.ledgers import entry, put
+from tests.support.published_days import answer, publish
 from tests.support.running_airflow import AirflowInstance
 
 pytestmark = pytest.mark.airflow
@@ -33,6 +37,8 @@ GUARDED = (
     f"/nightpress/plans/press_3/2026-11-22/{RUN}",
     "/nightpress/reports/2026-11-22",
     "/nightpress/comparisons/press/2026-11-22",
+    "/nightpress/answers/press_3/2026-11-22.csv",
+    "/nightpress/answers/press_3/2026-11-22.parquet",
 )
 
 
@@ -90,12 +96,22 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> AirflowInstance:
     folder = made.data / "runs" / "press_3" / "2026-11-22" / run_folder_name(RUN)
     folder.mkdir(parents=True)
     (folder / "plan.json").write_text('{"verdict": "under the budget"}')
-    for day in ("2026-11-20", "2026-11-21", "2026-11-22"):
+    for day, dags in (
+        ("2026-11-20", {"old": ""}),
+        ("2026-11-21", {"press_3": "press_3"}),
+        ("2026-11-22", {"press_3": "press_3", "press_1000": "press_1000"}),
+    ):
         report = made.data / "reports" / f"day={day}" / "report.html"
         report.parent.mkdir(parents=True)
-        report.write_text(f"<h1>report of {day}</h1>")
-        report.with_name("comparison-press.html").write_text(f"<h1>comparison of {day}</h1>")
+        report.write_text(document(f"report of {day}", dags))
+        report.with_name("comparison-press.html").write_text(document(f"comparison of {day}", dags))
+    for pipeline in ("press_3", "press_1000"):
+        publish(root, [answer(0)], pipeline=pipeline, dag_id=pipeline)
     return made
+
+
+def document(text: str, dags: dict[str, str]) -> str:
+    return "".join(iter_document(text, [Html("<h1>{}</h1>").format(text)], dags))
 
 
 @contextmanager
@@ -157,6 +173,8 @@ def test_paths_that_lead_elsewhere_lead_nowhere(simple: Door) -> None:
         "/nightpress/reports/20261122",
         "/nightpress/comparisons/..%2F..%2Fetc/2026-11-22",
         "/nightpress/comparisons/press/20261122",
+        "/nightpress/answers/..%2F..%2Fetc/2026-11-22.csv",
+        "/nightpress/answers/ledger/2026-11-22.csv",
         "/nightpress/static/..%2Fapp.py",
         "/nightpress/static/app.py",
         "/nightpress/nothing",
@@ -176,10 +194,31 @@ def test_a_user_sees_only_the_runs_of_dags_that_may_be_read(instance: AirflowIns
         assert door.get("/nightpress/plans/press_1000/2026-11-22/x", "press_3_only")[0] == 403
         # The report of a day has the articles of all its pipelines.
         assert door.get("/nightpress/reports/2026-11-21", "press_3_only")[0] == 200
-        for day in ("2026-11-22", "2026-11-20", "2026-11-19"):
+        for day in ("2026-11-22", "2026-11-20"):
             assert door.get(f"/nightpress/reports/{day}", "press_3_only")[0] == 403, day
-        # A comparison has those of its variants: pipelines whose names begin with its own.
+            assert door.get(f"/nightpress/reports/{day}", "reader")[0] == 200, day
+        assert door.get("/nightpress/answers/press_3/2026-11-22.csv", "press_3_only")[0] == 200
+        assert door.get("/nightpress/answers/press_1000/2026-11-22.csv", "press_3_only")[0] == 403
+        # A comparison has those of its variants.
         assert door.get("/nightpress/comparisons/press/2026-11-21", "press_3_only")[0] == 200
         assert door.get("/nightpress/comparisons/press/2026-11-22", "press_3_only")[0] == 403
         data: Any = json.loads(door.get("/nightpress/batches.json", "press_3_only")[1])
         assert (data["totals"]["batches"], data["days"]) == (2, ["2026-11-22", "2026-11-21"])
+
+
+def test_an_empty_metadata_database_shows_nothing_to_anybody(instance: AirflowInstance) -> None:
+    """As after ``airflow db reset``: Airflow knows no DAG, so it cannot be told what belongs to whom."""
+    from airflow.models.dag import DagModel
+
+    instance.stop()
+    database = instance.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    engine = sqlalchemy.create_engine(database)
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.delete(DagModel.__table__))
+    engine.dispose()
+    manager = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+    with opened(instance, manager) as door:
+        for user in ("reader", "boss"):
+            assert door.pipelines(user) == []
+            for path in (*GUARDED[4:7], *GUARDED[7:]):
+                assert door.get(path, user)[0] == 403, (user, path)

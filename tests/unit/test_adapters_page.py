@@ -53,13 +53,11 @@ def test_an_open_question_comes_with_the_commands_to_type(tmp_path: Path) -> Non
     (tmp_path / "ledger" / "offline" / f"{'ab' * 32}.json").write_text("{")
     questions = {question["key"]: question for question in described(tmp_path)["questions"]}  # type: ignore[attr-defined]
     assert questions["0" * 16]["commands"] == [
-        'make ledger ARGS="show 0000000000000000"',
-        'make ledger ARGS="adopt 0000000000000000 BATCH_ID"',
-        'make ledger ARGS="discard 0000000000000000"',
+        "nightpress ledger show 0000000000000000",
+        "nightpress ledger adopt 0000000000000000 BATCH_ID",
+        "nightpress ledger discard 0000000000000000",
     ]
-    assert (
-        questions["ab" * 8]["commands"][1] == 'make ledger ARGS="discard abababababababab --even-submitted"'
-    )
+    assert questions["ab" * 8]["commands"][1] == "nightpress ledger discard abababababababab --even-submitted"
 
 
 def test_the_expected_end_has_its_basis(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 from upath import UPath
 
 from message_batches.page import access, documents, routes
+from message_batches.page.airflow_runs import AirflowRuns
 from message_batches.page.documents import to_cell
 from message_batches.page.store_access import StoreAccess, StoreUnreachableError
 from nightpress.layout import DataRoot
@@ -33,13 +34,14 @@ def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
     """The pages of a data root, for a user who may read these DAGs out of those."""
     monkeypatch.setenv("NIGHTPRESS_ROOT", f"file://{tmp_path}")
     monkeypatch.setattr(routes, "store", StoreAccess(patience_seconds=5))
+    monkeypatch.setattr(routes, "airflow_runs", AirflowRuns(list))
     routes._overview.cache_clear()
 
     def open_door(permitted: set[str], known: set[str]) -> TestClient:
         app = routes.build_app()
         app.dependency_overrides[access.guard] = lambda: None
         app.dependency_overrides[access.find_readable] = lambda: access.make_rule(permitted, known)
-        return TestClient(app, raise_server_exceptions=False)
+        return TestClient(routes.build_pages(app), raise_server_exceptions=False)
 
     yield open_door
     routes._overview.cache_clear()
@@ -256,3 +258,24 @@ def test_a_fault_of_ours_is_not_called_a_fault_of_the_store() -> None:
 
     with pytest.raises(KeyError):
         StoreAccess().ask(fault)
+
+
+def test_a_fault_of_ours_is_a_page_with_the_headers_and_without_its_words(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(*_: object) -> None:
+        raise KeyError("secret")
+
+    monkeypatch.setattr("nightpress.overview.overview.Overview.answer", fault)
+    for accept in ("text/html", "application/json"):
+        found = door({"a"}, {"a"}).get("/batches.json", headers={"accept": accept})
+        assert found.status_code == 500
+        assert "secret" not in found.text
+        assert [name for name in HEADERS if name not in found.headers] == []
+
+
+def test_without_a_data_root_the_page_says_what_to_set(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NIGHTPRESS_ROOT")
+    found = door({"a"}, {"a"}).get("/batches.json")
+    assert found.status_code == 503
+    assert "NIGHTPRESS_ROOT is not set" in found.text

@@ -16,6 +16,11 @@ STATES = ("question", "submitting", "submitted", "ended", "intended", "collected
 are not written yet; ``question``: a batch may exist that is not known, or the entry cannot be read."""
 
 _REQUESTS = "requests-"
+_MAX_CHARS = 4_000
+_MAX_KINDS = 200
+_MAX_COUNT = 10_000_000
+_MAX_USD = 1e7
+_LAST_MOMENT = 4_102_444_800.0  # the year 2100
 
 
 class BatchRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -86,7 +91,12 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def read_row(scope: str, entry: Entry, touched: float | None) -> BatchRow:
-    """Return the row of an entry."""
+    """Return the row of an entry.
+
+    :raises LedgerError: it holds a number or a text that no run of ours writes; a page must not fail for everybody
+        because of one entry.
+    """
+    _check(entry)
     state = manual_ledger.state_of(entry)
     last = entry.attempts[-1] if entry.attempts else None
     until = 0.0
@@ -132,6 +142,34 @@ def read_damaged(scope: str, key: str, error: LedgerError, touched: float | None
     empty = Entry(key=key, requests=0, bytes=0)
     line = manual_ledger.Line(scope, empty, "damaged", str(error))
     return msgspec.structs.replace(read_row(scope, empty, touched), state="question", line=line)
+
+
+def _check(entry: Entry) -> None:
+    texts = (
+        *(entry.key, entry.uri, entry.pipeline, entry.day, entry.run, entry.dag_id, entry.task_id),
+        entry.batch_id or "",
+        *entry.by_status,
+        *entry.errors,
+        *(text for example in entry.examples for text in (example.kind, example.custom_id, example.message)),
+        *(attempt.detail for attempt in entry.attempts),
+    )
+    counts = (entry.requests, entry.round, *entry.by_status.values(), *entry.errors.values())
+    moments = [
+        *(attempt.at for attempt in entry.attempts),
+        *(attempt.deadline for attempt in entry.attempts),
+        *filter(None, map(_seconds, (entry.submitted_at, entry.ended_at, entry.collected_at))),
+    ]
+    wrong = next((text for text in texts if len(text) > _MAX_CHARS), None)
+    if wrong is not None:
+        raise LedgerError(f"a text of {len(wrong):,} characters begins with {wrong[:40]!r}")
+    if len(entry.by_status) > _MAX_KINDS or len(entry.errors) > _MAX_KINDS:
+        raise LedgerError("it names more kinds of failures than there are")
+    if any(not 0 <= number <= _MAX_COUNT for number in counts):
+        raise LedgerError("a count is negative or far too large")
+    if any(not 0 <= moment <= _LAST_MOMENT for moment in moments):
+        raise LedgerError("a time is out of range")
+    if entry.cost_usd is not None and not 0 <= entry.cost_usd <= _MAX_USD:
+        raise LedgerError("a cost is negative or far too large")
 
 
 def _shard_name(uri: str) -> str:

@@ -150,9 +150,9 @@ class LedgerWatch:
     def _read_again(self, row: BatchRow) -> BatchRow:
         try:
             entry = self._ledger.load(row.key)
+            return read_row(self._scope, entry, row.touched) if entry else row
         except LedgerError as error:
             return read_damaged(self._scope, row.key, error, row.touched)
-        return read_row(self._scope, entry, row.touched) if entry else row
 
     def _decode(self, name: str, content: bytes | OSError, modified: float | None) -> BatchRow:
         key, path = name.removesuffix(".json"), self._ledger.folder / name

@@ -13,8 +13,10 @@ from nightpress.overview.batch_rows import BatchRow
 from nightpress.overview.expected_end import History
 from nightpress.overview.ledger_watch import LedgerWatch, open_watches
 from nightpress.overview.run_views import RunView, group_runs
+from nightpress.overview.started_runs import RUNNING, StartedRun, join_started
 from nightpress.overview.stored_plans import Plans
 from nightpress.overview.stored_receipts import Receipts
+from nightpress.overview.stored_reports import Reports
 from nightpress.storage import StoragePath
 
 MOST_ENTRIES = 50_000
@@ -64,7 +66,9 @@ class Answer:
     :param pipelines: names to choose from.
     :param days: days to choose from, the latest first.
     :param left_out: older ledger entries that are not looked at.
-    :param empty: nothing was ever submitted from this data root.
+    :param needing: runs that go on only when a person does something.
+    :param running: runs that go on by themselves.
+    :param empty: there is no run that may be seen.
     """
 
     looked_at: float
@@ -81,8 +85,9 @@ class Answer:
     question_count: int
     pipelines: Sequence[str]
     days: Sequence[str]
-    reports: frozenset[str]
     left_out: int
+    needing: int
+    running: int
     empty: bool
     history: History
 
@@ -95,7 +100,6 @@ class _Picture:
     until: float = 0.0
     runs: list[RunView] = field(default_factory=list)
     history: History = field(default_factory=lambda: History(()))
-    reports: frozenset[str] = frozenset()
     left_out: int = 0
 
 
@@ -123,6 +127,8 @@ class Overview:
         self._watches: dict[str, LedgerWatch] = {}
         self._receipts = Receipts(root / "receipts")
         self._plans = Plans(root)
+        self._reports = Reports(root)
+        self._pipelines: set[str] = set()
         self._picture = _Picture()
         self._lock = threading.Lock()
 
@@ -131,20 +137,25 @@ class Overview:
         """Ledger entries read since the start."""
         return sum(watch.reads for watch in self._watches.values())
 
-    def answer(self, query: Query, may_read: Callable[[str, str], bool]) -> Answer:
+    def answer(
+        self,
+        query: Query,
+        may_read: Callable[[str, str], bool],
+        started: Sequence[StartedRun] = (),
+    ) -> Answer:
         """Return what is asked for.
 
+        :param started: runs as the scheduler knows them.
         :param may_read: tells from DAG id (empty when not known) and pipeline whether a run may be seen.
         :raises OSError: the store cannot be asked.
         """
+        self._pipelines.update(each.pipeline for each in started if each.pipeline)
         picture = self.look()
         now = self._clock()
-        allowed: dict[tuple[str, str], bool] = {}
-        for run in picture.runs:
-            name = (run.dag_id, run.pipeline)
-            if name not in allowed:
-                allowed[name] = may_read(*name)
-        readable = [run for run in picture.runs if allowed[run.dag_id, run.pipeline]]
+        found = join_started(picture.runs, started, self._receipts)
+        names = {(run.dag_id, run.pipeline) for run in found}
+        allowed = {name for name in names if may_read(*name)}
+        readable = [run for run in found if (run.dag_id, run.pipeline) in allowed]
         runs = [run for run in readable if query.lets_through(run)]
         states: Counter[str] = Counter()
         for run in runs:
@@ -153,8 +164,10 @@ class Overview:
         page = min(max(1, query.page), pages)
         shown = runs[(page - 1) * query.per_page : page * query.per_page]
         for run in shown:
-            if run.active:
+            if run.active and run.rows:
                 run.plan = self._plans.find(run.rows[0].folder, now)
+            if run.published and run.receipt is not None and run.receipt.published_at is not None:
+                run.reported = self._reports.covers(run.day, run.receipt.published_at.timestamp(), now)
         questions = _find_questions(runs, now)
         return Answer(
             looked_at=picture.looked_at,
@@ -171,8 +184,9 @@ class Overview:
             question_count=len(questions),
             pipelines=sorted({run.pipeline for run in readable if run.pipeline}),
             days=sorted({run.day for run in readable if run.day}, reverse=True)[:MOST_DAYS],
-            reports=picture.reports,
             left_out=picture.left_out,
+            needing=sum(run.needs_person for run in runs),
+            running=sum(run.status == RUNNING for run in runs),
             empty=not readable,
             history=picture.history,
         )
@@ -211,14 +225,13 @@ class Overview:
         for watch in watches.values():
             changed |= watch.refresh()
         rows = [row for watch in watches.values() for row in watch.rows]
-        changed |= self._receipts.refresh({row.pipeline for row in rows if row.pipeline})
+        changed |= self._receipts.refresh({row.pipeline for row in rows if row.pipeline} | self._pipelines)
         before = self._picture
         picture = _Picture(
             looked_at=now,
             until=before.until,
             runs=before.runs,
             history=before.history,
-            reports=self._list_reports(),
             left_out=sum(watch.left_out for watch in watches.values()),
         )
         if changed or now >= before.until:
@@ -226,15 +239,6 @@ class Overview:
             picture.history = History(rows)
             picture.until = min((row.until for row in rows if row.until > now), default=float("inf"))
         return picture
-
-    def _list_reports(self) -> frozenset[str]:
-        """Return the days that have a report's folder."""
-        folder = self._root / "reports"
-        try:
-            names = (path.name for path in folder.iterdir())
-            return frozenset(name.removeprefix("day=") for name in names if name.startswith("day="))
-        except (FileNotFoundError, NotADirectoryError):
-            return frozenset()
 
 
 def _find_questions(runs: Sequence[RunView], now: float) -> list[tuple[BatchRow, manual_ledger.Question]]:

@@ -6,13 +6,19 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from nightpress.batches.ledger import Example
 from nightpress.overview.batch_rows import STATES, BatchRow
 from nightpress.overview.stored_plans import Plan
 from nightpress.overview.stored_receipts import Receipt, Receipts
 
+if TYPE_CHECKING:
+    from nightpress.overview.started_runs import StartedRun
+
 EXAMPLES_OF_A_KIND = 3
+NEEDS_PERSON = ("approval", "question", "account", "over_budget", "unreadable", "failed")
+"""Statuses of a run that goes on only when a person does something."""
 
 _ORDER = {state: place for place, state in enumerate(STATES)}
 
@@ -40,8 +46,12 @@ class RunView:
 
     :param plan: of a run that is not over; None when it is not looked at or not there.
     :param token: names the run in a URL.
-    :param status: ``question``, ``running``, ``stopped`` (shards that were never submitted are left),
-        ``collected`` or ``published``.
+    :param status: one of :data:`NEEDS_PERSON`, or ``running``, ``stopped`` (shards that were never submitted are
+        left), ``published``, ``replaced`` (a later run published the day), ``collected`` (not published), ``planned``
+        or ``rejected``.
+    :param started: what the scheduler says of it; None when it is not asked or does not know the run.
+    :param reported: the day's report was written after this run published it.
+    :param settled: a later run of the same day began since.
     :param done: batches that have ended, collected or not.
     :param answered_again: requests of the second round that succeeded: failures that are none any more.
     :param cost_usd: what is known to be paid so far.
@@ -66,6 +76,9 @@ class RunView:
     cost_unknown: int = 0
     began: float | None = None
     last: float = 0.0
+    started: StartedRun | None = None
+    settled: bool = False
+    reported: bool = False
 
     @property
     def token(self) -> str:
@@ -78,7 +91,21 @@ class RunView:
 
     @property
     def active(self) -> bool:
-        return self.status in {"question", "running", "stopped"}
+        return self.status in {"question", "running", "stopped", "approval"}
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether it goes on only when a person does something; a failure is settled by a later run of the day."""
+        status = self.status
+        return status in NEEDS_PERSON and (status in {"approval", "question"} or not self.settled)
+
+    @property
+    def replaced_by(self) -> str:
+        """The later run that published the day; empty when there is none."""
+        receipt = self.receipt
+        if receipt is None or not receipt.run or receipt.run == self.run or receipt.published_at is None:
+            return ""
+        return receipt.run if receipt.published_at.timestamp() > self.last else ""
 
     @property
     def to_come(self) -> int:
@@ -105,11 +132,23 @@ class RunView:
     def status(self) -> str:
         if self.states["question"]:
             return "question"
+        started = self.started.state if self.started is not None else ""
+        if started in NEEDS_PERSON and not self.published:
+            return started
         if self.states["submitting"] or self.states["submitted"] or self.states["ended"]:
+            return "running"
+        if started == "running":
             return "running"
         if self.states["intended"]:
             return "stopped"
-        return "published" if self.published else "collected"
+        return self._ended_as(started)
+
+    def _ended_as(self, started: str) -> str:
+        if self.published:
+            return "published"
+        if started in {"planned", "rejected"}:
+            return started
+        return "replaced" if self.replaced_by else "collected"
 
 
 def group_runs(rows: Iterable[BatchRow], receipts: Receipts, now: float) -> list[RunView]:

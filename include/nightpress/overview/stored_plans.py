@@ -23,6 +23,12 @@ class Plan(msgspec.Struct, frozen=True):
     attached: int | None = None
     cost_expected_usd: float | None = None
     cost_upper_usd: float | None = None
+    articles: int | None = None
+    to_send: int | None = None
+    reused: int | None = None
+    plan_only: bool = False
+    offline: bool = False
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,6 +213,8 @@ class ReadArticlesOperator(BaseOperator):
         with fail_without_retry():
             run = self._run(context)
             self.plan_url = plan_url(run.pipeline, run.day, run.folder.name)
+            # For the Batches page, which shows the run before there is a plan.
+            context["ti"].xcom_push(key="about", value={"pipeline": run.pipeline, "day": run.day})
             prepared = self.prepare(run, context)
             plan = self._end_without_articles(run, prepared)
         width = max(len(name) for name, _ in describe(plan))

@@ -20,7 +20,7 @@ class PageApp:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Hand the request to the application."""
         if self._app is None:
-            from message_batches.page.routes import build_app
+            from message_batches.page.routes import build_pages
 
-            self._app = build_app()
+            self._app = build_pages()
         await self._app(scope, receive, send)

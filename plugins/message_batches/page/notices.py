@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 
 from message_batches.page import URL_PREFIX
 from message_batches.page.responses import html
+from nightpress.errors import NightpressError
 from nightpress.plain_text import Html, for_document
 
 _TEXTS = {
@@ -49,6 +50,8 @@ def _describe(error: Exception) -> tuple[HTTPStatus, str]:
             HTTPStatus.UNPROCESSABLE_ENTITY,
             f"not a valid value: {for_document(fields)[:_MAX_DETAIL_CHARS]}",
         )
+    if isinstance(error, NightpressError):
+        return HTTPStatus.SERVICE_UNAVAILABLE, for_document(error)[:_MAX_DETAIL_CHARS]
     if isinstance(error, OSError):
         return HTTPStatus.SERVICE_UNAVAILABLE, str(
             error

@@ -7,11 +7,12 @@ from typing import Any
 from urllib.parse import quote
 
 from message_batches.links import CONSOLE
-from nightpress.advice import advise
+from nightpress.advice import advise, label
 from nightpress.batches.manual_ledger import Question
 from nightpress.overview import Answer, BatchRow, History, RunView
 from nightpress.overview.expected_end import EXPIRES_AFTER_SECONDS
-from nightpress.overview.run_views import Failure, order_rows, state_at
+from nightpress.overview.run_views import NEEDS_PERSON, Failure, order_rows, state_at
+from nightpress.overview.started_runs import APPROVAL
 
 ROWS_OF_A_PAGE = 50
 _VENDOR = "api.anthropic.com"
@@ -35,6 +36,8 @@ def describe(answer: Answer, now: float, opened: Mapping[str, int]) -> dict[str,
         "pages": answer.pages,
         "totals": {
             "runs": answer.count,
+            "needing": answer.needing,
+            "running": answer.running,
             "states": answer.states,
             "batches": sum(answer.states.values()),
             "requests": answer.requests,
@@ -51,11 +54,11 @@ def describe(answer: Answer, now: float, opened: Mapping[str, int]) -> dict[str,
 def _describe_question(row: BatchRow, question: Question) -> dict[str, Any]:
     short = row.key[:16]
     damaged = row.line is not None and row.line.state == "damaged"
-    commands = [f'make ledger ARGS="show {short}"']
+    commands = [f"nightpress ledger show {short}"]
     if damaged:
-        commands.append(f'make ledger ARGS="discard {short} --even-submitted"')
+        commands.append(f"nightpress ledger discard {short} --even-submitted")
     else:
-        commands += [f'make ledger ARGS="adopt {short} BATCH_ID"', f'make ledger ARGS="discard {short}"']
+        commands += [f"nightpress ledger adopt {short} BATCH_ID", f"nightpress ledger discard {short}"]
     return {
         "key": short,
         "pipeline": row.pipeline,
@@ -81,11 +84,19 @@ def _describe_run(run: RunView, answer: Answer, now: float, page: int | None) ->
         "offline": run.scope == "offline",
         "api": run.scope,
         "status": run.status,
+        "needs_person": run.needs_person,
+        "settled": run.settled and run.status in NEEDS_PERSON,
+        "step": run.started.step if run.started is not None else "",
+        "why": run.started.why if run.started is not None and run.status in NEEDS_PERSON else "",
+        "replaced_by": run.replaced_by if run.status == "replaced" else "",
+        "to_send": run.plan.to_send if run.plan is not None else None,
+        "reused": _reused(run),
+        "articles": _articles(run),
         "states": run.states,
         "batches": len(run.rows),
         "to_come": run.to_come,
         "plan": {"cost_expected_usd": run.plan.cost_expected_usd, "cost_upper_usd": run.plan.cost_upper_usd}
-        if run.plan is not None and run.active
+        if run.plan is not None and (run.active or not run.rows)
         else None,
         "done": run.done,
         "requests": run.requests,
@@ -101,25 +112,69 @@ def _describe_run(run: RunView, answer: Answer, now: float, page: int | None) ->
         "published_at": receipt.published_at.timestamp()
         if receipt is not None and run.published and receipt.published_at is not None
         else None,
-        "saved_usd": receipt.saved_usd if receipt is not None and run.published else None,
-        "failures": [_describe_failure(failure) for failure in run.failures],
+        "failures": [_describe_failure(failure, run) for failure in run.failures],
         "links": {
             "run": _run_link(run.dag_id, run.run),
-            "plan": f"plans/{_quote(run.pipeline)}/{_quote(run.day)}/{_quote(run.run)}" if run.run else None,
-            "report": f"reports/{_quote(run.day)}" if run.day in answer.reports else None,
+            "plan": f"plans/{_quote(run.pipeline)}/{_quote(run.day)}/{_quote(run.run)}"
+            if run.run and (run.rows or run.plan is not None)
+            else None,
+            "report": f"reports/{_quote(run.day)}" if run.reported else None,
+            "look": _look_link(run),
+            **_downloads(run),
         },
         "rows": None if page is None else _describe_rows(run, answer.history, now, page),
     }
 
 
-def _describe_failure(failure: Failure) -> dict[str, Any]:
+def _articles(run: RunView) -> int | None:
+    numbers = run.receipt.numbers if run.receipt is not None and run.published else None
+    found = (numbers or {}).get("articles")
+    if not isinstance(found, int):
+        found = run.plan.articles if run.plan is not None else None
+    return found if isinstance(found, int) else None
+
+
+def _reused(run: RunView) -> int | None:
+    numbers = run.receipt.numbers if run.receipt is not None and run.published else None
+    found = (numbers or {}).get("reused")
+    if not isinstance(found, int):
+        found = run.plan.reused if run.plan is not None else None
+    return found if isinstance(found, int) else None
+
+
+def _downloads(run: RunView) -> dict[str, str | None]:
+    """Return the links to the published day; of a day that another run replaced there are none."""
+    base = f"answers/{_quote(run.pipeline)}/{_quote(run.day)}" if run.published else None
+    return {form: base and f"{base}.{form}" for form in ("parquet", "csv")}
+
+
+def _look_link(run: RunView) -> str | None:
+    """Return the page of the task that a person should look at; of an approval, where it is given."""
+    started = run.started
+    base = _run_link(run.dag_id, run.run)
+    if started is None or base is None or not started.task_id:
+        return None
+    mapped = f"/mapped/{started.map_index}" if started.map_index >= 0 else ""
+    answer = "/required_actions" if started.state == APPROVAL else ""
+    return f"{base}/tasks/{_quote(started.task_id)}{mapped}{answer}"
+
+
+def _describe_failure(failure: Failure, run: RunView) -> dict[str, Any]:
+    numbers = run.receipt.numbers if run.receipt is not None and run.published else None
+    failed = (numbers or {}).get("failed")
+    left = failed.get(failure.kind, 0) if isinstance(failed, dict) else None
     return {
-        "kind": failure.kind,
+        "kind": label(failure.kind),
+        "left": left if isinstance(left, int) else None,
         "requests": failure.requests,
         "batches": failure.batches,
         "advice": advise(failure.kind).during_run,
         "examples": [
-            {"custom_id": example.custom_id, "message": example.message} for example in failure.examples
+            {
+                "article": getattr(example, "article_id", "") or example.custom_id,
+                "message": example.message,
+            }
+            for example in failure.examples
         ],
     }
 

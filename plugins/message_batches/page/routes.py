@@ -18,11 +18,12 @@ from starlette.exceptions import HTTPException as AnyHttpError
 from message_batches import config
 from message_batches.page import notices, plan_page
 from message_batches.page.access import ReadableDep, check_dags, guard
+from message_batches.page.airflow_runs import AirflowRuns
 from message_batches.page.documents import stream_answers, stream_document
 from message_batches.page.overview_json import describe
 from message_batches.page.responses import SafeHeaders, html
 from message_batches.page.store_access import StoreAccess
-from nightpress.errors import ConfigurationError
+from nightpress.errors import ConfigurationError, NightpressError
 from nightpress.layout import check_day, check_pipeline_name
 from nightpress.overview import Overview
 from nightpress.overview import Query as OverviewQuery
@@ -40,6 +41,7 @@ _MAX_OPENED = 20
 NameParam = Annotated[str, Query(max_length=300)]
 
 store = StoreAccess()
+airflow_runs = AirflowRuns()
 
 
 def build_app() -> FastAPI:
@@ -56,10 +58,14 @@ def build_app() -> FastAPI:
         ("/answers/{pipeline}/{day}.{form}", send_answers),
     ):
         app.add_api_route(path, show, dependencies=[Depends(guard)], response_model=None)
-    for kind in (AnyHttpError, RequestValidationError, OSError):
+    for kind in (AnyHttpError, RequestValidationError, OSError, NightpressError):
         app.add_exception_handler(kind, notices.answer_error)
-    app.add_middleware(SafeHeaders)
     return app
+
+
+def build_pages(app: FastAPI | None = None) -> SafeHeaders:
+    """Return the application with what is around all of it: headers, and an answer to faults of ours."""
+    return SafeHeaders(app or build_app(), notices.answer_error)
 
 
 @lru_cache(maxsize=4)
@@ -105,7 +111,8 @@ def show_data(
 ) -> Response:
     """Answer with the runs of a page, and the batches of those that are opened (``token:page``)."""
     query = OverviewQuery(pipeline=pipeline, day=day, dag_id=dag_id, run=run, page=page)
-    answer = store.ask(lambda: overview().answer(query, may_read))
+    started = airflow_runs.look()
+    answer = store.ask(lambda: overview().answer(query, may_read, started))
     data = describe(answer, time.time(), dict(map(_read_opened, opened or ())))
     return Response(msgspec.json.encode(data), media_type="application/json")
 
@@ -119,9 +126,14 @@ def show_plan(request: Request, pipeline: str, day: str, run: str, may_read: Rea
     """Show the plan of a run."""
     _check_pipeline(pipeline)
     _check_day(day)
-    check_dags(may_read, store.ask(lambda: overview().owners(pipeline)) or [""])
+    check_dags(may_read, _find_owners(pipeline) or [""])
     found = store.ask(lambda: plan_page.find_plan(config.data_root().path, pipeline, day, run))
     return html(plan_page.render(found, pipeline, day, run, notices.to_static(request)))
+
+
+def _find_owners(pipeline: str) -> set[str]:
+    started = {run.dag_id for run in airflow_runs.look() if run.pipeline == pipeline}
+    return started | store.ask(lambda: overview().owners(pipeline))
 
 
 def show_report(day: str, may_read: ReadableDep) -> Response:

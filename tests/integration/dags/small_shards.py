@@ -51,6 +51,21 @@ with DAG(
     )
 
 with DAG(
+    "press_waits",
+    schedule=None,
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    params={"source": Param("", type="string"), "day": Param(None, type=["null", "string"])},
+) as waits:
+    message_batch_pipeline(
+        "press_waits",
+        prompt=SUMMARY_PROMPT,
+        source=waits.param("source"),
+        day=waits.param("day"),
+        approve_above_usd=1e-6,
+    )
+
+with DAG(
     "single_operators",
     schedule=None,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),

@@ -29,6 +29,8 @@ def iter_message(report: DayReport, link: str = "") -> Iterator[str]:
     yield f"# Nightpress, {long_day(report.day)}\n\n**{for_markdown(summary(report)[1])}**\n"
     if report.offline:
         yield f"\n> **Offline.** {OFFLINE}\n"
+    if report.digest is not None:
+        yield f"\n**{for_markdown(report.digest.headline)}** {for_markdown(report.digest.lead)}\n"
     yield "\n"
     for pipeline in report.pipelines:
         yield f"- **{for_markdown(pipeline.pipeline)}**: {verdict(pipeline)} {money(pipeline)}\n"

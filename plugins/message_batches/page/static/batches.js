@@ -93,7 +93,7 @@ const render = () => {
 
 // ---- asking -------------------------------------------------------------------------------------------
 const openWhatMatters = () => {
-  const active = data.runs.filter((run) => run.pipeline && ["question", "running"].includes(run.status));
+  const active = data.runs.filter((run) => run.pipeline && (run.needs_person || run.status === "running") && run.batches > 0);
   const wanted = data.runs.length === 1 ? data.runs : active.length ? active.slice(0, 1) : [];
   const fresh = wanted.filter((run) => !opened.has(run.token) && !closed.has(run.token));
   if (opened.size === 0 || data.runs.length === 1) for (const run of fresh) opened.set(run.token, 1);
@@ -103,7 +103,7 @@ const openWhatMatters = () => {
 const explain = (status, detail) => {
   if (status === 401) return "Your login has ended: log in to Airflow again, then reload this page.";
   if (status === 403) return "Your user may not read these runs.";
-  if (status === 503) return `The ledger cannot be read: ${detail || "the store does not answer"}. What is shown is the last that was seen.`;
+  if (status === 503) return `${detail || "The data root cannot be read: the store does not answer"}. What is shown is the last that was seen.`;
   return `Airflow answered with status ${status}. What is shown is the last that was seen.`;
 };
 

@@ -2,12 +2,23 @@
 export const UI = new URL("../", location.href).href; // Airflow's own root
 export const STATES = [
   ["question", "open question"], ["submitting", "submitting"], ["submitted", "in progress"],
-  ["ended", "ended"], ["intended", "not submitted"], ["collected", "collected"],
+  ["ended", "ended"], ["intended", "not submitted"], ["collected", "answers stored"],
 ];
 export const LABEL = Object.fromEntries(STATES);
 export const RUN_LABEL = {
-  question: "open question", running: "running", stopped: "not all submitted",
-  collected: "collected", published: "published",
+  approval: "waits for approval", question: "open question", account: "account trouble", over_budget: "over budget",
+  unreadable: "source not readable", failed: "failed", running: "running", stopped: "not all submitted",
+  collected: "answers stored, not published", published: "published", replaced: "replaced", planned: "plan only",
+  rejected: "plan rejected",
+};
+// What a run that needs a person needs, and what happens by itself.
+export const NEED = {
+  approval: "A person must approve the plan before anything is sent.",
+  question: "See the open question above.",
+  account: "The API refuses because of the account. Fix the cause, then clear the task; what is answered stays.",
+  over_budget: "The plan costs more than the budget allows, so nothing was sent.",
+  unreadable: "The source could not be read, so nothing was sent.",
+  failed: "The run has stopped; what was paid for is kept.",
 };
 
 export const el = (name, attributes = {}, ...children) => {
@@ -27,6 +38,7 @@ export const el = (name, attributes = {}, ...children) => {
 export const count = (number) => Number(number).toLocaleString("en-US");
 export const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
 export const usd = (amount) => {
+  if (typeof amount !== "number") return "not known";
   const size = Math.abs(amount);
   const digits = size === 0 || size >= 1 ? 2 : size >= 0.001 ? 4 : 6;
   return `$${amount.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
@@ -50,7 +62,10 @@ export const clock = (moment) => {
   const near = Math.abs(moment - now()) < 43200;
   return near ? time : `${at.toLocaleDateString("en-CA")} ${time}`;
 };
-export const exact = (moment) => new Date(moment * 1000).toISOString().replace("T", " ").slice(0, 19) + " UTC";
+export const exact = (moment) => {
+  const at = new Date(moment * 1000);
+  return Number.isNaN(at.getTime()) ? "unknown time" : at.toISOString().replace("T", " ").slice(0, 19) + " UTC";
+};
 // Elements whose text depends on the time are brought up to date each second, not drawn anew.
 export const ticking = (name, write, attributes = {}) => {
   const node = el(name, { ...attributes, "data-ticks": true });

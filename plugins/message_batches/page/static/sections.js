@@ -1,6 +1,6 @@
 // What the page is made of, from the data as it came.
 import {
-  LABEL, RUN_LABEL, STATES, age, badge, clock, cost, count, el, exact, now, plural, span, ticking, uiLink, usd,
+  LABEL, NEED, RUN_LABEL, STATES, age, badge, clock, cost, count, el, exact, now, plural, span, ticking, uiLink, usd,
 } from "./format.js";
 
 // ---- expected end -------------------------------------------------------------------------------------
@@ -29,20 +29,23 @@ const fact = (label, value, hint, kind = "") => el("div", { class: `fact ${kind}
 
 export const summarize = (data) => {
   if (data.empty || !data.totals.runs) return [];
-  const { states, batches, failed, cost_usd, cost_unknown, requests, runs } = data.totals;
+  const { states, batches, failed, cost_usd, cost_unknown, requests, runs, needing, running } = data.totals;
   const active = (states.submitted || 0) + (states.submitting || 0);
   const done = (states.ended || 0) + (states.collected || 0);
   const unsent = (states.intended || 0) + data.runs.reduce((sum, run) => sum + run.to_come, 0);
+  const waiting = needing + (data.question_count > 0 && !needing ? 1 : 0);
   return [
-    fact("In progress", plural(active, "batch", "batches"),
-      unsent ? `${count(unsent)} not submitted yet` : active ? "everything is submitted" : "nothing is running", active ? "busy" : ""),
-    fact("Ended", `${count(done)} of ${count(batches)}`, `${plural(runs, "run")}, ${plural(requests, "request")}`),
+    fact("Needs a person", count(waiting),
+      waiting ? [data.question_count ? plural(data.question_count, "open question") : "", "look at the first runs below"]
+        .filter(Boolean).join(", ") : "nothing waits for you", waiting ? "bad" : ""),
+    fact("Running", plural(running, "run"),
+      active ? `${plural(active, "batch", "batches")} in progress${unsent ? `, ${count(unsent)} not submitted yet` : ""}`
+        : running ? "no batch in progress" : "nothing is running", running ? "busy" : ""),
+    fact("Batches ended", `${count(done)} of ${count(batches)}`, `${plural(runs, "run")}, ${plural(requests, "request")}`),
     fact(active ? "Cost so far" : "Cost", cost(cost_usd, cost_unknown),
       cost_unknown ? `${plural(cost_unknown, "batch", "batches")} without a known cost`
-        : active ? "of ended batches; the rest is counted when it ends" : "at batch prices"),
+        : active ? "of ended batches of these runs; the rest is counted when it ends" : "of the batches of these runs, at batch prices"),
     fact("Without an answer", count(failed), failed ? "by kind under each run" : "nothing failed", failed ? "bad" : ""),
-    fact("Open questions", count(data.question_count), data.question_count ? "look at them first" : "none",
-      data.question_count ? "bad" : ""),
   ];
 };
 
@@ -55,7 +58,7 @@ export const listQuestions = (data) => {
     data.questions.slice(0, 3).map(drawQuestion),
     data.questions.length > 3 && el("details", {},
       el("summary", {}, `${count(data.questions.length - 3)} more`), data.questions.slice(3).map(drawQuestion)),
-    more > 0 && el("p", {}, `… and ${count(more)} more: `, el("code", { class: "command" }, 'make ledger ARGS="--open"')));
+    more > 0 && el("p", {}, `… and ${count(more)} more: `, el("code", { class: "command" }, "nightpress ledger list --open")));
 };
 
 const drawQuestion = (question) => el("article", {},
@@ -91,26 +94,39 @@ const bar = (run) => {
 
 const runEnd = (run) => {
   if (run.status === "published" && run.published_at) {
-    return el("span", { title: exact(run.published_at) }, `published ${clock(run.published_at)}`);
+    const note = run.articles === 0 ? ", without articles" : run.articles !== null && run.reused === run.articles
+      ? ", all answers reused" : "";
+    return el("span", { title: exact(run.published_at) }, `published ${clock(run.published_at)}${note}`);
   }
+  if (run.status === "replaced") return el("span", {}, `replaced by run ${run.replaced_by}`);
   if (run.states.submitted) {
     return run.expected_end ? [el("span", { class: "faint" }, "expected end "), expectedEnd(run)]
       : el("span", { class: "faint" }, "no history yet: most batches end within 1 h, all within 24 h");
   }
-  if (run.status === "stopped") return el("span", { class: "warn" }, "shards were never submitted: open the run and read the log of submit_batch");
-  if (run.status === "question") return el("span", { class: "warn" }, "see the open question above");
+  if (run.status === "running" && run.step) return el("span", {}, run.step);
+  if (run.status === "stopped") return el("span", { class: "warn" }, "some shards were never submitted: open the run and look at its submit_batch tasks");
+  if (run.step && !run.needs_person) return el("span", {}, run.step);
   return run.last ? el("span", { title: exact(run.last) }, `last change ${clock(run.last)}`) : "";
 };
+
+const need = (run) => run.why || run.needs_person ? el("div", { class: `need ${run.needs_person ? "" : "settled"}` },
+  el("p", {}, el("b", {}, run.settled ? "A later run of this day has begun. " : ""), NEED[run.status] || "",
+    run.step && run.status !== "approval" ? ` It ${run.step}.` : ""),
+  run.why && el("p", { class: "why" }, run.why),
+  run.links.look && el("p", {}, uiLink(run.links.look, run.status === "approval" ? "Approve or reject" : "Open the task", { class: "button" }))) : null;
 
 // `view` has `isOpen(token)`, `toggle(token)` and `turn(token, page)`.
 export const drawRun = (run, view) => {
   const isOpen = view.isOpen(run.token);
-  const active = ["running", "question"].includes(run.status);
-  const chips = run.failures.slice(0, 4).map((failure) =>
-    el("span", { class: "chip" }, `${count(failure.requests)} ${failure.kind}`));
+  const active = ["running", "question", "approval"].includes(run.status);
+  const chips = run.failures.slice(0, 4).map((failure) => {
+    const repaired = failure.left === 0 || run.failed === 0;
+    return el("span", { class: repaired ? "chip repaired" : "chip", title: repaired ? "answered in the second round" : "" },
+      `${count(repaired || failure.left === null ? failure.requests : failure.left)} ${failure.kind}`);
+  });
   return el("article", { class: `card run ${run.status}` },
     el("div", { class: "head" },
-      el("button", {
+      run.batches === 0 ? el("span", { class: "toggle" }) : el("button", {
         id: `toggle-${run.token}`, class: "toggle", "aria-expanded": String(isOpen), "aria-controls": `rows-${run.token}`,
         title: isOpen ? "hide the batches" : "show the batches",
         onclick: () => view.toggle(run.token),
@@ -123,16 +139,21 @@ export const drawRun = (run, view) => {
       el("nav", { class: "links" },
         run.links.run && uiLink(run.links.run, "Run"),
         run.links.plan && el("a", { href: run.links.plan }, "Plan"),
-        run.links.report && el("a", { href: run.links.report, "data-airflow": true, target: "_blank" }, "Report"))),
-    el("div", { class: "progress" }, bar(run),
+        run.links.report && el("a", { href: run.links.report, "data-airflow": true, target: "_blank" }, "Report"),
+        run.links.parquet && el("a", { href: run.links.parquet, "data-airflow": true, target: "_blank" }, "Parquet"),
+        run.links.csv && el("a", { href: run.links.csv, "data-airflow": true, target: "_blank" }, "CSV"))),
+    need(run),
+    run.batches + run.to_come > 0 && el("div", { class: "progress" }, bar(run),
       el("span", { class: "done" }, `${count(run.done)} of ${count(run.batches + run.to_come)} ended`)),
     el("div", { class: "numbers" },
-      el("span", {}, el("span", { class: "faint" }, "requests "), count(run.requests)),
+      run.articles !== null && el("span", {}, el("span", { class: "faint" }, "articles "), count(run.articles)),
+      run.reused ? el("span", {}, el("span", { class: "faint" }, "reused "), count(run.reused)) : null,
+      run.requests > 0 && el("span", {}, el("span", { class: "faint" }, "requests "), count(run.requests)),
       el("span", {}, el("span", { class: "faint" }, active ? "cost so far " : "cost "), el("b", {}, cost(run.cost_usd, run.cost_unknown)),
-        active && run.plan && run.plan.cost_expected_usd !== null
+        run.plan && run.plan.cost_expected_usd !== null
           ? el("span", { class: "faint" }, ` of about ${usd(run.plan.cost_expected_usd)} planned`,
             run.plan.cost_upper_usd !== null ? `, ${usd(run.plan.cost_upper_usd)} at most` : "") : null,
-        run.saved_usd ? el("span", { class: "faint" }, `, ${usd(run.saved_usd)} saved on the day`) : null),
+      ),
       active || !run.last || run.began === null
         ? el("span", {}, el("span", { class: "faint" }, "age "), age(run.began))
         : el("span", {}, el("span", { class: "faint" }, "took "), span(run.last - run.began)),
@@ -150,7 +171,7 @@ const drawOpened = (run, view) => el("div", { class: "opened", id: `rows-${run.t
       el("p", {}, el("b", {}, `${count(failure.requests)} × ${failure.kind}`),
         ` in ${plural(failure.batches, "batch", "batches")}. `, el("span", { class: "hint" }, failure.advice)),
       failure.examples.length > 0 && el("ul", {}, failure.examples.map((example) =>
-        el("li", {}, el("code", {}, example.custom_id), example.message ? ` ${example.message}` : "")))))),
+        el("li", {}, el("code", {}, example.article), example.message ? ` ${example.message}` : "")))))),
   run.rows ? drawRows(run, view) : el("p", { class: "faint" }, "Loading the batches…"));
 
 const drawRows = (run, view) => [
@@ -194,18 +215,18 @@ export const explainEmpty = (data, params) => {
   const filtered = ["pipeline", "day", "dag_id", "run"].some((name) => params.get(name));
   if (!data.empty || (filtered && params.get("run"))) {
     return el("div", { class: "card empty" },
-      el("h2", {}, params.get("run") ? "This run has no batches of its own" : "No run is like that"),
+      el("h2", {}, params.get("run") ? "This run is not known here" : "No run is like that"),
       el("p", {}, params.get("run")
-        ? "Batches appear here when submit_batch has run. What another run submitted and paid for before is found again, and stays with that run."
+        ? "A run appears here from its first task on, for a month; its batches stay. Runs that you may not read are not shown."
         : "No run that you may see passes this filter."),
       el("p", {}, el("a", { href: "batches" }, "Show all runs")));
   }
   return el("div", { class: "card empty" },
-    el("h2", {}, "No batches yet"),
-    el("p", {}, "Nothing was submitted from this data root, or nothing that you may see. To begin:"),
+    el("h2", {}, "No runs yet"),
+    el("p", {}, "No pipeline was run, or none that you may see. To begin:"),
     el("ol", {},
       el("li", {}, "Open ", uiLink("dags/article_summaries", "article_summaries"),
         ", press ", el("b", {}, "Trigger"), ", name a source and a day."),
-      el("li", {}, "Or publish the bundled sample, which needs no key: ", el("code", { class: "command" }, "make run")),
-      el("li", {}, "Every batch appears here as soon as it is to be submitted.")));
+      el("li", {}, "Or publish the bundled sample, which needs no key: ", el("code", { class: "command" }, "nightpress run")),
+      el("li", {}, "Every run appears here from its first task on.")));
 };
