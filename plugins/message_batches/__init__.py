@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from message_batches.assets import PUBLISHED_DAYS
+    from message_batches.assets import PUBLISHED_DAYS as PUBLISHED_DAYS
     from message_batches.comparison import message_batch_comparison
     from message_batches.operators import (
         ApprovePlanOperator,
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from message_batches.triggers import MessageBatchTrigger
 
 __all__ = [
-    "PUBLISHED_DAYS",
     "ApprovePlanOperator",
     "CollectFailuresOperator",
     "MessageBatchSensor",
@@ -53,6 +52,6 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in __all__ and name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'operators')}"), name)

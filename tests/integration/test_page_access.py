@@ -63,10 +63,10 @@ class Door:
         request = urllib.request.Request(self.url + path, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, answer.read().decode()
+                return answer.status, answer.read().decode(errors="replace")
         except HTTPError as error:
             with error:
-                return error.code, error.read().decode()
+                return error.code, error.read().decode(errors="replace")
 
     def pipelines(self, user: str) -> list[str]:
         status, body = self.get("/nightpress/batches.json", user)

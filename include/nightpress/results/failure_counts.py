@@ -23,7 +23,8 @@ def find_failures(results: StoragePath) -> tuple[dict[str, int], tuple[Example, 
     """
     with results.open("rb") as stream:
         table = pq.read_table(
-            pa.PythonFile(stream, mode="r"), columns=["status", "error_type", "error_message", "custom_id"]
+            pa.PythonFile(stream, mode="r"),
+            columns=["status", "error_type", "error_message", "custom_id", "article_id"],
         )
     counts: Counter[str] = Counter()
     examples: list[Example] = []
@@ -33,5 +34,7 @@ def find_failures(results: StoragePath) -> tuple[dict[str, int], tuple[Example, 
         if counts[kind] <= EXAMPLES_OF_A_KIND:
             # A validator's words may quote the answer.
             said = "" if kind == "model_check" else row["error_message"] or ""
-            examples.append(Example(kind, row["custom_id"], said[:MESSAGE_CHARACTERS]))
+            examples.append(
+                Example(kind, row["custom_id"], said[:MESSAGE_CHARACTERS], str(row["article_id"])[:200])
+            )
     return dict(counts.most_common()), tuple(examples)
