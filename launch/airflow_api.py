@@ -1,4 +1,4 @@
-"""A small client of Airflow's REST API, for an Airflow on this machine without a login.
+"""A small client of Airflow's REST API, for an Airflow on this machine.
 
 Plain `http.client`: it knows no proxies, and a launcher should start before heavier libraries have loaded.
 """
@@ -6,7 +6,7 @@ Plain `http.client`: it knows no proxies, and a launcher should start before hea
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -31,10 +31,14 @@ class AirflowApi:
 
     :param url: e.g. ``http://127.0.0.1:8080``.
     :param timeout_seconds: of one request.
+    :param login: gives user and password; None for an Airflow that lets everybody in.
     """
 
-    def __init__(self, url: str, *, timeout_seconds: float = 30.0) -> None:
+    def __init__(
+        self, url: str, *, timeout_seconds: float = 30.0, login: Callable[[], tuple[str, str]] | None = None
+    ) -> None:
         self.url = url
+        self._login = login
         self._address = urlsplit(url)
         self._timeout = timeout_seconds
         self._token: str | None = None
@@ -144,13 +148,23 @@ class AirflowApi:
         :raises AirflowApiError: no answer, or one that is not 2xx.
         """
         if self._token is None:
-            self._token = str(self._dict("GET", "/auth/token", with_token=False)["access_token"])
+            self._token = self._log_in()
         try:
             return self._send(method, path, body, query, self._token)
         except AirflowApiError as error:
             if error.status == 401:
                 self._token = None
             raise
+
+    def _log_in(self) -> str:
+        if self._login is None:
+            answer = self._dict("GET", "/auth/token", with_token=False)
+        else:
+            user, password = self._login()
+            answer = self._dict(
+                "POST", "/auth/token", {"username": user, "password": password}, with_token=False
+            )
+        return str(answer["access_token"])
 
     def _dict(
         self,

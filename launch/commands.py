@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,14 +16,18 @@ from launch.environment import PROJECT, LaunchError, read_layout
 from launch.instance import Instance
 from launch.processes import Interrupted, hold_lock, interruptible
 from launch.reporter import Reporter
-from message_batches.command.options import read_day
+from launch.run_request import Request, read_extra, read_form, read_request
+from message_batches.command.dag_files import read_dag_files
+from message_batches.command.options import DEFAULT_PIPELINE, Pipeline, read_day
 from message_batches.command.settings import CommandError, find_api, read_dotenv, read_settings
 from nightpress.articles.allowed_sources import fixed_part
 
 app = typer.Typer()
 
+_ALLOWED_SOURCES = "NIGHTPRESS_ALLOWED_SOURCES"
+
 Port = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--port",
         min=1,
@@ -33,15 +37,17 @@ Port = Annotated[
 ]
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def run(
+    context: typer.Context,
     *,
+    pipeline: Pipeline = DEFAULT_PIPELINE,
     articles: Annotated[
         str,
         typer.Option(
             "--articles",
             metavar="PATH",
-            help="File, folder, glob or URL (default: the bundled sample).",
+            help="File, folder, glob or URL (default: what the pipeline reads; for article_summaries the sample).",
             show_default=False,
         ),
     ] = "",
@@ -61,20 +67,31 @@ def run(
     limit: Annotated[
         str, typer.Option("--limit", metavar="N", help="At most so many articles.", show_default=False)
     ] = "",
-    port: Port = 0,
+    port: Port = None,
 ) -> None:
     """Publish one day, on an Airflow that lives as long as the run.
+
+    Every other field of the pipeline's trigger form can be given too, as --max-tokens=300 or --max-cost-usd=2.
 
     Exit code: 0 only when the day was published; 1 it was not; 2 it could not be started.
 
     Example: `nightpress run --articles articles.jsonl --day 2026-11-22`
     """
-    request = day_run.read_request(articles=articles, day=day, model=model, limit=limit, project=PROJECT)
+    extra = read_extra(context.args)
+    if pipeline == DEFAULT_PIPELINE and not extra:
+        request = read_request(articles=articles, day=day, model=model, limit=limit, project=PROJECT)
+    else:
+        dag = read_dag_files(read_settings()).find(pipeline).dag
+        assert dag is not None
+        given = {"articles": articles, "model": model, "limit": limit, **extra}
+        if pipeline == DEFAULT_PIPELINE and not articles:
+            given["articles"] = str(PROJECT / "include" / "sample")
+        request = read_form(dag, given, day)
     raise typer.Exit(_launch("run", request, port))
 
 
 @app.command()
-def up(*, port: Port = 0) -> None:
+def up(*, port: Port = None) -> None:
     """Start Airflow and its UI, and stay until Ctrl-C.
 
     Example: `nightpress up --port 8081`
@@ -101,11 +118,12 @@ def airflow(context: typer.Context) -> None:
         raise LaunchError(f"there is no Airflow in {layout.home} yet: start one with `nightpress up`")
     instance = Instance(layout, api=find_api(settings), own=read_dotenv(PROJECT / ".env"))
     command = [sys.executable, "-m", "airflow", *(context.args or ["--help"])]
-    done = subprocess.run(command, env=instance.environment(), cwd=layout.project, check=False)
-    raise typer.Exit(done.returncode)
+    # In the place of this process: a signal to it reaches Airflow, and nothing is left behind.
+    os.chdir(layout.project)
+    os.execve(sys.executable, command, instance.environment())  # noqa: S606
 
 
-def _launch(command: str, request: day_run.Request | None, port: int) -> int:
+def _launch(command: str, request: Request | None, port: int | None) -> int:
     """Start, do what was asked, stop; return the exit code."""
     reporter = Reporter()
     try:
@@ -118,28 +136,32 @@ def _launch(command: str, request: day_run.Request | None, port: int) -> int:
         return 0 if wanted else 128 + seen.number
 
 
-def _allowed_sources(request: day_run.Request | None, setting: str) -> dict[str, str]:
+def _allowed_sources(request: Request | None, setting: str) -> dict[str, str]:
     """Return the setting with what is asked for here, which a trigger form could not name otherwise."""
-    if request is None:
+    source = request.conf.get("source") if request else None
+    if not source:
         return {}
-    return {"NIGHTPRESS_ALLOWED_SOURCES": f"{setting},{fixed_part(str(request.conf['source']))}"}
+    return {_ALLOWED_SOURCES: f"{setting},{fixed_part(str(source))}"}
 
 
-def _run_instance(command: str, request: day_run.Request | None, port: int, reporter: Reporter) -> int:
+def _run_instance(command: str, request: Request | None, port: int | None, reporter: Reporter) -> int:
     settings = read_settings()
     layout = read_layout(settings)
+    own = {
+        name: value
+        for name, value in read_dotenv(PROJECT / ".env").items()
+        if name not in os.environ or name.startswith("AIRFLOW__")
+    }
+    own |= _allowed_sources(request, settings.get(_ALLOWED_SOURCES, ""))
     instance = Instance(
         layout,
         api=find_api(settings),
         port=port or _read_port(settings.get("PORT", "")),
-        own={
-            name: value
-            for name, value in read_dotenv(PROJECT / ".env").items()
-            if name not in os.environ or name.startswith("AIRFLOW__")
-        }
-        | _allowed_sources(request, settings.get("NIGHTPRESS_ALLOWED_SOURCES", "")),
+        own=own,
         schedules=command == "up",
     )
+    warn_of_open_key_file(PROJECT / ".env", reporter)
+    make_private_root(layout.root)
     with (
         hold_lock(layout.home, {"command": command, "url": instance.url}) as lock,
         interruptible(instance.processes),
@@ -149,7 +171,8 @@ def _run_instance(command: str, request: day_run.Request | None, port: int, repo
             if request is None:
                 reporter.say("Nightpress: starting Airflow")
                 return day_run.stay(instance, reporter)
-            reporter.say(f"Nightpress: {day_run.DAG_ID} for {request.day} from {request.conf['source']}")
+            source = request.conf.get("source") or "its own source"
+            reporter.say(f"Nightpress: {request.dag_id} for {request.day} from {source}")
             return day_run.run(instance, request, reporter)
         except Interrupted:
             day_run.interrupted(instance, reporter)
@@ -165,3 +188,19 @@ def _read_port(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 65_535:
         raise LaunchError(f"PORT is {text!r}; it must be a number from 1 to 65535")
     return int(text)
+
+
+def warn_of_open_key_file(path: Path, reporter: Reporter) -> None:
+    """Say it when other users of this machine can read a ``.env`` that holds a key."""
+    if not path.is_file() or not path.stat().st_mode & 0o077:
+        return
+    values = read_dotenv(path)
+    if any(values.get(name) for name in values if name.endswith(("_KEY", "_TOKEN")) or "_CONN_" in name):
+        reporter.say(f"Warning: {path} holds a key and can be read by others; close it: chmod 600 {path}")
+
+
+def make_private_root(url: str) -> None:
+    """Make a local data root that only its owner can enter; one that is there stays as it is."""
+    path = url.removeprefix("file://")
+    if "://" not in path and not Path(path).exists():
+        Path(path).mkdir(parents=True, mode=0o700)

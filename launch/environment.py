@@ -6,22 +6,17 @@ configuration file, and leave nothing behind.
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
 import socket
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from launch.login import LINK_VARIABLE, USER, link_file, passwords_file, read_secrets
 from message_batches.command.settings import Api, CommandError, find_home, find_root_url
 
 PROJECT = Path(__file__).resolve().parent.parent
 CONNECTION_VARIABLE = "AIRFLOW_CONN_ANTHROPIC_DEFAULT"
-SECRET_BYTES = {"fernet_key": 32, "jwt_secret": 64, "api_secret_key": 32}
-"""Fernet takes exactly 32; SHA-512, which signs Airflow's tokens, wants 64 or more (RFC 7518, 3.2)."""
-
 _CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
 _EXECUTOR_SLOTS = 4
 _DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
@@ -91,25 +86,6 @@ def free_port(preferred: int | None = None) -> int:
     raise LaunchError("no free TCP port on 127.0.0.1")
 
 
-def read_secrets(home: Path) -> dict[str, str]:
-    """Read the instance's random keys, made once and kept in the home with mode 0600."""
-    path = home / "launch-secrets.json"
-    if path.is_file():
-        kept = json.loads(path.read_text())
-        if all(kept.get(name) for name in SECRET_BYTES):
-            return {name: str(kept[name]) for name in SECRET_BYTES}
-    home.mkdir(parents=True, exist_ok=True)
-    made = {
-        name: urlsafe_b64encode(secrets.token_bytes(size)).decode() for name, size in SECRET_BYTES.items()
-    }
-    partial = path.with_suffix(".partial")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump(made, file)
-    partial.replace(path)
-    return made
-
-
 def airflow_environment(
     layout: Layout,
     *,
@@ -119,6 +95,7 @@ def airflow_environment(
     base: Mapping[str, str],
     own: Mapping[str, str] | None = None,
     schedules: bool = True,
+    login: bool = True,
 ) -> dict[str, str]:
     """Build the whole environment of Airflow's processes.
 
@@ -129,6 +106,7 @@ def airflow_environment(
     :param own: settings for this instance, e.g. from ``.env``; they win over the tunable ones below.
     :param schedules: False keeps the scheduler from starting runs by itself. A run by hand needs the DAG
         unpaused, and unpausing would at once start the scheduled run of the latest past day too, and pay.
+    :param login: False lets everybody in who can connect; for tests alone.
     """
     own = dict(own or {})
     environment = {
@@ -142,6 +120,7 @@ def airflow_environment(
             environment[f"AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_{kind}"] = "launch.sqlite.CONNECT_ARGS"
     environment.update({name: value for name, value in own.items() if name not in _CREDENTIALS})
     environment.update(_fixed(layout, port=port, task_port=task_port, schedules=schedules))
+    environment.update(_login(layout.home) if login else _NO_LOGIN)
     environment[CONNECTION_VARIABLE] = api.connection()
     paths = [
         str(layout.project),
@@ -174,6 +153,19 @@ def _tunables() -> dict[str, str]:
     }
 
 
+_NO_LOGIN = {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True"}
+
+
+def _login(home: Path) -> dict[str, str]:
+    return {
+        "AIRFLOW__CORE__AUTH_MANAGER": "launch.auth.LocalAuthManager",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords_file(home)),
+        LINK_VARIABLE: str(link_file(home)),
+    }
+
+
 def _fixed(layout: Layout, *, port: int, task_port: int, schedules: bool) -> dict[str, str]:
     keys = read_secrets(layout.home)
     return {
@@ -183,8 +175,6 @@ def _fixed(layout: Layout, *, port: int, task_port: int, schedules: bool) -> dic
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(layout.plugins_folder),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "launch.executor.WarmLocalExecutor",
-        # No login: anyone who can connect is an admin, so nothing but this machine may connect.
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",

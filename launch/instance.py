@@ -16,8 +16,8 @@ from typing import IO, Any
 
 from launch.airflow_api import AirflowApi, AirflowApiError
 from launch.environment import LaunchError, Layout, airflow_environment, free_port
+from launch.login import USER, read_secrets, write_login
 from launch.processes import Component, Processes
-from message_batches.command.connection import OFFLINE_KEY
 from message_batches.command.settings import Api
 
 API_SERVER = "api-server"
@@ -46,6 +46,7 @@ class Instance:
     :param base: environment that is inherited (default: this process's).
     :param own: settings for this instance, e.g. from ``.env``.
     :param schedules: False when only runs by hand are wanted, see `airflow_environment`.
+    :param login: False lets everybody in who can connect; for tests alone.
     :param lock: the held lock file of the home, if any.
     """
 
@@ -58,11 +59,13 @@ class Instance:
         base: Mapping[str, str] | None = None,
         own: Mapping[str, str] | None = None,
         schedules: bool = True,
+        login: bool = True,
         lock: IO[str] | None = None,
     ) -> None:
         self.layout = layout
         self.port = free_port(port)
-        self.api = AirflowApi(f"http://127.0.0.1:{self.port}")
+        self._login = login
+        self.api = AirflowApi(f"http://127.0.0.1:{self.port}", login=self._read_login if login else None)
         self.task_port = free_port()
         self.processes = Processes(logs=layout.logs, cwd=layout.project, lock=lock)
         self.batches_api = api
@@ -82,11 +85,19 @@ class Instance:
             self.layout,
             port=self.port,
             task_port=self.task_port,
-            api=self.batches_api or Api(key=OFFLINE_KEY, offline=True),
+            api=self.batches_api or Api(key=self._offline_key(), offline=True),
             base=self._base,
             own=self._own,
             schedules=self._schedules,
+            login=self._login,
         )
+
+    def _read_login(self) -> tuple[str, str]:
+        return USER, read_secrets(self.layout.home)["password"]
+
+    def login_link(self) -> str:
+        """Make the one-time link of this start; it is used up when it is opened."""
+        return f"{self.url}/auth/link?key={write_login(self.layout.home)}"
 
     def migrate(self) -> bool:
         """Make or upgrade Airflow's database, unless it was made by this version already.
@@ -124,16 +135,20 @@ class Instance:
         port_file.unlink(missing_ok=True)
         options = ("--port", "0", "--port-file", str(port_file), "--data", str(self._offline_data()))
         command = (sys.executable, "-m", "offline_api", *options)
-        self.processes.start(Component(OFFLINE_API, command), self.environment())
+        environment = {**self.environment(), "OFFLINE_API_KEY": self._offline_key()}
+        self.processes.start(Component(OFFLINE_API, command), environment)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             with suppress(OSError, ValueError):
                 port = int(port_file.read_text())
-                self.batches_api = Api(OFFLINE_KEY, f"http://127.0.0.1:{port}", offline=True)
+                self.batches_api = Api(self._offline_key(), f"http://127.0.0.1:{port}", offline=True)
                 return self.batches_api
             self.check()
             time.sleep(0.05)
         raise LaunchError(f"the offline API was not ready in {seconds:.0f} s:\n{self.log_tail(OFFLINE_API)}")
+
+    def _offline_key(self) -> str:
+        return read_secrets(self.layout.home)["offline_api_key"]
 
     def _offline_data(self) -> Path:
         root = self.layout.root.removeprefix("file://")
@@ -145,6 +160,8 @@ class Instance:
         """Start components by name, all that are not running when none is named."""
         if self._started_at is None:
             self._started_at = datetime.now(UTC)
+            if self._login:
+                write_login(self.layout.home)
         environment = self.environment()
         for name in names or [name for name in COMPONENTS if not self.processes.is_running(name)]:
             self.processes.start(airflow_component(name, self.task_port), environment)

@@ -22,6 +22,7 @@ from typing import IO
 
 from launch import orphans
 from launch.environment import LaunchError
+from launch.login import close_home
 
 STOP_SECONDS = 15.0
 
@@ -193,7 +194,7 @@ def hold_lock(home: Path, note: Mapping[str, object]) -> Iterator[IO[str]]:
     :param note: what another launcher is told about this one, e.g. process id and address.
     :raises LaunchError: the home is held, with the holder's note.
     """
-    home.mkdir(parents=True, exist_ok=True)
+    close_home(home)
     with (home / "launch.lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

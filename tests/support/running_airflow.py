@@ -64,7 +64,7 @@ class AirflowInstance:
         layout = Layout(project, self.home, self.data.as_uri(), dags, plugins)
         # Tests keep their articles in temporary folders, which a trigger form may not name otherwise.
         own = {"NIGHTPRESS_ALLOWED_SOURCES": gettempdir()} | dict(env or {})
-        self.instance = Instance(layout, api=Api(key, base_url), own=own, schedules=schedules)
+        self.instance = Instance(layout, api=Api(key, base_url), own=own, schedules=schedules, login=False)
         self._dag_of: dict[str, str] = {}
 
     def __enter__(self) -> Self:

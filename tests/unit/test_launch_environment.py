@@ -4,6 +4,7 @@ import json
 import socket
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,10 +13,11 @@ from launch.environment import (
     Layout,
     airflow_environment,
     free_port,
-    read_secrets,
 )
+from launch.login import SECRET_BYTES, link_file, passwords_file, read_secrets, write_login
 from message_batches.command.settings import Api, CommandError, find_api, read_dotenv
 
+_ADMINS = "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS"
 REAL = Api(key="sk-secret", base_url=None)
 
 
@@ -66,8 +68,35 @@ def test_a_taken_port_is_replaced() -> None:
 def test_secrets_are_made_once_and_private(tmp_path: Path) -> None:
     first = read_secrets(tmp_path)
     assert read_secrets(tmp_path) == first
-    assert len(set(first.values())) == 3
+    assert len(set(first.values())) == len(SECRET_BYTES)
     assert stat.S_IMODE((tmp_path / "launch-secrets.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
+def test_secrets_of_an_earlier_version_are_kept_and_the_rest_is_made(tmp_path: Path) -> None:
+    (tmp_path / "launch-secrets.json").write_text(json.dumps({"fernet_key": "kept", "other": "x"}))
+    made = read_secrets(tmp_path)
+    assert made["fernet_key"] == "kept"
+    assert made.keys() == SECRET_BYTES.keys()
+    assert read_secrets(tmp_path) == made
+
+
+def test_each_start_has_a_link_of_its_own_and_files_that_only_the_owner_reads(tmp_path: Path) -> None:
+    keys = {write_login(tmp_path), write_login(tmp_path)}
+    assert len(keys) == 2
+    assert link_file(tmp_path).read_text() in keys
+    assert json.loads(passwords_file(tmp_path).read_text()) == {"admin": read_secrets(tmp_path)["password"]}
+    for path in (link_file(tmp_path), passwords_file(tmp_path)):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_login_is_asked_for_unless_a_test_says_otherwise(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"port": 1, "task_port": 2, "api": REAL, "base": {}}
+    locked = airflow_environment(layout(tmp_path), **settings, own={f"{_ADMINS}": "True"})
+    assert locked[_ADMINS] == "False"
+    assert locked["AIRFLOW__CORE__AUTH_MANAGER"] == "launch.auth.LocalAuthManager"
+    assert read_secrets(tmp_path / "home")["password"] not in locked.values()
+    assert airflow_environment(layout(tmp_path), **settings, login=False)[_ADMINS] == "True"
 
 
 def test_the_key_chooses_the_api() -> None:

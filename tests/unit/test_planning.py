@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
-from launch.day_run import SAMPLE_MAX_TOKENS
+from launch.run_request import SAMPLE_MAX_TOKENS
 from nightpress.articles.article import FieldMap
 from nightpress.articles.reader import find_files
 from nightpress.batches.client import MessageBatches

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
     from nightpress.batches.client import MessageBatches
 
-OFFLINE_KEY = "local-offline-key"
+_ANY_KEY = "offline"
+"""An offline API that was started by hand takes any key, unless it was given one."""
 
 
 def open_root(settings: Mapping[str, str], given: str = "") -> UPath:
@@ -57,7 +59,8 @@ def connect(
     from nightpress.batches.client import MessageBatches
 
     if base_url:
-        key = api_key or (OFFLINE_KEY if scope == "offline" else settings.get("ANTHROPIC_API_KEY", ""))
+        own = _offline_key(find_home(settings)) if scope == "offline" else ""
+        key = api_key or own or settings.get("ANTHROPIC_API_KEY", "")
         found = Api(key, base_url)
     elif scope == "offline":
         found = _running_offline_api(find_home(settings))
@@ -84,4 +87,14 @@ def _running_offline_api(home: Path | None) -> Api:
             "this shard was sent to the offline API, which is not running: start it with `nightpress up`, or give "
             "its address with --base-url"
         ) from None
-    return Api(OFFLINE_KEY, f"http://127.0.0.1:{port}", offline=True)
+    return Api(_offline_key(home), f"http://127.0.0.1:{port}", offline=True)
+
+
+def _offline_key(home: Path | None) -> str:
+    """Return the key of the offline API that the launcher started: random, and kept in its home."""
+    try:
+        if home is None:
+            raise FileNotFoundError
+        return str(json.loads((home / "launch-secrets.json").read_text())["offline_api_key"])
+    except (OSError, ValueError, KeyError):
+        return _ANY_KEY
