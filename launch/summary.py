@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from message_batches.command.console import local_path
-from nightpress.costs.plan import dollars
+from nightpress.costs.money import dollars
 
 
 def rows(published: Mapping[str, Any]) -> list[tuple[str, str]]:

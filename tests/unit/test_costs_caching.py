@@ -32,7 +32,7 @@ def test_both_sides_know_the_same_minimum(model: str) -> None:
     ("characters", "verdict", "words"),
     [
         (4 * 4096, "cached", "caches from 4,096 on."),
-        (4 * 4000, "perhaps", "may be too short"),
+        (4 * 3000, "perhaps", "may be too short"),
         (4 * 1000, "too_short", "has no effect"),
         (0, "too_short", "about 0 tokens"),
     ],

@@ -3,44 +3,42 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
+from offline_api.token_counts import OLD
 from upath import UPath
 
-from nightpress.costs.estimate import History, RequestSizes, estimate
-from nightpress.costs.plan import Limits, Plan, describe, read_plan, write_plan
+from nightpress.costs.estimate import History, estimate
+from nightpress.costs.plan import (
+    PLAN_VERSION,
+    Limits,
+    ModelCost,
+    plan_values,
+    read_plan,
+    second_round_upper,
+    write_plan,
+)
+from nightpress.costs.plan_lines import plan_lines
 from nightpress.costs.prices import find_prices
-from nightpress.errors import BudgetError, ConfigurationError
+from nightpress.costs.question import Question, make_question
+from nightpress.costs.text_sizes import RequestSizes, measure_requests
+from nightpress.errors import BudgetError, ConfigurationError, ResultsError
 from nightpress.models.catalogue import CATALOGUE
-from offline_api.token_counts import OLD
+from nightpress.models.request_options import resolve_options
+from tests.support.plans import make_plan as plan
 
 HAIKU = "claude-haiku-4-5"
 
 
 def sizes_of(text: str, requests: int = 1) -> RequestSizes:
-    size = len(text.encode())
-    return RequestSizes(requests, requests * len(text), requests * size, size)
+    return measure_requests([text.encode()] * requests)
 
 
-def plan(**changes: Any) -> Plan:
-    values: dict[str, Any] = {
-        **dict.fromkeys(("pipeline", "day", "run", "source"), "x"),
-        **dict.fromkeys(("articles", "to_send", "shards"), 10),
-        **dict.fromkeys(("attached", "reused", "input_tokens_expected", "input_tokens_upper"), 0),
-        **dict.fromkeys(("output_tokens_expected", "output_tokens_upper"), 0),
-        **dict.fromkeys(("max_cost_usd", "approve_above_usd", "list_upper_usd"), None),
-        **dict.fromkeys(("offline", "fresh", "plan_only"), False),
-        "model": HAIKU,
-        "max_tokens": 200,
-        "rejected": {},
-        "cost_expected_usd": 1.0,
-        "cost_upper_usd": 2.0,
-    }
-    return Plan(**(values | changes))
+def ask(model: str = HAIKU, max_tokens: int = 200, **changes: Any) -> Question:
+    return Question(model, max_tokens, **changes)
 
 
 @pytest.mark.parametrize(
@@ -51,35 +49,114 @@ def plan(**changes: Any) -> Plan:
         "naïve café déjà vu " * 20,
     ],
 )
-def test_the_upper_bound_is_above_what_the_offline_api_counts_and_near_it(text: str) -> None:
-    counted, sizes = OLD.count(text), sizes_of(text)
-    assert counted <= sizes.upper_tokens <= 2 * counted
-    assert sizes.expected_tokens <= sizes.upper_tokens
+def test_the_upper_bound_is_above_what_the_offline_api_counts(text: str) -> None:
+    counted, sizes, facts = OLD.count(text), sizes_of(text), CATALOGUE[HAIKU]
+    assert counted <= sizes.upper_tokens(facts) <= 2.5 * counted
+    assert sizes.expected_tokens(facts) <= sizes.upper_tokens(facts)
+
+
+def test_no_text_has_more_tokens_than_bytes_and_every_character_counts() -> None:
+    every = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
+    for model in CATALOGUE.values():
+        sizes = sizes_of(every)
+        assert sum(sizes.characters) == len(every)
+        assert sizes.upper_tokens(model) <= len(every.encode())
+
+
+def test_sizes_add_up_and_count_what_may_be_a_long_prompt() -> None:
+    short, long = "a" * 10, "字" * 40_000
+    both = measure_requests([short.encode(), long.encode()])
+    assert both == sizes_of(short) + sizes_of(long)
+    assert (both.long_requests, both.long.characters) == (1, sizes_of(long).characters)
+    assert both.short.characters == sizes_of(short).characters
+    assert both.scaled(2) == both
+    assert both.scaled(0).upper_tokens(CATALOGUE[HAIKU]) == 0
+    assert both.scaled(1).upper_tokens(CATALOGUE[HAIKU]) >= sizes_of(long).upper_tokens(CATALOGUE[HAIKU])
 
 
 def test_cost_is_tokens_times_the_batch_price() -> None:
-    sizes = sizes_of("a" * 4_000, requests=100)
-    cost = estimate(sizes, HAIKU, 200, History())
-    assert (cost.input_expected, cost.output_expected, cost.output_upper) == (100_000, 8_000, 20_000)
-    assert cost.expected_usd == pytest.approx((100_000 * 0.5 + 8_000 * 2.5) / 1e6)
-    assert cost.upper_usd == pytest.approx((sizes.upper_tokens * 0.5 + 20_000 * 2.5) / 1e6)
+    sizes = sizes_of("a" * 3_400, requests=100)
+    cost = estimate(sizes, ask())
+    assert cost.output_expected == 8_000
+    assert cost.output_upper == 20_000
+    assert cost.expected_usd == pytest.approx((cost.input_expected * 0.5 + 8_000 * 2.5) / 1e6)
+    assert cost.upper_usd == pytest.approx((cost.input_upper * 0.5 + 20_000 * 2.5) / 1e6)
     assert cost.list_upper_usd == pytest.approx(2 * (cost.upper_usd or 0))
 
 
 def test_history_says_how_long_answers_are_but_never_longer_than_allowed() -> None:
     sizes = sizes_of("a", requests=10)
-    assert estimate(sizes, HAIKU, 200, History("2026-11-21", 56.0)).output_expected == 560
-    assert estimate(sizes, HAIKU, 50, History("2026-11-21", 56.0)).output_expected == 500
+    assert estimate(sizes, ask(), History("2026-11-21", 56.0)).output_expected == 560
+    assert estimate(sizes, ask(max_tokens=50), History("2026-11-21", 56.0)).output_expected == 500
 
 
-def test_long_prompts_are_planned_at_the_price_of_long_prompts() -> None:
-    short, long = sizes_of("a" * 1_000), sizes_of("a" * 900_000)
-    upper = [estimate(sizes, "claude-haiku-5-5", 1, History()).upper_usd or 0 for sizes in (short, long)]
-    assert upper[1] > 900 * upper[0] * 2
+def test_room_for_thinking_is_part_of_the_upper_bound() -> None:
+    sizes = sizes_of("a", requests=10)
+    assert estimate(sizes, ask("claude-opus-5-5", room_tokens=2_048)).output_upper == 10 * 2_248
+
+
+def test_only_long_prompts_are_planned_at_the_price_of_long_prompts() -> None:
+    def upper(text: str) -> float:
+        return estimate(sizes_of(text), ask("claude-haiku-5-5", 1)).upper_usd or 0
+
+    assert upper("a" * 900_000) > 900 * upper("a" * 1_000) * 2
+    mixed = measure_requests([b"a" * 900_000, *[b"a" * 1_000] * 1_000])
+    assert estimate(mixed, ask("claude-haiku-5-5", 1)).upper_usd == pytest.approx(
+        upper("a" * 900_000) + 1_000 * upper("a" * 1_000), rel=1e-3
+    )
+
+
+def test_inference_in_the_us_costs_more_from_4_6_on() -> None:
+    sizes = sizes_of("a" * 1_000)
+    for model in CATALOGUE.values():
+        plain, us = (estimate(sizes, ask(model.id, us_possible=us)).upper_usd or 0 for us in (False, True))
+        assert us == pytest.approx(plain * (1.1 if model.geography else 1.0))
+
+
+@pytest.mark.parametrize(
+    ("request_", "seen", "expected", "possible"),
+    [
+        ({}, (), False, True),
+        ({}, ("global",), False, False),
+        ({}, ("global", "us"), True, True),
+        ({"inference_geo": "us"}, ("global",), True, True),
+        ({"inference_geo": "global"}, ("us",), False, False),
+    ],
+)
+def test_where_inference_runs_is_known_from_the_request_or_from_earlier_answers(
+    request_: dict[str, object], seen: tuple[str, ...], expected: bool, possible: bool
+) -> None:
+    question = make_question(resolve_options("claude-opus-5", 10, request=request_), geographies=seen)
+    assert (question.us_expected, question.us_possible) == (expected, possible)
+
+
+def test_searches_cost_what_they_cost_and_must_be_bounded() -> None:
+    def upper(**tool: object) -> float | None:
+        tools = [{"type": "web_search_20260209", "name": "web_search", **tool}]
+        question = make_question(resolve_options("claude-opus-5", 10, request={"tools": tools}))
+        return estimate(sizes_of("a", 100), question).upper_usd
+
+    assert upper() is None
+    assert (upper(max_uses=2) or 0) > 2 * 100 * 0.01
+    client = make_question(resolve_options("claude-opus-5", 10, request={"tools": [{"name": "x"}]}))
+    assert client.searches == 0
+    code = [{"type": "code_execution_20260120", "name": "code_execution"}]
+    assert make_question(resolve_options("claude-opus-5", 10, request={"tools": code})).searches is None
+
+
+def test_a_cached_prompt_is_planned_at_the_price_of_writing_it() -> None:
+    mark = {"cache_control": {"type": "ephemeral"}}
+    sizes = sizes_of("a" * 10_000)
+    plain, cached = (
+        estimate(sizes, make_question(resolve_options("claude-opus-5", 10, request=request)))
+        for request in ({}, mark)
+    )
+    written = cached.input_upper * 2.5 / 1e6 * 1.1
+    assert (cached.upper_usd or 0) - (plain.upper_usd or 0) == pytest.approx(written)
 
 
 def test_an_unknown_price_is_unknown() -> None:
-    cost = estimate(sizes_of("a"), "claude-nope-9", 200, History())
+    cost = estimate(sizes_of("a"), ask("claude-nope-9"))
     assert (cost.expected_usd, cost.upper_usd, cost.list_upper_usd) == (None, None, None)
 
 
@@ -114,13 +191,42 @@ def test_a_person_is_asked_above_the_limit(changes: dict[str, Any], asked: bool)
 
 
 def test_a_plan_survives_xcom_and_its_file(tmp_path: Path) -> None:
-    planned = plan(rejected={"missing_id": 2}, notes=["a note"], max_cost_usd=5.0)
+    others = [ModelCost(model="claude-haiku-5-5", expected_usd=0.1, upper_usd=0.2)]
+    planned = plan(
+        rejected={"missing_id": 2}, notes=["a note"], max_cost_usd=5.0, other_models=others, betas=["b"]
+    )
     path = write_plan(planned, UPath(tmp_path))
     stored = json.loads(path.read_bytes())
     assert stored["rejected"] == {"missing_id": 2}
-    assert replace(read_plan(stored), notes=["a note"]) == planned
-    assert dict(describe(planned))["  missing_id"] == "2"
-    assert msgspec.json.encode(stored)
+    assert stored["schema_version"] == PLAN_VERSION
+    assert read_plan(stored) == planned
+    assert dict(plan_lines(planned))["  missing_id"] == "2"
+    assert dict(plan_lines(planned))["with claude-haiku-5-5"] == "$0.1000 expected, $0.2000 at most"
+
+
+def test_a_plan_of_an_earlier_version_is_read_and_of_a_newer_one_refused() -> None:
+    stored = plan_values(plan())
+    earlier = {
+        name: value
+        for name, value in stored.items()
+        if name
+        not in {"schema_version", "room_tokens", "thinking", "other_models", "request_upper_usd", "cut"}
+    }
+    assert plan_values(read_plan(earlier)) == stored
+    with pytest.raises(ResultsError, match=r"version 2; .*versions up to 1"):
+        read_plan(stored | {"schema_version": 2})
+    with pytest.raises(ResultsError, match="no plan of a run"):
+        read_plan({"pipeline": "p"})
+
+
+def test_what_a_plan_holds_beyond_what_is_known_is_kept() -> None:
+    stored = plan_values(plan()) | {"of_tomorrow": {"a": 1}}
+    assert plan_values(read_plan(stored)) == stored
+
+
+def test_a_second_round_of_an_unknown_price_is_above_every_budget() -> None:
+    assert second_round_upper(plan(model="claude-nope-9"), 1, 1) == inf
+    assert plan(cost_upper_usd=None).upper_usd_each == inf
 
 
 def test_the_forms_prices_are_the_librarys() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from launch.summary import render, rows
 from message_batches.command.console import local_path
-from nightpress.costs.plan import dollars
+from nightpress.costs.money import dollars
 
 PUBLISHED = {
     "uri": "file:///srv/my data/article_summaries/day=2026-11-22/answers.parquet",

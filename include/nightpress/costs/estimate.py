@@ -1,74 +1,32 @@
-"""What requests may cost, estimated from their size.
+"""What requests may cost: expected, and at most.
 
-Tokens are estimated from the size of the requests, since no tokenizer of Claude's is published:
+The upper bound is never below the bill, as far as sizes can tell:
 
-* expected: four ASCII characters a token, one token for any other character of three bytes (Chinese);
-* upper: a third more for ASCII, half more for the rest; text of digits or code alone may exceed it;
-* output: exactly ``max_tokens`` as the upper bound, the mean of the last published day as the expected.
+* input: characters by kind with the most tokens that each can have (:mod:`nightpress.costs.text_sizes`), and what
+  the API adds to a request;
+* output: all of the request's ``max_tokens``, room for thinking included, for every request;
+* a prompt that may be long, at the price of long prompts;
+* what may be written to the prompt cache, at the price of writing;
+* inference in the US, unless it is known that there is none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
+from typing import TYPE_CHECKING
 
 from nightpress.costs.prices import UnitPrices, find_prices
+from nightpress.costs.question import SEARCH_RESULT_TOKENS, SEARCH_USD, US_FACTOR, Question
+
+if TYPE_CHECKING:
+    from nightpress.costs.text_sizes import RequestSizes
 
 DEFAULT_OUTPUT_SHARE = 0.4
 """Share of ``max_tokens`` that an answer is expected to use, while no published day tells."""
 
-FRAMING_TOKENS = 12
-"""Tokens that the API adds to a request's text, at most (system and message framing)."""
-
-
-@dataclass(frozen=True, slots=True)
-class RequestSizes:
-    """The size of some requests' params as canonical JSON.
-
-    :param requests: how many there are.
-    :param characters: characters of all of them.
-    :param size_bytes: bytes of all of them, UTF-8.
-    :param largest_bytes: bytes of the largest; long prompts cost more with some models.
-    """
-
-    requests: int = 0
-    characters: int = 0
-    size_bytes: int = 0
-    largest_bytes: int = 0
-
-    def __add__(self, other: RequestSizes) -> RequestSizes:
-        """Add up two groups of requests."""
-        return RequestSizes(
-            self.requests + other.requests,
-            self.characters + other.characters,
-            self.size_bytes + other.size_bytes,
-            max(self.largest_bytes, other.largest_bytes),
-        )
-
-    def scaled(self, requests: int) -> RequestSizes:
-        """Return the size of so many of them, if they are like the rest."""
-        share = min(requests / max(self.requests, 1), 1.0)
-        return RequestSizes(
-            min(requests, self.requests),
-            ceil(share * self.characters),
-            ceil(share * self.size_bytes),
-            self.largest_bytes if requests else 0,
-        )
-
-    @property
-    def expected_tokens(self) -> int:
-        """Input tokens, as likely as not."""
-        return round(0.25 * self.characters + 0.375 * self._beyond_ascii)
-
-    @property
-    def upper_tokens(self) -> int:
-        """Input tokens, at most."""
-        return round(self.characters / 3 + 0.6 * self._beyond_ascii) + FRAMING_TOKENS * self.requests
-
-    @property
-    def _beyond_ascii(self) -> int:
-        return self.size_bytes - self.characters
+THINKING_SHARE = 0.25
+"""Share of the room for thinking that is expected to be used, while no published day tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +34,20 @@ class History:
     """What answers came to on the last published day.
 
     :param day: YYYY-MM-DD; empty when there is none.
-    :param output_tokens: mean of an answer; None when there is none.
+    :param output_tokens: mean of an answer, thinking included; None when there is none.
+    :param input_share: input tokens that were billed, in shares of what was expected; None when it is not known.
+    :param geographies: where inference ran, as the answers said.
     """
 
     day: str = ""
     output_tokens: float | None = None
+    input_share: float | None = None
+    geographies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What requests may cost, in tokens and USD at batch prices."""
+    """What requests may cost, in tokens and USD at batch prices; None where it is not known."""
 
     input_expected: int
     input_upper: int
@@ -96,30 +58,36 @@ class Cost:
     list_upper_usd: float | None
 
 
-def estimate(
-    sizes: RequestSizes, model: str, max_tokens: int, history: History, cached_tokens: int = 0
-) -> Cost:
-    """Estimate what requests cost; None where the model's price is not known.
+def estimate(sizes: RequestSizes, question: Question, history: History = History()) -> Cost:
+    """Estimate what requests cost; None where the model's price is not known, or nothing bounds it.
 
-    :param history: gives the expected tokens of an answer.
-    :param cached_tokens: of each request, at most so many may be written to the prompt cache, which is dearer.
+    :param history: gives the expected tokens of an answer, and how good the estimate of the input was.
     """
-    each = DEFAULT_OUTPUT_SHARE * max_tokens if history.output_tokens is None else history.output_tokens
-    output_expected = round(min(each, max_tokens) * sizes.requests)
-    output_upper = max_tokens * sizes.requests
-    prices = find_prices(model)
+    facts, sizes = question.facts, sizes.without(question.skeleton)
+    input_expected = round(sizes.expected_tokens(facts) * (history.input_share or 1.0))
+    output_expected = round(_expected_answer(question, history) * sizes.requests)
+    input_upper = _upper_input(sizes.short, question) + _upper_input(sizes.long, question)
+    output_upper = question.request_max_tokens * sizes.requests
+    prices = find_prices(question.model)
     if prices is None:
         usd: tuple[float | None, ...] = (None, None, None)
     else:
         usd = (
-            _price(prices.batch, sizes, sizes.expected_tokens, output_expected),
-            *(
-                _price(tiers, sizes, sizes.upper_tokens, output_upper)
-                + cached_tokens * sizes.requests * cache_surcharge(tiers[-1])
-                for tiers in (prices.batch, prices.list_price)
-            ),
+            _expected_usd(prices.batch, sizes, question, input_expected, output_expected),
+            _upper_usd(prices.batch, sizes, question),
+            _upper_usd(prices.list_price, sizes, question),
         )
-    return Cost(sizes.expected_tokens, sizes.upper_tokens, output_expected, output_upper, *usd)
+    return Cost(input_expected, max(input_upper, input_expected), output_expected, output_upper, *usd)
+
+
+def request_upper_usd(sizes: RequestSizes, question: Question) -> float | None:
+    """Return USD that the largest single request may cost at most; None when it is not known."""
+    prices = find_prices(question.model)
+    if prices is None or question.searches is None or not sizes.requests:
+        return None
+    # No text has more tokens than bytes.
+    tokens = sizes.largest_bytes + question.added_tokens
+    return _usd_of(tokens, 1, question, prices.batch[-1])
 
 
 def cache_surcharge(price: UnitPrices) -> float:
@@ -127,7 +95,55 @@ def cache_surcharge(price: UnitPrices) -> float:
     return max(price.cache_write_1h - price.input, 0.0) / 1e6
 
 
-def _price(tiers: Sequence[UnitPrices], sizes: RequestSizes, input_tokens: int, output_tokens: int) -> float:
-    """Return USD; when the largest prompt reaches a dearer tier, all are priced there."""
-    reached = [tier for tier in tiers if sizes.largest_bytes > tier.above_tokens or not tier.above_tokens]
-    return (input_tokens * reached[-1].input + output_tokens * reached[-1].output) / 1e6
+def _expected_answer(question: Question, history: History) -> float:
+    if history.output_tokens is not None:
+        return min(history.output_tokens, question.request_max_tokens)
+    return DEFAULT_OUTPUT_SHARE * question.max_tokens + THINKING_SHARE * question.room_tokens
+
+
+def _upper_input(sizes: RequestSizes, question: Question) -> int:
+    text = sizes.upper_tokens(question.facts) + question.added_tokens * sizes.requests
+    searches = question.searches or 0
+    # Each search sends the prompt, and what was found so far, once more.
+    again = searches * (searches + 1) // 2 * SEARCH_RESULT_TOKENS * sizes.requests
+    return text * (searches + 1) + again
+
+
+def _expected_usd(
+    tiers: Sequence[UnitPrices],
+    sizes: RequestSizes,
+    question: Question,
+    input_tokens: int,
+    output_tokens: int,
+) -> float:
+    long = sizes.long.expected_tokens(question.facts)
+    mean_long = long / max(sizes.long_requests, 1)
+    base = tiers[0]
+    reached = [tier for tier in tiers if mean_long > tier.above_tokens or tier is base][-1]
+    share = long / max(sizes.expected_tokens(question.facts), 1)
+    long_output = output_tokens * sizes.long_requests / max(sizes.requests, 1)
+    usd = (
+        input_tokens * ((1 - share) * base.input + share * reached.input)
+        + (output_tokens - long_output) * base.output
+        + long_output * reached.output
+    ) / 1e6
+    return usd * (US_FACTOR if question.us_expected and question.facts.geography else 1.0)
+
+
+def _upper_usd(tiers: Sequence[UnitPrices], sizes: RequestSizes, question: Question) -> float | None:
+    """Return USD at most; prompts that may be long pay the dearest price."""
+    if question.searches is None:
+        return None
+    # What searches find may make any prompt a long one.
+    short_price = tiers[-1] if question.searches else tiers[0]
+    return _usd_of(
+        _upper_input(sizes.short, question), sizes.short.requests, question, short_price
+    ) + _usd_of(_upper_input(sizes.long, question), sizes.long_requests, question, tiers[-1])
+
+
+def _usd_of(input_tokens: int, requests: int, question: Question, price: UnitPrices) -> float:
+    written = input_tokens if question.caches_all else question.cached_tokens * requests
+    tokens = input_tokens * price.input + question.request_max_tokens * requests * price.output
+    usd = tokens / 1e6 + written * cache_surcharge(price)
+    searches = (question.searches or 0) * requests * SEARCH_USD
+    return usd * question.us_factor + searches

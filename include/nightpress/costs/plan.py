@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from math import inf
 from typing import Any
 
 import msgspec
 
-from nightpress.costs.estimate import cache_surcharge
+from nightpress.costs.estimate import Question, cache_surcharge
+from nightpress.costs.money import dollars
 from nightpress.costs.prices import find_prices
-from nightpress.errors import BudgetError, ConfigurationError
+from nightpress.errors import BudgetError, ConfigurationError, ResultsError
 from nightpress.storage import StoragePath, write_atomically
+
+PLAN_VERSION = 1
+"""Version of the record. Fields may be added to it; a change that an older reader would misread raises it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,15 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCost:
+    """What the same run would cost with a model, in USD at batch prices."""
+
+    model: str
+    expected_usd: float | None
+    upper_usd: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What a run is going to do. Holds numbers and names, never text of an article or a prompt.
 
@@ -43,12 +56,21 @@ class Plan:
     :param to_send: of those, in shards without a batch yet.
     :param attached: of those, in shards that have a batch already.
     :param reused: of those, with an answer that was paid for before.
+    :param cut: of those, sent with their beginning only, because they are longer than ``max_content_chars``.
     :param rejected: rows that are not sent, by reason.
+    :param max_tokens: of an answer.
+    :param room_tokens: added to the request's ``max_tokens`` for thinking.
+    :param thinking: what is asked for, such as ``off``.
     :param cost_upper_usd: USD at batch prices if every answer uses all its ``max_tokens``; None when the
-        model's price is not known.
+        model's price is not known or nothing bounds the cost.
+    :param request_upper_usd: the same for the largest single request.
     :param template: SHA-256 of the model, the prompt and its settings; tells whether they changed.
     :param cached_tokens: of each request's input, at most so many may be written to the prompt cache.
     :param reused_files: how many ``reused-*.parquet`` there are in the run's folder.
+    :param other_models: what the same run would cost with the other models of the catalogue.
+    :param us_possible: inference in the US is possible, and costs more.
+    :param schema_version: of the record.
+    :param further: fields of a record that this version does not know; they are kept.
     """
 
     pipeline: str
@@ -79,11 +101,26 @@ class Plan:
     cached_tokens: int = 0
     reused_files: int = 0
     notes: Sequence[str] = field(default_factory=tuple)
+    room_tokens: int = 0
+    thinking: str = "off"
+    effort: str | None = None
+    betas: Sequence[str] = field(default_factory=tuple)
+    cut: int = 0
+    request_upper_usd: float | None = None
+    us_possible: bool = False
+    other_models: Sequence[ModelCost] = field(default_factory=tuple)
+    schema_version: int = PLAN_VERSION
+    further: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def asked(self) -> int:
         """Articles that a model is asked: to send, and submitted before."""
         return self.to_send + self.attached
+
+    @property
+    def request_max_tokens(self) -> int:
+        """``max_tokens`` of a request: the answer's, and room for thinking."""
+        return self.max_tokens + self.room_tokens
 
     @property
     def over_budget(self) -> bool:
@@ -108,8 +145,8 @@ class Plan:
 
     @property
     def upper_usd_each(self) -> float:
-        """USD that one article may cost at most, on average; 0 when it is not known."""
-        return (self.cost_upper_usd or 0.0) / max(self.asked, 1)
+        """USD that one article may cost at most, on average; infinite when it is not known."""
+        return inf if self.cost_upper_usd is None else self.cost_upper_usd / max(self.asked, 1)
 
     def _may_exceed(self, limit_usd: float | None) -> bool:
         if limit_usd is None or not self.asked:
@@ -137,16 +174,18 @@ class Plan:
 
 
 def second_round_upper(plan: Plan, articles: int, size_bytes: int) -> float:
-    """Return USD that sending some articles again may cost at most; 0 when the price is not known.
+    """Return USD that sending some articles again may cost at most; infinite when the price is not known.
 
-    :param size_bytes: of the POST body; half a token a byte is more than any text was seen to have.
+    :param size_bytes: of the POST body; no text has more tokens than bytes. An answer may get twice the tokens.
     """
     prices = find_prices(plan.model)
     if prices is None:
-        return 0.0
+        return inf
     price = prices.batch[-1]
-    once_more = (0.5 * size_bytes * price.input + 2 * plan.max_tokens * articles * price.output) / 1e6
-    return once_more + plan.cached_tokens * articles * cache_surcharge(price)
+    question = Question(plan.model, plan.max_tokens, us_possible=plan.us_possible)
+    once_more = (size_bytes * price.input + 2 * plan.request_max_tokens * articles * price.output) / 1e6
+    once_more += plan.cached_tokens * articles * cache_surcharge(price)
+    return once_more * question.us_factor
 
 
 def write_plan(plan: Plan, folder: StoragePath) -> StoragePath:
@@ -158,41 +197,25 @@ def write_plan(plan: Plan, folder: StoragePath) -> StoragePath:
 
 def plan_values(plan: Plan) -> dict[str, Any]:
     """Return a plan as plain values, with its verdict: for JSON, XCom and pages."""
-    return asdict(plan) | {"verdict": plan.verdict}
+    values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(plan))
+    return {**values.pop("further"), **values, "verdict": plan.verdict}
 
 
 def read_plan(values: Mapping[str, Any]) -> Plan:
-    """Read what :func:`plan_values` made of a plan."""
-    return Plan(**{name: value for name, value in values.items() if name != "verdict"})
+    """Read what :func:`plan_values` made of a plan, of this version or an earlier one.
 
-
-def describe(plan: Plan) -> list[tuple[str, str]]:
-    """Return the plan as lines of name and value, for a log, a form or a page."""
-    lines = [
-        ("articles", f"{plan.articles:,}"),
-        ("  to send", f"{plan.to_send:,} in {plan.shards:,} shard(s)"),
-        ("  submitted before", f"{plan.attached:,}"),
-        ("  reused", f"{plan.reused:,}"),
-        ("rejected rows", f"{sum(plan.rejected.values()):,}"),
-    ]
-    lines += [(f"  {reason}", f"{count:,}") for reason, count in plan.rejected.items()]
-    lines += [
-        ("model", f"{plan.model}, at most {plan.max_tokens:,} tokens an answer"),
-        ("tokens in", f"{plan.input_tokens_expected:,} expected, {plan.input_tokens_upper:,} at most"),
-        ("tokens out", f"{plan.output_tokens_expected:,} expected, {plan.output_tokens_upper:,} at most"),
-        ("cost", f"{dollars(plan.cost_expected_usd)} expected, {dollars(plan.cost_upper_usd)} at most"),
-        ("budget", "none" if plan.max_cost_usd is None else dollars(plan.max_cost_usd)),
-        (
-            "approval above",
-            "never asked" if plan.approve_above_usd is None else dollars(plan.approve_above_usd),
-        ),
-        ("verdict", plan.verdict),
-    ]
-    return lines
-
-
-def dollars(amount: float | None) -> str:
-    """Write an amount with the digits that matter: cents, and more of them below a dollar."""
-    if amount is None:
-        return "unknown"
-    return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${amount:.4f}"
+    :raises ResultsError: it is no plan, or one of a newer version.
+    """
+    version = values.get("schema_version", 1)
+    if not isinstance(version, int) or version > PLAN_VERSION:
+        raise ResultsError(
+            f"the plan is a record of version {version!r:.20}; this Nightpress reads versions up to {PLAN_VERSION}: "
+            "upgrade it, or plan the run again"
+        )
+    names = {part.name for part in fields(Plan)} - {"further"}
+    known = {name: value for name, value in values.items() if name in names}
+    further = {name: value for name, value in values.items() if name not in names and name != "verdict"}
+    try:
+        return msgspec.convert(known | {"further": further}, Plan, strict=False)
+    except msgspec.ValidationError as error:
+        raise ResultsError(f"this is no plan of a run: {error}. Plan the run again") from None

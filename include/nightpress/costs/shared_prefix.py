@@ -10,29 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from nightpress.costs.estimate import RequestSizes
 from nightpress.costs.prices import UnitPrices
+from nightpress.costs.text_sizes import measure_requests
+from nightpress.models.lookup import assume_model, find_model
 
 LIFETIME = "1h"
 WORST_HIT_SHARE, LIKELY_HIT_SHARE = 0.3, 0.7
 """Shares of a batch's requests that read the prefix; the documentation's range is 0.3 to 0.98."""
-
-_MINIMUM_TOKENS: tuple[tuple[tuple[str, ...], int], ...] = (
-    (("-5-5", "opus-5", "mythos-5", "fable-5"), 512),
-    (("sonnet-5", "sonnet-4-6", "sonnet-4-5", "opus-4-8"), 1_024),
-    (("opus-4-7",), 2_048),
-)
-_OTHERS_MINIMUM = 4_096
 
 Verdict: TypeAlias = Literal["cached", "perhaps", "too_short"]
 
 
 def minimum_prefix_tokens(model: str) -> int:
     """Return the shortest prefix that is cached; for a model that is not known the longest of these."""
-    for parts, tokens in _MINIMUM_TOKENS:
-        if any(part in model for part in parts):
-            return tokens
-    return _OTHERS_MINIMUM
+    return (find_model(model) or assume_model(model)).min_cached_tokens
 
 
 def cached_system(text: str) -> list[dict[str, Any]]:
@@ -58,8 +49,8 @@ class SharedPrefix:
     @classmethod
     def of(cls, text: str, model: str) -> SharedPrefix:
         """Measure a system prompt."""
-        size = RequestSizes(1, len(text), len(text.encode()), len(text.encode()))
-        return cls(model, size.expected_tokens, size.upper_tokens, minimum_prefix_tokens(model))
+        facts, size = find_model(model) or assume_model(model), measure_requests([text.encode()])
+        return cls(model, size.expected_tokens(facts), size.upper_tokens(facts), facts.min_cached_tokens)
 
     @property
     def verdict(self) -> Verdict:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from nightpress.costs.estimate import Cost
-from nightpress.costs.plan import dollars
+from nightpress.costs.money import dollars
 from nightpress.costs.prices import find_prices
+from nightpress.costs.question import SEARCH_RESULT_TOKENS, SEARCH_USD, Question
 from nightpress.costs.shared_prefix import SharedPrefix
 from nightpress.days.day_sources import TEMPLATE, read_published
+from nightpress.models.request_options import RequestOptions
 from nightpress.runs.run import Reuse, Run, Source
 from nightpress.shards.writer import ReadReport
 
@@ -33,13 +37,44 @@ def notes_on_the_day(run: Run, source: Source, report: ReadReport, reuse: Reuse,
     return notes
 
 
-def notes_on_cost(cost: Cost, history_day: str) -> list[str]:
+def notes_on_model(options: RequestOptions, today: date) -> list[str]:
+    """Say what a person should know of the model before it costs.
+
+    :param today: for what is retired soon.
+    """
+    model, notes = options.model, []
+    if not model.known:
+        notes.append(
+            f"{model.id} is not in the catalogue of models: its tokens are estimated carefully, and what it refuses is "
+            "not known."
+        )
+    elif options.thinking.note:
+        notes.append(options.thinking.note)
+    if model.retires is not None and model.retires > today:
+        notes.append(f"{model.id} is retired on {model.retires}: choose another model before.")
+    return notes
+
+
+def notes_on_cost(cost: Cost, question: Question, history_day: str) -> list[str]:
     """Say what the cost is estimated from."""
-    if cost.upper_usd is None:
-        return ["The model's price is not known, so the cost is not either."]
+    notes = []
+    prices = find_prices(question.model)
+    if prices is None:
+        notes.append(f"The price of {question.model} is not known, so the cost is not either.")
+    elif question.searches is None:
+        notes.append("Tools that the API runs are not limited by max_uses, so nothing bounds the cost.")
+    elif prices.assumed:
+        notes.append(f"No batch price of {question.model} is known: half of its list price is assumed.")
+    if question.searches:
+        notes.append(
+            f"Up to {question.searches:,} searches a request at {dollars(SEARCH_USD)} each, and up to "
+            f"{SEARCH_RESULT_TOKENS:,} tokens of what each finds, are part of the upper bound."
+        )
+    if question.us_expected:
+        notes.append("Inference runs in the US, which costs 1.1 times as much.")
     if history_day and cost.output_expected:
-        return [f"Expected answers are as long as on {history_day}."]
-    return []
+        notes.append(f"Expected answers are as long as on {history_day}.")
+    return notes
 
 
 def notes_on_cache(prefix: SharedPrefix | None, requests: int) -> list[str]:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from math import inf
 
 import msgspec
 
 from nightpress.articles.article import ReadStats
-from nightpress.costs.estimate import RequestSizes, estimate
-from nightpress.costs.plan import Limits, Plan, write_plan
+from nightpress.costs.estimate import History, estimate, request_upper_usd
+from nightpress.costs.plan import Limits, ModelCost, Plan, write_plan
+from nightpress.costs.question import Question, make_question
 from nightpress.costs.receipt import read_history
 from nightpress.costs.shared_prefix import LIFETIME, SharedPrefix
+from nightpress.costs.text_sizes import RequestSizes
 from nightpress.days.day_sources import OFFLINE, read_published
 from nightpress.days.reuse import AnswerIndex, ReusedRows
 from nightpress.errors import ConfigurationError
+from nightpress.models.lookup import offered_ids
+from nightpress.models.request_options import resolve_options
 from nightpress.results.typed_answers import keep_output
-from nightpress.runs.plan_notes import notes_on_cache, notes_on_cost, notes_on_the_day
+from nightpress.runs.plan_notes import notes_on_cache, notes_on_cost, notes_on_model, notes_on_the_day
 from nightpress.runs.run import Reuse, Run, Source
 from nightpress.settings import ShardLimits
 from nightpress.shards.requests import RequestTemplate
@@ -50,6 +55,7 @@ def prepare_run(
     plan_only: bool = False,
     notes: Sequence[str] = (),
     write: bool = True,
+    today: date | None = None,
 ) -> Prepared:
     """Read a source, write its shards and reused rows, and plan what sending them costs.
 
@@ -57,8 +63,10 @@ def prepare_run(
 
     :param notes: what else a person should read with the plan.
     :param write: False stores nothing at all: a preview.
+    :param today: for what is retired; None takes the clock's.
     :raises InputError: the source cannot be read.
     """
+    _refuse_retired(template, today or datetime.now(UTC).date())
     if write and not plan_only:
         _protect_what_was_paid(run)
     stats = ReadStats()
@@ -75,8 +83,13 @@ def prepare_run(
         answered=reused,
         write=write,
     )
+<<<<<<< HEAD
     plan = _plan(run, source, template, report, reuse, limits, plan_only)
     plan = replace(plan, reused_files=len(reused.files), notes=[*notes, *plan.notes])
+=======
+    plan = _plan(run, source, template, report, reuse, limits, plan_only, today or datetime.now(UTC).date())
+    plan = replace(plan, reused_files=len(reused.files))
+>>>>>>> 428e553 (One formatting of money, one plan in words, an upper bound by script)
     if write:
         write_plan(plan, run.folder)
     shards = [
@@ -87,6 +100,15 @@ def prepare_run(
 
 def _file_name(shard: Shard) -> str:
     return shard.uri.rsplit("/", 1)[-1]
+
+
+def _refuse_retired(template: RequestTemplate, today: date) -> None:
+    model = template.options.model
+    if model.retires is not None and model.retires <= today:
+        raise ConfigurationError(
+            f"{model.id} is retired since {model.retires}; the API refuses it. Nothing was sent. Choose one of: "
+            f"{', '.join(offered_ids(today))}"
+        )
 
 
 def _protect_what_was_paid(run: Run) -> None:
@@ -115,13 +137,20 @@ def _plan(  # noqa: PLR0917 - private, called once
     reuse: Reuse,
     limits: Limits,
     plan_only: bool,
+    today: date,
 ) -> Plan:
     attached, billed = _split_by_ledger(run, report)
     digest = digest_of(template)
     history = read_history(run.root.path, run.pipeline, digest)
     prefix = SharedPrefix.of(template.system, template.model) if template.cache and template.system else None
     cached_tokens = prefix.upper_tokens if prefix is not None and prefix.verdict != "too_short" else 0
-    cost = estimate(billed, template.model, template.max_tokens, history, cached_tokens)
+    question = make_question(
+        template.options,
+        cached_tokens=cached_tokens,
+        typed=template.output is not None,
+        geographies=history.geographies,
+    )
+    cost = estimate(billed, question, history)
     return Plan(
         pipeline=run.pipeline,
         day=run.day,
@@ -149,12 +178,54 @@ def _plan(  # noqa: PLR0917 - private, called once
         approve_above_usd=limits.approve_above_usd,
         template=digest,
         cached_tokens=cached_tokens,
+        room_tokens=template.options.thinking.room_tokens,
+        thinking=_thinking_in_words(template),
+        effort=template.options.thinking.effort,
+        betas=template.betas,
+        request_upper_usd=request_upper_usd(billed, question),
+        us_possible=question.us_possible,
+        other_models=_other_models(template, billed, question, today),
         notes=[
             *notes_on_the_day(run, source, report, reuse, digest),
-            *notes_on_cost(cost, history.day),
+            *notes_on_model(template.options, today),
+            *notes_on_cost(cost, question, history.day),
             *notes_on_cache(prefix, billed.requests),
         ],
     )
+
+
+def _thinking_in_words(template: RequestTemplate) -> str:
+    if isinstance(template.thinking, str):
+        return template.thinking
+    return msgspec.json.encode(template.thinking).decode()
+
+
+def _other_models(
+    template: RequestTemplate, sizes: RequestSizes, asked: Question, today: date
+) -> list[ModelCost]:
+    """Return what the same requests would cost with the other models that can be asked so, cheapest first."""
+    found = []
+    for model in offered_ids(today):
+        try:
+            options = resolve_options(
+                model,
+                template.max_tokens,
+                thinking=template.thinking,
+                effort=template.effort,
+                request=template.request,
+                betas=template.betas,
+            )
+        except ConfigurationError:
+            continue  # this model takes other parameters
+        question = make_question(
+            options, cached_tokens=asked.cached_tokens, typed=template.output is not None
+        )
+        cost = estimate(
+            sizes, replace(question, us_expected=asked.us_expected, us_possible=asked.us_possible), History()
+        )
+        found.append(ModelCost(model=model, expected_usd=cost.expected_usd, upper_usd=cost.upper_usd))
+    others = [cost for cost in found if cost.model != template.model]
+    return sorted(others, key=lambda cost: inf if cost.upper_usd is None else cost.upper_usd)
 
 
 def _split_by_ledger(run: Run, report: ReadReport) -> tuple[int, RequestSizes]:

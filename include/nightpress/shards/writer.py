@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from nightpress.articles.article import Article, Rejected
 from nightpress.articles.raw_row import show_columns
-from nightpress.costs.estimate import RequestSizes
+from nightpress.costs.text_sizes import RequestSizes, measure_requests
 from nightpress.errors import InputError, TooManyRejectsError
 from nightpress.settings import ShardLimits
 from nightpress.shards.column_names import column_name
@@ -246,7 +246,7 @@ class _ShardWriter:
             size = self._write_requests(files.requests, key)
             self._write_articles(files.articles, key)
         self.shards.append(Shard(str(files.requests), len(self._requests), size, key, self.betas))
-        self.sizes.append(_measure(self._requests))
+        self.sizes.append(measure_requests(request.params for request in self._requests))
         self._begin()
 
     def _write_requests(self, path: StoragePath, key: str) -> int:
@@ -268,12 +268,6 @@ class _ShardWriter:
         table = pa.table(columns).replace_schema_metadata({"shard_key": key})
         with atomic_writer(path) as stream:
             pq.write_table(table, stream, compression="zstd")
-
-
-def _measure(requests: list[StagedRequest]) -> RequestSizes:
-    sizes = [len(request.params) for request in requests]
-    characters = sum([len(request.params.decode()) for request in requests])
-    return RequestSizes(len(requests), characters, sum(sizes), max(sizes))
 
 
 class _RejectedFile:

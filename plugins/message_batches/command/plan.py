@@ -146,7 +146,7 @@ def _print_json(days: Sequence[str], planner: _Planner) -> None:
 
 
 def _cells(name: str, plans: Sequence[Plan]) -> list[str]:
-    from nightpress.costs.plan import dollars
+    from nightpress.costs.money import dollars
 
     counts = ("articles", "to_send", "attached", "reused")
     cells = [name, *(f"{sum(getattr(plan, count) for plan in plans):,}" for count in counts)]

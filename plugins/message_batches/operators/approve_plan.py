@@ -66,7 +66,8 @@ class ApprovePlanOperator(ApprovalOperator):
 
     def execute(self, context: Context) -> Any:
         """Return the shards, or park the task until a person has answered."""
-        from nightpress.costs.plan import dollars, read_plan
+        from nightpress.costs.money import dollars
+        from nightpress.costs.plan import read_plan
 
         plan = read_plan(self.plan)
         if plan.plan_only:
@@ -169,10 +170,10 @@ class ApprovePlanOperator(ApprovalOperator):
 
 def _to_markdown(plan: Plan) -> str:
     """Return the plan as a Markdown table; names from outside cannot become markup."""
-    from nightpress.costs.plan import describe
+    from nightpress.costs.plan_lines import plan_lines
 
     lines = ["| | |", "|---|---|"]
-    lines += [f"| {_escape(name.strip())} | {_escape(value)} |" for name, value in describe(plan)]
+    lines += [f"| {_escape(name.strip())} | {_escape(value)} |" for name, value in plan_lines(plan)]
     lines += ["", *(f"- {_escape(note)}" for note in plan.notes)]
     return "\n".join(lines)
 

@@ -208,7 +208,8 @@ class ReadArticlesOperator(BaseOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Write the shards, tell the plan and return the shards' references."""
-        from nightpress.costs.plan import describe, plan_values
+        from nightpress.costs.plan import plan_values
+        from nightpress.costs.plan_lines import plan_lines
 
         with fail_without_retry():
             run = self._run(context)
@@ -217,8 +218,11 @@ class ReadArticlesOperator(BaseOperator):
             context["ti"].xcom_push(key="about", value={"pipeline": run.pipeline, "day": run.day})
             prepared = self.prepare(run, context)
             plan = self._end_without_articles(run, prepared)
-        width = max(len(name) for name, _ in describe(plan))
-        self.log.info("plan\n%s", "\n".join(f"  {name:<{width}}  {value}" for name, value in describe(plan)))
+        lines = plan_lines(plan)
+        width = max(len(name) for name, _ in lines)
+        self.log.info("plan
+%s", "
+".join(f"  {name:<{width}}  {value}" for name, value in lines))
         for note in plan.notes:
             self.log.warning(note)
         if prepared.stats.replaced_characters:

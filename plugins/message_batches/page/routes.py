@@ -128,7 +128,7 @@ def show_plan(request: Request, pipeline: str, day: str, run: str, may_read: Rea
     _check_day(day)
     check_dags(may_read, _find_owners(pipeline) or [""])
     found = store.ask(lambda: plan_page.find_plan(config.data_root().path, pipeline, day, run))
-    return html(plan_page.render(found, pipeline, day, run, notices.to_static(request)))
+    return html(plan_page.render(found, notices.to_static(request)))
 
 
 def _find_owners(pipeline: str) -> set[str]:

@@ -1,0 +1,25 @@
+"""How an amount of money is written: one way, for plan, log, form, page, report and terminal."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+UNKNOWN = "unknown"
+_SMALLEST_SHOWN = 0.0001
+
+
+def dollars(amount: float | None, unknown: str = UNKNOWN) -> str:
+    """Write an amount in USD with the digits that matter: cents, and more of them below a dollar.
+
+    >>> dollars(1234.5), dollars(0.0432), dollars(-0.5), dollars(0.00001), dollars(None)
+    ('$1,234.50', '$0.0432', '-$0.5000', '<$0.0001', 'unknown')
+
+    :param amount: None, or a number that is not finite, is not known; that is never shown as zero.
+    :param unknown: what is written then.
+    """
+    if amount is None or not isfinite(amount):
+        return unknown
+    sign, size = ("-" if amount < 0 else ""), abs(amount)
+    if size >= 1 or size == 0:
+        return f"{sign}${size:,.2f}"
+    return f"{sign}<${_SMALLEST_SHOWN}" if size < _SMALLEST_SHOWN / 2 else f"{sign}${size:.4f}"

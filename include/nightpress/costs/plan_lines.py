@@ -1,0 +1,112 @@
+"""A plan in words: the one way to show it, in a log, in the terminal, in the approval and on its page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from nightpress.costs.money import dollars
+from nightpress.costs.plan import ModelCost, Plan
+
+_CHEAPER_SHOWN = 3
+
+
+class Line(NamedTuple):
+    """One fact of a plan."""
+
+    name: str
+    value: str
+
+
+class Section(NamedTuple):
+    """Facts that belong together."""
+
+    title: str
+    lines: Sequence[Line]
+
+
+def plan_sections(plan: Plan) -> list[Section]:
+    """Return all facts of a plan, for its page."""
+    sections = [
+        Section("Articles", _article_lines(plan)),
+        Section("Money", _money_lines(plan)),
+        Section("Requests", _request_lines(plan)),
+    ]
+    if plan.other_models:
+        lines = [Line(other.model, _cost(other)) for other in plan.other_models]
+        sections.append(Section("The same run with another model", lines))
+    return sections
+
+
+def plan_lines(plan: Plan) -> list[Line]:
+    """Return the facts that a decision needs, for a log, the terminal and the approval."""
+    cheaper = [
+        other
+        for other in plan.other_models
+        if plan.cost_upper_usd is not None
+        and other.upper_usd is not None
+        and other.upper_usd < plan.cost_upper_usd
+    ]
+    return [
+        *_article_lines(plan),
+        Line("model", f"{plan.model}, {_answer_tokens(plan)}"),
+        Line("input tokens", _range(plan.input_tokens_expected, plan.input_tokens_upper)),
+        Line("output tokens", _range(plan.output_tokens_expected, plan.output_tokens_upper)),
+        *_money_lines(plan),
+        *(Line(f"with {other.model}", _cost(other)) for other in cheaper[:_CHEAPER_SHOWN]),
+        Line("verdict", plan.verdict),
+    ]
+
+
+def _article_lines(plan: Plan) -> list[Line]:
+    lines = [
+        Line("articles", f"{plan.articles:,}"),
+        Line("  to send", f"{plan.to_send:,} in {plan.shards:,} shard(s)"),
+        Line("  submitted before", f"{plan.attached:,}"),
+        Line("  reused", f"{plan.reused:,}"),
+    ]
+    if plan.cut:
+        lines.append(Line("  cut at max_content_chars", f"{plan.cut:,}"))
+    lines.append(Line("rejected rows", f"{sum(plan.rejected.values()):,}"))
+    return lines + [Line(f"  {reason}", f"{count:,}") for reason, count in plan.rejected.items()]
+
+
+def _money_lines(plan: Plan) -> list[Line]:
+    return [
+        Line("cost", f"{dollars(plan.cost_expected_usd)} expected, {dollars(plan.cost_upper_usd)} at most"),
+        Line("at list price", f"{dollars(plan.list_upper_usd)} at most"),
+        Line("budget", "none" if plan.max_cost_usd is None else dollars(plan.max_cost_usd)),
+        Line(
+            "approval above",
+            "never asked" if plan.approve_above_usd is None else dollars(plan.approve_above_usd),
+        ),
+    ]
+
+
+def _request_lines(plan: Plan) -> list[Line]:
+    return [
+        Line("model", plan.model),
+        Line("tokens of an answer", _answer_tokens(plan)),
+        Line("thinking", plan.thinking),
+        Line("effort", plan.effort or "the model's own"),
+        *([Line("betas", ", ".join(plan.betas))] if plan.betas else []),
+        Line("input tokens", _range(plan.input_tokens_expected, plan.input_tokens_upper)),
+        Line("output tokens", _range(plan.output_tokens_expected, plan.output_tokens_upper)),
+        Line("fresh answers asked for", "yes" if plan.fresh else "no"),
+        Line("source", plan.source or "\N{EN DASH}"),
+        Line("plan only, nothing is sent", "yes" if plan.plan_only else "no"),
+        Line("run", plan.run),
+    ]
+
+
+def _answer_tokens(plan: Plan) -> str:
+    room = f", and {plan.room_tokens:,} of room for thinking" if plan.room_tokens else ""
+    return f"at most {plan.max_tokens:,} tokens an answer{room}"
+
+
+def _range(expected: int, upper: int) -> str:
+    return f"{expected:,} expected, {upper:,} at most"
+
+
+def _cost(other: ModelCost) -> str:
+    return f"{dollars(other.expected_usd)} expected, {dollars(other.upper_usd)} at most"

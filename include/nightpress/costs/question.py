@@ -1,0 +1,131 @@
+"""What is asked with each request, as far as its cost depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from nightpress.costs.text_sizes import KINDS, count_kinds
+from nightpress.models.catalogue import Model
+from nightpress.models.lookup import assume_model, find_model
+from nightpress.models.request_options import RequestOptions
+
+FRAMING_TOKENS = 16
+"""Tokens that the API adds to a request's text, at most (system and message framing)."""
+
+TOOL_TOKENS = 800
+"""Tokens of the system prompt that the API adds to a request with tools, at most (vendor's tool use page names 290 to
+about 700, by model and tool_choice)."""
+
+FORMAT_TOKENS = 300
+"""Tokens that the API adds to a request with an output schema, at most, besides the schema's own."""
+
+US_FACTOR = 1.1
+"""Inference in the US costs so much more, from 4.6 on (vendor's pricing page, October 2026)."""
+
+SEARCH_USD = 0.01
+"""A web search: $10 for 1,000, not halved in a batch (vendor's pricing page, October 2026)."""
+
+SEARCH_RESULT_TOKENS = 20_000
+"""Input tokens that the results of one web search come to at most. The vendor publishes no bound; this one is ours."""
+
+
+ELSEWHERE = frozenset({"", "global", "not_available"})
+"""Values of ``usage.inference_geo`` that cost nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked with each request, as far as its cost depends on it.
+
+    :param model: model id.
+    :param max_tokens: of the answer.
+    :param room_tokens: added for thinking.
+    :param cached_tokens: of each request, at most so many may be written to the prompt cache, which is dearer.
+    :param caches_all: all of a prompt may be written to the prompt cache.
+    :param added_tokens: what the API adds to each request at most.
+    :param searches: web searches of a request at most; None when they are not bounded.
+    :param us_expected: inference in the US is expected.
+    :param us_possible: inference in the US is possible.
+    :param skeleton: characters by kind of what is around a request's texts, which is no part of the prompt.
+    """
+
+    model: str
+    max_tokens: int
+    room_tokens: int = 0
+    cached_tokens: int = 0
+    caches_all: bool = False
+    added_tokens: int = FRAMING_TOKENS
+    searches: int | None = 0
+    us_expected: bool = False
+    us_possible: bool = False
+    skeleton: tuple[int, ...] = (0,) * len(KINDS)
+
+    @property
+    def request_max_tokens(self) -> int:
+        """``max_tokens`` of the request."""
+        return self.max_tokens + self.room_tokens
+
+    @property
+    def us_factor(self) -> float:
+        """How much dearer inference may be by where it runs."""
+        return US_FACTOR if self.us_possible and self.facts.geography else 1.0
+
+    @property
+    def facts(self) -> Model:
+        """What is known of the model, or assumed."""
+        return find_model(self.model) or assume_model(self.model)
+
+
+def make_question(
+    options: RequestOptions,
+    *,
+    cached_tokens: int = 0,
+    typed: bool = False,
+    geographies: Collection[str] = (),
+) -> Question:
+    """Return what is asked with each request.
+
+    :param cached_tokens: of each request, at most so many may be written to the prompt cache.
+    :param typed: answers have an output schema.
+    :param geographies: where inference ran for earlier answers, as they said; empty when there are none.
+    """
+    asked = options.further.get("inference_geo")
+    tools = options.further.get("tools")
+    seen_in_us = any(geography not in ELSEWHERE for geography in geographies)
+    added = FRAMING_TOKENS + (TOOL_TOKENS if tools else 0) + (FORMAT_TOKENS if typed else 0)
+    return Question(
+        options.model.id,
+        options.max_tokens,
+        options.thinking.room_tokens,
+        cached_tokens,
+        caches_all=b"cache_control" in msgspec.json.encode(options.further),
+        added_tokens=added,
+        searches=_searches(options.further),
+        us_expected=asked == "us" or (asked is None and seen_in_us),
+        # Without a request's own word, the workspace decides; only its answers show what it is.
+        us_possible=asked == "us" or (asked is None and (seen_in_us or not geographies)),
+        skeleton=_skeleton(options),
+    )
+
+
+def _skeleton(options: RequestOptions) -> tuple[int, ...]:
+    params = replace(options, further={}).params() | {"messages": [{"role": "user", "content": ""}]}
+    return count_kinds(msgspec.json.encode(params))
+
+
+def _searches(further: Mapping[str, object]) -> int | None:
+    """Return how many times the API itself may search or fetch for a request; None when nothing bounds it."""
+    tools = further.get("tools")
+    total = 0
+    for tool in tools if isinstance(tools, list) else []:
+        kind = tool.get("type") if isinstance(tool, Mapping) else None
+        if kind is None or kind == "custom":
+            continue  # a tool of the client: the API only names it
+        uses = tool.get("max_uses")
+        if not str(kind).startswith(("web_search", "web_fetch")) or not isinstance(uses, int):
+            return None
+        total += uses
+    return None if further.get("mcp_servers") else total
