@@ -30,7 +30,7 @@ from nightpress.batches.ledger import Ledger
 from nightpress.batches.polling import BatchWait, Look
 from nightpress.batches.submission import Wait
 from nightpress.costs.plan import Limits, Plan, plan_values, read_plan
-from nightpress.costs.receipt import read_receipt
+from nightpress.costs.receipt_files import read_receipt
 from nightpress.errors import (
     AccountTroubleError,
     ConfigurationError,

@@ -5,13 +5,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from upath import UPath
 
-from nightpress.costs import receipt as receipts
+from nightpress.costs import receipt_files as receipts
 from nightpress.costs.estimate import History
-from nightpress.costs.receipt import BatchReceipt, make_receipt, read_history, read_receipt, write_receipt
+from nightpress.costs.receipt import BatchReceipt, make_receipt
+from nightpress.costs.receipt_files import read_history, read_receipt, write_receipt
 from nightpress.errors import ResultsError
+from nightpress.layout import DataRoot
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -39,7 +42,7 @@ def test_a_receipt_adds_up_its_batches(tmp_path: Path) -> None:
         3.0,
         0.5,
     )
-    path = write_receipt(receipt, UPath(tmp_path))
+    path = write_receipt(receipt, DataRoot(UPath(tmp_path)))
     assert str(path).endswith("receipts/p/day=2026-11-22.json")
     stored = json.loads(path.read_bytes())
     assert stored["wasted_usd"] == 0.5
@@ -61,7 +64,7 @@ def test_an_empty_day_cost_nothing() -> None:
 
 
 def test_a_day_that_was_run_twice_has_every_batch_on_its_receipt_once(tmp_path: Path) -> None:
-    root = UPath(tmp_path)
+    root = DataRoot(UPath(tmp_path))
     about: dict[str, Any] = {"pipeline": "p", "day": "d", "offline": True, "published_at": NOW}
     first = [batch(2.0, 1.0, "a"), batch(4.0, 2.0, "b")]
     write_receipt(make_receipt(first, run="one", wasted_usd=0.5, **about), root)
@@ -80,12 +83,12 @@ def test_a_receipt_that_cannot_be_read_is_not_written_over(tmp_path: Path) -> No
     path.write_bytes(b'{"pipeline": "p"')
     receipt = make_receipt([], pipeline="p", day="d", run="r", offline=True, wasted_usd=0.0)
     with pytest.raises(ResultsError, match="cannot be read"):
-        write_receipt(receipt, UPath(tmp_path))
+        write_receipt(receipt, DataRoot(UPath(tmp_path)))
     assert path.read_bytes() == b'{"pipeline": "p"'
 
 
 def test_history_is_that_of_the_same_prompt(tmp_path: Path) -> None:
-    root, about = UPath(tmp_path), {"pipeline": "p", "run": "r", "offline": True, "wasted_usd": 0.0}
+    root, about = DataRoot(UPath(tmp_path)), {"pipeline": "p", "run": "r", "offline": True, "wasted_usd": 0.0}
     for day, template in (("2026-11-20", "x"), ("2026-11-21", "y"), ("2026-11-22", "x")):
         write_receipt(make_receipt([batch(1.0, 1.0)], day=day, template=template, **about), root)
     assert read_history(root, "p", "y") == History("2026-11-21", 2.5)
@@ -95,7 +98,7 @@ def test_history_is_that_of_the_same_prompt(tmp_path: Path) -> None:
 
 
 def test_what_was_paid_is_on_the_receipt_before_the_day_is_published(tmp_path: Path) -> None:
-    root = UPath(tmp_path)
+    root = DataRoot(UPath(tmp_path))
     about: dict[str, Any] = {"pipeline": "p", "day": "d", "offline": True}
     write_receipt(make_receipt([batch(2.0, 1.0, "a")], run="one", wasted_usd=0.0, **about), root)
     # The run dies here; the next one finds its answers and sends nothing.
@@ -106,7 +109,7 @@ def test_what_was_paid_is_on_the_receipt_before_the_day_is_published(tmp_path: P
 
 
 def test_the_books_of_a_run_that_is_not_published_yet_leave_the_last_publication(tmp_path: Path) -> None:
-    root = UPath(tmp_path)
+    root = DataRoot(UPath(tmp_path))
     about: dict[str, Any] = {"pipeline": "p", "day": "d", "offline": True, "wasted_usd": 0.25}
     numbers = {"articles": 2}
     published = make_receipt([batch(2.0, 1.0, "a")], run="one", published_at=NOW, numbers=numbers, **about)
@@ -119,7 +122,7 @@ def test_the_books_of_a_run_that_is_not_published_yet_leave_the_last_publication
 
 
 def test_the_books_of_the_offline_api_are_not_those_of_the_real_one(tmp_path: Path) -> None:
-    root = UPath(tmp_path)
+    root = DataRoot(UPath(tmp_path))
     about: dict[str, Any] = {"pipeline": "p", "day": "d", "wasted_usd": 0.0, "published_at": NOW}
     tried = make_receipt([batch(2.0, 1.0, "msgbatch_local_1")], run="tried", offline=True, **about)
     write_receipt(tried, root)
@@ -139,7 +142,7 @@ def test_the_books_of_the_offline_api_are_not_those_of_the_real_one(tmp_path: Pa
 def test_two_runs_that_write_at_the_same_moment_are_both_on_the_receipt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    root = UPath(tmp_path)
+    root = DataRoot(UPath(tmp_path))
     about: dict[str, Any] = {"pipeline": "p", "day": "d", "offline": True, "wasted_usd": 0.25}
     written: list[str] = []
     write = receipts.write_atomically
@@ -165,6 +168,62 @@ def test_what_a_killed_writer_left_aside_is_no_part(tmp_path: Path) -> None:
     parts.mkdir(parents=True)
     (parts / ".x7f3.aside").write_bytes(b'{"pipeline"')
     receipt = make_receipt([batch(2.0, 1.0)], pipeline="p", day="d", run="r", offline=True, wasted_usd=0.0)
-    stored = read_receipt(write_receipt(receipt, UPath(tmp_path)))
+    stored = read_receipt(write_receipt(receipt, DataRoot(UPath(tmp_path))))
     assert stored is not None
     assert stored.paid_usd == 1.0
+
+
+def stored(root: DataRoot, **changes: Any) -> Path:
+    """A receipt on disk, with something changed in the file."""
+    about: dict[str, Any] = {"pipeline": "p", "day": "d", "run": "one", "offline": True, "wasted_usd": 0.0}
+    path = Path(write_receipt(make_receipt([batch(2.0, 1.0, "a")], **about), root).path)
+    for part in path.parent.rglob("*.json"):
+        values = json.loads(part.read_bytes())
+        values |= changes
+        values["batches"][0] |= {"of_tomorrow": "kept, too"}
+        part.write_text(json.dumps({name: value for name, value in values.items() if value != "absent"}))
+    return path
+
+
+def test_a_newer_receipt_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    root = DataRoot(UPath(tmp_path))
+    path = stored(root, schema_version=2)
+    before = path.read_bytes()
+    with pytest.raises(ResultsError, match=r"version 2; .*versions up to 1"):
+        read_receipt(UPath(path))
+    receipt = make_receipt([], pipeline="p", day="d", run="two", offline=True, wasted_usd=0.0)
+    with pytest.raises(ResultsError, match="version 2"):
+        write_receipt(receipt, root)
+    assert path.read_bytes() == before
+
+
+def test_an_older_receipt_is_read_and_nothing_it_holds_is_lost(tmp_path: Path) -> None:
+    root = DataRoot(UPath(tmp_path))
+    path = stored(root, schema_version="absent", known_paid_usd="absent", of_tomorrow={"kept": 1})
+    again = make_receipt(
+        [batch(1.0, 0.5, "b")], pipeline="p", day="d", run="two", offline=True, wasted_usd=0.0
+    )
+    write_receipt(again, root)
+    values = json.loads(path.read_bytes())
+    assert values["of_tomorrow"] == {"kept": 1}
+    assert values["batches"][0]["of_tomorrow"] == "kept, too"
+    assert (values["paid_usd"], values["known_paid_usd"], values["schema_version"]) == (1.5, 1.5, 1)
+
+
+def test_what_is_known_of_an_unknown_sum_is_said(tmp_path: Path) -> None:
+    unknown = msgspec.structs.replace(batch(None, None, "b"), known_paid_usd=0.25, unknown_requests=1)
+    receipt = make_receipt(
+        [batch(2.0, 1.0, "a"), unknown], pipeline="p", day="d", run="r", offline=True, wasted_usd=0.0
+    )
+    assert (receipt.paid_usd, receipt.known_paid_usd, receipt.unknown_requests) == (None, 1.25, 1)
+
+
+def test_history_tells_where_inference_ran_whatever_was_asked(tmp_path: Path) -> None:
+    root, about = (
+        DataRoot(UPath(tmp_path)),
+        {"pipeline": "p", "run": "r", "offline": False, "wasted_usd": 0.0},
+    )
+    in_us = msgspec.structs.replace(batch(1.0, 1.0), geographies=("us",))
+    write_receipt(make_receipt([in_us], day="2026-11-21", template="other", **about), root)
+    assert read_history(root, "p", "x").geographies == ("us",)
+    assert read_history(root, "p", "x", offline=True) == History()

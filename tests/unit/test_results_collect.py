@@ -133,7 +133,9 @@ def test_what_did_not_succeed_costs_nothing_and_says_why(desk: Desk) -> None:
         None,
         "unknown result brand_new",
     ]
-    assert {row["cost_usd"] for row in rows} == {0.0}
+    # Whether a missing line was billed is not known.
+    assert [row["cost_usd"] for row in rows] == [0.0, 0.0, 0.0, None, 0.0]
+    assert (results.cost_usd, results.known_cost_usd, results.unknown_cost_requests) == (None, 0.0, 1)
     assert {row["text"] for row in rows} == {row["input_tokens"] for row in rows} == {None}
     assert results.by_status == {"errored": 2, "expired": 1, "canceled": 1, "missing": 1}
 

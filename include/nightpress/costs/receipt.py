@@ -6,16 +6,14 @@ sum of all receipts is what the API billed.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from nightpress.costs.estimate import History
-from nightpress.errors import ResultsError
-from nightpress.storage import StoragePath, Version, list_versions, write_atomically
+RECEIPT_VERSION = 1
+"""Version of the record. Fields may be added to it; a change that an older reader would misread raises it."""
 
 
 class BatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,9 +22,14 @@ class BatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
     :param run: the run that collected it first.
     :param round: 1 or 2.
     :param reused: paid for by another day or pipeline; costs nothing here.
-    :param by_status: requests by outcome; only ``succeeded`` and ``invalid_output`` ones are billed.
-    :param paid_usd: None when a model's price is not known.
+    :param by_status: requests by outcome.
+    :param paid_usd: None when what any request cost is not known.
+    :param known_paid_usd: for the requests whose cost is known; None in records of earlier versions.
+    :param unknown_requests: requests whose cost is not known.
+    :param output_tokens: those of thinking included.
+    :param geographies: where inference ran, as the answers said.
     :param cache_saved_usd: what prompt caching saved, at batch prices.
+    :param further: fields of the record that this version does not know; they are kept.
     :param submitted_at: when the POST was accepted, or the batch adopted; None when not recorded.
     """
 
@@ -46,6 +49,12 @@ class BatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
     cache_saved_usd: float | None = None
     submitted_at: datetime | None = None
     ended_at: datetime | None = None
+    thinking_tokens: int = 0
+    known_paid_usd: float | None = None
+    unknown_requests: int = 0
+    web_searches: int = 0
+    geographies: Sequence[str] = ()
+    further: Mapping[str, Any] = {}
 
 
 class DayReceipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,10 +63,14 @@ class DayReceipt(msgspec.Struct, frozen=True, kw_only=True):
     :param run: the last run that published the day.
     :param template: digest of that run's prompt and settings.
     :param numbers: that run's publication: articles, succeeded, failed by kind, rejected, reused.
-    :param paid_usd: the sum of the batches; None when a model's price is not known.
+    :param paid_usd: the sum of the batches; None when what any request cost is not known.
+    :param known_paid_usd: what is known of that sum; as much was paid at least.
+    :param unknown_requests: requests whose cost is not known.
     :param saved_usd: list price less what was paid.
     :param wasted_usd: paid for answers that a second round replaced.
     :param wasted_by_run: the same by run.
+    :param schema_version: of the record.
+    :param further: fields of the record that this version does not know; they are kept.
     """
 
     pipeline: str
@@ -73,78 +86,11 @@ class DayReceipt(msgspec.Struct, frozen=True, kw_only=True):
     cache_saved_usd: float | None
     wasted_usd: float | None
     wasted_by_run: Mapping[str, float | None] = {}
+    known_paid_usd: float | None = None
+    unknown_requests: int = 0
+    schema_version: int = RECEIPT_VERSION
+    further: Mapping[str, Any] = {}
     batches: Sequence[BatchReceipt]
-
-
-def receipt_path(root: StoragePath, pipeline: str, day: str) -> StoragePath:
-    """Return where a day's receipt is."""
-    return root / "receipts" / pipeline / f"day={day}.json"
-
-
-def read_receipt(path: StoragePath) -> DayReceipt | None:
-    """Return a receipt, or None when there is none.
-
-    :raises ResultsError: the file is not a receipt.
-    """
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=DayReceipt)
-    except FileNotFoundError:
-        return None
-    except msgspec.MsgspecError as error:
-        raise ResultsError(
-            f"the receipt {path} cannot be read ({error}). It holds what the day's earlier runs paid: restore it, or "
-            "move it away and clear this task; the ledger still knows every batch."
-        ) from None
-
-
-def write_receipt(receipt: DayReceipt, root: StoragePath) -> StoragePath:
-    """Store a day's receipt as JSON, with the batches of the day's earlier runs; return where.
-
-    Called twice: before the day is published, so that what was paid is on the receipt even if the run dies
-    then and the next one finds its answers; and after, with the numbers of the publication.
-
-    Two runs of a day may write at the same moment. Each stores its own part first, and adds up again for as long
-    as parts came while it was adding up: so whoever writes last has seen all of them.
-    """
-    path = receipt_path(root, receipt.pipeline, receipt.day)
-    parts = path.parent / "of_runs" / path.stem
-    mine = f"{hashlib.sha256(receipt.run.encode()).hexdigest()[:16]}.json"
-    write_atomically(parts / mine, _encode(receipt))
-    seen: Mapping[str, Version] | None = None
-    while seen != (found := list_versions(parts)):
-        seen = found
-        # Beside the parts may be what a killed writer left aside.
-        others = [parts / name for name in sorted(found.keys() - {mine}) if name.endswith(".json")]
-        write_atomically(path, _encode(_add_up(receipt, path, others)))
-    return path
-
-
-def _add_up(receipt: DayReceipt, path: StoragePath, others: Iterable[StoragePath]) -> DayReceipt:
-    """Return the receipt with what the day's stored one and the parts of its other runs have."""
-    earlier = read_receipt(path)
-    if earlier is not None and earlier.offline != receipt.offline:
-        earlier = _change_books(path, earlier)
-    if earlier is not None:
-        receipt = _add_earlier(receipt, earlier)
-    for part in map(read_receipt, others):
-        if part is not None and part.offline == receipt.offline:
-            receipt = _add_earlier(msgspec.structs.replace(part, published_at=None), receipt)
-    return receipt
-
-
-def _encode(receipt: DayReceipt) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(receipt), indent=2)
-
-
-def _change_books(path: StoragePath, earlier: DayReceipt) -> DayReceipt | None:
-    """Put a receipt of the other API aside, and return the one of this API that was put aside before.
-
-    What the offline API did cost nothing, so its batches are on no receipt of the real one, nor the reverse;
-    and neither is lost when a day is run with both.
-    """
-    names = {True: "of_the_offline_api", False: "of_the_api"}
-    write_atomically(path.parent / names[earlier.offline] / path.name, path.read_bytes())
-    return read_receipt(path.parent / names[not earlier.offline] / path.name)
 
 
 def make_receipt(
@@ -171,6 +117,8 @@ def make_receipt(
         batches=batches,
         list_usd=listed,
         paid_usd=paid,
+        known_paid_usd=sum(known_paid(batch) or 0.0 for batch in batches),
+        unknown_requests=sum(batch.unknown_requests for batch in batches),
         saved_usd=None if listed is None or paid is None else listed - paid,
         cache_saved_usd=total(batch.cache_saved_usd for batch in batches),
         wasted_usd=wasted_usd,
@@ -178,7 +126,7 @@ def make_receipt(
     )
 
 
-def _add_earlier(receipt: DayReceipt, earlier: DayReceipt) -> DayReceipt:
+def add_earlier(receipt: DayReceipt, earlier: DayReceipt) -> DayReceipt:
     """Return the receipt with the batches that only earlier runs of the day used."""
     now = {batch.batch_id: batch for batch in receipt.batches}
     # A batch stays with the run that collected it first.
@@ -199,6 +147,7 @@ def _add_earlier(receipt: DayReceipt, earlier: DayReceipt) -> DayReceipt:
         published_at=last.published_at,
         template=last.template,
         numbers=last.numbers,
+        further={**earlier.further, **receipt.further},
     )
 
 
@@ -221,31 +170,17 @@ def batch_receipt(results: Mapping[str, Any], run: str = "") -> BatchReceipt:
         cache_saved_usd=results["cache_saved_usd"],
         submitted_at=_moment(results.get("submitted_at")),
         ended_at=_moment(results.get("ended_at")),
+        thinking_tokens=results.get("thinking_tokens") or 0,
+        known_paid_usd=results.get("known_cost_usd", results["cost_usd"]),
+        unknown_requests=results.get("unknown_cost_requests") or 0,
+        web_searches=results.get("web_searches") or 0,
+        geographies=tuple(results.get("geographies") or ()),
     )
 
 
-def read_history(root: StoragePath, pipeline: str, template: str) -> History:
-    """Return what answers to the same prompt came to on the last day published with it."""
-    folder = root / "receipts" / pipeline
-    try:
-        names = sorted((path.name for path in folder.iterdir() if path.name.startswith("day=")), reverse=True)
-    except (FileNotFoundError, NotADirectoryError):  # which of them, depends on the file system
-        return History()
-    for name in names[:_DAYS_LOOKED_AT]:
-        try:
-            receipt = read_receipt(folder / name)
-        except ResultsError:
-            continue
-        if receipt is None or receipt.template != template:
-            continue
-        answers = sum(batch.by_status.get(status, 0) for batch in receipt.batches for status in _BILLED)
-        if answers:
-            return History(receipt.day, sum(batch.output_tokens for batch in receipt.batches) / answers)
-    return History()
-
-
-_DAYS_LOOKED_AT = 31
-_BILLED = ("succeeded", "invalid_output")
+def known_paid(batch: BatchReceipt) -> float | None:
+    """Return what is known of what a batch cost; None when nothing is."""
+    return batch.paid_usd if batch.known_paid_usd is None else batch.known_paid_usd
 
 
 def total(amounts: Iterable[float | None]) -> float | None:

@@ -1,4 +1,16 @@
-"""What the answers of a shard cost, and what the cache saved: columns of tokens times unit prices."""
+"""What the answers of a shard cost, and what the cache saved: columns of tokens times unit prices, row by row.
+
+The vendor's rules (pricing page and release notes, October 2026):
+
+* errored, canceled and expired requests are free; an answer is billed by its usage;
+* a refusal before any output is free for some categories and billed for others; after output it is billed;
+* a prompt above the model's limit pays the price of long prompts for the whole request;
+* inference in the US costs 1.1 times as much, from 4.6 on; the answer's usage says where it ran;
+* a web search costs $10 for 1,000, not halved in a batch.
+
+An amount that is not known is null, never 0: a missing line, an answer without token counts or without a model, a
+model without a price, a refusal of a new category.
+"""
 
 from __future__ import annotations
 
@@ -10,32 +22,52 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nightpress.costs.prices import TokenColumns, cost_column, find_prices
+from nightpress.costs.prices import TokenColumns, UnitPrices, cost_column, find_prices
+from nightpress.costs.question import ELSEWHERE, SEARCH_USD, US_FACTOR
+from nightpress.models.lookup import find_model
+from nightpress.statuses import STATUSES
 
 log = logging.getLogger(__name__)
 
 TOKEN_COLUMNS = ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read")
-"""Billed tokens by kind, as columns of the decoded answers; null where nothing was billed."""
+"""Billed tokens by kind, as columns of the decoded answers; null where the answer does not tell."""
+
+FREE_REFUSALS = ("cyber", "general_harms")
+"""Categories of a refusal before any output that is not billed; one without a category is not billed either."""
+
+BILLED_REFUSALS = ("bio", "frontier_llm", "reasoning_extraction")
+"""Categories of a refusal before any output that is billed, since 24 September 2026."""
+
+_FREE = pa.array([name for name, status in STATUSES.items() if status.billed == "no"])
+_UNKNOWN = pa.array([name for name, status in STATUSES.items() if status.billed == "unknown"])
 
 
 def costs(answers: pa.Table) -> tuple[pa.Array, pa.Array]:
-    """Return USD paid and USD at list price; only succeeded requests are billed."""
-    tokens = _tokens(answers)
-    paid, listed = np.zeros(answers.num_rows), np.zeros(answers.num_rows)
+    """Return USD paid and USD at list price of each row, null where it is not known.
+
+    :param answers: rows of :data:`nightpress.results.answer_columns.ANSWERS`.
+    """
+    tokens, factor, searches = _tokens(answers), _us_factor(answers), _numbers(answers, "web_searches")
+    unknown, free = _is_unknown(answers), _is_free(answers)
+    paid, listed = np.full(answers.num_rows, np.nan), np.full(answers.num_rows, np.nan)
     for model, rows in _iter_models(answers):
         prices = find_prices(model)
         if prices is None:
             log.warning("the price of model %s is not known; its cost is null", model)
-            paid[rows] = listed[rows] = np.nan
-        else:
-            paid[rows] = cost_column(tokens, prices.batch)[rows]
-            listed[rows] = cost_column(tokens, prices.list_price)[rows]
+            continue
+        if prices.assumed:
+            log.warning("no batch price of model %s is known; half of its list price is taken", model)
+        paid[rows] = (cost_column(tokens, prices.batch) * factor)[rows]
+        listed[rows] = (cost_column(tokens, prices.list_price) * factor)[rows]
+    paid, listed = (
+        np.where(free, 0.0, np.where(unknown, np.nan, usd + searches * SEARCH_USD)) for usd in (paid, listed)
+    )
     return pa.array(paid, from_pandas=True), pa.array(listed, from_pandas=True)
 
 
 def cache_saved(answers: pa.Table) -> float | None:
     """Return what the same tokens would have cost more without the cache, at batch prices."""
-    tokens = _tokens(answers)
+    tokens, factor = _tokens(answers), _us_factor(answers)
     nothing = np.zeros_like(tokens.input)
     plain = TokenColumns(
         input=tokens.input + tokens.cache_read + tokens.cache_write_5m + tokens.cache_write_1h,
@@ -44,23 +76,71 @@ def cache_saved(answers: pa.Table) -> float | None:
         cache_write_5m=nothing,
         cache_write_1h=nothing,
     )
+    counted = ~(_is_free(answers) | _is_unknown(answers))
     saved = 0.0
     for model, rows in _iter_models(answers):
         prices = find_prices(model)
         if prices is None:
             return None
-        difference = cost_column(plain, prices.batch) - cost_column(tokens, prices.batch)
-        saved += float(difference[rows].sum())
+        saved += float((_difference(plain, tokens, prices.batch) * factor)[rows & counted].sum())
     return saved
 
 
-def _tokens(answers: pa.Table) -> TokenColumns:
-    return TokenColumns(
-        **{name: pc.fill_null(answers[name], 0).to_numpy().astype(np.int64) for name in TOKEN_COLUMNS}
+def _difference(plain: TokenColumns, tokens: TokenColumns, tiers: tuple[UnitPrices, ...]) -> Any:
+    return cost_column(plain, tiers) - cost_column(tokens, tiers)
+
+
+def _is_free(answers: pa.Table) -> Any:
+    """Tell which rows cost nothing: what was not processed, and refusals of some categories before any output."""
+    status, category = answers["status"], answers["refusal_category"]
+    refused = _flags(pc.equal(answers["stop_reason"], "refusal"))
+    free = _flags(pc.or_(pc.is_null(category), pc.is_in(category, pa.array(FREE_REFUSALS))))
+    return _flags(pc.is_in(status, _FREE)) | (refused & free & _is_before_output(answers))
+
+
+def _is_unknown(answers: pa.Table) -> Any:
+    category = answers["refusal_category"]
+    known = pc.is_in(category, pa.array([*FREE_REFUSALS, *BILLED_REFUSALS]))
+    refused = _flags(pc.equal(answers["stop_reason"], "refusal"))
+    new = _flags(pc.and_(pc.is_valid(category), pc.invert(known)))
+    untold = pc.or_(pc.is_null(answers["input"]), pc.is_null(answers["output"]))
+    return (
+        _flags(pc.is_in(answers["status"], _UNKNOWN))
+        | _flags(untold)
+        | (refused & new & _is_before_output(answers))
     )
+
+
+def _is_before_output(answers: pa.Table) -> Any:
+    blank = pc.equal(pc.binary_length(pc.fill_null(answers["text"], "")), 0)
+    return _flags(pc.and_(blank, pc.equal(pc.fill_null(answers["output"], 0), 0)))
+
+
+def _us_factor(answers: pa.Table) -> Any:
+    """Return how much dearer each row is by where it was inferred; of a model before 4.6 nothing is."""
+    elsewhere = pc.is_in(answers["inference_geo"], pa.array([*ELSEWHERE]))
+    in_us = _flags(pc.and_(pc.is_valid(answers["inference_geo"]), pc.invert(elsewhere)))
+    factor = np.where(in_us, US_FACTOR, 1.0)
+    for model, rows in _iter_models(answers):
+        known = find_model(model)
+        if known is not None and not known.geography:
+            factor[rows] = 1.0
+    return factor
+
+
+def _tokens(answers: pa.Table) -> TokenColumns:
+    return TokenColumns(**{name: _numbers(answers, name) for name in TOKEN_COLUMNS})
+
+
+def _numbers(answers: pa.Table, name: str) -> Any:
+    return pc.fill_null(answers[name], 0).to_numpy().astype(np.int64)
+
+
+def _flags(condition: Any) -> Any:
+    return np.asarray(pc.fill_null(condition, False).to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def _iter_models(answers: pa.Table) -> Iterator[tuple[str, Any]]:
     """Yield each model that answered, and which rows are its."""
     for model in pc.unique(answers["model"]).drop_null().to_pylist():
-        yield model, pc.fill_null(pc.equal(answers["model"], model), False).to_numpy(zero_copy_only=False)
+        yield model, _flags(pc.equal(answers["model"], model))

@@ -34,7 +34,11 @@ log = logging.getLogger(__name__)
 BUCKET_ROWS = 8_192
 """Rows that are put in order at once; also the row groups of a shard's Parquet."""
 
-_COUNTS = ("input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+_COUNTS = (
+    *("input_tokens", "output_tokens", "thinking_tokens"),
+    *("cache_creation_input_tokens", "cache_read_input_tokens"),
+)
+_MAX_GEOGRAPHIES = 20
 _AMOUNTS = ("cost_usd", "list_cost_usd")
 _OF_THE_SOURCE = {"source_file", "source_position"}
 _OF_EVERY_ARTICLE = {"article_id", "title", "request_key", *_OF_THE_SOURCE}
@@ -61,7 +65,10 @@ class ShardResults:
     :param key: the shard key.
     :param uri: the shard's Parquet.
     :param by_status: articles by status; they add up to the shard's articles.
-    :param cost_usd: USD paid here, or None when a model's price is not known.
+    :param cost_usd: USD paid here; None when that of any request is not known.
+    :param known_cost_usd: USD paid here for the requests whose cost is known.
+    :param unknown_cost_requests: requests whose cost is not known.
+    :param geographies: where inference ran, as the answers say.
     :param cache_saved_usd: USD that prompt caching saved at batch prices; negative when writing to the cache
         cost more than reading from it saved.
     :param submitted_at: ISO 8601, UTC; None when the ledger does not know.
@@ -83,6 +90,11 @@ class ShardResults:
     cache_saved_usd: float | None
     submitted_at: str | None = None
     ended_at: str | None = None
+    thinking_tokens: int = 0
+    known_cost_usd: float = 0.0
+    unknown_cost_requests: int = 0
+    web_searches: int = 0
+    geographies: tuple[str, ...] = ()
 
 
 def collect_shard(
@@ -113,7 +125,7 @@ def collect_shard(
                 first = number * BUCKET_ROWS
                 typed = typing.read(_with_missing(arrived), first)
                 rows = _table(slice_, typed, schema, first, shard, provenance)
-                totals.add(rows, cache_saved(typed.answers))
+                totals.add(rows, typed.answers)
                 writer.write_table(rows)
     typing.keep_checks()
     return totals.to_results(shard, files.results, provenance)
@@ -223,12 +235,16 @@ class _Totals:
         self._sums: dict[str, float] = dict.fromkeys((*_COUNTS, *_AMOUNTS), 0)
         self._unknown: set[str] = set()
         self._saved: float | None = 0.0
+        self._unknown_requests = 0
+        self._searches = 0
+        self._geographies: set[str] = set()
 
-    def add(self, rows: pa.Table, saved: float | None) -> None:
-        """Add rows.
-
-        :param saved: USD that the cache saved; None when a price is not known.
-        """
+    def add(self, rows: pa.Table, answers: pa.Table) -> None:
+        """Add rows, and what only their answers tell."""
+        saved = cache_saved(answers)
+        self._searches += pc.sum(answers["web_searches"]).as_py() or 0
+        self._geographies |= set(pc.unique(answers["inference_geo"]).drop_null().to_pylist())
+        self._unknown_requests += rows["cost_usd"].null_count
         for row in pc.value_counts(rows["status"]).to_pylist():
             self._by_status[row["values"]] += row["counts"]
         for name in self._sums:
@@ -253,6 +269,11 @@ class _Totals:
             cost_usd=self._usd("cost_usd"),
             list_cost_usd=self._usd("list_cost_usd"),
             cache_saved_usd=self._saved,
+            thinking_tokens=int(self._sums["thinking_tokens"]),
+            known_cost_usd=self._sums["cost_usd"],
+            unknown_cost_requests=self._unknown_requests,
+            web_searches=self._searches,
+            geographies=tuple(sorted(self._geographies)[:_MAX_GEOGRAPHIES]),
         )
 
     def _usd(self, name: str) -> float | None:

@@ -14,7 +14,7 @@ from nightpress.articles.article import ReadStats
 from nightpress.costs.estimate import History, estimate, request_upper_usd
 from nightpress.costs.plan import Limits, ModelCost, Plan, write_plan
 from nightpress.costs.question import Question, make_question
-from nightpress.costs.receipt import read_history
+from nightpress.costs.receipt_files import read_history
 from nightpress.costs.shared_prefix import LIFETIME, SharedPrefix
 from nightpress.costs.text_sizes import RequestSizes
 from nightpress.days.day_sources import OFFLINE, read_published
@@ -141,7 +141,7 @@ def _plan(  # noqa: PLR0917 - private, called once
 ) -> Plan:
     attached, billed = _split_by_ledger(run, report)
     digest = digest_of(template)
-    history = read_history(run.root.path, run.pipeline, digest)
+    history = read_history(run.root, run.pipeline, digest, run.offline)
     prefix = SharedPrefix.of(template.system, template.model) if template.cache and template.system else None
     cached_tokens = prefix.upper_tokens if prefix is not None and prefix.verdict != "too_short" else 0
     question = make_question(

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nightpress.costs.plan import Plan
-from nightpress.costs.receipt import DayReceipt, batch_receipt, make_receipt, write_receipt
+from nightpress.costs.receipt import DayReceipt, batch_receipt, make_receipt
+from nightpress.costs.receipt_files import write_receipt
 from nightpress.days.day_sources import OFFLINE, TEMPLATE
 from nightpress.days.publish import DaySummary, publish_day
 from nightpress.days.reuse import reused_file
@@ -137,7 +138,7 @@ def publish_run(
     :param clock: epoch seconds.
     :param dag_id: of the DAG that publishes; kept in the file.
     """
-    write_receipt(_receipt(run, results, plan), run.root.path)
+    write_receipt(_receipt(run, results, plan), run.root)
     made_by = {RUN: run.run_id} | ({DAG_ID: dag_id} if dag_id else {})
     if plan is not None:
         made_by |= {TEMPLATE: plan.template, OFFLINE: "yes" if plan.offline else "no"}
@@ -152,7 +153,7 @@ def publish_run(
         made_by=made_by,
     )
     receipt = _receipt(run, results, plan, summary, datetime.fromtimestamp(clock(), UTC))
-    return Publication(summary, write_receipt(receipt, run.root.path))
+    return Publication(summary, write_receipt(receipt, run.root))
 
 
 def _receipt(

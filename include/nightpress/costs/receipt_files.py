@@ -1,0 +1,138 @@
+"""Receipts on disk: read, written and added up; and what earlier days say about the next."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from nightpress.costs.estimate import History
+from nightpress.costs.receipt import RECEIPT_VERSION, BatchReceipt, DayReceipt, add_earlier
+from nightpress.errors import ResultsError
+from nightpress.layout import DataRoot, list_names
+from nightpress.statuses import MESSAGE_STATUSES
+from nightpress.storage import StoragePath, Version, list_versions, write_atomically
+
+_Record = TypeVar("_Record", BatchReceipt, DayReceipt)
+
+
+def read_receipt(path: StoragePath) -> DayReceipt | None:
+    """Return a receipt, of this version or an earlier one, or None when there is none.
+
+    :raises ResultsError: the file is not a receipt, or one of a newer version.
+    """
+    try:
+        values = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        version = values.get("schema_version", 1)
+        if not isinstance(version, int) or version > RECEIPT_VERSION:
+            raise ResultsError(
+                f"the receipt {path} is a record of version {version!r:.20}; this Nightpress reads versions up to "
+                f"{RECEIPT_VERSION}: upgrade it. Nothing was changed"
+            )
+        batches = [_read(batch, BatchReceipt) for batch in values["batches"]]
+        return msgspec.structs.replace(_read(values | {"batches": []}, DayReceipt), batches=batches)
+    except FileNotFoundError:
+        return None
+    except (msgspec.MsgspecError, AttributeError, KeyError, TypeError) as error:
+        raise ResultsError(
+            f"the receipt {path} cannot be read ({error}). It holds what the day's earlier runs paid: restore it, or "
+            "move it away; the ledger still knows every batch",
+            code="damaged_receipt",
+        ) from None
+
+
+def receipt_values(receipt: DayReceipt) -> dict[str, Any]:
+    """Return a receipt as plain values, with what it holds beyond what this version knows."""
+    values: dict[str, Any] = msgspec.to_builtins(receipt)
+    values["batches"] = [batch.pop("further") | batch for batch in values["batches"]]
+    return {**values.pop("further"), **values}
+
+
+def _read(values: Mapping[str, Any], kind: type[_Record]) -> _Record:
+    names = set(kind.__struct_fields__) - {"further"}
+    known = {name: value for name, value in values.items() if name in names}
+    further = {name: value for name, value in values.items() if name not in names}
+    return msgspec.convert(known | {"further": further}, kind)
+
+
+def write_receipt(receipt: DayReceipt, root: DataRoot) -> StoragePath:
+    """Store a day's receipt as JSON, with the batches of the day's earlier runs; return where.
+
+    Called twice: before the day is published, so that what was paid is on the receipt even if the run dies
+    then and the next one finds its answers; and after, with the numbers of the publication.
+
+    Two runs of a day may write at the same moment. Each stores its own part first, and adds up again for as long
+    as parts came while it was adding up: so whoever writes last has seen all of them.
+    """
+    path = root.receipt(receipt.pipeline, receipt.day)
+    parts = path.parent / "of_runs" / path.stem
+    mine = f"{hashlib.sha256(receipt.run.encode()).hexdigest()[:16]}.json"
+    write_atomically(parts / mine, _encode(receipt))
+    seen: Mapping[str, Version] | None = None
+    while seen != (found := list_versions(parts)):
+        seen = found
+        # Beside the parts may be what a killed writer left aside.
+        others = [parts / name for name in sorted(found.keys() - {mine}) if name.endswith(".json")]
+        write_atomically(path, _encode(_add_up(receipt, path, others)))
+    return path
+
+
+def _add_up(receipt: DayReceipt, path: StoragePath, others: Iterable[StoragePath]) -> DayReceipt:
+    """Return the receipt with what the day's stored one and the parts of its other runs have."""
+    earlier = read_receipt(path)
+    if earlier is not None and earlier.offline != receipt.offline:
+        earlier = _change_books(path, earlier)
+    if earlier is not None:
+        receipt = add_earlier(receipt, earlier)
+    for part in map(read_receipt, others):
+        if part is not None and part.offline == receipt.offline:
+            receipt = add_earlier(msgspec.structs.replace(part, published_at=None), receipt)
+    return receipt
+
+
+def _encode(receipt: DayReceipt) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(receipt_values(receipt)), indent=2)
+
+
+def _change_books(path: StoragePath, earlier: DayReceipt) -> DayReceipt | None:
+    """Put a receipt of the other API aside, and return the one of this API that was put aside before.
+
+    What the offline API did cost nothing, so its batches are on no receipt of the real one, nor the reverse;
+    and neither is lost when a day is run with both.
+    """
+    names = {True: "of_the_offline_api", False: "of_the_api"}
+    write_atomically(path.parent / names[earlier.offline] / path.name, path.read_bytes())
+    return read_receipt(path.parent / names[not earlier.offline] / path.name)
+
+
+def read_history(root: DataRoot, pipeline: str, template: str, offline: bool | None = None) -> History:
+    """Return what answers to the same prompt came to on the last day published with it.
+
+    :param offline: of the offline API (True), or of the real one (False); None takes either.
+    """
+    geographies: set[str] = set()
+    folder = root.receipts(pipeline)
+    names = [name for name in list_names(folder) if name.startswith("day=")]
+    for name in sorted(names, reverse=True)[:_DAYS_LOOKED_AT]:
+        try:
+            receipt = read_receipt(folder / name)
+        except ResultsError:
+            continue
+        if receipt is None or offline not in {None, receipt.offline}:
+            continue
+        # Where inference runs is the workspace's setting, whatever was asked.
+        geographies |= {name for batch in receipt.batches for name in batch.geographies}
+        if receipt.template != template:
+            continue
+        answers = sum(
+            batch.by_status.get(status, 0) for batch in receipt.batches for status in MESSAGE_STATUSES
+        )
+        if answers:
+            each = sum(batch.output_tokens for batch in receipt.batches) / answers
+            return History(receipt.day, each, geographies=tuple(sorted(geographies)))
+    return History(geographies=tuple(sorted(geographies)))
+
+
+_DAYS_LOOKED_AT = 31
