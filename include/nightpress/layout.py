@@ -19,11 +19,21 @@ from nightpress.errors import ConfigurationError, InvalidReferenceError
 from nightpress.storage import StoragePath, trust_no_listing
 
 NOT_PIPELINES = frozenset(
-    {"comparisons", "inbox", "runs", "ledger", "receipts", "reports", "local_api", "offline_api"}
+    {
+        "comparisons",
+        "inbox",
+        "runs",
+        "ledger",
+        "model_lists",
+        "receipts",
+        "reports",
+        "local_api",
+        "offline_api",
+    }
 )
 """Folders below the data root that belong to no pipeline."""
 
-_AREAS = frozenset({"comparisons", "inbox", "runs", "ledger", "receipts", "reports"})
+_AREAS = frozenset({"comparisons", "inbox", "runs", "ledger", "model_lists", "receipts", "reports"})
 _PIPELINE_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _RUN_FOLDER = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,128}")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
@@ -98,6 +108,13 @@ class DataRoot:
     def ledger(self) -> StoragePath:
         """Return the folder of all ledgers, one subfolder for each API."""
         return self.path / "ledger"
+
+    def model_list(self, scope: str) -> StoragePath:
+        """Return where the models that an API listed are kept.
+
+        :param scope: name of the API; characters that a file name cannot have are replaced.
+        """
+        return self.path / "model_lists" / f"{run_folder_name(scope)}.json"
 
     def runs(self, pipeline: str, day: str) -> StoragePath:
         """Return the folder of the runs of a pipeline's day."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from offline_api.token_counts import OLD
 from upath import UPath
 
 from nightpress.costs.estimate import History, estimate
@@ -28,6 +27,7 @@ from nightpress.costs.text_sizes import RequestSizes, measure_requests
 from nightpress.errors import BudgetError, ConfigurationError, ResultsError
 from nightpress.models.catalogue import CATALOGUE
 from nightpress.models.request_options import resolve_options
+from offline_api.token_counts import OLD
 from tests.support.plans import make_plan as plan
 
 HAIKU = "claude-haiku-4-5"

@@ -196,8 +196,7 @@ def test_the_better_outcome_wins_and_costs_add_up(tmp_path: Path) -> None:
     ].to_pylist()
     assert [row["request_key"] for row in rows] == first_keys
     assert (summary.succeeded, summary.failed, summary.batches) == (9, {"expired": 1}, 1)
-    assert summary.wasted_usd == pytest.approx(one)
-    assert summary.cost_usd == pytest.approx(10 * one)
+    assert (summary.wasted_usd, summary.cost_usd) == (None, None), "a missing line may have been billed"
 
 
 def test_a_worse_second_answer_changes_nothing_but_the_bill(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING
 
 from nightpress.costs.prices import UnitPrices, find_prices
@@ -35,13 +36,15 @@ class History:
 
     :param day: YYYY-MM-DD; empty when there is none.
     :param output_tokens: mean of an answer, thinking included; None when there is none.
-    :param input_share: input tokens that were billed, in shares of what was expected; None when it is not known.
+    :param input_share: input tokens that were counted, in shares of what was expected; None when none were.
+    :param upper_share: the same of the upper bound, of the request where it is highest.
     :param geographies: where inference ran, as the answers said.
     """
 
     day: str = ""
     output_tokens: float | None = None
     input_share: float | None = None
+    upper_share: float | None = None
     geographies: tuple[str, ...] = ()
 
 
@@ -66,7 +69,9 @@ def estimate(sizes: RequestSizes, question: Question, history: History = History
     facts, sizes = question.facts, sizes.without(question.skeleton)
     input_expected = round(sizes.expected_tokens(facts) * (history.input_share or 1.0))
     output_expected = round(_expected_answer(question, history) * sizes.requests)
-    input_upper = _upper_input(sizes.short, question) + _upper_input(sizes.long, question)
+    # Only ever up: a sample bounds nothing.
+    raised = max(history.upper_share or 1.0, 1.0)
+    input_upper = ceil(raised * (_upper_input(sizes.short, question) + _upper_input(sizes.long, question)))
     output_upper = question.request_max_tokens * sizes.requests
     prices = find_prices(question.model)
     if prices is None:
@@ -74,8 +79,8 @@ def estimate(sizes: RequestSizes, question: Question, history: History = History
     else:
         usd = (
             _expected_usd(prices.batch, sizes, question, input_expected, output_expected),
-            _upper_usd(prices.batch, sizes, question),
-            _upper_usd(prices.list_price, sizes, question),
+            _upper_usd(prices.batch, sizes, question, raised),
+            _upper_usd(prices.list_price, sizes, question, raised),
         )
     return Cost(input_expected, max(input_upper, input_expected), output_expected, output_upper, *usd)
 
@@ -130,15 +135,17 @@ def _expected_usd(
     return usd * (US_FACTOR if question.us_expected and question.facts.geography else 1.0)
 
 
-def _upper_usd(tiers: Sequence[UnitPrices], sizes: RequestSizes, question: Question) -> float | None:
+def _upper_usd(
+    tiers: Sequence[UnitPrices], sizes: RequestSizes, question: Question, raised: float
+) -> float | None:
     """Return USD at most; prompts that may be long pay the dearest price."""
     if question.searches is None:
         return None
     # What searches find may make any prompt a long one.
     short_price = tiers[-1] if question.searches else tiers[0]
-    return _usd_of(
-        _upper_input(sizes.short, question), sizes.short.requests, question, short_price
-    ) + _usd_of(_upper_input(sizes.long, question), sizes.long_requests, question, tiers[-1])
+    short, long = (ceil(raised * _upper_input(part, question)) for part in (sizes.short, sizes.long))
+    usd_short = _usd_of(short, sizes.short.requests, question, short_price)
+    return usd_short + _usd_of(long, sizes.long_requests, question, tiers[-1])
 
 
 def _usd_of(input_tokens: int, requests: int, question: Question, price: UnitPrices) -> float:

@@ -103,7 +103,8 @@ def _sum(
     total = (pc.fill_null(first, 0) if counts else first).to_numpy().copy()
     added = (pc.fill_null(second, 0) if counts else second).to_numpy()
     total[ordinals] += added
-    nothing = np.zeros(len(total), dtype=bool)
+    # With a mask, Arrow takes NaN for a number.
+    nothing = np.zeros(len(total), dtype=bool) if counts else np.isnan(total)
     if counts:
         nothing = first.is_null().to_numpy().copy()
         nothing[ordinals] &= second.is_null().to_numpy()

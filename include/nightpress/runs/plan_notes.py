@@ -11,6 +11,7 @@ from nightpress.costs.question import SEARCH_RESULT_TOKENS, SEARCH_USD, Question
 from nightpress.costs.shared_prefix import SharedPrefix
 from nightpress.days.day_sources import TEMPLATE, read_published
 from nightpress.models.request_options import RequestOptions
+from nightpress.runs.counted_tokens import CountedTokens
 from nightpress.runs.run import Reuse, Run, Source
 from nightpress.shards.writer import ReadReport
 
@@ -55,8 +56,11 @@ def notes_on_model(options: RequestOptions, today: date) -> list[str]:
     return notes
 
 
-def notes_on_cost(cost: Cost, question: Question, history_day: str) -> list[str]:
-    """Say what the cost is estimated from."""
+def notes_on_cost(cost: Cost, question: Question, history_day: str, counted: CountedTokens) -> list[str]:
+    """Say what the cost is estimated from.
+
+    :param counted: input tokens that the API counted for a few of the requests.
+    """
     notes = []
     prices = find_prices(question.model)
     if prices is None:
@@ -72,6 +76,10 @@ def notes_on_cost(cost: Cost, question: Question, history_day: str) -> list[str]
         )
     if question.us_expected:
         notes.append("Inference runs in the US, which costs 1.1 times as much.")
+    if counted.requests:
+        notes.append(
+            f"Expected input tokens rest on {counted.requests:,} requests that the API counted (free)."
+        )
     if history_day and cost.output_expected:
         notes.append(f"Expected answers are as long as on {history_day}.")
     return notes

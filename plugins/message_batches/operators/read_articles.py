@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from nightpress.costs.plan import Plan
+    from nightpress.batches.model_api import ModelApi
     from nightpress.outputs.output_schema import OutputSchema
     from nightpress.runs.ceilings import Ceilings, RunSettings
     from nightpress.runs.preparation import Prepared
@@ -267,7 +268,17 @@ class ReadArticlesOperator(BaseOperator):
             plan_only=bool(self.plan_only),
             notes=notes,
             write=write,
+            model_api=self._model_api() if write else None,
         )
+
+    def _model_api(self) -> ModelApi | None:
+        """Return the API that is asked about the model, if there is a connection."""
+        if not self.conn_id:
+            return None
+        from nightpress.batches.model_api import SdkModelApi
+
+        api = config.connect(self.conn_id)
+        return SdkModelApi(api.client, api.scope)
 
     def _run(self, context: Context) -> Run:
         from nightpress.runs.run import Run

@@ -1,0 +1,114 @@
+"""What the API says of its models, and how many tokens it counts: both free, and never a reason to fail."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    import anthropic
+    import httpx2
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_SECONDS = 5.0
+_PAGE = 1000
+_COUNTED = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "mcp_servers")
+"""Params that ``count_tokens`` takes (SDK 2.14.0, types/message_count_tokens_params.py)."""
+
+
+class LiveModel(msgspec.Struct, frozen=True):
+    """A model as ``GET /v1/models`` shows it; what is null or not there is not known.
+
+    :param lifecycle: ``active``, ``deprecated`` or ``retired``.
+    :param retires_at: ISO 8601.
+    """
+
+    id: str
+    lifecycle: str | None = None
+    retires_at: str | None = None
+    max_tokens: int | None = None
+    max_input_tokens: int | None = None
+    capabilities: dict[str, Any] | None = None
+
+    @property
+    def takes_batches(self) -> bool | None:
+        """Whether batches take it; None when the API does not say."""
+        batch = (self.capabilities or {}).get("batch")
+        supported = batch.get("supported") if isinstance(batch, dict) else None
+        return supported if isinstance(supported, bool) else None
+
+
+class ModelApi(Protocol):
+    """What planning asks of the API."""
+
+    @property
+    def scope(self) -> str:
+        """Name of the API, e.g. ``api.anthropic.com``."""
+
+    def list_models(self) -> list[LiveModel] | None:
+        """Return the models of this connection, or None when the API cannot be asked."""
+
+    def count_tokens(self, params: bytes) -> int | None:
+        """Return the input tokens of a request's params, or None when the API cannot be asked."""
+
+
+class SdkModelApi:
+    """The API through the SDK's client.
+
+    :param client: its base URL and key are used as they are; nothing follows a redirect, no call is repeated.
+    :param scope: name of the API.
+    """
+
+    def __init__(self, client: anthropic.Anthropic, scope: str) -> None:
+        self._client = client.with_options(max_retries=0, timeout=TIMEOUT_SECONDS)
+        self.scope = scope
+
+    def list_models(self) -> list[LiveModel] | None:
+        """Return the models of this connection, or None when the API cannot be asked."""
+        query = {"limit": _PAGE, "lifecycle": ["active", "deprecated", "retired"]}
+        response = self._ask("GET", "/v1/models", {"params": query, "follow_redirects": False})
+        try:
+            found = msgspec.json.decode(response.content)["data"] if response is not None else None
+            if not isinstance(found, list):
+                return None
+        except (msgspec.MsgspecError, KeyError, TypeError):
+            return None
+        return [model for entry in found if (model := _read_model(entry)) is not None]
+
+    def count_tokens(self, params: bytes) -> int | None:
+        """Return the input tokens of a request's params, or None when the API cannot be asked."""
+        asked = msgspec.json.decode(params, type=dict[str, Any])
+        body = {name: asked[name] for name in _COUNTED if name in asked}
+        options = {"follow_redirects": False, "headers": {"Content-Type": "application/json"}}
+        response = self._ask("POST", "/v1/messages/count_tokens", options, msgspec.json.encode(body))
+        try:
+            count = msgspec.json.decode(response.content)["input_tokens"] if response is not None else None
+        except (msgspec.MsgspecError, KeyError, TypeError):
+            return None
+        return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
+
+    def _ask(
+        self, method: str, route: str, options: dict[str, Any], content: bytes | None = None
+    ) -> httpx2.Response | None:
+        import anthropic
+        import httpx2
+
+        try:
+            if method == "GET":
+                return self._client.get(route, cast_to=httpx2.Response, options=options)  # type: ignore[arg-type]
+            return self._client.post(route, cast_to=httpx2.Response, content=content, options=options)  # type: ignore[arg-type]
+        except (anthropic.AnthropicError, httpx2.HTTPError, OSError, ValueError) as error:
+            # Its words may hold what a proxy echoed, so only its kind is told.
+            log.info("%s %s: %s; the plan does without", method, route, type(error).__name__)
+            return None
+
+
+def _read_model(entry: object) -> LiveModel | None:
+    try:
+        return msgspec.convert(entry, LiveModel)
+    except msgspec.ValidationError:
+        identity = entry.get("id") if isinstance(entry, dict) else None
+        return LiveModel(identity) if isinstance(identity, str) else None

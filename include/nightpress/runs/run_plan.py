@@ -1,0 +1,172 @@
+"""The plan of a run whose articles have been read: what is sent, and what it may cost with which model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from math import inf
+
+import msgspec
+
+from nightpress.costs.estimate import History, estimate, request_upper_usd
+from nightpress.costs.plan import Limits, ModelCost, Plan
+from nightpress.costs.question import Question, make_question
+from nightpress.costs.receipt_files import read_history
+from nightpress.costs.shared_prefix import LIFETIME, SharedPrefix
+from nightpress.costs.text_sizes import RequestSizes
+from nightpress.errors import ConfigurationError
+from nightpress.models.lookup import offered_ids
+from nightpress.models.request_options import resolve_options
+from nightpress.runs.counted_tokens import CountedTokens
+from nightpress.runs.live_models import today_of
+from nightpress.runs.plan_notes import notes_on_cache, notes_on_cost, notes_on_model, notes_on_the_day
+from nightpress.runs.run import Reuse, Run, Source
+from nightpress.shards.requests import RequestTemplate
+from nightpress.shards.writer import ReadReport
+
+
+def make_plan(  # noqa: PLR0917 - called once
+    run: Run,
+    source: Source,
+    template: RequestTemplate,
+    report: ReadReport,
+    reuse: Reuse,
+    limits: Limits,
+    *,
+    counted: CountedTokens,
+    plan_only: bool,
+    now: Callable[[], float],
+) -> Plan:
+    """Return the plan of a run whose articles have been read.
+
+    :param counted: input tokens that the API counted for a few of the requests.
+    :param now: epoch seconds.
+    """
+    today = today_of(now())
+    attached, billed = _split_by_ledger(run, report)
+    digest = digest_of(template)
+    history = read_history(run.root, run.pipeline, digest, run.offline)
+    prefix = SharedPrefix.of(template.system, template.model) if template.cache and template.system else None
+    cached_tokens = prefix.upper_tokens if prefix is not None and prefix.verdict != "too_short" else 0
+    question = make_question(
+        template.options,
+        cached_tokens=cached_tokens,
+        typed=template.output is not None,
+        geographies=history.geographies,
+    )
+    history = replace(history, input_share=counted.expected_share, upper_share=counted.upper_share)
+    cost = estimate(billed, question, history)
+    return Plan(
+        pipeline=run.pipeline,
+        day=run.day,
+        run=run.run_id,
+        source=source.shown,
+        model=template.model,
+        max_tokens=template.max_tokens,
+        offline=run.offline,
+        fresh=reuse.fresh,
+        plan_only=plan_only,
+        articles=report.articles + report.reused,
+        to_send=report.articles - attached,
+        attached=attached,
+        reused=report.reused,
+        rejected=dict(report.rejected.most_common()),
+        shards=len(report.shards),
+        input_tokens_expected=cost.input_expected,
+        input_tokens_upper=cost.input_upper,
+        output_tokens_expected=cost.output_expected,
+        output_tokens_upper=cost.output_upper,
+        cost_expected_usd=cost.expected_usd,
+        cost_upper_usd=cost.upper_usd,
+        list_upper_usd=cost.list_upper_usd,
+        max_cost_usd=limits.max_cost_usd,
+        approve_above_usd=limits.approve_above_usd,
+        template=digest,
+        cached_tokens=cached_tokens,
+        room_tokens=template.options.thinking.room_tokens,
+        thinking=_thinking_in_words(template),
+        effort=template.options.thinking.effort,
+        betas=template.betas,
+        request_upper_usd=request_upper_usd(billed, question),
+        us_possible=question.us_possible,
+        other_models=_other_models(template, billed, question, today),
+        notes=[
+            *notes_on_the_day(run, source, report, reuse, digest),
+            *notes_on_model(template.options, today),
+            *notes_on_cost(cost, question, history.day, counted),
+            *notes_on_cache(prefix, billed.requests),
+        ],
+    )
+
+
+def _thinking_in_words(template: RequestTemplate) -> str:
+    if isinstance(template.thinking, str):
+        return template.thinking
+    return msgspec.json.encode(template.thinking).decode()
+
+
+def _other_models(
+    template: RequestTemplate, sizes: RequestSizes, asked: Question, today: date
+) -> list[ModelCost]:
+    """Return what the same requests would cost with the other models that can be asked so, cheapest first."""
+    found = []
+    for model in offered_ids(today):
+        try:
+            options = resolve_options(
+                model,
+                template.max_tokens,
+                thinking=template.thinking,
+                effort=template.effort,
+                request=template.request,
+                betas=template.betas,
+            )
+        except ConfigurationError:
+            continue  # this model takes other parameters
+        question = make_question(
+            options, cached_tokens=asked.cached_tokens, typed=template.output is not None
+        )
+        cost = estimate(
+            sizes, replace(question, us_expected=asked.us_expected, us_possible=asked.us_possible), History()
+        )
+        found.append(ModelCost(model=model, expected_usd=cost.expected_usd, upper_usd=cost.upper_usd))
+    others = [cost for cost in found if cost.model != template.model]
+    return sorted(others, key=lambda cost: inf if cost.upper_usd is None else cost.upper_usd)
+
+
+def _split_by_ledger(run: Run, report: ReadReport) -> tuple[int, RequestSizes]:
+    """Return how many articles are in shards that have a batch already, and what may still be billed."""
+    attached, billed = 0, RequestSizes()
+    for shard, sizes in zip(report.shards, report.sizes, strict=True):
+        entry = run.ledger.load(shard.key) if run.ledger is not None else None
+        if entry is None or entry.batch_id is None:
+            billed += sizes
+            continue
+        attached += shard.articles
+        if entry.collected_at is not None:
+            # What has no answer is asked again, whoever asked first.
+            billed += sizes.scaled(shard.articles - (entry.answered or 0))
+        elif (entry.pipeline, entry.day) == (run.pipeline, run.day):
+            billed += sizes
+    return attached, billed
+
+
+def digest_of(template: RequestTemplate) -> str:
+    """Return the SHA-256 of everything that is asked of an article, but the article."""
+    asked: list[object] = [
+        template.model,
+        template.max_tokens,
+        template.system,
+        template.prompt.template,
+        template.prompt.max_content_chars,
+    ]
+    if template.output is not None:
+        asked.append(template.output.digest)
+    if template.cache:
+        asked.append(LIFETIME)
+    thinking = template.options.thinking
+    options = (thinking.parameter, thinking.effort, thinking.room_tokens, template.request, template.betas)
+    if any(options):
+        asked.append(options)
+    return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
