@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from pydantic import BaseModel
 
-    from nightpress.costs.plan import Plan
     from nightpress.batches.model_api import ModelApi
+    from nightpress.costs.plan import Plan
     from nightpress.outputs.output_schema import OutputSchema
     from nightpress.runs.ceilings import Ceilings, RunSettings
     from nightpress.runs.preparation import Prepared
@@ -221,9 +221,7 @@ class ReadArticlesOperator(BaseOperator):
             plan = self._end_without_articles(run, prepared)
         lines = plan_lines(plan)
         width = max(len(name) for name, _ in lines)
-        self.log.info("plan
-%s", "
-".join(f"  {name:<{width}}  {value}" for name, value in lines))
+        self.log.info("plan\n%s", "\n".join(f"  {name:<{width}}  {value}" for name, value in lines))
         for note in plan.notes:
             self.log.warning(note)
         if prepared.stats.replaced_characters:
