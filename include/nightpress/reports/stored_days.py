@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nightpress.costs.receipt import DayReceipt
-from nightpress.costs.receipt import read_receipt as read_stored_receipt
+from nightpress.costs.receipt_files import read_receipt as read_stored_receipt
 from nightpress.days.day_sources import PublishedFile, read_published, read_sources
 from nightpress.errors import NightpressError, ResultsError
 from nightpress.layout import DataRoot, is_day, list_names
