@@ -36,7 +36,7 @@ setup: python ## make .venv and install what a run needs
 setup-dev: python
 	@$(PYTHON) -B launch/bootstrap.py dev
 
-run: setup ## publish a day: [ARTICLES=file|folder|glob] [DAY=2026-11-22] [MODEL=] [LIMIT=] [PORT=]
+run: setup ## publish a day: [ARTICLES=file|folder|glob] [DAY=2026-11-22] [PIPELINE=] [MODEL=] [LIMIT=] [any field of the form]
 	@exec $(NIGHTPRESS) run $(OPTIONS) $(ARGS)
 
 up: setup ## start Airflow and its UI, and stay until Ctrl-C: [PORT=8080]

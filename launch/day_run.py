@@ -134,7 +134,7 @@ def show_hint(instance: Instance) -> list[str]:
         f"The link logs you in once; after that: {instance.url}, user {USER}, password in "
         f"{instance.layout.home / SECRETS_FILE}.",
         f"  {instance.url}/dags/{DEFAULT_PIPELINE}: press Trigger to run a day by hand.",
-        "  DAGs start paused. Unpausing one also starts its latest scheduled day at once.",
+        "  DAGs start paused. Unpausing one also starts its latest scheduled day, which waits for your approval.",
         f"  data: {local_path(instance.layout.root)}   logs: {instance.layout.logs}",
         "Ctrl-C stops everything.",
     ]
