@@ -80,6 +80,8 @@ def is_taken(error: OSError) -> bool:
     """
     if isinstance(error, FileExistsError) or error.errno == errno.EEXIST:
         return True
+    if error.errno == errno.EINVAL and "pre-condition" in str(error):
+        return True
     return any(
         code in {"PreconditionFailed", "412", "ConditionNotMet", "BlobAlreadyExists"} or status == 412
         for code, status in _replies(error)

@@ -386,7 +386,7 @@ def results_address(batch: Batch, base_url: str) -> str:
     """
     if not batch.ended or (batch.results_url is None and batch.archived_at is not None):
         why = "they are kept for 29 days" if batch.ended else f"it is {batch.processing_status}"
-        raise ResultsError(f"batch {batch.id} has no results at the API: {why}", code="results_gone")
+        raise ResultsError(f"batch {batch.id} has no results at the API: {why}", code="no_results")
     url = batch.results_url or ""
     try:
         if _is_vendor(base_url) and _is_vendor(url):

@@ -24,6 +24,7 @@ from nightpress.batches.submission import (
     record_batch,
 )
 from nightpress.errors import ConfigurationError, LedgerError, UnknownOutcomeError
+from nightpress.layout import list_names
 from nightpress.storage import StoragePath
 
 STATES = ("intended", "submitted", "collected", "open", "damaged")
@@ -80,7 +81,7 @@ def iter_lines(root: StoragePath) -> Iterator[Line]:
 
 def scopes(root: StoragePath) -> list[str]:
     """Return the names of the APIs that the ledger knows."""
-    return sorted(path.name for path in root.iterdir() if path.is_dir()) if root.exists() else []
+    return [name for name in list_names(root) if not name.startswith(".") and not name.endswith(".json")]
 
 
 def _line(scope: str, key: str, found: Entry | LedgerError) -> Line:

@@ -8,9 +8,11 @@ from typing import Any
 import msgspec
 
 from nightpress.overview.file_cache import FileCache
-from nightpress.storage import StoragePath
+from nightpress.storage import StoragePath, is_local
 
-_MOST_DAYS = 5_000
+_MAX_DAYS = 5_000
+_MAX_DAYS_REMOTE = 200
+"""On an object store each receipt is a request of its own at the first look, so the newest have to do."""
 
 
 class _Batch(msgspec.Struct):
@@ -48,6 +50,7 @@ class Receipts:
 
     def __init__(self, root: StoragePath) -> None:
         self._root = root
+        self._limit = _MAX_DAYS if is_local(root) else _MAX_DAYS_REMOTE
         self._folders: dict[str, FileCache[Receipt | None]] = {}
 
     def refresh(self, pipelines: set[str]) -> bool:
@@ -58,7 +61,7 @@ class Receipts:
         changed = False
         for pipeline in pipelines:
             if pipeline not in self._folders:
-                self._folders[pipeline] = FileCache(self._root / pipeline, _decode, limit=_MOST_DAYS)
+                self._folders[pipeline] = FileCache(self._root / pipeline, _decode, limit=self._limit)
             changed |= self._folders[pipeline].refresh()
         return changed
 
