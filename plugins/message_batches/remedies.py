@@ -44,11 +44,6 @@ REMEDIES = {
     "account_trouble": "Then clear the task {task}, with its downstream tasks.",
     "account_trouble_again": "Then clear {group}second_round.submit_batch with its downstream tasks: only what has no "
     "answer is sent and paid. Or clear the task {task} to publish the day without those articles.",
-    "other_workspace": "Then clear the task {task}: it adopts the batch once its results prove it, and pays nothing.",
-    "api_time_unknown": "Then decide by `nightpress ledger` (adopt or discard), and clear the task {task}.",
-    "list_unreadable": "If it stays so, decide by `nightpress ledger` (adopt or discard), and clear the task {task}.",
-    "newer_schema": "Then clear the task {task}.",
-    "unsafe_store": "Then clear the task {task}.",
     "request_refused": "When that is fixed, clear the task {task}.",
     "missing_day": "When the articles are there, clear the task {task}.",
     "other_workspace": "When the connection is right again, clear the task {task}: it looks for the batch first.",

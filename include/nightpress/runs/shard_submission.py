@@ -55,7 +55,6 @@ class Sender:
             dag_id=self.dag_id,
             task_id=self.task_id,
             map_index=self.map_index,
-            betas=shard.betas,
         )
 
 
