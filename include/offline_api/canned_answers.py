@@ -157,7 +157,7 @@ class _Writer:
         else:
             block = self._tool_block("look_up", {"query": self.article[:40]})
         tokens = spent + self.counter.count(json.dumps(block["input"]))
-        return Answer([*before, block], special, "", tokens, spent, web_searches=special == "pause_turn")
+        return Answer([*before, block], special, "", tokens, spent, web_searches=int(special == "pause_turn"))
 
     def _tool_input(self, before: list[_Block], spent: int, tool: dict[str, Any]) -> Answer:
         value = example(tool.get("input_schema"), self.article, _asked(self.params))
