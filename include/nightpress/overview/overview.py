@@ -164,7 +164,9 @@ class Overview:
         page = min(max(1, query.page), pages)
         shown = runs[(page - 1) * query.per_page : page * query.per_page]
         for run in shown:
-            if run.active and run.rows:
+            if run.started is not None and run.started.plan is not None:
+                run.plan = run.started.plan
+            elif run.active and run.rows:
                 run.plan = self._plans.find(run.rows[0].folder, now)
             if run.published and run.receipt is not None and run.receipt.published_at is not None:
                 run.reported = self._reports.covers(run.day, run.receipt.published_at.timestamp(), now)

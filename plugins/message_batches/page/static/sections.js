@@ -149,14 +149,14 @@ export const drawRun = (run, view) => {
       run.articles !== null && el("span", {}, el("span", { class: "faint" }, "articles "), count(run.articles)),
       run.reused ? el("span", {}, el("span", { class: "faint" }, "reused "), count(run.reused)) : null,
       run.requests > 0 && el("span", {}, el("span", { class: "faint" }, "requests "), count(run.requests)),
-      el("span", {}, el("span", { class: "faint" }, active ? "cost so far " : "cost "), el("b", {}, cost(run.cost_usd, run.cost_unknown)),
+      (run.batches > 0 || run.plan) && el("span", {}, el("span", { class: "faint" }, active ? "cost so far " : "cost "), el("b", {}, cost(run.cost_usd, run.cost_unknown)),
         run.plan && run.plan.cost_expected_usd !== null
           ? el("span", { class: "faint" }, ` of about ${usd(run.plan.cost_expected_usd)} planned`,
             run.plan.cost_upper_usd !== null ? `, ${usd(run.plan.cost_upper_usd)} at most` : "") : null,
       ),
       active || !run.last || run.began === null
         ? el("span", {}, el("span", { class: "faint" }, "age "), age(run.began))
-        : el("span", {}, el("span", { class: "faint" }, "took "), span(run.last - run.began)),
+        : run.last > run.began && el("span", {}, el("span", { class: "faint" }, "took "), span(run.last - run.began)),
       el("span", {}, runEnd(run)),
       chips.length > 0 && el("span", { class: "chips" }, chips,
         run.answered_again > 0 && el("span", { class: "faint" },
