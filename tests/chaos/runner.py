@@ -24,6 +24,8 @@ from tests.support.offline_api_server import PROJECT, LocalApiServer
 
 PIPELINE, DAY = "chaos", "2026-11-22"
 BATCH_SECONDS = 900.0
+BUDGET_USD = 1.0
+"""Far above what a case costs, so that the budget is checked and holds nothing back."""
 STOPS_BEFORE_MENDING = 3
 """Starts that end with a clear error before the faults are switched off, as a person would mend them."""
 
@@ -211,6 +213,7 @@ class _Case:
             delay=delay,
             report=str(self.report),
             sabotaged=self.scenario.sabotaged,
+            max_cost_usd=BUDGET_USD,
         )
 
     def _outcome(self, events: Sequence[dict[str, Any]]) -> str:

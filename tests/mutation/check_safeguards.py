@@ -28,6 +28,12 @@ _TESTS = (
     "tests/unit/test_batches_submission.py",
     "tests/unit/test_batches_submission_states.py",
 )
+_RUN_TESTS = (
+    "tests/unit/test_runs_ceilings.py",
+    "tests/unit/test_runs_failed_articles.py",
+    "tests/unit/test_runs_given_requests.py",
+    "tests/unit/test_runs_unrequested.py",
+)
 _TIMEOUT_SECONDS = 300
 _WORKERS = 4
 _ENOUGH = 2
@@ -39,6 +45,7 @@ class Mutation:
 
     :param old: text that is there exactly once.
     :param new: what stands there instead.
+    :param tests: of which one must go red.
     """
 
     name: str
@@ -46,6 +53,7 @@ class Mutation:
     file: str
     old: str
     new: str
+    tests: Sequence[str] = _TESTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,7 @@ class MutationError(Exception):
 
 
 _SUBMISSION, _LEDGER = "include/nightpress/batches/submission.py", "include/nightpress/batches/ledger.py"
+_FAILED = "include/nightpress/runs/failed_articles.py"
 _CLIENT, _POLLING = "include/nightpress/batches/client.py", "include/nightpress/batches/polling.py"
 
 MUTATIONS = (
@@ -127,8 +136,8 @@ MUTATIONS = (
         "f2",
         "a batch is recorded for one shard only",
         _SUBMISSION,
-        "    if not ledger.take_batch(batch.id, entry.key):\n",
-        "    ledger.take_batch(batch.id, entry.key)\n    if False:\n",
+        "    if not ledger.take_batch(batch.id, entry.key, identity):\n",
+        "    ledger.take_batch(batch.id, entry.key, identity)\n    if False:\n",
     ),
     Mutation(
         "f3",
@@ -151,10 +160,50 @@ MUTATIONS = (
         "        if not create_exclusively(path, encode(attempt)):\n",
         "        write_atomically(path, encode(attempt))\n        if False:\n",
     ),
+    Mutation(
+        "i",
+        "a form cannot lift a declared budget",
+        "include/nightpress/runs/ceilings.py",
+        "            if most is None or (wanted is not None and wanted <= most):\n",
+        "            if most is None or wanted is not None:\n",
+        _RUN_TESTS,
+    ),
+    Mutation(
+        "j",
+        "the second round stays within the budget",
+        _FAILED,
+        "        if upper <= left:\n",
+        "        if True:\n",
+        _RUN_TESTS,
+    ),
+    Mutation(
+        "k",
+        "hand-made requests are staged once",
+        "include/nightpress/runs/given_requests.py",
+        "        return Shard.from_reference(msgspec.json.decode(record.read_bytes()))\n",
+        "        record.stat()\n",
+        _RUN_TESTS,
+    ),
+    Mutation(
+        "l",
+        "a run stops for an account problem",
+        "include/nightpress/runs/account_pause.py",
+        "    if new:\n",
+        "    if False:\n",
+        _RUN_TESTS,
+    ),
+    Mutation(
+        "m",
+        "a late scheduled run waits for approval",
+        "include/nightpress/runs/unrequested_runs.py",
+        "started - due <= LATE_AFTER",
+        "True",
+        _RUN_TESTS,
+    ),
 )
 
 
-def try_mutation(mutation: Mutation, tests: Sequence[str] = _TESTS) -> Verdict:
+def try_mutation(mutation: Mutation, tests: Sequence[str] | None = None) -> Verdict:
     """Run the tests on a copy of the tree without one safeguard.
 
     :raises MutationError: the source does not hold the text once, or the tests could not run.
@@ -164,7 +213,7 @@ def try_mutation(mutation: Mutation, tests: Sequence[str] = _TESTS) -> Verdict:
         tree = Path(folder)
         copy_tree(tree)
         mutate(tree, mutation)
-        code, said = run_tests(tree, tests)
+        code, said = run_tests(tree, tests or mutation.tests)
     failed = [_short(name) for name in re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", said, re.MULTILINE)]
     if code not in (0, 1) or (code == 1 and not failed):
         raise MutationError(f"({mutation.name}) the tests did not run: exit code {code}\n{said[-2_000:]}")
@@ -251,7 +300,7 @@ def _check_unchanged() -> None:
     print("without a mutation: ", end="", flush=True)
     with tempfile.TemporaryDirectory(prefix="nightpress-mutation-") as folder:
         copy_tree(Path(folder))
-        code, said = run_tests(Path(folder), _TESTS)
+        code, said = run_tests(Path(folder), (*_TESTS, *_RUN_TESTS))
     if code:
         raise MutationError(f"the tests are red without any mutation\n{said[-2_000:]}")
     print("green\n")
