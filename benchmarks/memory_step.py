@@ -16,11 +16,12 @@ from nightpress.batches.client import MessageBatches
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.submission import Body, Submitted, submit_shard
 from nightpress.results.collect import Provenance, collect_batch
-from nightpress.settings import SUMMARY_PROMPT, ShardLimits
+from nightpress.settings import ShardLimits
 from nightpress.shards.prompts import PromptTemplate
 from nightpress.shards.requests import RequestTemplate
 from nightpress.shards.shard import Shard
 from nightpress.shards.writer import write_shards
+from tests.support.prompts import SUMMARY_PROMPT
 
 
 def main() -> None:

@@ -24,10 +24,11 @@ from upath import UPath
 from benchmarks.contest import Goal, Outcome, alternate, middle, peak_mb, resident_mb, run_child
 from nightpress.articles.reader import iter_articles
 from nightpress.days.reuse import AnswerIndex
-from nightpress.settings import SUMMARY_PROMPT, ShardLimits
+from nightpress.settings import ShardLimits
 from nightpress.shards.prompts import PromptTemplate
 from nightpress.shards.requests import RequestTemplate
 from nightpress.shards.writer import write_shards
+from tests.support.prompts import SUMMARY_PROMPT
 
 FORMATS = ("in.jsonl", "in.json", "in.csv", "in.parquet")
 LOOKED_UP = 1_000_000

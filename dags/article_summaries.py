@@ -17,8 +17,14 @@ from __future__ import annotations
 import pendulum
 from airflow.sdk import DAG, CronPartitionTimetable
 
-from message_batches.pipeline import message_batch_pipeline
-from nightpress.settings import SUMMARY_PROMPT
+from message_batches import message_batch_pipeline
+
+SUMMARY_PROMPT = """Summarize the following article in exactly two sentences, in the article's own language.
+
+<title>{title}</title>
+<article>
+{content}
+</article>"""
 
 with DAG(
     "article_summaries",

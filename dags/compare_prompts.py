@@ -1,6 +1,6 @@
 """# Compare prompts
 
-The same articles asked in three ways, side by side: a bare prompt, the desk's style guide as the system prompt,
+The same articles asked in three ways, side by side: a bare prompt, the newsroom's style guide as the system prompt,
 and a larger model. Each variant is a whole pipeline, `compare_prompts_<variant>`; when all have published the
 day, `comparisons/compare_prompts/day=…/comparison.parquet` has one row for each article and one column for each
 variant, and the page behind *Comparison* (in *Details* of `compare`) says what each costs and where they agree:
@@ -33,7 +33,7 @@ class Notice(BaseModel):
 
     headline: str = Field(max_length=100)
     summary: str
-    desk: Literal["politics", "economy", "science", "culture", "sport", "other"]
+    section: Literal["politics", "economy", "science", "culture", "sport", "other"]
     tone: Literal["calm", "mixed", "tense"]
 
 

@@ -22,13 +22,6 @@ DEFAULT_MAX_REJECTED_SHARE = 0.2
 DEFAULT_MAX_REQUESTS_IN_FLIGHT = 200_000
 """Requests that may wait at the API at once: the queue of its lowest tier (documentation, "Rate limits")."""
 
-SUMMARY_PROMPT = """Summarize the following article in exactly two sentences, in the article's own language.
-
-<title>{title}</title>
-<article>
-{content}
-</article>"""
-
 
 @dataclass(frozen=True, slots=True)
 class ShardLimits:

@@ -24,6 +24,7 @@ from message_batches import (
 )
 from message_batches.config import source_path
 from message_batches.links import batch_url
+from message_batches.operators.read_articles import check_map_length
 from message_batches.operators.references import as_list
 from nightpress.batches.submission import Wait
 from nightpress.errors import ConfigurationError, ResultsError
@@ -265,3 +266,12 @@ def test_hand_made_requests_reach_no_template_field_and_wire_the_task_that_makes
         assert write.upstream_task_ids == {"s"}
     with pytest.raises(ConfigurationError, match="both given"):
         SubmitBatchOperator(task_id="s", pipeline="p", requests=[], shard={})
+
+
+def test_more_shards_than_airflow_maps_are_refused_before_anything_is_approved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "3")
+    check_map_length(3)
+    with pytest.raises(ConfigurationError, match=r"4 shards.*at most 3.*max_map_length.*larger shards"):
+        check_map_length(4)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.prompts import SUMMARY_PROMPT
+
 PROJECT = Path(__file__).resolve().parents[2]
 DAGS = sorted((PROJECT / "dags").glob("*.py"))
 HEAVY = ("pandas", "pyarrow", "anthropic", "numpy", "genai_prices", "altair", "vl_convert")
@@ -86,6 +88,10 @@ def test_the_pipeline_is_the_one_of_the_design(tmp_path: Path) -> None:
     asked |= {"thinking", "effort"}
     money = {"plan_only", "max_cost_usd", "approve_above_usd", "fresh", "reuse_days"}
     assert params.keys() == asked | money
+
+
+def test_the_daily_prompt_stands_in_its_dag_file() -> None:
+    assert f'"""{SUMMARY_PROMPT}"""' in (PROJECT / "dags" / "article_summaries.py").read_text()
 
 
 def test_the_report_follows_every_pipeline_that_publishes(tmp_path: Path) -> None:

@@ -28,11 +28,12 @@ from nightpress.layout import DataRoot
 from nightpress.results.collect import Provenance, collect_batch
 from nightpress.runs.preparation import Prepared, prepare_run
 from nightpress.runs.run import Reuse, Run, Source
-from nightpress.settings import DEFAULT_MODEL, SUMMARY_PROMPT, ShardLimits
+from nightpress.settings import DEFAULT_MODEL, ShardLimits
 from nightpress.shards.prompts import PromptTemplate
 from nightpress.shards.requests import RequestTemplate
 from nightpress.shards.shard import ShardFiles
 from tests.support.offline_api_server import LocalApiServer
+from tests.support.prompts import SUMMARY_PROMPT
 
 PROJECT = Path(__file__).resolve().parents[2]
 DAY = "2026-11-22"

@@ -232,6 +232,7 @@ class ReadArticlesOperator(BaseOperator):
         context["ti"].xcom_push(key=PLAN, value=plan_values(plan))
         with fail_without_retry():
             plan.check_budget()
+            check_map_length(len(prepared.shards))
         return [shard.to_reference() for shard in prepared.shards]
 
     def prepare(
@@ -369,6 +370,23 @@ class ReadArticlesOperator(BaseOperator):
             effort=self.effort or None,
             request=self.request,
             betas=tuple(self.betas),
+        )
+
+
+def check_map_length(shards: int) -> None:
+    """Refuse more shards than Airflow maps tasks, before anything is approved: it would fail only after that.
+
+    :raises ConfigurationError: naming the setting.
+    """
+    from airflow.sdk.configuration import conf
+
+    most = conf.getint("core", "max_map_length", fallback=1024)
+    if shards > most:
+        raise ConfigurationError(
+            f"the articles came to {shards:,} shards, and Airflow maps a task over at most {most:,} ([core] "
+            "max_map_length). Nothing was sent. Use larger shards, such as limits=ShardLimits(max_requests=50_000), or "
+            "raise the setting on scheduler and workers.",
+            code="too_many_shards",
         )
 
 

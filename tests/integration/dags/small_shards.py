@@ -13,7 +13,14 @@ from message_batches import (
     SubmitBatchOperator,
     message_batch_pipeline,
 )
-from nightpress.settings import SUMMARY_PROMPT, ShardLimits
+from nightpress.settings import ShardLimits
+
+SUMMARY_PROMPT = """Summarize the following article in exactly two sentences, in the article's own language.
+
+<title>{title}</title>
+<article>
+{content}
+</article>"""
 
 for name, size, conn_id in (
     ("press_3", 3, "anthropic_default"),
