@@ -11,7 +11,7 @@ import anthropic
 import pytest
 from pydantic import BaseModel
 
-from offline_api.model_catalog import MODELS
+from offline_api.model_catalog import MODELS, THINKING_TYPES
 from offline_api.parameter_checks import LONG_OUTPUT_BETA
 from tests.support.batch_requests import item, items
 from tests.support.offline_api_server import LocalApiServer
@@ -283,3 +283,41 @@ def test_the_check_of_types_can_fail(data: dict[str, Any], complaint: str) -> No
 
     parsed: BaseModel = CapabilitySupport.construct(**json.loads(json.dumps(data)))
     assert any(found.startswith(complaint) for found in type_errors(parsed))
+
+
+def test_the_core_and_this_api_took_the_same_from_the_vendors_pages() -> None:
+    """Two tables, written apart, so that one checks the other; where they differ, look at the vendor's page."""
+    from nightpress.models.catalogue import CATALOGUE
+
+    assert set(CATALOGUE) <= set(MODELS)
+    for name, theirs in CATALOGUE.items():
+        if not theirs.offered:
+            continue  # retires within days
+        mine = MODELS[name]
+        long = mine.long_prompt
+        assert (theirs.input_usd, theirs.output_usd) == (mine.input_cents / 100, mine.output_cents / 100), (
+            name
+        )
+        assert (theirs.long_prompt is None) == (long is None), name
+        if theirs.long_prompt is not None and long is not None:
+            dear = theirs.long_prompt
+            assert (dear.above_tokens, dear.input_usd, dear.output_usd) == (
+                long.above_tokens,
+                long.input_cents / 100,
+                long.output_cents / 100,
+            )
+        assert round(theirs.cache_read_multiplier * 1000) == mine.cache_read_permille, name
+        assert theirs.thinking_default == mine.thinking, name
+        assert set(theirs.thinking_types) == set(THINKING_TYPES) - set(mine.refused_thinking), name
+        assert (theirs.off_max_effort or None) == mine.max_effort_without_thinking, name
+        assert tuple(theirs.efforts) == mine.efforts, name
+        assert (theirs.context_tokens, theirs.max_output_tokens) == (
+            mine.context_tokens,
+            mine.max_output_tokens,
+        )
+        assert theirs.min_cached_tokens == mine.min_cached_tokens, name
+        assert (theirs.forced_tools, theirs.sampling, theirs.geography) == (
+            mine.forced_tools,
+            mine.sampling,
+            mine.geography,
+        ), name
