@@ -29,11 +29,15 @@ class ShardLimits:
 
     :param max_requests: requests in a shard, 1 to 100,000 (default 10,000).
     :param max_bytes: bytes of the POST body, 1,000 to 256 MiB (default 32 MB).
+    :param max_staged_bytes: bytes of the articles' other fields, which stay here (default 64 MB).
+    :param max_metadata_columns: different fields of all articles of a run; each is a column (default 2,000).
     :raises ConfigurationError: outside what the API accepts.
     """
 
     max_requests: int = 10_000
     max_bytes: int = 32_000_000
+    max_staged_bytes: int = 64_000_000
+    max_metadata_columns: int = 2_000
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_requests <= API_MAX_REQUESTS:
@@ -45,6 +49,9 @@ class ShardLimits:
                 f"shard max_bytes is {self.max_bytes}; the API takes up to {API_MAX_BYTES:,}, and less than "
                 "1,000 holds no article"
             )
+        for name in ("max_staged_bytes", "max_metadata_columns"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"shard {name} is {getattr(self, name)}; it must be 1 or more")
 
 
 def is_offline(batch_id: str) -> bool:

@@ -22,8 +22,8 @@ import anthropic
 import msgspec
 from upath import UPath
 
-from nightpress.articles.article import FieldMap
 from nightpress.articles.reader import find_files
+from nightpress.articles.reading_options import FieldMap
 from nightpress.batches.batch import Batch
 from nightpress.batches.client import MessageBatches
 from nightpress.batches.ledger import Ledger

@@ -18,7 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from upath import UPath
 
-from nightpress.articles.reader import Article, FieldMap, ReadStats, iter_articles
+from nightpress.articles.article import Article, ReadStats
+from nightpress.articles.json_rows import iter_json
+from nightpress.articles.json_shape import Shape
+from nightpress.articles.reader import iter_articles
+from nightpress.articles.reading_options import FieldMap, ReadLimits
 
 ROWS: list[dict[str, Any]] = [
     {
@@ -241,6 +245,7 @@ def test_no_rows_is_no_error(tmp_path: Path) -> None:
     assert read(tmp_path) == []
 
 
+ARRAY = Shape("array", "JSON array")
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -257,8 +262,6 @@ VALUES = st.recursive(
 def test_a_json_array_is_read_whole_wherever_blocks_end(
     rows: list[Any], block: int, ascii_only: bool
 ) -> None:
-    from nightpress.articles.json_rows import iter_json
-
     class Slow(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
             return super().read(block)
@@ -266,18 +269,18 @@ def test_a_json_array_is_read_whole_wherever_blocks_end(
     data = json.dumps(rows, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     if not ascii_only and any(0xD800 <= ord(c) <= 0xDFFF for c in json.dumps(rows, ensure_ascii=False)):
         return
-    assert [row for _, row in iter_json(Slow(data), UPath("x.json"))] == rows
-    assert [n for n, _ in iter_json(Slow(data), UPath("x.json"))] == list(range(1, len(rows) + 1))
+    assert [row for _, row in iter_json(Slow(data), "x.json", ARRAY, ReadLimits())] == rows
+    assert [n for n, _ in iter_json(Slow(data), "x.json", ARRAY, ReadLimits())] == list(
+        range(1, len(rows) + 1)
+    )
 
 
 def test_a_number_may_end_where_a_block_does() -> None:
-    from nightpress.articles.json_rows import iter_json
-
     class Slow(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
             return super().read(1)
 
-    assert list(iter_json(Slow(b"[12345, -1.5e10, true]"), UPath("x"))) == [
+    assert list(iter_json(Slow(b"[12345, -1.5e10, true]"), "x", ARRAY, ReadLimits())) == [
         (1, 12345),
         (2, -1.5e10),
         (3, True),

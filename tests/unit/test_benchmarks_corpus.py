@@ -6,7 +6,8 @@ import pytest
 from upath import UPath
 
 from benchmarks.corpus import write_corpus
-from nightpress.articles.reader import Article, iter_articles
+from nightpress.articles.article import Article
+from nightpress.articles.reader import iter_articles
 
 MODULE = '''
 """Module {{ ds }} {name}: %s"""

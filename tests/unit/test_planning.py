@@ -14,8 +14,8 @@ import pytest
 from upath import UPath
 
 from launch.run_request import SAMPLE_MAX_TOKENS
-from nightpress.articles.article import FieldMap
 from nightpress.articles.reader import find_files
+from nightpress.articles.reading_options import FieldMap
 from nightpress.batches.client import MessageBatches
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.submission import Body, submit_shard
@@ -196,10 +196,10 @@ def test_another_prompt_and_a_limit_are_told_before_they_cost(runs: Runs, tmp_pa
     run = runs.run("one")
     runs.send(run, runs.prepare(run, source))
     other = RequestTemplate(DEFAULT_MODEL, 50, PromptTemplate("In a word: {content}"))
-    (note,) = runs.prepare(runs.run("two"), source, other).plan.notes
+    note = runs.prepare(runs.run("two"), source, other).plan.notes[0]
     assert "changed since 2026-11-22 was published" in note
     assert "3 articles" in note
-    (note,) = runs.prepare(runs.run("three"), source, limit=1).plan.notes
+    note = runs.prepare(runs.run("three"), source, limit=1).plan.notes[0]
     assert "published with 3 articles; with this limit it will hold 1 only" in note
 
 

@@ -15,8 +15,9 @@ import pytest
 from pydantic import BaseModel, Field, model_validator
 from upath import UPath
 
-from nightpress.articles.article import Article, FieldMap, ReadStats, Rejected
+from nightpress.articles.article import Article, ReadStats, Rejected
 from nightpress.articles.published_source import Published
+from nightpress.articles.reading_options import FieldMap
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.costs.plan import Limits, Plan, second_round_upper
 from nightpress.days.publish import publish_day

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from upath import UPath
 
-from nightpress.articles.reader import Article, Rejected, iter_articles
+from nightpress.articles.article import Article, Rejected
+from nightpress.articles.reader import iter_articles
 from nightpress.settings import DEFAULT_MAX_CONTENT_CHARS, DEFAULT_MAX_REJECTED_SHARE
 
 SAMPLE = Path("include/sample")

@@ -62,11 +62,11 @@ def test_a_prompt_that_cannot_work_is_refused_by_name(template: str, names: str)
 
 def test_fields_of_the_source_are_filled_in_once() -> None:
     prompt = PromptTemplate("{brand} {price} {content} {sold out}")
-    assert prompt.further == ("brand", "price", "sold out")
+    assert prompt.extra_fields == ("brand", "price", "sold out")
     product = Article("1", "", "{brand}", {"brand": "{content}", "price": 2.5, "sold out": None}, "memory", 1)
-    assert prompt.lacking(product) is None
+    assert prompt.missing_field(product) is None
     assert prompt.fill(product) == "{content} 2.5 {brand} "
-    assert prompt.lacking(article("x")) == "brand"
+    assert prompt.missing_field(article("x")) == "brand"
 
 
 @pytest.mark.parametrize("limit", [0, -1])

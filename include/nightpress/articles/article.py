@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
-from nightpress.errors import ConfigurationError
+from nightpress.articles.source_report import SourceReport
 
 REASONS = {
-    "not_an_object": "the row is no object with fields, but a list, a text or a number",
-    "bad_row": "a CSV row has more or fewer values than the header has columns",
+    "not_an_object": "the row is not an object with fields, but a list, a text or a number",
+    "bad_row": "a row of a table has more or fewer values than the header has columns",
     "missing_id": "there is no id, or it is empty",
     "bad_id": "the id is neither text nor a number, holds NUL or a lone surrogate, or is over 1,000 characters",
     "missing_content": "there is no text, or only white space",
@@ -30,7 +30,9 @@ class Article(msgspec.Struct, frozen=True, gc=False):
     :param metadata: every other field: None, bool, int, float, str, date, datetime or Decimal; lists and
         objects as JSON text.
     :param file: the source file, as a user would write it.
-    :param position: row or element of the file, counted from 1; in JSONL and CSV the line it starts on.
+    :param position: where the row is in the file, counted from 1: the line it starts on in JSON lines and tables
+        of text, else the number of the element or row.
+    :param record: the number of the row, counted from 1 without the header; 0 when it is the position.
     """
 
     article_id: str
@@ -39,6 +41,7 @@ class Article(msgspec.Struct, frozen=True, gc=False):
     metadata: dict[str, object]
     file: str
     position: int
+    record: int = 0
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):
@@ -47,6 +50,7 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
     :param article_id: up to 200 characters of it; None when the row has none.
     :param reason: one of :data:`REASONS`, ``too_large`` or ``missing_field``.
     :param detail: what was seen; never text of the article.
+    :param record: as in :class:`Article`.
     """
 
     article_id: str | None
@@ -54,28 +58,7 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
     position: int
     reason: str
     detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class FieldMap:
-    """The source's names of the fields.
-
-    :param id: required in every row.
-    :param content: required in every row.
-    :param title: used when there is one.
-    :raises ConfigurationError: the names are not three different ones.
-    """
-
-    id: str = "id"
-    content: str = "content"
-    title: str = "title"
-
-    def __post_init__(self) -> None:
-        names = (self.id, self.content, self.title)
-        if not all(names) or len(set(names)) < len(names):
-            raise ConfigurationError(
-                f"fields maps id, content and title to {', '.join(map(repr, names))}; name three different fields"
-            )
+    record: int = 0
 
 
 @dataclass(slots=True)
@@ -84,7 +67,20 @@ class ReadStats:
 
     :param rows: rows seen, rejected ones included.
     :param replaced_characters: NUL and lone surrogates, which no API takes, replaced by U+FFFD.
+    :param source: what was detected, mapped, skipped and doubted.
     """
 
     rows: int = 0
     replaced_characters: int = 0
+    source: SourceReport = field(default_factory=SourceReport, compare=False)
+
+
+def show_position(row: Article | Rejected) -> str:
+    """Return where a row is in its file, for people: ``record 229, line 1,204``, or ``row 7``.
+
+    >>> show_position(Rejected(None, "a.csv", 1204, "missing_id", "", 229))
+    'record 229, line 1,204'
+    """
+    if row.record:
+        return f"record {row.record:,}, line {row.position:,}"
+    return f"row {row.position:,}"

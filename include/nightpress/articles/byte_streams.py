@@ -1,9 +1,34 @@
-"""Adapters between what file systems give and what the standard library's readers want."""
+"""Bytes of a source file: decompressed, with a bound on their number, and with what comes first looked at."""
 
 from __future__ import annotations
 
 import io
-from typing import BinaryIO
+import lzma
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, cast
+
+import pyarrow as pa
+
+from nightpress.articles.reading_options import ReadLimits
+from nightpress.articles.source_files import no_permission
+from nightpress.errors import InputError
+from nightpress.storage import StoragePath
+
+SAMPLE_BYTES = 256 * 1024
+_BLOCK = 256 * 1024
+_FREE_BYTES = 64 * 1024 * 1024  # no ratio is asked below this
+
+_MAGIC = (
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"\x04\x22\x4d\x18", "lz4"),
+)
+_BZIP2 = tuple(b"BZh%d1AY&SY" % level for level in range(1, 10))
 
 
 class RawStream(io.RawIOBase):
@@ -23,15 +48,207 @@ class RawStream(io.RawIOBase):
         return len(data)
 
 
-class CountedReader(io.BufferedReader):
-    """A buffered reader that knows how many bytes it gave to :class:`io.TextIOWrapper`."""
+class _Compressed(io.RawIOBase):
+    """The compressed bytes as they are read, counted."""
 
-    def __init__(self, stream: BinaryIO, block_size: int) -> None:
-        super().__init__(RawStream(stream), block_size)
-        self.given_bytes = 0
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self.given_bytes = stream, 0
 
-    def read1(self, size: int = -1, /) -> bytes:
-        """Return some bytes, none at the end."""
-        data = super().read1(size)
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._stream.read(size)
         self.given_bytes += len(data)
         return data
+
+
+class _Decompressed(io.RawIOBase):
+    """Decompressed bytes, refused when there are too many of them."""
+
+    def __init__(self, stream: Any, compressed: _Compressed, limits: ReadLimits, shown: str) -> None:
+        self._stream, self._compressed, self._limits, self._shown = stream, compressed, limits, shown
+        self._given_bytes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        data: bytes = self._stream.read(_BLOCK if size is None or size < 0 else size)
+        self._given_bytes += len(data)
+        if self._given_bytes > _FREE_BYTES:
+            self._check()
+        return data
+
+    def _check(self) -> None:
+        limits = self._limits
+        if self._given_bytes > limits.max_decompressed_bytes:
+            raise InputError(
+                f"{self._shown} is more than {limits.max_decompressed_bytes:,} bytes after decompression; split it, or "
+                "raise max_decompressed_bytes"
+            )
+        ratio = self._given_bytes / max(self._compressed.given_bytes, 1)
+        if ratio > limits.max_ratio:
+            raise InputError(
+                f"{self._shown} grew to {self._given_bytes:,} bytes from {self._compressed.given_bytes:,}, more than "
+                f"{limits.max_ratio} times; text does not: is it damaged or a decompression bomb? If it is right, "
+                "raise max_ratio"
+            )
+
+
+class SampledStream(io.RawIOBase):
+    """A stream whose first bytes were looked at and are given all the same.
+
+    :param sample: its first bytes, up to :data:`SAMPLE_BYTES`.
+    :param whole: the sample is everything.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        parts, size = [], 0
+        while size < SAMPLE_BYTES and (data := stream.read(SAMPLE_BYTES - size)):
+            parts.append(data)
+            size += len(data)
+        self.sample = b"".join(parts)
+        self.whole = size < SAMPLE_BYTES
+        self._stream, self._rest = stream, self.sample
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to so many bytes; none at the end."""
+        if self._rest:
+            data, self._rest = (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
+            return data if size >= 0 else data + self._stream.read()
+        return b"" if self.whole else self._stream.read(size)
+
+
+def compression_of(head: bytes) -> str:
+    """Return the compression that the first bytes show, or an empty text."""
+    if head.startswith(_BZIP2):
+        return "bz2"
+    return next((kind for magic, kind in _MAGIC if head.startswith(magic)), "")
+
+
+def is_zip(head: bytes) -> bool:
+    """Tell whether the first bytes are those of a zip archive; XLSX is one too."""
+    return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
+
+
+@contextmanager
+def open_bytes(path: StoragePath, limits: ReadLimits) -> Iterator[tuple[BinaryIO, str]]:
+    """Open a file, decompressed if its first bytes say so, whatever its name; also give the compression.
+
+    :raises InputError: it is gone or may not be read; it is compressed and cut off, damaged or a bomb.
+    """
+    kind, problem = "", ""
+    try:
+        with path.open("rb") as stream:
+            kind = compression_of(stream.read(16))
+            stream.seek(0)
+            if kind:
+                compressed = _Compressed(stream)
+                with _open_compressed(compressed, kind) as plain:
+                    yield _Decompressed(plain, compressed, limits, str(path)), kind  # type: ignore[misc]
+            else:
+                yield stream, ""
+    except FileNotFoundError:
+        problem = f"{path} is not there any more; restore it, or start again without it"
+    except PermissionError:
+        problem = no_permission(path)
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        problem = _damage(error, kind)
+        if not problem:
+            raise
+        problem = f"{path} is {kind}-compressed and {problem}; copy it again from where it came"
+    if problem:
+        raise InputError(problem)
+
+
+def _open_compressed(stream: _Compressed, kind: str) -> Any:
+    if kind == "xz":
+        return lzma.LZMAFile(stream)  # type: ignore[arg-type]
+    return pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), kind)
+
+
+def _damage(error: Exception, kind: str) -> str:
+    """Return what is wrong with compressed bytes; empty when it is the store's trouble, which may pass."""
+    if not kind or (isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None)):
+        return ""
+    cut_off = isinstance(error, EOFError) or "truncated" in str(error).lower()
+    return "cut off" if cut_off else "damaged"
+
+
+@contextmanager
+def open_archive(
+    stream: BinaryIO, path: StoragePath
+) -> Iterator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]]:
+    """Open a zip archive and list its files, without folders and what macOS adds.
+
+    :raises InputError: it is damaged, cut off, or locked by a password.
+    """
+    problem = ""
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            members = [
+                member
+                for member in archive.infolist()
+                if not member.is_dir() and not _is_hidden(member.filename)
+            ]
+            if any(member.flag_bits & 1 for member in members):
+                problem = "is locked by a password; unpack it first"
+            else:
+                yield archive, sorted(members, key=lambda member: member.filename)
+    except (zipfile.BadZipFile, zlib.error, EOFError, lzma.LZMAError, NotImplementedError):
+        problem = (
+            "is a zip archive and cut off, damaged or of an unknown method; copy it again from where it came"
+        )
+    if problem:
+        raise InputError(f"{path} {problem}")
+
+
+@contextmanager
+def open_member(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: ReadLimits, shown: str
+) -> Iterator[BinaryIO]:
+    """Open a file of a zip archive, with the same bounds as other compressed files."""
+    with archive.open(member) as plain:
+        compressed = _Compressed(cast(BinaryIO, plain))
+        compressed.given_bytes = member.compress_size
+        yield _Decompressed(plain, compressed, limits, shown)  # type: ignore[misc]
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+
+
+def read_whole(stream: BinaryIO, limits: ReadLimits, shown: str) -> bytes:
+    """Read all of a file that can only be understood as a whole.
+
+    :raises InputError: it is longer than :attr:`ReadLimits.max_document_bytes`.
+    """
+    parts, size = [], 0
+    while data := stream.read(_BLOCK):
+        parts.append(data)
+        size += len(data)
+        if size > limits.max_document_bytes:
+            raise InputError(
+                f"{shown} is longer than {limits.max_document_bytes:,} bytes, and a file of this kind is read whole; "
+                "split it, save it as JSON lines or Parquet, or raise max_document_bytes"
+            )
+    return b"".join(parts)
+
+
+@contextmanager
+def seekable(stream: BinaryIO) -> Iterator[BinaryIO]:
+    """Give a stream that can go back: the stream itself, or a copy in a temporary file."""
+    if stream.seekable():
+        stream.seek(0)
+        yield stream
+        return
+    with tempfile.TemporaryFile(prefix="nightpress-") as copy:
+        while data := stream.read(_BLOCK):
+            copy.write(data)
+        copy.seek(0)
+        yield copy

@@ -1,4 +1,4 @@
-"""Rows of a file, whatever its format.
+"""Rows of a file, whatever its format: found out by its first bytes, and by its name where they do not tell.
 
 What a parser says about a bad file may quote the file, so its words are never passed on, nor chained as a
 cause: errors name the file, the place, the kind of trouble and the remedy, and are raised after the
@@ -7,53 +7,248 @@ cause: errors name the file, the place, the kind of trouble and the remedy, and 
 
 from __future__ import annotations
 
+import codecs
 import logging
-from collections.abc import Iterator
-from typing import BinaryIO
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import BinaryIO, NamedTuple, TypeVar, cast
 
-from nightpress.articles.article import FieldMap
-from nightpress.articles.csv_rows import iter_csv
-from nightpress.articles.json_rows import iter_json, iter_jsonl
-from nightpress.articles.parquet_rows import iter_parquet
-from nightpress.articles.raw_row import Row
-from nightpress.articles.source_files import format_of, open_file
+from nightpress.articles.arrow_rows import iter_batches, open_arrow
+from nightpress.articles.byte_streams import (
+    SampledStream,
+    compression_of,
+    is_zip,
+    open_archive,
+    open_bytes,
+    open_member,
+    seekable,
+)
+from nightpress.articles.csv_rows import TableText
+from nightpress.articles.json_rows import iter_json
+from nightpress.articles.json_shape import detect_shape
+from nightpress.articles.raw_row import FileRows, check_columns
+from nightpress.articles.reading_options import Reading
+from nightpress.articles.sheet_rows import open_sheet
+from nightpress.articles.source_files import KNOWN_SUFFIXES, SourceFile, format_of
+from nightpress.articles.table_dialect import detect_dialect
+from nightpress.articles.text_encoding import Encoding, Utf8Stream, detect_encoding
 from nightpress.errors import InputError
-from nightpress.storage import StoragePath
 
 log = logging.getLogger(__name__)
 
-_PARQUET_MAGIC = b"PAR1"
+T = TypeVar("T")
+
+_ARROW_MAGIC = (
+    (b"PAR1", "parquet"),
+    (b"ARROW1", "arrow"),
+    (b"\xff\xff\xff\xff", "arrow"),
+    (b"ORC", "orc"),
+)
+_TABLES = frozenset({"csv", "tsv", "psv"})
+_STRANGERS = (
+    (b"version https://git-lfs", "is a Git LFS pointer, not the file itself; fetch it with: git lfs pull"),
+    (b"PARE", "is an encrypted Parquet file; write it without encryption"),
+    (b"FEA1", "is a Feather file of version 1; write it again with a current version"),
+    (b"%PDF", "is a PDF; extract its text first"),
+    (b"SQLite format 3\x00", "is an SQLite database; read it with sql(…), or export a table"),
+    (b"\x80\x04\x95", "is a Python pickle, which is never opened; save it as Parquet"),
+    (b"7z\xbc\xaf\x27\x1c", "is a 7z archive; unpack it first"),
+    (b"Rar!", "is a RAR archive; unpack it first"),
+    (b"\xff\x06\x00\x00sNaPpY", "is compressed with snappy; write it with gzip or zstd"),
+    (b"\x89HDF", "is an HDF5 file; save it as Parquet"),
+    (b"\x93NUMPY", "is a NumPy file; save it as Parquet"),
+)
 
 
-def iter_rows(path: StoragePath, fields: FieldMap, encoding: str) -> Iterator[Row]:
-    """Yield the rows of a file; an empty file has none, and says so in a warning.
+def iter_file(file: SourceFile, use: Callable[[FileRows], Iterator[T]], reading: Reading) -> Iterator[T]:
+    """Yield what ``use`` makes of the rows of a file; of an archive, of each file in it.
 
-    :param encoding: of CSV and TSV; JSON and JSONL are UTF-8.
+    The rows are used while the file is open, so that whatever goes wrong on the way is told in one place.
+
     :raises InputError: the file cannot be opened or parsed.
     """
-    empty = True
-    with open_file(path) as (stream, head):
-        if head:
-            for row in _parse(stream, head, path, fields, encoding):
-                empty = False
-                yield row
-    if empty:
-        log.warning("%s is empty: there are no articles in it", path)
+    shown = str(file.path)
+    if file.format in ("delta", "iceberg"):
+        from nightpress.articles.lake_tables import open_lake_table
+
+        yield from use(open_lake_table(file, reading))
+        return
+    with open_bytes(file.path, reading.options.limits) as (stream, compression), ExitStack() as stack:
+        if not compression:
+            head = stream.read(4)
+            stream.seek(0)
+            if is_zip(head):
+                yield from _iter_archive(stream, file, use, reading)
+                return
+        opener = _Opener(_Named(shown, file.name, file.format), compression, reading, stack)
+        yield from use(opener.open(stream))
 
 
-def _parse(
-    stream: BinaryIO, head: bytes, path: StoragePath, fields: FieldMap, encoding: str
-) -> Iterator[Row]:
-    kind = "parquet" if head == _PARQUET_MAGIC else format_of(path)
-    match kind:
-        case "json":
-            return iter_json(stream, path)
-        case "jsonl":
-            return iter_jsonl(stream, path)
-        case "csv":
-            return iter_csv(stream, path, fields, encoding, ",")
-        case "tsv":
-            return iter_csv(stream, path, fields, encoding, "\t")
-        case "parquet" if head == _PARQUET_MAGIC:
-            return iter_parquet(stream, path, fields)
-    raise InputError(f"{path} is not a Parquet file, whatever its name says; write it again, or rename it")
+def _iter_archive(
+    stream: BinaryIO, file: SourceFile, use: Callable[[FileRows], Iterator[T]], reading: Reading
+) -> Iterator[T]:
+    with open_archive(stream, file.path) as (archive, members):
+        names = {member.filename for member in members}
+        if names & {"xl/workbook.xml", "xl/workbook.bin", "content.xml"}:
+            stream.seek(0)
+            yield from use(open_sheet(stream, str(file.path), reading))
+            return
+        if "word/document.xml" in names:
+            raise InputError(f"{file.path} is a Word document; save it as text or HTML")
+        usable = [member for member in members if format_of(member.filename) or reading.options.format]
+        for member in members:
+            if member not in usable:
+                reading.report.skip(
+                    f"{file.path}/{member.filename}", "its name says nothing about its format"
+                )
+        if not usable:
+            raise InputError(
+                f"{file.path} is an archive of {len(members):,} file(s), none of which can be read; known are "
+                f"{KNOWN_SUFFIXES}"
+            )
+        for member in usable:
+            shown = f"{file.path}/{member.filename}"
+            kind = reading.options.format or format_of(member.filename)
+            with open_member(archive, member, reading.options.limits, shown) as plain, ExitStack() as stack:
+                opener = _Opener(_Named(shown, member.filename, kind), "zip", reading, stack)
+                yield from use(opener.open(plain))
+
+
+class _Named(NamedTuple):
+    """What a file's name says: for people, below its source, and its format."""
+
+    shown: str
+    name: str
+    format: str
+
+
+class _Opener:
+    """Finds out what a file is, and gives its rows."""
+
+    def __init__(self, named: _Named, compression: str, reading: Reading, stack: ExitStack) -> None:
+        self._shown, self._name, self._named = named.shown, named.name, named.format
+        self._compression, self._reading, self._stack = compression, reading, stack
+        self._options, self._report = reading.options, reading.report
+
+    def open(self, stream: BinaryIO) -> FileRows:
+        """Return the rows."""
+        sampled = SampledStream(stream)
+        if not sampled.sample:
+            log.warning("%s is empty: there are no articles in it", self._shown)
+            self._report.warn("the file is empty", self._shown)
+            return FileRows(self._shown, iter(()))
+        self._refuse_strangers(sampled.sample)
+        binary = next((kind for magic, kind in _ARROW_MAGIC if sampled.sample.startswith(magic)), "")
+        kind = self._options.format or binary or self._named
+        if kind in ("parquet", "arrow", "orc"):
+            return self._arrow(self._seekable(stream, sampled), kind, binary)
+        if kind == "xlsx":
+            whole = self._seekable(stream, sampled)
+            return open_sheet(whole, self._shown, self._reading)
+        return self._text(sampled, kind)
+
+    def _seekable(self, stream: BinaryIO, sampled: SampledStream) -> BinaryIO:
+        """Return a stream that can go back; what is compressed is copied to a temporary file first."""
+        source = cast(BinaryIO, sampled) if self._compression else stream
+        return self._stack.enter_context(seekable(source))
+
+    def _refuse_strangers(self, sample: bytes) -> None:
+        problem = next((words for magic, words in _STRANGERS if sample.startswith(magic)), "")
+        if not problem and (kind := compression_of(sample)):
+            problem = f"is {kind}-compressed inside {self._compression}; unpack it once"
+        if not problem and sample[257:262] == b"ustar":
+            problem = "is a tar archive; unpack it first, and name the folder"
+        if problem:
+            raise InputError(f"{self._shown} {problem}. No article is sent until then")
+
+    def _arrow(self, stream: BinaryIO, kind: str, magic: str) -> FileRows:
+        if magic != kind:
+            name = {"parquet": "a Parquet", "arrow": "an Arrow (Feather)", "orc": "an ORC"}[kind]
+            raise InputError(
+                f"{self._shown} is not {name} file, whatever its name says; write it again, or rename it"
+            )
+        self._tell({"parquet": "Parquet", "arrow": "Arrow", "orc": "ORC"}[kind])
+
+        table = open_arrow(stream, self._shown, kind)
+        if self._options.metadata is None:
+            check_columns(self._shown, table.schema.names, self._options.limits)
+        return FileRows(
+            self._shown, iter_batches(table, self._shown), table.schema.names, schema=table.schema
+        )
+
+    def _text(self, sampled: SampledStream, kind: str) -> FileRows:
+        encoding = detect_encoding(sampled.sample, sampled.whole, self._shown, self._options.encoding)
+        if encoding.doubt:
+            self._report.warn(f"{encoding.doubt}; if that is wrong, say encoding=", self._shown)
+        sample = _decode_sample(sampled.sample, encoding)
+        start = sample.lstrip()[:2000]
+        kind = self._text_format(start, kind)
+        stream = cast(BinaryIO, Utf8Stream(sampled, encoding, self._shown))
+        if kind in ("json", "jsonl"):
+            return self._json(stream, sample.encode("utf-8", "replace"), sampled.whole, kind, encoding)
+        if kind in _TABLES:
+            return self._table(stream, sample, sampled.whole, kind, encoding)
+        if kind in ("xml", "feed"):
+            from nightpress.articles.xml_rows import open_xml
+
+            return open_xml(cast(BinaryIO, sampled), start, self._shown, self._reading)
+        from nightpress.articles.document_rows import open_document
+
+        self._tell({"markdown": "Markdown", "text": "text", "html": "HTML"}[kind], encoding)
+        return open_document(stream, kind, self._shown, self._name, self._options.limits)
+
+    def _text_format(self, start: str, kind: str) -> str:
+        """Return the format, by what the text begins with where that is certain."""
+        if self._options.format is not None:
+            return kind
+        page = re.match(r"(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", start, re.IGNORECASE | re.DOTALL)
+        if page and kind not in ("html", "text", "markdown", "xml"):
+            raise InputError(
+                f"{self._shown} is an HTML page, whatever its name says: the error page of a download? Get the file "
+                "again, or say format='html' if the page itself is the article. No article is sent until then"
+            )
+        if kind in ("xml", "") and re.search(r"<(?:rss|feed|rdf:RDF)[\s>]", start):
+            return "feed"
+        if kind in ("csv", "tsv", "psv", "") and re.match(r'\[\s*[{\]]|\{\s*"', start):
+            return "json"
+        if kind in ("json", "jsonl", "csv", "") and start.startswith("<?xml"):
+            return "feed" if re.search(r"<(?:rss|feed)[\s>]", start) else "xml"
+        if not kind:
+            raise InputError(
+                f"{self._shown} is of no known format, by its name and by its content; its name must end in "
+                f"{KNOWN_SUFFIXES}, or say format="
+            )
+        return kind
+
+    def _json(self, stream: BinaryIO, sample: bytes, whole: bool, kind: str, encoding: Encoding) -> FileRows:
+        shape = detect_shape(sample, whole, kind == "jsonl", self._reading, self._shown)
+        if shape.kind == "empty":
+            log.warning("%s is empty: there are no articles in it", self._shown)
+            self._report.warn("the file is empty", self._shown)
+        self._tell(shape.shown, encoding)
+        rows = iter_json(stream, self._shown, shape, self._options.limits)
+        return FileRows(self._shown, rows, by_lines=shape.kind == "lines")
+
+    def _table(self, stream: BinaryIO, sample: str, whole: bool, kind: str, encoding: Encoding) -> FileRows:
+        dialect = detect_dialect(sample, whole, kind, self._reading, self._shown)
+        for doubt in dialect.doubts:
+            self._report.warn(doubt, self._shown)
+        table = TableText(stream, self._shown, dialect, self._reading)
+        if self._options.metadata is None:
+            check_columns(self._shown, table.columns, self._options.limits)
+        self._tell(f"{kind.upper()}, {dialect.shown}", encoding)
+        return FileRows(self._shown, table.iter_rows(), table.columns, by_lines=True)
+
+    def _tell(self, what: str, encoding: Encoding | None = None) -> None:
+        """Add what was found to the report."""
+        if encoding is not None and (encoding.name != "utf-8" or encoding.doubt):
+            what += f", {encoding.name}" + (" (guessed)" if encoding.doubt else "")
+        if self._compression:
+            what += f", {self._compression}"
+        self._report.detected(self._shown, what)
+
+
+def _decode_sample(sample: bytes, encoding: Encoding) -> str:
+    decoder = codecs.getincrementaldecoder(encoding.name)("replace")
+    return decoder.decode(sample[encoding.bom_bytes :]).lstrip("\ufeff")

@@ -1,6 +1,6 @@
-"""Rows of a JSON array and of JSON lines, in bounded memory.
+"""Rows of JSON in all its layouts, in bounded memory.
 
-The array is cut into elements by the standard library's own scanner, a quarter of a megabyte at a time. ijson is as
+Arrays are cut into elements by the standard library's own scanner, a quarter of a megabyte at a time. ijson is as
 fast, but turns lone surrogates into ``?`` without a word and refuses what ``json.dump`` writes: NaN and
 integers beyond 64 bits.
 """
@@ -17,10 +17,11 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from nightpress.articles.byte_streams import RawStream
-from nightpress.articles.raw_row import MAX_ROW_CHARS, Row
+from nightpress.articles.byte_streams import RawStream, read_whole
+from nightpress.articles.json_shape import Shape
+from nightpress.articles.raw_row import Row
+from nightpress.articles.reading_options import ReadLimits
 from nightpress.errors import InputError
-from nightpress.storage import StoragePath
 
 _BLOCK = 256 * 1024
 _LONGEST_TOKEN = 16  # characters of a cut number, literal or escape that the scanner reports as an error
@@ -28,67 +29,73 @@ _NUMBERS = (int, float)
 _skip_space = re.compile(r"[ \t\r\n]*").match
 
 
-def iter_jsonl(stream: BinaryIO, path: StoragePath) -> Iterator[Row]:
-    """Yield the value of each line that is not blank.
+def iter_json(stream: BinaryIO, file: str, shape: Shape, limits: ReadLimits) -> Iterator[Row]:
+    """Yield the rows of a JSON file of a known shape, UTF-8 without a byte order mark.
 
-    :raises InputError: naming the line that is not JSON.
+    :raises InputError: naming the line or element that cannot be parsed.
     """
+    match shape.kind:
+        case "empty":
+            return iter(())
+        case "lines":
+            return _iter_lines(stream, file, limits)
+        case "array":
+            return _iter_arrays(_Text(stream, file, limits))
+        case "objects":
+            return _iter_objects(_Text(stream, file, limits))
+        case "list":
+            return _iter_list(_Text(stream, file, limits), shape.path)
+    return _iter_table(stream, file, shape, limits)
+
+
+def _iter_lines(stream: BinaryIO, file: str, limits: ReadLimits) -> Iterator[Row]:
+    """Yield the value of each line that is not blank."""
     decode = msgspec.json.Decoder().decode
+    longest = limits.max_row_bytes
     lines = io.BufferedReader(RawStream(stream), _BLOCK)
-    for number, line in enumerate(iter(partial(lines.readline, MAX_ROW_CHARS), b""), start=1):
-        text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+    for number, line in enumerate(iter(partial(lines.readline, longest), b""), start=1):
+        if line == b"\n":
+            continue
         try:
-            yield number, decode(text)
+            yield number, decode(line)
             continue
         except (ValueError, RecursionError):
             pass
-        if not text.isspace() and text:
-            yield number, _decode_leniently(text, path, number)
+        if not line.isspace():
+            yield number, _decode_leniently(line, file, number, longest)
 
 
-def _decode_leniently(line: bytes, path: StoragePath, number: int) -> Any:
+def _decode_leniently(line: bytes, file: str, number: int, longest: int) -> Any:
     """Read what the strict decoder refuses and others write: lone surrogates, NaN, huge numbers."""
     try:
         return json.loads(line.decode())
     except UnicodeDecodeError:
-        problem = "is not UTF-8; save the file as UTF-8"
+        problem = "is not UTF-8; save the file as UTF-8, or say what it is in with encoding="
     except (ValueError, RecursionError):
         problem = "is not a JSON value; mend or remove that line"
-    if number == 1 and line.strip() == b"[":
-        problem = "begins a JSON array; name the file .json"
-    elif not line.endswith(b"\n"):
+    if not line.endswith(b"\n"):
         problem = f"{problem} (it is the last one, without a line break: is the file cut off?)"
-    if len(line) >= MAX_ROW_CHARS:
-        problem = f"is longer than {MAX_ROW_CHARS:,} bytes; is each article on a line of its own?"
-    raise InputError(f"{path}: line {number} {problem}. No article is sent until then")
+    if len(line) >= longest:
+        problem = f"is longer than {longest:,} bytes; is each article on a line of its own? If so, raise max_row_bytes"
+    raise InputError(f"{file}: line {number:,} {problem}. No article is sent until then")
 
 
-def iter_json(stream: BinaryIO, path: StoragePath) -> Iterator[Row]:
-    """Yield the elements of a JSON array.
+def _iter_arrays(text: _Text) -> Iterator[Row]:
+    """Yield the elements of an array, or of several, one after the other."""
+    if text.next_character() != "[":
+        raise text.error("is not JSON: it should begin with [ or {")
+    while text.next_character() == "[":
+        yield from _iter_array(text)
+    if text.next_character():
+        raise text.error("goes on after the array's end; write one array, or one object a line")
 
-    :raises InputError: it is no array, or naming the element that cannot be parsed.
-    """
-    text = _Text(stream, path)
-    first = text.next_character()
-    if not first:
-        return
-    if first == "{":
-        raise InputError(
-            f"{path} holds a JSON object where an array of articles should be; write [{{…}}, {{…}}], or name the "
-            "file .jsonl if each line is an object"
-        )
-    if first != "[":
-        raise text.error("is not JSON: it should begin with [")
+
+def _iter_array(text: _Text) -> Iterator[Row]:
+    """Yield the elements of the array that begins here."""
     text.index += 1
     if text.next_character() == "]":
         text.index += 1
-    else:
-        yield from _iter_elements(text)
-    if text.next_character():
-        raise text.error("goes on after the array's end; write one array, or one object a line in .jsonl")
-
-
-def _iter_elements(text: _Text) -> Iterator[Row]:
+        return
     separator = ","
     while separator == ",":
         if not text.next_character():
@@ -103,11 +110,102 @@ def _iter_elements(text: _Text) -> Iterator[Row]:
         raise text.error("is not valid JSON: a comma or ] is missing; write it again with a JSON library")
 
 
+def _iter_objects(text: _Text) -> Iterator[Row]:
+    """Yield values that follow each other, with or without commas and line breaks between them."""
+    while character := text.next_character():
+        if character == "," and text.elements:
+            text.index += 1
+            continue
+        if character != "{":
+            raise text.error(
+                "goes on after an object with something else; write one object a line, or one array"
+            )
+        text.elements += 1
+        yield text.elements, text.element()
+
+
+def _iter_list(text: _Text, path: tuple[str, ...]) -> Iterator[Row]:
+    """Yield the elements of a list inside an object; what stands before and after it is parsed and dropped."""
+    shown = ".".join(path)
+    for depth, wanted in enumerate(path):
+        if text.next_character() != "{":
+            raise text.error(f"has no list of articles at {shown!r}; say where they are with record_path=")
+        if not _go_to_key(text, wanted):
+            raise text.error(
+                f"has no {'.'.join(path[: depth + 1])!r}; say where the articles are with record_path="
+            )
+    if text.next_character() != "[":
+        raise text.error(f"has no list at {shown!r} but something else; say where they are with record_path=")
+    yield from _iter_array(text)
+    _leave_objects(text, len(path))
+
+
+def _go_to_key(text: _Text, wanted: str) -> bool:
+    """Go into the object here, up to the value of a key; False when it has no such key."""
+    text.index += 1
+    while (character := text.next_character()) not in ("}", ""):
+        if character == ",":
+            text.index += 1
+            continue
+        key = text.element()
+        if text.next_character() != ":":
+            raise text.error("is not valid JSON: a colon is missing; write it again with a JSON library")
+        text.index += 1
+        text.next_character()
+        if key == wanted:
+            return True
+        text.element()
+    return False
+
+
+def _leave_objects(text: _Text, depth: int) -> None:
+    """Read to the end of the objects around a list, so that a file that is cut off is not taken for whole."""
+    while depth and (character := text.next_character()):
+        if character in "}":
+            depth -= 1
+        if character in "},:":
+            text.index += 1
+        else:
+            text.element()
+    if depth:
+        raise text.error("is cut off after the list; write it again")
+
+
+def _iter_table(stream: BinaryIO, file: str, shape: Shape, limits: ReadLimits) -> Iterator[Row]:
+    """Yield the rows of a table as pandas writes it, which can only be read whole."""
+    try:
+        whole = json.loads(read_whole(stream, limits, file))
+        rows = list(_rows_of_table(whole, shape.kind))
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+        rows = None
+    if rows is None:
+        raise InputError(
+            f"{file} looks like a {shape.shown} and is cut off, damaged or of another form; write it again, best as "
+            "JSON lines. No article is sent until then"
+        )
+    yield from enumerate(rows, start=1)
+
+
+def _rows_of_table(whole: dict[str, Any], kind: str) -> Iterator[dict[str, Any]]:
+    if kind == "mapping":
+        for key, row in whole.items():
+            yield row if "id" in row or key.isdecimal() else {"id": key, **row}
+    elif kind == "split":
+        for values in whole["data"]:
+            yield dict(zip(whole["columns"], values, strict=True))
+    else:
+        keys = list(next(iter(whole.values())))
+        if any(list(column) != keys for column in whole.values()):
+            raise ValueError("the columns are of different rows")
+        for key in keys:
+            yield {name: column[key] for name, column in whole.items()}
+
+
 class _Text:
     """A window on the file's text that moves on by blocks."""
 
-    def __init__(self, stream: BinaryIO, path: StoragePath) -> None:
-        self.stream, self.path = stream, path
+    def __init__(self, stream: BinaryIO, file: str, limits: ReadLimits) -> None:
+        self.stream, self.file, self._longest = stream, file, limits.max_row_bytes
         self.window, self.index, self.elements = "", 0, 0
         self._decode = codecs.getincrementaldecoder("utf-8-sig")().decode
         self._scan = json.JSONDecoder().raw_decode
@@ -139,8 +237,8 @@ class _Text:
                 problem = self._problem(error.msg, error.pos)
             except (ValueError, RecursionError):
                 problem = "has a number or a nesting that is too long; mend that element"
-            if not problem and len(self.window) - self.index > MAX_ROW_CHARS:
-                problem = f"has an element longer than {MAX_ROW_CHARS:,} characters"
+            if not problem and len(self.window) - self.index > self._longest:
+                problem = f"has an element longer than {self._longest:,} characters; raise max_row_bytes if it is right"
             if not problem and not self._read_on(size):
                 problem = "is cut off; write it again"
             if problem:
@@ -150,13 +248,15 @@ class _Text:
     def error(self, problem: str) -> InputError:
         """Return the error that says where reading stopped, and quotes nothing."""
         return InputError(
-            f"{self.path}: element {max(self.elements, 1)}, before byte {self._bytes:,}: the file {problem}. "
+            f"{self.file}: element {max(self.elements, 1)}, before byte {self._bytes:,}: the file {problem}. "
             "No article of it is sent until then"
         )
 
     def _problem(self, message: str, position: int) -> str:
         """Return what is wrong, or nothing if the rest may follow."""
         end = len(self.window.rstrip()) if self._ended else len(self.window) - _LONGEST_TOKEN
+        if message.startswith("Invalid \\") and position >= len(self.window) - _LONGEST_TOKEN:
+            return ""  # an escape that is cut off
         if message.startswith("Unterminated string") or position >= end:
             return ""
         return "is not valid JSON; write it again with a JSON library"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from nightpress.articles.article import FieldMap
+from nightpress.articles.field_mapping import show_names
+from nightpress.articles.reading_options import ReadLimits
 from nightpress.errors import InputError
-from nightpress.storage import StoragePath
-
-MAX_ROW_CHARS = 256 * 1024 * 1024
-"""No more of one row is read into memory: a batch holds less (API limit), so it could not be sent."""
 
 Row: TypeAlias = tuple[int, Any]
 """Position counted from 1, and the row: a dict if it is as it should be."""
@@ -24,25 +22,31 @@ class BadRow:
     columns: int
 
 
-def check_columns(path: StoragePath, columns: list[str], fields: FieldMap) -> None:
-    """Raise InputError unless the table has the columns that articles need, each name once."""
-    missing = [repr(name) for name in (fields.id, fields.content) if name not in columns]
-    if missing:
+@dataclass(frozen=True, slots=True)
+class FileRows:
+    """The rows of a file, and what is known of it without them.
+
+    :param shown: the file, for people; a file of an archive with the archive's name.
+    :param columns: of a table; None when each row has its own fields.
+    :param by_lines: positions are lines, so records have a number of their own.
+    :param schema: the Arrow schema of a table that has one.
+    """
+
+    shown: str
+    rows: Iterator[Row]
+    columns: Sequence[str] | None = None
+    by_lines: bool = False
+    schema: Any = None
+
+
+def check_columns(file: str, columns: Sequence[str], limits: ReadLimits) -> None:
+    """Raise InputError unless a table has each name once, and not too many of them."""
+    if len(columns) > limits.max_columns:
         raise InputError(
-            f"{path} has no column {' and no column '.join(missing)}; it has {show_columns(columns)}. "
-            "Map the names (fields: id, content, title), or add a header line"
+            f"{file} has {len(columns):,} columns, more than max_columns={limits.max_columns:,}; raise it if that is "
+            "right, or say which ones to keep with metadata="
         )
     if len(set(columns)) < len(columns):
-        repeated = next(name for name in columns if columns.count(name) > 1)
-        raise InputError(
-            f"{path} has the column {show_columns([repeated])} more than once; rename one of them"
-        )
-
-
-def show_columns(columns: list[str]) -> str:
-    """Name columns; where the header is missing they are an article's text, which must not be shown."""
-    names = [
-        name if len(name) <= 40 and len(name.split()) <= 3 else f"<{len(name):,} characters>"
-        for name in columns[:30]
-    ]
-    return ", ".join(names) + (f" and {len(columns) - 30} more" if len(columns) > 30 else "")
+        seen: set[str] = set()
+        repeated = next(name for name in columns if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise InputError(f"{file} has the column {show_names([repeated])} more than once; rename one of them")

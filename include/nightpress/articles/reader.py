@@ -2,201 +2,174 @@
 
 from __future__ import annotations
 
-import codecs
-import json
 import math
-import re
-from collections.abc import Iterator, Sequence
-from datetime import date, time, timedelta
-from decimal import Decimal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import chain
 from typing import Any
 
-import msgspec
-
-from nightpress.articles.article import Article, FieldMap, ReadStats, Rejected
-from nightpress.articles.file_rows import iter_rows
-from nightpress.articles.raw_row import BadRow
+from nightpress.articles.arrow_rows import check_types
+from nightpress.articles.article import Article, ReadStats, Rejected
+from nightpress.articles.field_mapping import FieldPaths, map_fields, value_at
+from nightpress.articles.file_rows import iter_file
+from nightpress.articles.raw_row import FileRows
+from nightpress.articles.reading_options import FieldMap, Reading, ReadOptions
+from nightpress.articles.row_checks import CheckContext, RowChecker
+from nightpress.articles.row_sources import RowSource
 from nightpress.articles.seen_ids import SeenIds
-from nightpress.articles.source_files import find_files
-from nightpress.errors import ConfigurationError
-from nightpress.storage import StoragePath
+from nightpress.articles.source_files import DOCUMENTS, Source, SourceFile, SourceFiles, find_files
+from nightpress.errors import InputError
 
 __all__ = ["Article", "FieldMap", "ReadStats", "Rejected", "find_files", "iter_articles"]
 
 _DEFAULT_FIELDS = FieldMap()
-_MAX_ID_CHARS = 1_000
-_MAX_SHOWN_ID = 200
-_EXACT_FLOAT = 2**53
-_no_text = re.compile("[\x00\ud800-\udfff]")
+_DEFAULT_OPTIONS = ReadOptions()
+_SAMPLE_ROWS = 200
+_SAMPLE_CHARS = 4 * 1024 * 1024
 
 
 def iter_articles(
-    source: StoragePath | Sequence[StoragePath],
+    source: Source,
     *,
     fields: FieldMap = _DEFAULT_FIELDS,
     limit: int | None = None,
-    encoding: str = "utf-8",
+    encoding: str | None = None,
+    options: ReadOptions = _DEFAULT_OPTIONS,
     stats: ReadStats | None = None,
 ) -> Iterator[Article | Rejected]:
     """Yield every row of a source, in order, as an article or as rejected with its reason.
 
     :param source: what :func:`find_files` takes, or what it returned.
-    :param fields: the source's names of id, content and title.
+    :param fields: the source's names of id, content and title; None tries the usual ones.
     :param limit: stop after so many articles; rejected rows do not count. None reads all.
-    :param encoding: of CSV and TSV files; JSON and JSONL are UTF-8 by their standards.
+    :param encoding: of text files; None detects it. Wins over that of the options.
+    :param options: what is not to be detected, and limits.
     :param stats: is filled on the way, if given.
     :raises InputError: a file cannot be found, opened or parsed; names it, the place and the remedy.
-    :raises ConfigurationError: Python knows no such encoding.
+    :raises ConfigurationError: Python knows no such encoding, or a package for the source is not installed.
     """
-    _check_encoding(encoding)
+    if encoding is not None:
+        options = replace(options, encoding=encoding)
     stats = ReadStats() if stats is None else stats
-    seen = SeenIds()
     left = math.inf if limit is None else limit
-    for path in find_files(source) if left > 0 else ():
-        check = _Checker(str(path), fields, seen, stats)
-        for position, row in iter_rows(path, fields, encoding):
-            stats.rows += 1
-            checked = check(row, position)
-            yield checked
-            if isinstance(checked, Article):
+    if left <= 0:
+        return
+    files = source if isinstance(source, SourceFiles) else find_files(source, format=options.format)
+    for path, why in files.report.skipped.items():
+        stats.source.skip(path, why)
+    reading = Reading(fields, options, stats.source)
+    reader = _Reader(reading, stats)
+    for file in files:
+        for row in iter_file(file, reader.rows_of(file), reading):
+            yield row
+            if isinstance(row, Article):
                 left -= 1
                 if left <= 0:
                     return
 
 
-def _check_encoding(encoding: str) -> None:
+def iter_row_articles(
+    source: RowSource,
+    day: str,
+    *,
+    fields: FieldMap = _DEFAULT_FIELDS,
+    limit: int | None = None,
+    options: ReadOptions = _DEFAULT_OPTIONS,
+    stats: ReadStats | None = None,
+) -> Iterator[Article | Rejected]:
+    """Yield every row of a query or function as :func:`iter_articles` does, without storing anything: a preview."""
+    stats = ReadStats() if stats is None else stats
+    reader = _Reader(Reading(fields, replace(options, partition_columns=False), stats.source), stats)
+    rows = enumerate((dict(row) for row in source.iter_rows(day)), start=1)
+    left = math.inf if limit is None else limit
+    for row in reader.check_rows(FileRows(source.shown, rows)) if left > 0 else ():
+        yield row
+        left -= isinstance(row, Article)
+        if left <= 0:
+            return
+
+
+class _Reader:
+    """Maps the fields of each file, and checks its rows."""
+
+    def __init__(self, reading: Reading, stats: ReadStats) -> None:
+        self._fields, self._options, self._stats = reading.fields, reading.options, stats
+        self._context = CheckContext(reading.options, SeenIds(), stats)
+        self._mapping: FieldPaths | None = None
+        self._file: SourceFile | None = None
+
+    def rows_of(self, file: SourceFile) -> Callable[[FileRows], Iterator[Article | Rejected]]:
+        """Return what makes articles of a file's rows."""
+        self._file = file
+        return self.check_rows
+
+    def check_rows(self, rows: FileRows) -> Iterator[Article | Rejected]:
+        """Yield the rows of a file, checked."""
+        sample, problem = _first_rows(rows)
+        if not sample:
+            if problem is not None:
+                raise problem
+            if rows.columns:
+                self._map(rows, [])
+            return
+        mapping = self._map(rows, [row for _, row in sample if type(row) is dict])
+        columns: dict[str, str | None] = {}
+        if self._file is not None and self._options.partition_columns:
+            columns = self._file.partition_columns()
+        check = RowChecker(rows.shown, mapping, columns, self._context)
+        for record, (position, row) in enumerate(chain(sample, rows.rows), start=1):
+            self._stats.rows += 1
+            yield check(row, position, record if rows.by_lines else 0)
+        if problem is not None:
+            raise problem
+
+    def _map(self, rows: FileRows, sample: list[dict[str, Any]]) -> FieldPaths:
+        """Return where the fields are: as in the files before where they have the same names."""
+        known = self._mapping
+        documents = self._file is not None and self._file.format in DOCUMENTS
+        if known is not None and (documents or _still_fits(known, rows, sample)):
+            return known
+        if not sample and rows.columns is None:
+            return known or FieldPaths(("content",), ("id",), ("title",))
+        mapping, doubts = map_fields(sample, self._fields, rows.shown, rows.columns)
+        if rows.schema is not None:
+            check_types(rows.shown, rows.schema, mapping)
+        report = self._stats.source
+        for doubt in doubts:
+            report.warn(doubt, rows.shown)
+        if known is not None and mapping != known:
+            names = ", ".join(f"{ours} from {theirs}" for ours, theirs in mapping.shown().items())
+            report.warn(f"its fields have other names than in the files before: {names}", rows.shown)
+        else:
+            report.fields.update(mapping.shown())
+        self._mapping = mapping
+        return mapping
+
+
+def _first_rows(rows: FileRows) -> tuple[list[tuple[int, Any]], InputError | None]:
+    """Return the first rows, as many as their size allows, and what went wrong after them."""
+    sample: list[tuple[int, Any]] = []
+    size = 0
     try:
-        codecs.lookup(encoding)
-    except LookupError:
-        raise ConfigurationError(
-            f"encoding is {encoding!r}, which Python does not know; try 'utf-8', 'cp1252', 'gb18030' or 'utf-16'"
-        ) from None
+        for position, row in rows.rows:
+            sample.append((position, row))
+            size += (
+                sum(len(value) for value in row.values() if type(value) is str) if type(row) is dict else 0
+            )
+            if len(sample) >= _SAMPLE_ROWS or size > _SAMPLE_CHARS:
+                break
+    except InputError as error:
+        return sample, error
+    return sample, None
 
 
-class _Unusable(Exception):  # noqa: N818 - it never leaves this module
-    """A row is to be rejected.
-
-    :param article_id: as much as is known of it.
-    """
-
-    def __init__(self, reason: str, detail: str, article_id: str | None = None) -> None:
-        super().__init__(reason)
-        self.reason, self.detail, self.article_id = reason, detail, article_id
-
-
-class _Checker:
-    """Checks the rows of one file."""
-
-    def __init__(self, file: str, fields: FieldMap, seen: SeenIds, stats: ReadStats) -> None:
-        self._file, self._fields, self._seen, self._stats = file, fields, seen, stats
-        self._ours = frozenset((fields.id, fields.content, fields.title))
-
-    def __call__(self, row: Any, position: int) -> Article | Rejected:
-        try:
-            return self._article(row, position)
-        except _Unusable as problem:
-            shown = problem.article_id and _no_text.sub("\ufffd", problem.article_id[:_MAX_SHOWN_ID])
-            return Rejected(shown, self._file, position, problem.reason, problem.detail)
-
-    def _article(self, row: Any, position: int) -> Article:
-        if type(row) is not dict:
-            raise _not_a_row(row)
-        fields = self._fields
-        article_id = _read_id(row.get(fields.id), fields.id)
-        content = row.get(fields.content)
-        if type(content) is not str or not content or content.isspace():
-            raise _without_text(content, fields.content, article_id)
-        content = self._clean(content)
-        title = row.get(fields.title)
-        repeat = self._seen.add(article_id, content)
-        if repeat is not None:
-            raise _Unusable(repeat, "an earlier row has this id", article_id)
-        ours = self._ours
-        metadata = {
-            self._clean(name): self._clean(value) if type(value) is str else self._plain(value)
-            for name, value in row.items()
-            if name not in ours
-        }
-        return Article(article_id, self._title(title), content, metadata, self._file, position)
-
-    def _title(self, value: object) -> str:
-        if type(value) is str:
-            return self._clean(value)
-        plain = self._plain(value)
-        return "" if plain is None else str(plain)
-
-    def _clean(self, text: str) -> str:
-        """Replace what cannot be sent; checking is nearly free, replacing is rare."""
-        if "\x00" not in text:
-            if text.isascii():
-                return text
-            try:
-                text.encode()
-            except UnicodeEncodeError:
-                pass
-            else:
-                return text
-        cleaned, replaced = _no_text.subn("\ufffd", text)
-        self._stats.replaced_characters += replaced
-        return cleaned
-
-    def _plain(self, value: object) -> object:
-        """Return a value that a column can hold."""
-        if value is None or isinstance(value, (int, date, Decimal)):
-            return value
-        if isinstance(value, float):
-            return None if math.isnan(value) else value
-        if isinstance(value, (time, timedelta)):
-            return str(value)
-        if isinstance(value, bytes):
-            return self._clean(value.decode("utf-8", "replace"))
-        try:
-            return msgspec.json.encode(value, enc_hook=str).decode()
-        except (UnicodeEncodeError, TypeError, OverflowError):
-            return self._clean(json.dumps(value, ensure_ascii=False, default=str))
-
-
-def _not_a_row(row: object) -> _Unusable:
-    if isinstance(row, BadRow):
-        return _Unusable("bad_row", f"{row.values} values where the header has {row.columns} columns")
-    return _Unusable("not_an_object", f"it is of type {type(row).__name__}")
-
-
-def _without_text(content: object, name: str, article_id: str) -> _Unusable:
-    if content is None or (isinstance(content, float) and math.isnan(content)):
-        return _Unusable("missing_content", f"the field {name!r} is absent or empty", article_id)
-    if isinstance(content, str):
-        what = "is only white space" if content else "is empty"
-        return _Unusable("missing_content", f"the field {name!r} {what}", article_id)
-    return _Unusable("bad_content", f"the field {name!r} is of type {type(content).__name__}", article_id)
-
-
-def _read_id(value: object, name: str) -> str:
-    """Return an id as text: stripped, numbers in decimal (1.0 is ``1``)."""
-    if type(value) is str:
-        article_id = value.strip()
-    elif value is None or (isinstance(value, float) and math.isnan(value)):
-        article_id = ""
-    else:
-        article_id = _number_id(value, name)
-    if not article_id:
-        raise _Unusable("missing_id", f"the field {name!r} is absent or empty")
-    if len(article_id) > _MAX_ID_CHARS:
-        raise _Unusable(
-            "bad_id", f"it has {len(article_id):,} characters; {_MAX_ID_CHARS:,} are allowed", article_id
-        )
-    if not article_id.isprintable() and _no_text.search(article_id):
-        raise _Unusable("bad_id", "it holds NUL or a lone surrogate", article_id)
-    return article_id
-
-
-def _number_id(value: object, name: str) -> str:
-    whole = isinstance(value, (float, Decimal)) and math.isfinite(value) and value == math.floor(value)
-    if whole and abs(value) < _EXACT_FLOAT:  # type: ignore[arg-type]
-        return str(int(value))  # type: ignore[call-overload]
-    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)) or not math.isfinite(value):
-        kind = type(value).__name__
-        raise _Unusable(
-            "bad_id", f"the field {name!r} is of type {kind} or not finite; text or a number is needed"
-        )
-    return str(value)
+def _still_fits(mapping: FieldPaths, rows: FileRows, sample: list[dict[str, Any]]) -> bool:
+    """Tell whether a file has the fields under the names that the files before it had."""
+    if rows.schema is not None:
+        return False  # its types are checked too
+    paths = [
+        path for path in (mapping.content, mapping.id if mapping.id_required else None, mapping.title) if path
+    ]
+    if rows.columns is not None:
+        return all(path[0] in rows.columns for path in paths)
+    return all(any(value_at(row, path) is not None for row in sample) for path in paths)

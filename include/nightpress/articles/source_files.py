@@ -1,136 +1,364 @@
-"""Find the files of a source, and open one with its compression undone."""
+"""Find the files of a source: in folders and their subfolders, in globs, in several sources at once."""
 
 from __future__ import annotations
 
-import logging
+import stat
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import BinaryIO
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
-import pyarrow as pa
+from fsspec.asyn import AsyncFileSystem
 from upath import UPath
 from upath.extensions import ProxyUPath
 
-from nightpress.errors import InputError
-from nightpress.storage import StoragePath
+from nightpress.articles.source_report import SourceReport
+from nightpress.errors import ConfigurationError, InputError
+from nightpress.storage import StoragePath, is_local
 
-log = logging.getLogger(__name__)
-
-FORMATS = {
-    ".json": "json",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".parquet": "parquet",
+SUFFIXES = {
+    **dict.fromkeys((".json",), "json"),
+    **dict.fromkeys((".jsonl", ".ndjson", ".jsonlines", ".jl"), "jsonl"),
+    **dict.fromkeys((".csv",), "csv"),
+    **dict.fromkeys((".tsv", ".tab"), "tsv"),
+    **dict.fromkeys((".psv",), "psv"),
+    **dict.fromkeys((".parquet", ".pq", ".parq"), "parquet"),
+    **dict.fromkeys((".feather", ".arrow", ".arrows", ".ipc"), "arrow"),
+    **dict.fromkeys((".orc",), "orc"),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"), "xlsx"),
+    **dict.fromkeys((".xml",), "xml"),
+    **dict.fromkeys((".rss", ".atom"), "feed"),
+    **dict.fromkeys((".md", ".markdown"), "markdown"),
+    **dict.fromkeys((".txt", ".text"), "text"),
+    **dict.fromkeys((".html", ".htm"), "html"),
 }
-COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
-KNOWN_SUFFIXES = f"{', '.join(FORMATS)} (all but .parquet also with .gz or .zst)"
+"""What a file's name stands for; its content is looked at all the same."""
 
-_COMPRESSION_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+COMPRESSION_SUFFIXES = frozenset(
+    {".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".lz4", ".zip", ".snappy", ".br"}
+)
+DOCUMENTS = frozenset({"markdown", "text", "html"})
+"""Formats in which a file is one article."""
+
+KNOWN_SUFFIXES = (
+    ".json, .jsonl, .ndjson, .csv, .tsv, .psv, .parquet, .feather, .arrow, .orc, .xlsx, .xml, .rss, .md, .txt, .html "
+    "(text also with .gz, .zst, .bz2, .xz or .zip)"
+)
+_EXTRAS = {
+    **dict.fromkeys(("s3", "s3a", "s3n"), ("s3", "s3fs")),
+    **dict.fromkeys(("gs", "gcs"), ("gcs", "gcsfs")),
+    **dict.fromkeys(("abfs", "abfss", "az", "adl", "wasb", "wasbs"), ("azure", "adlfs")),
+    **dict.fromkeys(("http", "https"), ("http", "aiohttp")),
+    **dict.fromkeys(("sftp", "ssh"), ("sftp", "paramiko")),
+}
+_TABLE_FOLDERS = {"_delta_log": "delta", "metadata": "iceberg"}
+_NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
-def format_of(path: StoragePath) -> str | None:
-    """Return the format that a file's name stands for, or None."""
-    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
-    compressed = bool(suffixes) and suffixes[-1] in COMPRESSIONS
-    if compressed:
-        suffixes.pop()
-    kind = FORMATS.get(suffixes[-1]) if suffixes else None
-    return None if compressed and kind == "parquet" else kind
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file that holds articles, or the folder of a table that is one source as a whole.
 
-
-def find_files(source: StoragePath | Sequence[StoragePath], *, missing_ok: bool = False) -> list[StoragePath]:
-    """Return the files of a source: sorted by name where a folder or a glob is meant.
-
-    A folder means the files directly in it. In folders and globs, names that begin with a dot, an
-    underscore (``_SUCCESS``) or README are ignored, and files of an unknown suffix are skipped with a warning.
-
-    :param source: a file, a folder, a glob (``**`` descends into folders), or several of them.
-    :param missing_ok: an absent file or folder and a glob without a match mean no files, not an error.
-    :raises InputError: there is no such source, it may not be listed, or a named file is of no known format.
+    :param path: where it is.
+    :param name: its path below the source, for people and for the ids of documents.
+    :param format: what its name stands for; empty when it says nothing. ``delta`` or ``iceberg``: a folder.
+    :param size_bytes: None when no listing told.
     """
-    if not isinstance(source, (UPath, ProxyUPath)):
-        return [file for one in source for file in find_files(one, missing_ok=missing_ok)]
+
+    path: StoragePath
+    name: str
+    format: str
+    size_bytes: int | None = None
+
+    def partition_columns(self) -> dict[str, str | None]:
+        """Return what the folders above say: ``lang=en`` is the field ``lang``.
+
+        >>> SourceFile(UPath("memory://news/day=2026-11-22/lang=en/a.csv"), "a.csv", "csv").partition_columns()
+        {'day': '2026-11-22', 'lang': 'en'}
+        """
+        columns: dict[str, str | None] = {}
+        for part in self.path.parts[:-1]:
+            name, equals, value = part.strip("/").partition("=")
+            if equals and name:
+                columns[unquote(name)] = None if value == _NULL_PARTITION else unquote(value)
+        return columns
+
+
+@dataclass(slots=True)
+class SourceFiles(Sequence[SourceFile]):
+    """The files of a source, in the order in which they are read.
+
+    :param report: tells what was skipped.
+    """
+
+    files: list[SourceFile] = field(default_factory=list)
+    report: SourceReport = field(default_factory=SourceReport)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.files[index]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def paths(self) -> list[str]:
+        """Where they are, as a user would write it."""
+        return [str(file.path) for file in self.files]
+
+
+Source = StoragePath | SourceFile | Sequence[StoragePath | SourceFile]
+"""One place, or several."""
+
+
+def format_of(name: str) -> str:
+    """Return the format that a file's name stands for, or an empty text.
+
+    >>> format_of("a.csv.gz"), format_of("part-0.snappy.parquet"), format_of("a.parquet.gzip"), format_of("a.docx")
+    ('csv', 'parquet', 'parquet', '')
+    """
+    suffixes = [f".{part}" for part in name.lower().split(".")[1:]]
+    while suffixes and suffixes[-1] in COMPRESSION_SUFFIXES:
+        if suffixes.pop() == ".zip" and not suffixes:
+            return "zip"
+    return SUFFIXES.get(suffixes[-1], "") if suffixes else ""
+
+
+def find_files(
+    source: Source,
+    *,
+    missing_ok: bool = False,
+    format: str | None = None,
+) -> SourceFiles:
+    """Return the files of a source, sorted by name where a folder or a glob is meant.
+
+    A folder means all files in it and its subfolders. Names that begin with a dot, an underscore (``_SUCCESS``)
+    or README are ignored; other files that hold no articles are skipped and reported. Where a folder holds data
+    (tables, JSON), documents beside them (a licence, notes) are no articles, unless a glob names them.
+
+    :param source: a file, a folder, a glob of files or folders (``**`` descends), or several of them.
+    :param missing_ok: an absent file or folder and a glob without a match mean no files, not an error.
+    :param format: read every file as of this format, whatever its name.
+    :raises InputError: there is no such source, it may not be listed, or nothing in it can be read.
+    :raises ConfigurationError: the scheme of the source needs a package that is not installed.
+    """
+    report = SourceReport()
+    found: dict[str, SourceFile] = {}
+    for place in [source] if isinstance(source, (UPath, ProxyUPath, SourceFile)) else source:
+        files = [place] if isinstance(place, SourceFile) else _find(place, missing_ok, format or "", report)
+        # A file that two of the places name is read once.
+        found.update((str(file.path), file) for file in files if str(file.path) not in found)
+    return SourceFiles(list(found.values()), report)
+
+
+def _find(place: StoragePath, missing_ok: bool, format_: str, report: SourceReport) -> list[SourceFile]:
+    check_scheme(place)
+    problem = ""
     try:
-        found = _find(source)
+        listed = _list(place)
     except PermissionError:
-        raise InputError(_no_permission(source)) from None
-    if found is None:
+        problem = no_permission(place)
+    if problem:
+        raise InputError(problem)
+    if listed is None:
         if missing_ok:
             return []
         raise InputError(
-            f"there is nothing at {source}; name a file, a folder or a glob of {KNOWN_SUFFIXES} files, and check "
-            "that this user can see it"
+            f"there is nothing at {place}; name a file, a folder or a glob of files ({KNOWN_SUFFIXES}), and check that "
+            "this user can see it"
         )
-    return found
+    if isinstance(listed, SourceFile):
+        return [listed if not format_ else SourceFile(place, listed.name, format_, listed.size_bytes)]
+    entries, globbed = listed
+    chosen = _choose(place, entries, globbed, format_, report)
+    if not chosen and not missing_ok:
+        raise InputError(_nothing_usable(place, {}))
+    return chosen
 
 
-def _find(source: StoragePath) -> list[StoragePath] | None:
-    """Return the files, or None when there is nothing of that name."""
-    if source.is_dir():
-        return _choose(source.iterdir())
-    if source.exists():
-        if format_of(source) is None:
-            raise InputError(f"{source} is of no known format; its name must end in {KNOWN_SUFFIXES}")
-        return [source]
-    globbed = next((n for n, part in enumerate(source.parts) if set("*?[") & set(part)), None)
-    if globbed is None:
+def _list(place: StoragePath) -> SourceFile | tuple[list[SourceFile], bool] | None:
+    """Return a file, or the files of a folder or glob and whether it was a glob; None when there is nothing."""
+    if place.is_dir():
+        if (table := _table_format(place)) is not None:
+            return SourceFile(place, place.name, table)
+        return list(_walk(place)), False
+    if place.exists():
+        return SourceFile(place, place.name, format_of(place.name), _size_of_regular(place))
+    start = next((n for n, part in enumerate(place.parts) if set("*?[") & set(part)), None)
+    if start is None:
         return None
-    base = source
-    for _ in source.parts[globbed:]:
+    base = place
+    for _ in place.parts[start:]:
         base = base.parent
     if not base.is_dir():
         return None
-    return _choose(base.glob("/".join(source.parts[globbed:]))) or None
+    found = list(_glob(base, "/".join(place.parts[start:])))
+    return (found, True) if found else None
 
 
-def _choose(paths: Iterable[StoragePath]) -> list[StoragePath]:
-    """Return those that hold articles, sorted."""
-    chosen = {}
-    for path in paths:
-        if path.name.startswith((".", "_", "README")) or not path.is_file():
+def _table_format(folder: StoragePath) -> str | None:
+    if (folder / "_delta_log").is_dir():
+        return "delta"
+    metadata = folder / "metadata"
+    if metadata.is_dir() and any(path.name.endswith(".metadata.json") for path in metadata.iterdir()):
+        return "iceberg"
+    return None
+
+
+def _walk(folder: StoragePath, base: StoragePath | None = None) -> Iterator[SourceFile]:
+    """Yield the files below a folder, in the order of their paths."""
+    prefix = _bare(folder)
+    name_prefix = prefix if base is None else _bare(base)
+    tables: list[str] = []
+    for bare, info in sorted(_entries(folder), key=lambda entry: entry[0]):
+        parts = bare[len(prefix) :].lstrip("/").split("/")
+        if "_delta_log" in parts[:-1]:
+            table = folder.joinpath(*parts[: parts.index("_delta_log")])
+            if _bare(table) not in tables:
+                tables.append(_bare(table))
+                yield SourceFile(table, table.name, "delta")
+        elif not _ignored(parts) and not any(bare.startswith(f"{table}/") for table in tables):
+            name = bare[len(name_prefix) :].lstrip("/")
+            yield SourceFile(folder.joinpath(*parts), name, _format_of_entry(name, info), info.get("size"))
+
+
+def _entries(folder: StoragePath) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield path and description of each file: from one listing where the store has one of everything below.
+
+    Where it has none, folder by folder: fsspec's own walk leaves out, in silence, what may not be listed.
+    """
+    fs = folder.fs
+    if isinstance(fs, AsyncFileSystem):  # object stores
+        yield from fs.find(folder.path, detail=True).items()
+        return
+    waiting = [folder.path]
+    while waiting:
+        for info in fs.ls(waiting.pop(), detail=True):
+            name = str(info["name"]).rstrip("/")
+            if info.get("type") != "directory":
+                yield name, info
+            elif not name.rsplit("/", 1)[-1].startswith("."):
+                waiting.append(name)
+
+
+def _glob(base: StoragePath, pattern: str) -> Iterator[SourceFile]:
+    prefix = _bare(base)
+    found = base.fs.glob(f"{prefix}/{pattern}", detail=True)
+    for name, info in sorted(found.items(), key=lambda entry: str(entry[0])):
+        relative = str(name).rstrip("/")[len(prefix) :].lstrip("/")
+        parts = relative.split("/")
+        if not relative or _ignored(parts):
             continue
-        if format_of(path) is None:
-            log.warning("%s is skipped: its name does not end in %s", path, KNOWN_SUFFIXES)
-            continue
-        chosen[str(path)] = path
-    return [chosen[name] for name in sorted(chosen)]
+        path = base.joinpath(*parts)
+        if info.get("type") == "directory":
+            if not pattern.endswith("**"):  # it finds the files of folders itself
+                yield from _walk(path, base)
+        else:
+            yield SourceFile(path, relative, _format_of_entry(relative, info), info.get("size"))
 
 
-def _no_permission(path: StoragePath) -> str:
+def _bare(path: StoragePath) -> str:
+    return str(path.fs._strip_protocol(path.path)).rstrip("/")
+
+
+def _format_of_entry(name: str, info: dict[str, Any]) -> str:
+    """Return the format; ``other`` for what is neither file nor folder, such as a pipe or a device."""
+    return format_of(name.rsplit("/", 1)[-1]) if info.get("type") in {"file", "link"} else "other"
+
+
+def _ignored(parts: Sequence[str]) -> bool:
+    """Tell whether a name says that it is no data: hidden, of a tool, or the description of the folder."""
+    hidden = any(part.startswith((".", "_")) and "=" not in part for part in parts)
+    return hidden or parts[-1].startswith("README")
+
+
+def _size_of_regular(path: StoragePath) -> int | None:
+    """Return the size of a file; a pipe or a device would make the reader wait for ever.
+
+    :raises InputError: it is no regular file.
+    """
+    if not is_local(path):
+        return None
+    status = Path(path.path).stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(
+            f"{path} is no regular file but a pipe, a socket or a device; name a file or a folder"
+        )
+    return status.st_size
+
+
+def _choose(
+    place: StoragePath, entries: Iterable[SourceFile], globbed: bool, format_: str, report: SourceReport
+) -> list[SourceFile]:
+    """Return those that hold articles; report the others.
+
+    :raises InputError: there are files, and none that can be read.
+    """
+    chosen: dict[str, SourceFile] = {}
+    skipped: dict[str, str] = {}
+    for file in entries:
+        if file.format == "other" or (is_local(file.path) and not _is_regular(file)):
+            skipped[str(file.path)] = "it is no regular file"
+        elif format_:
+            chosen[str(file.path)] = SourceFile(file.path, file.name, format_, file.size_bytes)
+        elif file.format:
+            chosen[str(file.path)] = file
+        else:
+            skipped[str(file.path)] = "its name says nothing about its format; name it alone, or with format="
+    if not globbed and not format_ and {file.format for file in chosen.values()} - DOCUMENTS:
+        for name in [name for name, file in chosen.items() if file.format in DOCUMENTS]:
+            del chosen[name]
+            skipped[name] = "it is a document beside data; name it, or use a glob such as *.txt, to read it"
+    for name, reason in skipped.items():
+        report.skip(name, reason)
+    if skipped and not chosen:
+        raise InputError(_nothing_usable(place, skipped))
+    return list(chosen.values())
+
+
+def _is_regular(file: SourceFile) -> bool:
+    if file.format in _TABLE_FOLDERS.values():
+        return True
+    try:
+        return stat.S_ISREG(Path(file.path.path).stat().st_mode)
+    except OSError:
+        return False
+
+
+def _nothing_usable(place: StoragePath, skipped: dict[str, str]) -> str:
+    if not skipped:
+        return f"{place} is empty: there is no file in it or in its subfolders; name the folder that holds the articles"
+    shown = "; ".join(f"{name.rsplit('/', 1)[-1]!r}: {why}" for name, why in list(skipped.items())[:5])
+    more = f"; and {len(skipped) - 5:,} more" if len(skipped) > 5 else ""
+    held = f"{place} holds {len(skipped):,} file(s), none of which can be read"
+    return f"{held}: {shown}{more}. Known are {KNOWN_SUFFIXES}"
+
+
+def no_permission(path: StoragePath) -> str:
+    """Say that a file or folder may not be read."""
     return f"{path} may not be read by this user; give it permission to read the file and to list its folder"
 
 
-@contextmanager
-def open_file(path: StoragePath) -> Iterator[tuple[BinaryIO, bytes]]:
-    """Open a file, decompressed if its first bytes say so, whatever its name; also give those bytes.
+def check_scheme(path: StoragePath) -> None:
+    """Raise ConfigurationError when the store's package is not installed, at once and with its name.
 
-    :raises InputError: it is gone or may not be read; it is compressed and cut off or damaged.
+    :raises ConfigurationError: naming the package and the extra that brings it.
     """
-    compression: str | None = None
     problem = ""
     try:
-        with path.open("rb") as stream:
-            head = stream.read(4)
-            stream.seek(0)
-            compression = next(
-                (kind for magic, kind in _COMPRESSION_MAGIC.items() if head.startswith(magic)), None
-            )
-            if compression is None:
-                yield stream, head
-            else:
-                with pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), compression) as plain:
-                    yield plain, head
-    except FileNotFoundError:
-        problem = f"{path} is not there any more; restore it, or start again without it"
-    except PermissionError:
-        problem = _no_permission(path)
-    except OSError as error:
-        # Arrow's decompressor raises bare OSErrors; one with a number is the store's, and may pass.
-        if compression is None or type(error) is not OSError or error.errno is not None:
+        path.fs  # noqa: B018 - it is made here, and fails here
+    except ImportError:
+        problem = "its package is not installed"
+    except ValueError as error:
+        if "filesystem" not in str(error).lower() and "protocol" not in str(error).lower():
             raise
-        what = "cut off" if "truncated" in str(error).lower() else "damaged"
-        problem = f"{path} is {compression}-compressed and {what}; copy it again from where it came"
+        problem = "no file system is registered for it"
     if problem:
-        raise InputError(problem)
+        scheme = str(path.protocol) or str(path).split(":", 1)[0]
+        extra, package = _EXTRAS.get(scheme, ("", ""))
+        remedy = (
+            f"install the extra {extra!r}: pip install 'nightpress[{extra}]' (it brings {package})"
+            if extra
+            else "install the fsspec package for it"
+        )
+        raise ConfigurationError(f"{path} cannot be opened: {problem}; {remedy}")

@@ -88,7 +88,11 @@ def prepare_run(
     plan = make_plan(
         run, source, template, report, reuse, limits, counted=counted, plan_only=plan_only, now=now
     )
-    plan = replace(plan, reused_files=len(reused.files), notes=[*notes, *checked.notes, *plan.notes])
+    plan = replace(
+        plan,
+        reused_files=len(reused.files),
+        notes=[*notes, *checked.notes, *plan.notes, *stats.source.notes(), *report.notes(template)],
+    )
     if write:
         write_plan(plan, run.folder)
     shards = [

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from nightpress.articles.article import Article, FieldMap, ReadStats, Rejected
+from nightpress.articles.article import Article, ReadStats, Rejected
 from nightpress.articles.published_source import Published
-from nightpress.articles.reader import iter_articles
+from nightpress.articles.reader import iter_articles, iter_row_articles
+from nightpress.articles.reading_options import FieldMap, ReadOptions
+from nightpress.articles.row_sources import RowSource
+from nightpress.articles.source_files import SourceFiles
 from nightpress.batches.ledger import Ledger
 from nightpress.days.published_articles import iter_published
 from nightpress.errors import ConfigurationError
@@ -22,15 +25,20 @@ class Source:
     :param shown: as the user wrote it, for people.
     :param files: what it came to.
     :param limit: only the first so many articles; None takes all.
+    :param encoding: of text files; None detects it.
+    :param options: how to read what is not detected, or not rightly.
+    :param rows: a query or a function, read directly because nothing may be stored: a preview.
     :param published: what the one file is, when it is a published day of another pipeline.
     """
 
     shown: str
-    files: Sequence[StoragePath]
+    files: SourceFiles | Sequence[StoragePath]
     fields: FieldMap
-    encoding: str = "utf-8"
+    encoding: str | None = None
     limit: int | None = None
     published: Published | None = None
+    options: ReadOptions = field(default_factory=ReadOptions)
+    rows: RowSource | None = None
 
     def iter_rows(self, day: str, stats: ReadStats) -> Iterator[Article | Rejected]:
         """Yield its rows.
@@ -39,8 +47,17 @@ class Source:
         """
         if self.published is not None:
             return iter_published(self.files[0], self.published, day, stats, self.limit)
+        if self.rows is not None:
+            return iter_row_articles(
+                self.rows, day, fields=self.fields, limit=self.limit, options=self.options, stats=stats
+            )
         return iter_articles(
-            self.files, fields=self.fields, limit=self.limit, encoding=self.encoding, stats=stats
+            self.files,
+            fields=self.fields,
+            limit=self.limit,
+            encoding=self.encoding,
+            options=self.options,
+            stats=stats,
         )
 
 

@@ -13,16 +13,51 @@ RESERVED = frozenset(
         *("reused", "day", "source_file", "source_position"),
     }
 )
-"""Column names of ours; a metadata field of the same name is kept as ``source_<name>``."""
+"""Column names of ours, lower case; a metadata field of the same name is kept as ``source_<name>``."""
+
+
+_MAX_KNOWN = 1_000
 
 
 def column_name(field: str, taken: Collection[str] = ()) -> str:
-    """Return the Parquet column of a metadata field.
+    """Return the Parquet column of a metadata field; names that differ in capitals only are one name to SQL.
 
     :param taken: further names, lower case, that a metadata field must not have: those of the output.
     """
-    if field in RESERVED:
-        field = f"source_{field}"
-    while taken and field.casefold() in taken:
+    while field.casefold() in RESERVED or field.casefold() in taken:
         field = f"source_{field}"
     return field
+
+
+class ColumnNames:
+    """Columns of a run's metadata: different ones for the fields of one row, whatever their capitals.
+
+    :param output_names: columns of the output, lower case.
+    """
+
+    def __init__(self, output_names: Collection[str] = ()) -> None:
+        self._output_names = output_names
+        self._known: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._spelling: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._spelling)
+
+    def columns(self, fields: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the columns of a row's fields, in their order.
+
+        >>> ColumnNames().columns(("Brand", "brand", "Status"))
+        ('Brand', 'source_brand', 'source_Status')
+        """
+        if (known := self._known.get(fields)) is not None:
+            return known
+        if len(self._known) > _MAX_KNOWN:
+            self._known.clear()
+        names: dict[str, str] = {}
+        for field in fields:
+            name = column_name(field, self._output_names)
+            while name.casefold() in names:
+                name = f"source_{name}"
+            names[name.casefold()] = self._spelling.setdefault(name.casefold(), name)
+        self._known[fields] = tuple(names.values())
+        return self._known[fields]

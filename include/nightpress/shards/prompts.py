@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from nightpress.articles.article import Article
@@ -24,16 +25,17 @@ class PromptTemplate:
 
     :param template: text with ``{content}`` and, if wanted, ``{title}``, ``{id}`` and any other field of the
         source, such as ``{brand}``; a literal brace is written twice, as in Python's format strings.
-    :param max_content_chars: characters of the content that are sent, counted from its beginning;
-        None sends all of it.
+    :param max_content_chars: characters of each field that are sent, the content, the title and the source's own
+        alike, counted from its beginning; None sends all of them.
     :raises ConfigurationError: no ``{content}``, what can be no field, or braces that do not match.
     """
 
     template: str
     max_content_chars: int | None = None
-    further: tuple[str, ...] = field(init=False, repr=False)
+    extra_fields: tuple[str, ...] = field(init=False, repr=False)
     """Names of the source's own fields in it."""
 
+    _filled: tuple[str, ...] = field(init=False, repr=False)
     _pieces: tuple[tuple[str, str | None], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -44,21 +46,37 @@ class PromptTemplate:
         pieces = _parse(self.template)
         named = dict.fromkeys(name for _, name in pieces if name is not None)
         object.__setattr__(self, "_pieces", pieces)
-        object.__setattr__(self, "further", tuple(name for name in named if name not in FIELDS))
+        object.__setattr__(self, "_filled", tuple(named))
+        object.__setattr__(self, "extra_fields", tuple(name for name in named if name not in FIELDS))
 
-    def lacking(self, article: Article) -> str | None:
+    def missing_field(self, article: Article) -> str | None:
         """Return the first field that is named here and that the article has not, or None."""
-        return next((name for name in self.further if name not in article.metadata), None)
+        return next((name for name in self.extra_fields if name not in article.metadata), None)
+
+    def cut_fields(self, article: Article) -> Iterator[tuple[str, int]]:
+        """Yield each field of an article that is not sent whole, with the characters that are left out."""
+        longest = self.max_content_chars
+        if longest is None:
+            return
+        for name in self._filled:
+            over = len(self._text(article, name)) - longest
+            if over > 0:
+                yield name, over
+
+    def _text(self, article: Article, name: str) -> str:
+        if name == "content":
+            return article.content
+        if name == "title":
+            return article.title
+        if name == "id":
+            return article.article_id
+        value = article.metadata[name]
+        return "" if value is None else str(value)
 
     def fill(self, article: Article) -> str:
         """Return the prompt for ``article``, which has all fields; an empty one is filled in as nothing."""
-        content = article.content
-        if self.max_content_chars is not None:
-            content = content[: self.max_content_chars]
-        values = {"id": article.article_id, "title": article.title, "content": content}
-        for name in self.further:
-            value = article.metadata[name]
-            values[name] = "" if value is None else str(value)
+        longest = self.max_content_chars
+        values = {name: self._text(article, name)[:longest] for name in self._filled}
         return "".join(
             [literal if name is None else literal + values[name] for literal, name in self._pieces]
         )

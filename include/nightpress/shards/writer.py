@@ -16,20 +16,21 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nightpress.articles.article import Article, Rejected
-from nightpress.articles.raw_row import show_columns
+from nightpress.articles.article import Article, Rejected, show_position
+from nightpress.articles.field_mapping import show_names
 from nightpress.costs.text_sizes import RequestSizes, measure_requests
 from nightpress.errors import InputError, TooManyRejectsError
 from nightpress.settings import ShardLimits
-from nightpress.shards.column_names import column_name
+from nightpress.shards.column_names import ColumnNames
 from nightpress.shards.metadata_columns import metadata_column
 from nightpress.shards.requests import RequestTemplate, custom_id, request_key, shard_key
 from nightpress.shards.shard import Shard, ShardFiles
-from nightpress.storage import StoragePath, atomic_writer
+from nightpress.storage import StoragePath, atomic_writer, write_parquet
 
 _HEAD, _TAIL = b'{"requests":[', b"]}"
 _ENTRY_OVERHEAD = len('{"custom_id":"0123456789abcdef-","params":},')
 _REJECTED_GROUP = 10_000
+_CELL_BYTES = 8
 MISSING_FIELD = "missing_field"
 
 REJECTED_SCHEMA = pa.schema(
@@ -39,6 +40,7 @@ REJECTED_SCHEMA = pa.schema(
         pa.field("position", pa.int64(), metadata={"about": "row, line or element, counted from 1"}),
         pa.field("reason", pa.string(), nullable=False),
         pa.field("detail", pa.string()),
+        pa.field("record", pa.int64(), metadata={"about": "null when the position is the number of the row"}),
     ]
 )
 
@@ -52,6 +54,8 @@ class ReadReport:
     :param articles: articles in the shards.
     :param reused: articles with an answer that was paid for before.
     :param rejected: rows not sent, by reason.
+    :param cut: articles that are not sent whole, by the field that is cut.
+    :param cut_characters: what is left out of them.
     """
 
     shards: list[Shard] = field(default_factory=list)
@@ -59,6 +63,18 @@ class ReadReport:
     articles: int = 0
     reused: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    cut: Counter[str] = field(default_factory=Counter)
+    cut_characters: int = 0
+
+    def notes(self, template: RequestTemplate) -> list[str]:
+        """Say how much of the articles is not sent."""
+        if not self.cut:
+            return []
+        fields = ", ".join(f"{name} of {count:,}" for name, count in self.cut.most_common())
+        return [
+            f"Cut at max_content_chars={template.prompt.max_content_chars:,}: {fields} of "
+            f"{self.articles + self.reused:,} articles; {self.cut_characters:,} characters are not sent."
+        ]
 
     @property
     def rejected_share(self) -> float:
@@ -112,9 +128,10 @@ def write_shards(
     report = ReadReport()
     fields: list[str] = []
     writer = _ShardWriter(folder, limits, salt=salt, answered=answered, write=write, betas=template.betas)
+    writer.names = ColumnNames(template.output_names)
     with _RejectedFile(folder / "rejected.parquet") if write else nullcontext() as rejected_file:
         for row in rows:
-            refused = row if isinstance(row, Rejected) else _add_article(writer, row, template, limits)
+            refused = row if isinstance(row, Rejected) else _add_article(writer, row, template, report)
             if refused is not None:
                 if refused.reason == MISSING_FIELD and not fields and isinstance(row, Article):
                     fields = ["id", "title", "content", *row.metadata]
@@ -127,10 +144,10 @@ def write_shards(
     report.shards, report.sizes, report.reused = writer.shards, writer.sizes, writer.reused
     report.articles = sum(shard.articles for shard in writer.shards)
     if fields and not report.articles + report.reused:
-        named = ", ".join(f"{{{name}}}" for name in template.prompt.further)
+        named = ", ".join(f"{{{name}}}" for name in template.prompt.extra_fields)
         raise InputError(
             f"the prompt names {named}, and no row of the source has all of that; its fields are "
-            f"{show_columns(fields)}. Nothing was sent. Mend the prompt or the source."
+            f"{show_names(fields)}. Nothing was sent. Mend the prompt or the source."
         )
     if report.rejected_share > max_rejected_share:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in report.rejected.most_common())
@@ -165,23 +182,38 @@ def write_staged_shards(
 
 
 def _add_article(
-    writer: _ShardWriter, article: Article, template: RequestTemplate, limits: ShardLimits
+    writer: _ShardWriter, article: Article, template: RequestTemplate, report: ReadReport
 ) -> Rejected | None:
-    if lacking := template.prompt.lacking(article):
-        detail = f"the prompt names the field {lacking!r}, which this row lacks"
-        return Rejected(article.article_id[:200], article.file, article.position, MISSING_FIELD, detail)
+    if missing := template.prompt.missing_field(article):
+        detail = f"the prompt names the field {missing!r}, which this row does not have"
+        return _reject(article, MISSING_FIELD, detail)
     row: dict[str, object] = {"article_id": article.article_id, "title": article.title}
-    for name, value in article.metadata.items():
-        column = column_name(name, template.output_names)
-        while column in row:  # the source has a field source_<name> itself
-            column = f"source_{column}"
-        row[column] = value
+    columns = writer.names.columns(tuple(article.metadata))
+    row.update(zip(columns, article.metadata.values(), strict=True))
+    _check_width(writer, article)
     row["source_file"], row["source_position"] = article.file, article.position
     params = template.params(article)
     if writer.add(StagedRequest(params, row)):
+        for name, characters in template.prompt.cut_fields(article):
+            report.cut[name] += 1
+            report.cut_characters += characters
         return None
-    detail = f"its request of {len(params):,} bytes does not fit a batch of {limits.max_bytes:,}"
-    return Rejected(article.article_id[:200], article.file, article.position, "too_large", detail)
+    detail = f"its request of {len(params):,} bytes does not fit a batch of {writer.limits.max_bytes:,}"
+    return _reject(article, "too_large", detail)
+
+
+def _check_width(writer: _ShardWriter, article: Article) -> None:
+    most = writer.limits.max_metadata_columns
+    if len(writer.names) > most:
+        raise InputError(
+            f"{article.file}: {show_position(article)}: up to here the articles have more than {most:,} different "
+            "fields, and each is a column. Keep the ones you need with metadata=, or raise max_metadata_columns of "
+            "limits. Nothing was sent"
+        )
+
+
+def _reject(article: Article, reason: str, detail: str) -> Rejected:
+    return Rejected(article.article_id[:200], article.file, article.position, reason, detail, article.record)
 
 
 class _ShardWriter:
@@ -206,12 +238,14 @@ class _ShardWriter:
         self.reused = 0
         self._ordinal = 0
         self._twins: Counter[str] = Counter()
+        self.names = ColumnNames()
         self._begin()
 
     def _begin(self) -> None:
         self._size = len(_HEAD) + len(_TAIL)
         self._requests: list[StagedRequest] = []
         self._keys: list[bytes] = []
+        self._staged_bytes = 0
 
     def add(self, request: StagedRequest) -> bool:
         """Put a request into the shard being filled; False when it would not fit any."""
@@ -223,10 +257,15 @@ class _ShardWriter:
         if self.answered is not None and self.answered.take(key, request.row, self._ordinal - 1):
             self.reused += 1
             return True
+        staged = _staged_bytes(request.row)
         full = len(self._requests) == self.limits.max_requests
-        if full or self._size + entry > self.limits.max_bytes:
+        # A value that a row lacks takes its place in the column all the same.
+        cells = _CELL_BYTES * len(self.names) * len(self._requests)
+        over = self._requests and self._staged_bytes + staged + cells > self.limits.max_staged_bytes
+        if full or over or self._size + entry > self.limits.max_bytes:
             self.close_shard()
         self._size += entry
+        self._staged_bytes += staged
         self._requests.append(request)
         self._keys.append(key)
         return True
@@ -260,14 +299,24 @@ class _ShardWriter:
             return stream.tell()
 
     def _write_articles(self, path: StoragePath, key: str) -> None:
-        names = dict.fromkeys(name for request in self._requests for name in request.row)
+        values: dict[str, list[object]] = {}
+        for number, request in enumerate(self._requests):
+            for name, value in request.row.items():
+                column = values.setdefault(name, [])
+                if len(column) < number:
+                    column += [None] * (number - len(column))
+                column.append(value)
+        rows = len(self._requests)
         columns = {
-            name: metadata_column([request.row.get(name) for request in self._requests]) for name in names
+            name: metadata_column(column + [None] * (rows - len(column))) for name, column in values.items()
         }
         columns["request_key"] = pa.array([digest.hex() for digest in self._keys], pa.string())
         table = pa.table(columns).replace_schema_metadata({"shard_key": key})
-        with atomic_writer(path) as stream:
-            pq.write_table(table, stream, compression="zstd")
+        write_parquet(table, path)
+
+
+def _staged_bytes(row: dict[str, object]) -> int:
+    return sum([len(value) if type(value) is str else _CELL_BYTES for value in row.values()])
 
 
 class _RejectedFile:
@@ -295,6 +344,6 @@ class _RejectedFile:
             self._flush()
 
     def _flush(self) -> None:
-        rows = [msgspec.structs.asdict(row) for row in self.rows]
+        rows = [msgspec.structs.asdict(row) | {"record": row.record or None} for row in self.rows]
         self.writer.write_table(pa.Table.from_pylist(rows, schema=REJECTED_SCHEMA))
         self.rows.clear()

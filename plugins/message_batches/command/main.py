@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 import typer
 from typer.core import TyperGroup
 
-from message_batches.command import ledger, licences, plan, replay, report
+from message_batches.command import ledger, licences, look, plan, replay, report
 from message_batches.command.console import warn
 from message_batches.command.settings import CommandError
 from nightpress.errors import ConfigurationError, NightpressError
@@ -82,6 +82,7 @@ def build_app(checkout: typer.Typer | None = None) -> typer.Typer:
         for name, text in _ONLY_IN_A_CHECKOUT.items():
             app.command(name, help=f"{text} Only in a checkout of the project.", hidden=True)(_refuse)
     app.command("plan")(plan.plan)
+    app.command("look")(look.look)
     app.add_typer(ledger.app, name="ledger")
     app.command("replay")(replay.replay)
     app.command("report")(report.report)

@@ -53,8 +53,9 @@ class ReadArticlesOperator(BaseOperator):
     :param pipeline: name of the pipeline; a folder is named after it.
     :param prompt: the user message, with ``{content}`` and, if wanted, ``{title}``, ``{id}`` and any field of the
         source; text, or a reference such as ``dag.param("prompt")``. It is never templated and never rendered.
-    :param source: a file, glob or folder of JSON, JSONL, CSV or Parquet, on any store Airflow knows,
-        with ``{day}`` for the day, or
+    :param source: a file, glob or folder of any kind that docs/sources.md names, or several of them in a list, on any
+        store Airflow knows, with ``{day}`` for the day; a function of the day that yields dicts;
+        :func:`message_batches.row_sources.sql`; or
         ``published:<pipeline>`` for what another pipeline published for the day; None
         reads ``inbox/day=<day>/`` under the data root, and a day without that folder is an empty day.
     :param day: YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
@@ -71,7 +72,9 @@ class ReadArticlesOperator(BaseOperator):
     :param limit: only the first so many articles; None takes all.
     :param max_content_chars: characters of an article's content that are sent; None sends all.
     :param fields: the source's names of the fields, e.g. ``{"id": "sku", "content": "body"}``.
-    :param encoding: of CSV files.
+    :param encoding: of text files; None detects it.
+    :param read_options: what is not to be detected, by the names of :class:`ReadOptions`: delimiter, quoting, columns,
+        record_path, metadata …
     :param limits: when a shard closes.
     :param max_rejected_share: 0 to 1; more rejected rows than this fail the task before money is spent.
     :param max_cost_usd: USD; a plan whose upper bound is above it fails; None for no budget.
@@ -128,7 +131,8 @@ class ReadArticlesOperator(BaseOperator):
         limit: Any = None,
         max_content_chars: int | None = DEFAULT_MAX_CONTENT_CHARS,
         fields: dict[str, str] | None = None,
-        encoding: str = "utf-8",
+        encoding: str | None = None,
+        read_options: Mapping[str, Any] | None = None,
         limits: ShardLimits | None = None,
         max_rejected_share: float = DEFAULT_MAX_REJECTED_SHARE,
         max_cost_usd: Any = None,
@@ -165,6 +169,7 @@ class ReadArticlesOperator(BaseOperator):
         self.max_content_chars = max_content_chars
         self.fields = dict(fields or {})
         self.encoding = encoding
+        self.read_options = dict(read_options or {})
         self.limits = limits or ShardLimits()
         self.max_rejected_share = max_rejected_share
         self.max_cost_usd = max_cost_usd
@@ -253,7 +258,7 @@ class ReadArticlesOperator(BaseOperator):
         from nightpress.runs.run import Reuse
 
         settings, notes = self._settings(context)
-        source = self._source(run.day, open_path, settings.limit)
+        source = self._source(run, open_path, settings.limit, write)
         if write:
             self.log.info("reading %d file(s) of %s", len(source.files), source.shown)
         return prepare_run(
@@ -329,26 +334,45 @@ class ReadArticlesOperator(BaseOperator):
         )
         return settings, [*late, *notes]
 
-    def _source(self, day: str, open_path: Callable[[StoragePath], StoragePath], limit: int | None) -> Source:
-        from nightpress.articles.article import FieldMap
+    def _source(
+        self,
+        run: Run,
+        open_path: Callable[[StoragePath], StoragePath],
+        limit: int | None,
+        write: bool,
+    ) -> Source:
         from nightpress.articles.published_source import Published
         from nightpress.articles.reader import find_files
+        from nightpress.articles.reading_options import FieldMap, ReadOptions
+        from nightpress.articles.row_sources import as_row_source, stage_rows
         from nightpress.runs.run import Source
 
-        given = self.chosen_source or self.source
+        given, fields = self.chosen_source or self.source, FieldMap(**self.fields)
         allowed = (
-            config.allowed_sources([self.source, *self.allowed_sources], day) if self.chosen_source else None
+            config.allowed_sources([self.source, *self.allowed_sources], run.day)
+            if self.chosen_source
+            else None
         )
         if allowed is not None:
-            allowed.check(config.absolute_source(str(given), day))
+            allowed.check(config.absolute_source(str(given), run.day))
         if (published := Published.of_source(given)) is not None:
-            file = open_path(config.data_root().answers(published.pipeline, day))
+            file = open_path(config.data_root().answers(published.pipeline, run.day))
             return Source(given, [file], FieldMap(), limit=limit, published=published)
-        source = open_path(config.source_path(given, day))
-        files = find_files(source, missing_ok=not given or self._may_miss(given))
+        if (rows := as_row_source(given)) is not None:
+            options = ReadOptions.of({**self.read_options, "partition_columns": False})
+            if not write:
+                return Source(rows.shown, [], fields, limit=limit, options=options, rows=rows)
+            files = stage_rows(rows, run.day, run.folder, options.limits)
+            return Source(rows.shown, files, fields, limit=limit, options=options)
+        # The folders of the inbox say the day, which is the run's own.
+        options = ReadOptions.of({"partition_columns": bool(given), **self.read_options})
+        several = given if isinstance(given, (list, tuple)) else [given]
+        places = [open_path(config.source_path(place, run.day)) for place in several]
+        files = find_files(places, missing_ok=not given or self._may_miss(given), format=options.format)
         if allowed is not None:
-            allowed.check_files(files)
-        return Source(str(source), files, FieldMap(**self.fields), self.encoding, limit)
+            allowed.check_files([file.path for file in files])
+        shown = ", ".join(map(str, places))
+        return Source(shown, files, fields, self.encoding, limit, options=options)
 
     def _may_miss(self, given: Any) -> bool:
         """Tell whether an absent source is a day without articles: only one that the DAG file names by day."""

@@ -1,0 +1,178 @@
+"""Rows of Parquet, Arrow (Feather) and ORC, a few at a time and without read-ahead, so that memory stays small."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nightpress.articles.field_mapping import FieldPaths
+from nightpress.articles.raw_row import Row
+from nightpress.errors import InputError
+
+_BATCH_BYTES = 1024 * 1024
+_MAX_BATCH_ROWS = 1_024
+_MICROSECONDS = {pa.duration("ns"): pa.duration("us"), pa.time64("ns"): pa.time64("us")}
+_READ_BUFFER = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ArrowTable:
+    """A table of one of Arrow's formats.
+
+    :param batches: its record batches, lazily.
+    """
+
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+
+
+def open_arrow(stream: BinaryIO, file: str, kind: str) -> ArrowTable:
+    """Open a table.
+
+    :param stream: can go back and forth.
+    :param kind: parquet, arrow or orc.
+    :raises InputError: it is cut off or damaged.
+    """
+    table = None
+    try:
+        table = _OPENERS[kind](stream)
+    except (pa.ArrowException, OSError, NotImplementedError) as error:
+        _pass_on_trouble_of_the_store(error)
+    if table is None:
+        name = {"parquet": "a Parquet", "arrow": "an Arrow (Feather)", "orc": "an ORC"}[kind]
+        raise InputError(f"{file} is cut off, or not {name} file that can be read; write it again")
+    return table
+
+
+def _open_parquet(stream: BinaryIO) -> ArrowTable:
+    file = pq.ParquetFile(pa.PythonFile(stream, mode="r"), pre_buffer=False, buffer_size=_READ_BUFFER)
+    batches = file.iter_batches(batch_size=_batch_rows(file.metadata), use_threads=False)
+    return ArrowTable(file.schema_arrow, batches)
+
+
+def _batch_rows(metadata: pq.FileMetaData) -> int:
+    """Return how many rows to hold at once, so that big articles do not add up."""
+    groups = [metadata.row_group(n) for n in range(metadata.num_row_groups)]
+    widest = max((group.total_byte_size / group.num_rows for group in groups if group.num_rows), default=1)
+    return max(1, min(_MAX_BATCH_ROWS, int(_BATCH_BYTES / max(widest, 1))))
+
+
+def _open_ipc(stream: BinaryIO) -> ArrowTable:
+    source = pa.PythonFile(stream, mode="r")
+    head = stream.read(6)
+    stream.seek(0)
+    if head == b"ARROW1":
+        file = pa.ipc.open_file(source)
+        return ArrowTable(file.schema, (file.get_batch(n) for n in range(file.num_record_batches)))
+    reader = pa.ipc.open_stream(source)
+    return ArrowTable(reader.schema, iter(reader))
+
+
+def _open_orc(stream: BinaryIO) -> ArrowTable:
+    from pyarrow import orc
+
+    file = orc.ORCFile(pa.PythonFile(stream, mode="r"))
+    return ArrowTable(file.schema, (file.read_stripe(n) for n in range(file.nstripes)))
+
+
+_OPENERS = {"parquet": _open_parquet, "arrow": _open_ipc, "orc": _open_orc}
+
+
+def iter_batches(table: ArrowTable, file: str) -> Iterator[Row]:
+    """Yield each row as a dict.
+
+    :raises InputError: a part of it is damaged; names the last row that could be read.
+    """
+    names, position, damaged = table.schema.names, 0, False
+    batches = iter(table.batches)
+    while True:
+        rows: list[tuple[Any, ...]] | None = None
+        try:
+            batch = next(batches, None)
+            if batch is None:
+                return
+            for start in range(0, batch.num_rows, _MAX_BATCH_ROWS):
+                part = batch.slice(start, _MAX_BATCH_ROWS)
+                rows = list(zip(*map(_values, part.columns), strict=True))
+                for values in rows:
+                    position += 1
+                    yield position, dict(zip(names, values, strict=True))
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            _pass_on_trouble_of_the_store(error)
+            damaged = True
+        if damaged:
+            raise InputError(f"{file} cannot be read after row {position:,}: it is damaged; write it again")
+
+
+def _pass_on_trouble_of_the_store(error: Exception) -> None:
+    """Raise again what Arrow did not raise itself; a retry may help."""
+    if isinstance(error, OSError) and (error.errno is not None or type(error) is not OSError):
+        raise error
+
+
+def check_types(file: str, schema: pa.Schema, mapping: FieldPaths) -> None:
+    """Raise InputError when the columns of content and id are of types that cannot serve."""
+    types = pa.types
+    content = _type_at(schema, mapping.content)
+    if content is not None and not _is_text(content) and not _is_list_of_text(content):
+        raise InputError(
+            f"{file}: the column {'.'.join(mapping.content)!r} is of type {content}, and text is needed; cast it to "
+            "string, or map content to another column"
+        )
+    article_id = None if mapping.id is None else _type_at(schema, mapping.id)
+    if article_id is None or _is_text(article_id) or isinstance(article_id, pa.UuidType):
+        return
+    if not (types.is_integer(article_id) or types.is_floating(article_id) or types.is_decimal(article_id)):
+        raise InputError(
+            f"{file}: the column {'.'.join(mapping.id or ())!r} is of type {article_id}, and text or a number is "
+            "needed; cast it to string, or map id to another column"
+        )
+
+
+def _type_at(schema: pa.Schema, path: tuple[str, ...]) -> pa.DataType | None:
+    """Return the type of a column or of a field in structs."""
+    if path[0] not in schema.names:
+        return None
+    kind = schema.field(path[0]).type
+    for key in path[1:]:
+        if not pa.types.is_struct(kind) or kind.get_field_index(key) < 0:
+            return None
+        kind = kind.field(key).type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return kind
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.JsonType):
+        return True
+    types = pa.types
+    return any(
+        test(kind) for test in (types.is_string, types.is_large_string, types.is_string_view, types.is_null)
+    )
+
+
+def _is_list_of_text(kind: pa.DataType) -> bool:
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list, pa.types.is_list_view)
+    return any(test(kind) for test in lists) and _is_text(kind.value_type)
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """Return Python values; what Python cannot hold (nanoseconds, the year 10,000) in the nearest form."""
+    kind = column.type
+    if isinstance(kind, pa.BaseExtensionType) and not isinstance(kind, pa.UuidType):
+        column, kind = column.storage, kind.storage_type
+    if getattr(kind, "unit", "") == "ns":
+        # Python has microseconds; with nanoseconds pandas would be imported
+        micro = pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else _MICROSECONDS[kind]
+        column = column.cast(micro, safe=False)
+    try:
+        return column.to_pylist()  # type: ignore[no-any-return]
+    except UnicodeDecodeError:
+        raise
+    except (ValueError, OverflowError):
+        return column.cast(pa.string()).to_pylist()  # type: ignore[no-any-return]

@@ -1,0 +1,149 @@
+"""Files that are one article each: Markdown with front matter, plain text, HTML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from html.parser import HTMLParser
+from typing import Any, BinaryIO
+
+from nightpress.articles.byte_streams import read_whole
+from nightpress.articles.extras import import_extra
+from nightpress.articles.raw_row import FileRows, Row
+from nightpress.articles.reading_options import ReadLimits
+from nightpress.errors import InputError
+
+_HEADING = re.compile(r"^#\s+(.+?)\s*#*\s*$", re.MULTILINE)
+_BLOCKS = frozenset(
+    {
+        *(
+            "p",
+            "div",
+            "br",
+            "li",
+            "ul",
+            "ol",
+            "h1",
+            "h2",
+            "h3",
+            "h4",
+            "h5",
+            "h6",
+            "tr",
+            "table",
+            "blockquote",
+            "pre",
+        ),
+        *("section", "article", "header", "footer", "figure", "figcaption", "hr", "dd", "dt", "dl"),
+    }
+)
+_UNSEEN = frozenset({"script", "style", "template", "noscript", "head"})
+
+
+def open_document(stream: BinaryIO, kind: str, file: str, name: str, limits: ReadLimits) -> FileRows:
+    """Open a file that is one article: its id is its path below the source without the suffix.
+
+    :param stream: UTF-8 without a byte order mark.
+    :param kind: markdown, text or html.
+    :param name: the path below the source.
+    :raises InputError: it is not UTF-8, or its front matter is not YAML.
+    :raises ConfigurationError: the package for front matter or HTML is not installed.
+    """
+    text: str | None = None
+    with suppress(UnicodeDecodeError):
+        text = read_whole(stream, limits, file).decode()
+    if text is None:
+        raise InputError(f"{file} is not UTF-8, unlike its beginning; say what it is in with encoding=")
+    row = _READERS[kind](text, file)
+    stem = re.sub(
+        r"(\.(md|markdown|txt|text|html?|gz|gzip|zst|zstd|bz2|xz))+$", "", name, flags=re.IGNORECASE
+    )
+    row.setdefault("id", stem)
+    return FileRows(file, _single(row))
+
+
+def _single(row: dict[str, Any]) -> Iterator[Row]:
+    yield 1, row
+
+
+def _text(text: str, _file: str) -> dict[str, Any]:
+    return {"title": None, "content": text}
+
+
+def _markdown(text: str, file: str) -> dict[str, Any]:
+    if not text.lstrip().startswith(("---", "+++", "{")):
+        return {"title": _first_heading(text), "content": text}
+    frontmatter = import_extra("frontmatter", file)
+    found: tuple[Mapping[str, Any], str] | None = None
+    try:
+        found = frontmatter.parse(text)
+    except Exception:  # whatever the parser says may quote the file
+        found = None
+    if found is None:
+        raise InputError(
+            f"{file}: its front matter cannot be parsed; mend the lines between the first two ---"
+        )
+    fields, content = dict(found[0]), found[1]
+    title = fields.pop("title", None) or _first_heading(content)
+    return {**fields, "title": None if title is None else str(title), "content": content}
+
+
+def _first_heading(text: str) -> str | None:
+    match = _HEADING.search(text)
+    return match[1] if match else None
+
+
+def _html(text: str, file: str) -> dict[str, Any]:
+    trafilatura = import_extra("trafilatura", file)
+    found = trafilatura.bare_extraction(text, include_comments=False, with_metadata=True)
+    fields = {} if found is None else found.as_dict()
+    about = {name: fields.get(name) for name in ("author", "date", "url", "sitename", "language")}
+    kept = {name: value for name, value in about.items() if value}
+    title, content = fields.get("title"), fields.get("text") or ""
+    if title and content.startswith(f"{title}\n"):
+        content = content[len(title) :].lstrip("\n")  # the page's heading, which is the title
+    return {**kept, "title": title, "content": content or None}
+
+
+_READERS = {"markdown": _markdown, "text": _text, "html": _html}
+
+
+class _TextOfHtml(HTMLParser):
+    """Collects the text of a piece of HTML, a line for each block."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._unseen = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+        self._unseen += tag in _UNSEEN
+        if tag in _BLOCKS:
+            self.parts.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._unseen -= tag in _UNSEEN and self._unseen > 0
+        if tag in _BLOCKS:
+            self.parts.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self._unseen:
+            self.parts.append(data)
+
+
+def text_of_html(text: str) -> str:
+    r"""Return the text of a piece of HTML, such as the content of a feed's entry; other text as it is.
+
+    >>> text_of_html("<p>One &amp; two</p><p>Three</p>")
+    'One & two\n\nThree'
+    >>> text_of_html("1 < 2")
+    '1 < 2'
+    """
+    if not re.search(r"</?[a-zA-Z][^>]*>|&#?\w+;", text):
+        return text
+    parser = _TextOfHtml()
+    parser.feed(text)
+    parser.close()
+    lines = [line.strip() for line in "".join(parser.parts).split("\n")]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()

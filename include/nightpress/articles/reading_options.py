@@ -1,0 +1,150 @@
+"""How a source is to be read, where it should not be detected, and how much of it may be held in memory."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from nightpress.articles.source_report import SourceReport
+from nightpress.errors import ConfigurationError
+
+QUOTING = ("double", "none", "backslash", "escaped")
+FORMATS = (
+    *("json", "jsonl", "csv", "tsv", "psv", "parquet", "arrow", "orc", "xlsx", "xml", "feed"),
+    *("markdown", "text", "html"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldMap:
+    """The source's names of the fields; a dotted path leads into nested objects, e.g. ``_source.body``.
+
+    None tries the usual names. A name that is given has to be there.
+
+    :param id: None also takes a URL or slug, and makes an id from the content where there is none.
+    :param title: empty where there is none.
+    :raises ConfigurationError: two of the names are the same, or one is empty.
+    """
+
+    id: str | None = None
+    content: str | None = None
+    title: str | None = None
+
+    def __post_init__(self) -> None:
+        names = [name for name in (self.id, self.content, self.title) if name is not None]
+        if not all(names) or len(set(names)) < len(names):
+            raise ConfigurationError(
+                f"fields maps id, content and title to {', '.join(map(repr, names))}; name different fields"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadLimits:
+    """What one source may take of memory and disk; each is named in the error that it causes.
+
+    :param max_row_bytes: of one row, line or element (default 64 MiB).
+    :param max_columns: columns of a table, fields of a row, and different fields in a shard (default 2,000).
+    :param max_decompressed_bytes: of one file after decompression (default 200 GiB).
+    :param max_ratio: decompressed bytes for each compressed one, beyond the first 64 MiB (default 400).
+    :param max_document_bytes: of a file that can only be read whole, such as a feed or a sheet (default 256 MiB).
+    """
+
+    max_row_bytes: int = 64 * 1024 * 1024
+    max_columns: int = 2_000
+    max_decompressed_bytes: int = 200 * 1024**3
+    max_ratio: int = 400
+    max_document_bytes: int = 256 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        for limit in fields(self):
+            value = getattr(self, limit.name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigurationError(f"{limit.name} is {value!r}; it must be a whole number of 1 or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    r"""What a person says about a source; None and empty mean: detect it.
+
+    :param format: one of :data:`FORMATS`, whatever the file is called.
+    :param encoding: of text files, as Python names it.
+    :param delimiter: the one character between the values of a table of text.
+    :param quoting: ``double``: values may stand in quotes, a quote inside is doubled; ``none``: quotes are text;
+        ``backslash``: inside quotes, a backslash makes the next character text; ``escaped``: no quotes, and
+        ``\n``, ``\t``, ``\N`` as MySQL and Postgres write them.
+    :param columns: the names of the columns of a table that has no header line.
+    :param record_path: where the articles are in a JSON object (``data.items``), or the tag of one in XML.
+    :param metadata: the fields to keep beside id, title and content; None keeps all.
+    :param partition_columns: folders such as ``lang=en`` are fields of the articles in them.
+    :param unfinished_line: read a table whose last line has no line break, which may be cut off.
+    :raises ConfigurationError: a value that cannot be.
+    """
+
+    format: str | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    quoting: str | None = None
+    columns: tuple[str, ...] | None = None
+    record_path: str | None = None
+    metadata: tuple[str, ...] | None = None
+    partition_columns: bool = True
+    unfinished_line: bool = False
+    limits: ReadLimits = field(default_factory=ReadLimits)
+
+    def __post_init__(self) -> None:
+        if self.format is not None and self.format not in FORMATS:
+            raise ConfigurationError(f"format is {self.format!r}; it must be one of {', '.join(FORMATS)}")
+        if self.quoting is not None and self.quoting not in QUOTING:
+            raise ConfigurationError(f"quoting is {self.quoting!r}; it must be one of {', '.join(QUOTING)}")
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '\r\n"'):
+            raise ConfigurationError(
+                f"delimiter is {self.delimiter!r}; it must be one character, no quote and no line break"
+            )
+        if self.columns is not None and (not self.columns or len(set(self.columns)) < len(self.columns)):
+            raise ConfigurationError("columns must be different names, one for each column")
+        if self.encoding is not None:
+            check_encoding(self.encoding)
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> ReadOptions:
+        """Read options as a DAG file or a form gives them: plain values by name, limits among them.
+
+        :raises ConfigurationError: an unknown name, or a value that cannot be.
+        """
+        names = {option.name for option in fields(cls)} - {"limits"}
+        limits = {limit.name for limit in fields(ReadLimits)}
+        unknown = sorted(options.keys() - names - limits)
+        if unknown:
+            raise ConfigurationError(
+                f"unknown reading options {', '.join(map(repr, unknown))}; there are "
+                + ", ".join(sorted(names | limits))
+            )
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in options.items()
+            if name in names and value not in (None, "")
+        }
+        return cls(limits=ReadLimits(**{name: options[name] for name in options if name in limits}), **given)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one reading of a source goes by, and what it finds out."""
+
+    fields: FieldMap
+    options: ReadOptions
+    report: SourceReport
+
+
+def check_encoding(encoding: str) -> None:
+    """Raise ConfigurationError unless Python knows an encoding of text."""
+    try:
+        known = codecs.lookup(encoding)._is_text_encoding
+    except LookupError:
+        known = False
+    if not known:
+        raise ConfigurationError(
+            f"encoding is {encoding!r}, which Python does not know; try 'utf-8', 'cp1252', 'gb18030' or 'utf-16'"
+        )

@@ -1,0 +1,147 @@
+"""Rows that no file holds: of a query or a function. They are stored once, then read like any other source.
+
+A query may answer otherwise a minute later, and a task may be tried again: what was read first is what is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Protocol, runtime_checkable
+
+import msgspec
+import pyarrow as pa
+
+from nightpress.articles.reading_options import ReadLimits
+from nightpress.articles.source_files import SourceFile, SourceFiles
+from nightpress.errors import InputError
+from nightpress.storage import StoragePath, write_atomically, write_parquet
+
+_ROWS_IN_FILE = 1_000
+_BYTES_IN_FILE = 32 * 1024 * 1024
+_COMPLETE = "complete.json"
+
+
+@runtime_checkable
+class RowSource(Protocol):
+    """A source that gives its rows itself."""
+
+    @property
+    def shown(self) -> str:
+        """What it is, for people; never a value that is secret."""
+
+    def iter_rows(self, day: str) -> Iterator[Mapping[str, Any]]:
+        """Yield the rows of a day, few of them in memory at a time."""
+
+
+class FunctionSource:
+    """A function of the day that yields dicts."""
+
+    def __init__(self, function: Callable[[str], Iterable[Mapping[str, Any]]]) -> None:
+        self._function = function
+
+    @property
+    def shown(self) -> str:
+        """The function's name."""
+        return f"the function {getattr(self._function, '__qualname__', type(self._function).__name__)}"
+
+    def iter_rows(self, day: str) -> Iterator[Mapping[str, Any]]:
+        """Yield what the function yields.
+
+        :raises InputError: it gives something else than dicts.
+        """
+        given = self._function(day)
+        if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+            raise InputError(
+                f"{self.shown} returned a {type(given).__name__}; it has to yield dicts, one an article"
+            )
+        for number, row in enumerate(given, start=1):
+            if not isinstance(row, Mapping):
+                raise InputError(
+                    f"{self.shown}: row {number:,} is a {type(row).__name__}; it has to be a dict"
+                )
+            yield row
+
+
+def as_row_source(source: object) -> RowSource | None:
+    """Return a source that gives its rows itself, or None when it is a path or a URL."""
+    if isinstance(source, RowSource):
+        return source
+    return FunctionSource(source) if callable(source) and not isinstance(source, type) else None
+
+
+def stage_rows(
+    source: RowSource, day: str, folder: StoragePath, limits: ReadLimits | None = None
+) -> SourceFiles:
+    """Store the rows of a source below a folder, unless they are there already; return the files to read.
+
+    :param folder: of the run; the rows are in ``source/`` below it, a thousand in a file.
+    :raises InputError: a row is too large, or no row.
+    """
+    place = folder / "source"
+    limits = limits or ReadLimits()
+    if (known := _stored(place)) is not None:
+        return known
+    rows = source.iter_rows(day)
+    count = 0
+    while block := _next_block(rows, limits, source.shown):
+        write_parquet(_as_table(block), place / f"rows-{count:05d}.parquet")
+        count += 1
+    write_atomically(place / _COMPLETE, msgspec.json.encode({"schema_version": 1, "files": count}))
+    found = _stored(place)
+    assert found is not None
+    return found
+
+
+def _stored(place: StoragePath) -> SourceFiles | None:
+    try:
+        known = msgspec.json.decode((place / _COMPLETE).read_bytes())
+    except FileNotFoundError:
+        return None
+    names = [f"rows-{number:05d}.parquet" for number in range(known["files"])]
+    return SourceFiles([SourceFile(place / name, name, "parquet") for name in names])
+
+
+def _next_block(rows: Iterator[Mapping[str, Any]], limits: ReadLimits, shown: str) -> list[dict[str, Any]]:
+    """Return the next rows, as many as go into a file."""
+    block: list[dict[str, Any]] = []
+    size = 0
+    for row in islice(rows, _ROWS_IN_FILE):
+        plain = {str(name): _plain(value) for name, value in row.items()}
+        row_bytes = sum(len(value) for value in plain.values() if isinstance(value, (str, bytes)))
+        if row_bytes > limits.max_row_bytes:
+            raise InputError(
+                f"{shown}: a row has {row_bytes:,} bytes, more than max_row_bytes={limits.max_row_bytes:,}; raise it "
+                "if that is right"
+            )
+        if len(plain) > limits.max_columns:
+            raise InputError(
+                f"{shown}: a row has {len(plain):,} fields, more than max_columns={limits.max_columns:,}"
+            )
+        block.append(plain)
+        size += row_bytes
+        if size >= _BYTES_IN_FILE:
+            break
+    return block
+
+
+def _plain(value: object) -> object:
+    """Return what Parquet can hold: objects and lists as JSON, but a list of texts as it is."""
+    if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
+        return list(value)
+    if isinstance(value, (dict, list, tuple, set)):
+        return msgspec.json.encode(value, enc_hook=str).decode()
+    return value
+
+
+def _as_table(rows: list[dict[str, Any]]) -> pa.Table:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: _column([row.get(name) for row in rows]) for name in names})
+
+
+def _column(values: list[Any]) -> pa.Array:
+    """Return the narrowest type that holds the values; text where they are of several kinds."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, pa.ArrowNotImplementedError):
+        return pa.array([None if value is None else str(value) for value in values], pa.string())

@@ -1,0 +1,573 @@
+"""Sources as people have them, made by the tools that make them: what is read of each, or why it is refused."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import sqlite3
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.ipc
+import pyarrow.orc
+
+ROWS: list[dict[str, Any]] = [
+    {
+        "id": "a1",
+        "title": "Rain, at last",
+        "content": 'It rained; "at last", they said.\nTwo lines, one text.',
+    },
+    {"id": "a2", "title": "雨が降った", "content": "ようやく雨が降った。畑は助かった。"},
+    {"id": "a3", "title": "Café ouvert", "content": "Le café, fermé depuis l'été, a rouvert — enfin."},
+]
+WESTERN = [
+    {
+        "id": f"w{n}",
+        "title": "Überschwemmung",
+        "content": f"Nr. {n}: Der Fluß trat über die Ufer; Straßen, Gärten und Häuser stehen unter Wasser, so Jürgen.",
+    }
+    for n in range(3)
+]
+ONE_LINE = [{**row, "content": row["content"].replace("\n", " ").replace('"', "'")} for row in ROWS]
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of source.
+
+    :param name: for people; a row of the table in docs/sources.md.
+    :param write: writes it and returns what is named as the source.
+    :param rows: what must come back: id, title and content; None when it is refused.
+    :param fields, options: how it has to be read.
+    :param words: of the message that refuses it.
+    :param own_ids: False when the ids are made.
+    """
+
+    name: str
+    write: Callable[[Path], Path]
+    rows: Rows | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    words: str = ""
+    own_ids: bool = True
+
+
+def _bytes(name: str, data: bytes | str) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        path = folder / name
+        path.write_bytes(data if isinstance(data, bytes) else data.encode())
+        return path
+
+    return write
+
+
+def _frame(rows: Rows = ROWS) -> pd.DataFrame:
+    return pd.DataFrame(rows)
+
+
+def _pandas(name: str, method: str, rows: Rows = ROWS, **arguments: Any) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        getattr(_frame(rows), method)(folder / name, **arguments)
+        return folder / name
+
+    return write
+
+
+def _polars(name: str, method: str, rows: Rows = ROWS, **arguments: Any) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        getattr(pl.DataFrame(rows), method)(folder / name, **arguments)
+        return folder / name
+
+    return write
+
+
+def _duckdb(name: str, options: str, rows: Rows = ROWS) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        frame = _frame(rows)
+        connection = duckdb.connect()
+        connection.register("frame", frame)
+        connection.execute(f"COPY (SELECT * FROM frame) TO '{folder / name}' ({options})")
+        return folder / name
+
+    return write
+
+
+def _lines(rows: Rows) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _renamed(rows: Rows, **names: str) -> Rows:
+    return [{names.get(name, name): value for name, value in row.items()} for row in rows]
+
+
+def _without_id(rows: Rows) -> Rows:
+    return [{name: value for name, value in row.items() if name != "id"} for row in rows]
+
+
+def _files(files: Mapping[str, bytes | str]) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        for name, data in files.items():
+            path = folder / "source" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data if isinstance(data, bytes) else data.encode())
+        return folder / "source"
+
+    return write
+
+
+def _csv(rows: Rows, **arguments: Any) -> str:
+    text: str = _frame(rows).to_csv(index=False, **arguments)
+    return text
+
+
+def _arrow(name: str, write_table: Callable[[pa.Table, str], None]) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        write_table(pa.Table.from_pylist(ROWS), str(folder / name))
+        return folder / name
+
+    return write
+
+
+def _arrow_stream(table: pa.Table, path: str) -> None:
+    with pa.OSFile(path, "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _zip(files: Mapping[str, str]) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return data.getvalue()
+
+
+def _sqlite(folder: Path) -> Path:
+    connection = sqlite3.connect(folder / "a.sqlite")
+    connection.execute("CREATE TABLE articles (id TEXT)")
+    connection.commit()
+    connection.close()
+    return folder / "a.sqlite"
+
+
+def _hive(folder: Path) -> Path:
+    pl.DataFrame([{**row, "lang": row["id"]} for row in ROWS]).write_parquet(
+        folder / "source", partition_by="lang"
+    )
+    return folder / "source"
+
+
+def _delta(folder: Path) -> Path:
+    import deltalake
+
+    table = pa.Table.from_pylist([{"id": "old", "title": "gone", "content": "This row was overwritten."}])
+    deltalake.write_deltalake(str(folder / "source"), table)
+    deltalake.write_deltalake(str(folder / "source"), pa.Table.from_pylist(ROWS), mode="overwrite")
+    return folder / "source"
+
+
+def _two_sheets(folder: Path) -> Path:
+    with pd.ExcelWriter(folder / "a.xlsx") as writer:
+        _frame().to_excel(writer, sheet_name="new", index=False)
+        _frame(WESTERN).to_excel(writer, sheet_name="old", index=False)
+    return folder / "a.xlsx"
+
+
+def _tar(folder: Path) -> Path:
+    import tarfile
+
+    (folder / "a.jsonl").write_text(_lines(ROWS))
+    with tarfile.open(folder / "a.jsonl.gz", "w:gz") as archive:
+        archive.add(folder / "a.jsonl", "a.jsonl")
+    return folder / "a.jsonl.gz"
+
+
+def _cut(path: Path) -> Path:
+    path.write_bytes(path.read_bytes()[:-20])
+    return path
+
+
+def _empty(folder: Path) -> Path:
+    (folder / "source").mkdir()
+    return folder / "source"
+
+
+_RSS = """<?xml version="1.0" encoding="UTF-8"?>
+<rss version="2.0" xmlns:content="http://purl.org/rss/1.0/modules/content/"><channel><title>News</title>
+{items}</channel></rss>"""
+_RSS_ITEM = (
+    "<item><guid>{id}</guid><title>{title}</title><link>https://example.org/{id}</link>"
+    "<content:encoded><![CDATA[<p>{content}</p>]]></content:encoded></item>"
+)
+_ATOM = """<?xml version="1.0" encoding="UTF-8"?><feed xmlns="http://www.w3.org/2005/Atom"><title>News</title>{items}</feed>"""
+_ATOM_ITEM = "<entry><id>{id}</id><title>{title}</title><content type='text'>{content}</content></entry>"
+_WORDPRESS = """<?xml version="1.0" encoding="UTF-8"?>
+<rss version="2.0" xmlns:excerpt="http://wordpress.org/export/1.2/excerpt/"
+ xmlns:content="http://purl.org/rss/1.0/modules/content/" xmlns:dc="http://purl.org/dc/elements/1.1/"
+ xmlns:wp="http://wordpress.org/export/1.2/"><channel><title>Blog</title>{items}
+<item><title>A picture</title><wp:post_id>99</wp:post_id><wp:post_type>attachment</wp:post_type>
+<wp:status>inherit</wp:status></item>
+<item><title>A draft</title><content:encoded>Not yet.</content:encoded><wp:post_id>98</wp:post_id>
+<wp:post_type>post</wp:post_type><wp:status>draft</wp:status></item></channel></rss>"""
+_WORDPRESS_ITEM = (
+    "<item><title>{title}</title><link>https://example.org/{id}</link><content:encoded><![CDATA[{content}]]>"
+    "</content:encoded><excerpt:encoded></excerpt:encoded><wp:post_id>{id}</wp:post_id>"
+    "<wp:post_type>post</wp:post_type><wp:status>publish</wp:status></item>"
+)
+_XML_ITEM = "<article><id>{id}</id><title>{title}</title><body>{content}</body></article>"
+_PAGE = "<!DOCTYPE html><html><head><title>404</title></head><body>Not found</body></html>"
+
+
+def _each(item: str, rows: Rows = ROWS) -> str:
+    escaped = [{name: value.replace("&", "&amp;") for name, value in row.items()} for row in rows]
+    return "".join(item.format(**row) for row in escaped)
+
+
+_TSV_MYSQL = "id\ttitle\tcontent\tnote\n" + "".join(
+    f"{row['id']}\t{row['title']}\t" + row["content"].replace("\\", "\\\\").replace("\n", "\\\n") + "\t\\N\n"
+    for row in ROWS
+)
+_TSV_POSTGRES = "id\ttitle\tcontent\tnote\n" + "".join(
+    f"{row['id']}\t{row['title']}\t" + row["content"].replace("\\", "\\\\").replace("\n", "\\n") + "\t\\N\n"
+    for row in ROWS
+)
+_MONGO = "".join(
+    json.dumps(
+        {"_id": {"$oid": row["id"]}, "title": row["title"], "body": row["content"]}, ensure_ascii=False
+    )
+    + "\n"
+    for row in ROWS
+)
+_ELASTIC = "".join(
+    json.dumps(
+        {"_index": "news", "_id": row["id"], "_source": {"headline": row["title"], "body": row["content"]}},
+        ensure_ascii=False,
+    )
+    + "\n"
+    for row in ROWS
+)
+_WP_REST = json.dumps(
+    [
+        {
+            "id": row["id"],
+            "title": {"rendered": row["title"]},
+            "content": {"rendered": row["content"], "protected": False},
+        }
+        for row in ROWS
+    ]
+)
+_HTML = (
+    "<!DOCTYPE html><html lang='en'><head><title>{title}</title></head><body><nav>Home | News</nav><article><h1>{title}"
+    "</h1><p>{content}</p></article><footer>Imprint</footer></body></html>"
+)
+_PROSE = (
+    "The bridge over the river was closed on Monday, because the water had risen above the mark that the engineers had "
+    "set for it in spring. It will be opened again when the level has fallen for two days in a row, the town said."
+)
+
+READ: list[Kind] = [
+    Kind("JSON array", _pandas("a.json", "to_json", orient="records", force_ascii=False), ROWS),
+    Kind("JSON array, pretty printed", _bytes("a.json", json.dumps(ROWS, indent=2)), ROWS),
+    Kind("JSON lines in .jsonl", _pandas("a.jsonl", "to_json", orient="records", lines=True), ROWS),
+    Kind("JSON lines in .json (pandas, Spark, BigQuery)", _bytes("a.json", _lines(ROWS)), ROWS),
+    Kind("JSON lines in .json.gz", _bytes("a.json.gz", gzip.compress(_lines(ROWS).encode())), ROWS),
+    Kind("JSON lines by polars", _polars("a.ndjson", "write_ndjson"), ROWS),
+    Kind("JSON lines by DuckDB", _duckdb("a.json", "FORMAT json"), ROWS),
+    Kind("JSON array by DuckDB", _duckdb("a.json", "FORMAT json, ARRAY true"), ROWS),
+    Kind("JSON array in .jsonl", _bytes("a.jsonl", json.dumps(ROWS)), ROWS),
+    Kind(
+        "JSON objects one after the other, pretty printed",
+        _bytes("a.json", "\n".join(json.dumps(r, indent=2) for r in ROWS)),
+        ROWS,
+    ),
+    Kind("JSON, pandas' default (columns)", _pandas("a.json", "to_json"), ROWS),
+    Kind("JSON, pandas, orient split", _pandas("a.json", "to_json", orient="split"), ROWS),
+    Kind("JSON, pandas, orient index", _pandas("a.json", "to_json", orient="index"), ROWS),
+    Kind("JSON, pandas, orient table", _pandas("a.json", "to_json", orient="table"), ROWS),
+    Kind(
+        "a list in a JSON object",
+        _bytes("a.json", json.dumps({"status": "ok", "total": 3, "articles": ROWS})),
+        ROWS,
+    ),
+    Kind(
+        "a list deeper in a JSON object",
+        _bytes("a.json", json.dumps({"data": {"items": ROWS}, "next": None})),
+        ROWS,
+    ),
+    Kind(
+        "one JSON object a file, in a folder", _files({f"{r['id']}.json": json.dumps(r) for r in ROWS}), ROWS
+    ),
+    Kind("mongoexport", _bytes("a.json", _MONGO), ROWS),
+    Kind("Elasticsearch hits", _bytes("a.json", _ELASTIC), ROWS),
+    Kind("WordPress REST API", _bytes("a.json", _WP_REST), ROWS),
+    Kind(
+        "content as a list of paragraphs",
+        _bytes("a.jsonl", _lines([{**r, "content": r["content"].split("\n\n")} for r in ROWS])),
+        ROWS,
+    ),
+    Kind(
+        "other usual names (headline, text)",
+        _bytes("a.jsonl", _lines(_renamed(ROWS, title="headline", content="text"))),
+        ROWS,
+    ),
+    Kind(
+        "names in capitals",
+        _bytes("a.csv", _csv(_renamed(ROWS, id="ID", title="Title", content="CONTENT"))),
+        ROWS,
+    ),
+    Kind("a URL for an id", _bytes("a.jsonl", _lines(_renamed(ROWS, id="url"))), ROWS),
+    Kind("no id at all", _bytes("a.jsonl", _lines(_without_id(ROWS))), ROWS, own_ids=False),
+    Kind("JSON, UTF-16", _bytes("a.json", json.dumps(ROWS, ensure_ascii=False).encode("utf-16")), ROWS),
+    Kind(
+        "JSON lines, UTF-8 with a byte order mark",
+        _bytes("a.jsonl", b"\xef\xbb\xbf" + _lines(ROWS).encode()),
+        ROWS,
+    ),
+    Kind("JSON lines, .bz2", _bytes("a.jsonl.bz2", bz2.compress(_lines(ROWS).encode())), ROWS),
+    Kind("JSON lines, .xz", _bytes("a.jsonl.xz", lzma.compress(_lines(ROWS).encode())), ROWS),
+    Kind(
+        "JSON lines, .zst",
+        _bytes("a.jsonl.zst", pa.compress(_lines(ROWS).encode(), "zstd", asbytes=True)),
+        ROWS,
+    ),
+    Kind("gzip under a plain name", _bytes("a.jsonl", gzip.compress(_lines(ROWS).encode())), ROWS),
+    Kind("a zip of CSV", _bytes("a.zip", _zip({"x/a.csv": _csv(ROWS), "__MACOSX/x/._a.csv": "-"})), ROWS),
+    Kind("CSV by pandas", _pandas("a.csv", "to_csv", index=False), ROWS),
+    Kind("CSV by pandas with its index", _pandas("a.csv", "to_csv"), ROWS),
+    Kind("CSV by polars", _polars("a.csv", "write_csv"), ROWS),
+    Kind("CSV by DuckDB", _duckdb("a.csv", "FORMAT csv, HEADER"), ROWS),
+    Kind(
+        "CSV by Excel, German (semicolons, cp1252)",
+        _bytes("a.csv", _csv(WESTERN, sep=";", lineterminator="\r\n").encode("cp1252")),
+        WESTERN,
+    ),
+    Kind(
+        "CSV by Excel, UTF-8 (byte order mark)",
+        _pandas("a.csv", "to_csv", index=False, encoding="utf-8-sig"),
+        ROWS,
+    ),
+    Kind(
+        "CSV by Excel, Unicode text (UTF-16, tabs)",
+        _bytes("a.csv", _csv(ROWS, sep="\t").encode("utf-16")),
+        ROWS,
+    ),
+    Kind("CSV with sep= in its first line", _bytes("a.csv", "sep=;\r\n" + _csv(ROWS, sep=";")), ROWS),
+    Kind(
+        "CSV with empty trailing columns",
+        _bytes("a.csv", "\n".join(line + ",," for line in _csv(ONE_LINE).splitlines()) + "\n"),
+        ONE_LINE,
+    ),
+    Kind("CSV with a blank first line", _bytes("a.csv", "\n" + _csv(ROWS)), ROWS),
+    Kind("CSV separated by |", _bytes("a.csv", _csv(ROWS, sep="|")), ROWS),
+    Kind("TSV", _pandas("a.tsv", "to_csv", index=False, sep="\t"), ROWS),
+    Kind("PSV", _pandas("a.psv", "to_csv", index=False, sep="|"), ROWS),
+    Kind(
+        "TSV with quotes as text",
+        _bytes("a.tsv", 'id\ttitle\tcontent\na\t"Rain"\t"At last" it rained\nb\tSun\t"shine\n'),
+        [
+            {"id": "a", "title": '"Rain"', "content": '"At last" it rained'},
+            {"id": "b", "title": "Sun", "content": '"shine'},
+        ],
+    ),
+    Kind(
+        "CSV with backslashes before quotes (Spark)",
+        _bytes("a.csv", _frame().to_csv(index=False, escapechar="\\", doublequote=False)),
+        ROWS,
+    ),
+    Kind(r"MySQL export (\N, backslashes)", _bytes("a.tsv", _TSV_MYSQL), ROWS),
+    Kind(r"Postgres COPY (\N, backslashes)", _bytes("a.tsv", _TSV_POSTGRES), ROWS),
+    Kind("Parquet by pandas", _pandas("a.parquet", "to_parquet"), ROWS),
+    Kind("Parquet by polars, .pq", _polars("a.pq", "write_parquet"), ROWS),
+    Kind("Parquet by DuckDB", _duckdb("a.parquet", "FORMAT parquet"), ROWS),
+    Kind("Parquet named .parquet.gzip", _pandas("a.parquet.gzip", "to_parquet", compression="gzip"), ROWS),
+    Kind(
+        "Parquet inside gzip",
+        lambda folder: _bytes(
+            "a.parquet.gz", gzip.compress(_pandas("b.parquet", "to_parquet")(folder).read_bytes())
+        )(folder),
+        ROWS,
+    ),
+    Kind("Parquet, folders lang=…", _hive, ROWS),
+    Kind(
+        "Spark's folder (part-…, _SUCCESS)",
+        _files(
+            {"_SUCCESS": "", **{f"part-0000{n}-x-c000.json": _lines([row]) for n, row in enumerate(ROWS)}}
+        ),
+        ROWS,
+    ),
+    Kind("Feather", _pandas("a.feather", "to_feather"), ROWS),
+    Kind("Arrow by polars", _polars("a.arrow", "write_ipc"), ROWS),
+    Kind("Arrow stream", _arrow("a.arrows", _arrow_stream), ROWS),
+    Kind("ORC", _arrow("a.orc", pa.orc.write_table), ROWS),
+    Kind("XLSX", _pandas("a.xlsx", "to_excel", index=False), ROWS),
+    Kind("Delta table after an overwrite", _delta, ROWS),
+    Kind(
+        "Markdown with front matter",
+        _files({f"{r['id']}.md": f'---\ntitle: "{r["title"]}"\n---\n{r["content"]}' for r in ROWS}),
+        ROWS,
+    ),
+    Kind(
+        "text files",
+        _files({f"{r['id']}.txt": r["content"] for r in ROWS}),
+        [{**r, "title": ""} for r in ROWS],
+    ),
+    Kind(
+        "HTML pages",
+        _files({"p1.html": _HTML.format(title="Bridge closed", content=_PROSE)}),
+        [{"id": "p1", "title": "Bridge closed", "content": _PROSE}],
+    ),
+    Kind("RSS", _bytes("a.xml", _RSS.format(items=_each(_RSS_ITEM))), ROWS),
+    Kind("Atom", _bytes("a.atom", _ATOM.format(items=_each(_ATOM_ITEM))), ROWS),
+    Kind("WordPress export", _bytes("a.xml", _WORDPRESS.format(items=_each(_WORDPRESS_ITEM))), ROWS),
+    Kind(
+        "XML with a tag for each record",
+        _bytes("a.xml", f"<?xml version='1.0'?><articles>{_each(_XML_ITEM)}</articles>"),
+        ROWS,
+    ),
+    Kind(
+        "subfolders by day",
+        _files({"2026/11/a.jsonl": _lines(ROWS[:2]), "2026/12/b.jsonl": _lines(ROWS[2:])}),
+        ROWS,
+    ),
+]
+"""Kinds that are read as they are."""
+
+WITH_SETTING: list[Kind] = [
+    Kind(
+        "CSV without a header",
+        _bytes("a.csv", _csv(ROWS).split("\n", 1)[1]),
+        ROWS,
+        options={"columns": ["id", "title", "content"]},
+    ),
+    Kind(
+        "names of one's own",
+        _bytes("a.csv", _csv(_renamed(ROWS, id="Nr", title="Betreff", content="Nachricht"))),
+        ROWS,
+        fields={"id": "Nr", "title": "Betreff", "content": "Nachricht"},
+    ),
+    Kind(
+        "a nested field",
+        _bytes(
+            "a.json",
+            json.dumps(
+                [{"id": r["id"], "title": r["title"], "x": {"y": {"words": r["content"]}}} for r in ROWS]
+            ),
+        ),
+        ROWS,
+        fields={"content": "x.y.words"},
+    ),
+    Kind(
+        "two lists in a JSON object",
+        _bytes("a.json", json.dumps({"articles": ROWS, "old": ROWS})),
+        ROWS,
+        options={"record_path": "articles"},
+    ),
+    Kind(
+        "CSV separated by another character",
+        _bytes("a.csv", _csv(ROWS, sep="~")),
+        ROWS,
+        options={"delimiter": "~"},
+    ),
+    Kind(
+        "CSV in cp1252 with few accents",
+        _bytes("a.csv", "id,title,content\n1,Menu,Un café\n".encode("cp1252")),
+        [{"id": "1", "title": "Menu", "content": "Un café"}],
+        options={"encoding": "cp1252"},
+    ),
+    Kind(
+        "CSV without a last line break",
+        _bytes("a.csv", "id,title,content\n1,Rain,It rained"),
+        [{"id": "1", "title": "Rain", "content": "It rained"}],
+        options={"unfinished_line": True},
+    ),
+    Kind(
+        "TSV whose quotes could merge rows",
+        _bytes("a.tsv", 'id\tcontent\n1\t"Rain\n2\tSun"\n'),
+        [{"id": "1", "title": "", "content": '"Rain'}, {"id": "2", "title": "", "content": 'Sun"'}],
+        options={"quoting": "none"},
+    ),
+    Kind("a CSV called .txt", _bytes("a.txt", _csv(ROWS)), ROWS, options={"format": "csv"}),
+    Kind(
+        "XLSX with two sheets that fit",
+        _two_sheets,
+        ROWS,
+        options={"record_path": "new"},
+    ),
+]
+"""Kinds that are refused, or read otherwise, unless a setting says how."""
+
+
+_BOMB = (
+    '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;">]>'
+    "<articles><article><id>1</id><body>&b;</body></article></articles>"
+)
+
+REFUSED: list[Kind] = [
+    Kind(
+        "CSV without a header",
+        _bytes("a.csv", "Anna Schmidt,Berlin,She wrote a long letter.\nPeter Maier,Hamburg,He did not.\n"),
+        words="columns=",
+    ),
+    Kind("CSV cut off in its last value", _bytes("a.csv", _csv(ONE_LINE[1:2])[:-3]), words="no line break"),
+    Kind(
+        "CSV in cp1252 with few accents",
+        _bytes("a.csv", "id,title,content\n1,Menu,Un café\n".encode("cp1252")),
+        words="encoding=",
+    ),
+    Kind(
+        "TSV whose quotes could merge rows",
+        _bytes("a.tsv", 'id\tcontent\n1\t"Rain\n2\tSun"\n'),
+        words="quoting=",
+    ),
+    Kind(
+        "two lists in a JSON object",
+        _bytes("a.json", json.dumps({"articles": ROWS, "old": ROWS})),
+        words="record_path=",
+    ),
+    Kind("no field with a usual name", _bytes("a.jsonl", '{"id": "1", "blurb": "x"}\n'), words="fields="),
+    Kind("an HTML error page named .json", _bytes("a.json", _PAGE), words="HTML page"),
+    Kind("an HTML error page named .csv", _bytes("a.csv", _PAGE), words="HTML page"),
+    Kind(
+        "a Git LFS pointer",
+        _bytes("a.parquet", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
+        words="git lfs pull",
+    ),
+    Kind("a PDF", _bytes("a.pdf", b"%PDF-1.7\n"), words="PDF"),
+    Kind("an SQLite database", _sqlite, words="sql("),
+    Kind("a Word document", _bytes("a.docx", _zip({"word/document.xml": "<x/>"})), words="Word"),
+    Kind("a tar archive", _tar, words="tar archive"),
+    Kind(
+        "gzip inside gzip",
+        _bytes("a.jsonl.gz", gzip.compress(gzip.compress(b"{}\n"))),
+        words="unpack it once",
+    ),
+    Kind(
+        "gzip, cut off",
+        _bytes("a.jsonl.gz", gzip.compress(_lines(ROWS * 200).encode())[:-40]),
+        words="cut off",
+    ),
+    Kind("a JSON array, cut off", _bytes("a.json", json.dumps(ROWS)[:-30]), words="cut off"),
+    Kind("XML that declares entities", _bytes("a.xml", _BOMB), words="entities"),
+    Kind(
+        "Parquet, cut off", lambda folder: _cut(_pandas("a.parquet", "to_parquet")(folder)), words="cut off"
+    ),
+    Kind(
+        "a folder of files that cannot be read",
+        _files({"a.docx": "x", "b.pdf": "%PDF"}),
+        words="none of which",
+    ),
+    Kind("an empty folder", _empty, words="is empty"),
+]
+"""Kinds that are refused, with words of the message."""
