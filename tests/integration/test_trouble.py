@@ -71,7 +71,7 @@ def test_without_credit_the_run_pauses_once_and_goes_on_when_cleared(
     said = airflow.api.last_error("press_3", run_id, COLLECT) or ""
     assert "2 shard(s)" in said
     assert "credit balance is too low" in said
-    assert "clear this task" in said
+    assert "clear the task collect_failures, with its downstream tasks" in said
     assert server.billing()["batches_accepted"] == 1
 
     server.request("DELETE", "/local/faults")
