@@ -15,7 +15,9 @@ from nightpress.articles.reader import iter_articles
 from nightpress.batches.client import MessageBatches
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.submission import Body, Submitted, submit_shard
-from nightpress.results.collect import Provenance, collect_batch
+from nightpress.layout import DataRoot
+from nightpress.results.collect import collect_batch
+from nightpress.results.shard_rows import Provenance
 from nightpress.settings import ShardLimits
 from nightpress.shards.prompts import PromptTemplate
 from nightpress.shards.requests import RequestTemplate
@@ -44,7 +46,7 @@ def main() -> None:
             entry = ledger.load(shard.key)
             assert entry is not None
             assert entry.batch_id is not None
-            collect_batch(shard, UPath(shard.uri), Provenance("", "", entry.batch_id), api, ledger)
+            collect_batch(shard, DataRoot(UPath(place)), Provenance("", "", entry.batch_id), api, ledger)
     print(json.dumps({"base": base, "peak": peak_mb()}))
 
 

@@ -1,6 +1,6 @@
 """Publishing a day of a million rows from a hundred shards: ``python -m benchmarks.publish_speed [ROWS] [ROUNDS]``.
 
-* ``ours``: :func:`nightpress.days.publish.publish_day`, with its totals, sources and atomic write;
+* ``ours``: :func:`nightpress.days.publish.write_day`, with its totals, sources and atomic write;
 * ``pandas``: ``read_parquet`` of all shards, ``concat``, ``to_parquet``;
 * ``floor``: Arrow's own copy of the shards' row groups into one file of the same compression.
 """
@@ -73,12 +73,13 @@ def child(name: str, place: Path) -> None:
 
 
 def _ours(shards: list[Path], target: Path) -> Callable[[], object]:
-    from nightpress.days.publish import publish_day
+    from nightpress.days.publish import DayParts, write_day
+    from nightpress.layout import DataRoot
 
     rejected = UPath(shards[0]).with_name("rejected.parquet")
-    return lambda: publish_day(
-        [UPath(path) for path in shards], UPath(target), pipeline="bench", day=DAY, rejected=rejected
-    )
+    root = DataRoot(UPath(shards[0].parent))
+    parts = DayParts([UPath(path) for path in shards], rejected)
+    return lambda: write_day(root, UPath(target), "bench", DAY, parts)
 
 
 def _pandas(shards: list[Path], target: Path) -> Callable[[], object]:

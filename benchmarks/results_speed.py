@@ -216,12 +216,15 @@ def _ours(shard: Shard, work: Path, url: str) -> Contender:
     import pyarrow.parquet as pq
 
     from nightpress.batches.client import MessageBatches
-    from nightpress.results.collect import Provenance, collect_batch
+    from nightpress.layout import DataRoot
+    from nightpress.results.collect import collect_batch
+    from nightpress.results.shard_rows import Provenance
 
     api = MessageBatches(_client(url))
     ledger = Ledger(UPath(work / "ledger"), "offline")
     ledger.save(Entry(key=shard.key, requests=shard.articles, bytes=shard.bytes, batch_id=BATCH))
     results = Path(shard.uri).with_name("results-00000.parquet")
+    root = DataRoot(UPath(results.parent))
 
     def answers() -> tuple[int, str | None]:
         table = pq.read_table(results, columns=["article_id", "text"])
@@ -229,7 +232,7 @@ def _ours(shard: Shard, work: Path, url: str) -> Contender:
         return table.num_rows, table["text"][12].as_py()
 
     def collect() -> None:
-        collect_batch(shard, UPath(shard.uri), Provenance("", "", BATCH), api, ledger)
+        collect_batch(shard, root, Provenance("", "", BATCH), api, ledger)
 
     return collect, answers
 

@@ -29,11 +29,14 @@ NOT_PIPELINES = frozenset(
         "reports",
         "local_api",
         "offline_api",
+        "publications",
     }
 )
 """Folders below the data root that belong to no pipeline."""
 
-_AREAS = frozenset({"comparisons", "inbox", "runs", "ledger", "model_lists", "receipts", "reports"})
+_AREAS = frozenset(
+    {"comparisons", "inbox", "runs", "ledger", "model_lists", "publications", "receipts", "reports"}
+)
 _PIPELINE_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _RUN_FOLDER = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,128}")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
@@ -131,6 +134,10 @@ class DataRoot:
     def answers(self, pipeline: str, day: str) -> StoragePath:
         """Return where a pipeline publishes a day."""
         return self.published(pipeline) / f"day={day}" / "answers.parquet"
+
+    def publications(self, pipeline: str, day: str) -> StoragePath:
+        """Return the folder of a day's earlier publications, outside what readers of published days see."""
+        return self.path / "publications" / pipeline / day
 
     def receipts(self, pipeline: str) -> StoragePath:
         """Return the folder of a pipeline's receipts."""

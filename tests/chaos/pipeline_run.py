@@ -40,8 +40,8 @@ from nightpress.errors import (
     ResultsError,
 )
 from nightpress.layout import DataRoot
-from nightpress.results import raw_results
-from nightpress.results.collect import Provenance, collect_batch
+from nightpress.results.collect import collect_batch
+from nightpress.results.shard_rows import Provenance
 from nightpress.runs.failed_articles import collect_failures
 from nightpress.runs.preparation import prepare_run
 from nightpress.runs.publication import check_second_round, order_results, publish_run
@@ -190,7 +190,6 @@ class PipelineRun:
             with open(self._memory, "rb") as stream:  # noqa: PTH123
                 self._done = json.load(stream)
         time.sleep = self.clock.sleep  # of the SDK's retries
-        raw_results.keep_raw.__defaults__ = (self.clock.sleep,)
 
     def run(self) -> dict[str, Any]:
         """Publish the day and return its receipt."""
@@ -356,8 +355,9 @@ class PipelineRun:
     def _write(self, shard: Shard, batch_id: str) -> Task:
         yield from ()
         provenance = Provenance(self.spec.pipeline, self.spec.day, batch_id)
-        requests = self.root.open(shard.uri)
-        return asdict(collect_batch(shard, requests, provenance, self.api, self.ledger))
+        return asdict(
+            collect_batch(shard, self.root, provenance, self.api, self.ledger, sleep=self.clock.sleep)
+        )
 
     def _collect_failures(
         self, references: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]], plan: Plan

@@ -27,7 +27,9 @@ from nightpress.batches.client import MessageBatches
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.submission import Body, Submitted, Wait, submit_shard
 from nightpress.errors import RequestRefusedError, SubmissionError, SubmitLaterError
-from nightpress.results.collect import Provenance, collect_batch
+from nightpress.layout import DataRoot
+from nightpress.results.collect import collect_batch
+from nightpress.results.shard_rows import Provenance
 from nightpress.settings import ShardLimits
 from nightpress.shards.prompts import PromptTemplate
 from nightpress.shards.requests import RequestTemplate
@@ -43,7 +45,7 @@ class Night:
     """A server, a ledger and a source; the clock of the protocol is the server's."""
 
     def __init__(self, server: LocalApiServer, folder: Path) -> None:
-        self.server, self.folder = server, folder
+        self.server, self.folder, self.root = server, folder, DataRoot(UPath(folder))
         self.offset = 0.0
         client = anthropic.Anthropic(api_key="test-key", base_url=server.base_url)
         self.api = MessageBatches(client, now=self.now, elapsed=self.now)
@@ -88,10 +90,8 @@ class Night:
 
     def collect(self, shard: Shard, batch_id: str) -> list[dict[str, Any]]:
         self.pass_time(60)
-        results = collect_batch(
-            shard, UPath(shard.uri), Provenance("p", DAY, batch_id), self.api, self.ledger
-        )
-        rows: list[dict[str, Any]] = pq.read_table(results.uri).to_pylist()
+        results = collect_batch(shard, self.root, Provenance("p", DAY, batch_id), self.api, self.ledger)
+        rows: list[dict[str, Any]] = pq.read_table(self.root.open(results.uri).path).to_pylist()
         return rows
 
     def accepted(self) -> int:

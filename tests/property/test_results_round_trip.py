@@ -16,14 +16,16 @@ from upath import UPath
 from nightpress.articles.article import Article, Rejected
 from nightpress.articles.reader import iter_articles
 from nightpress.batches.ledger import Entry, Ledger
-from nightpress.days.publish import publish_day
-from nightpress.results.collect import Provenance, collect_batch
+from nightpress.days.publish import DayParts, publish_day
+from nightpress.layout import DataRoot
+from nightpress.results.collect import collect_batch
+from nightpress.results.shard_rows import Provenance
 from nightpress.settings import ShardLimits
 from nightpress.shards.prompts import PromptTemplate
 from nightpress.shards.requests import RequestTemplate
 from nightpress.shards.writer import write_shards
+from tests.support.ended_batches import EndedBatchApi
 from tests.support.result_lines import succeeded
-from tests.unit.test_results_collect import Api
 
 pytestmark = pytest.mark.usefixtures("small_buckets")
 
@@ -52,7 +54,8 @@ def test_any_article_gets_its_own_answer_in_its_own_row(
         report = write_shards(
             read, UPath(folder / "run"), TEMPLATE, limits=ShardLimits(max_requests=per_shard)
         )
-        ledger = Ledger(UPath(folder / "ledger"), "api")
+        root = DataRoot(UPath(folder))
+        ledger = Ledger(root.ledger(), "api")
         results = []
         for shard in report.shards:
             requests = json.loads(UPath(shard.uri).read_bytes())["requests"]
@@ -62,17 +65,13 @@ def test_any_article_gets_its_own_answer_in_its_own_row(
             ledger.intend(
                 Entry(key=shard.key, requests=shard.articles, bytes=shard.bytes, pipeline="p", day=DAY)
             )
-            api = Api(b"".join(lines), total=len(lines))
-            collected = collect_batch(
-                shard, UPath(shard.uri), Provenance("p", DAY, "msgbatch_1"), api, ledger
-            )
-            results.append(UPath(collected.uri))
-        target = UPath(folder / "answers.parquet")
-        summary = publish_day(
-            results, target, pipeline="p", day=DAY, rejected=UPath(folder / "run" / "rejected.parquet")
-        )
+            api = EndedBatchApi(b"".join(lines), total=len(lines))
+            collected = collect_batch(shard, root, Provenance("p", DAY, "msgbatch_1"), api, ledger)
+            results.append(root.open(collected.uri))
+        summary = publish_day(root, "p", DAY, DayParts(results, UPath(folder / "run" / "rejected.parquet")))
+        target = root.answers("p", DAY)
         published = pq.read_table(target.path).to_pylist()
     assert [(row["article_id"], row["text"]) for row in published] == [
-        (one.article_id, one.content) for one in articles
+        (article.article_id, article.content) for article in articles
     ]
     assert (summary.articles, summary.rejected) == (len(articles), len(rejected))

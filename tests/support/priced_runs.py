@@ -113,4 +113,4 @@ class PricedRuns:
         while not self.api.retrieve(submitted.batch_id).ended:
             time.sleep(0.02)
         provenance = Provenance(pipeline, DAY, submitted.batch_id)
-        return collect_batch(shard, body, provenance, self.api, self.ledger)
+        return collect_batch(shard, self.root, provenance, self.api, self.ledger)

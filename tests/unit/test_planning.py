@@ -21,11 +21,12 @@ from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.submission import Body, submit_shard
 from nightpress.costs.plan import Limits
 from nightpress.costs.prices import find_prices
-from nightpress.days.publish import publish_day
+from nightpress.days.publish import DayParts, publish_day
 from nightpress.days.reuse import reused_file
 from nightpress.errors import BudgetError, ConfigurationError
 from nightpress.layout import DataRoot
-from nightpress.results.collect import Provenance, collect_batch
+from nightpress.results.collect import collect_batch
+from nightpress.results.shard_rows import Provenance
 from nightpress.runs.preparation import Prepared, prepare_run
 from nightpress.runs.run import Reuse, Run, Source
 from nightpress.settings import DEFAULT_MODEL, ShardLimits
@@ -86,17 +87,15 @@ class Runs:
             while not self.api.retrieve(batch_id).ended:
                 time.sleep(0.05)
             provenance = Provenance("p", run.day, batch_id)
-            collect_batch(shard, run.root.open(shard.uri), provenance, self.api, self.ledger)
+            collect_batch(shard, run.root, provenance, self.api, self.ledger)
             results.append(ShardFiles.beside(run.root.open(shard.uri)).results)
-        publish_day(
+        parts = DayParts(
             results,
-            run.published(run.day),
-            pipeline="p",
-            day=run.day,
-            rejected=run.folder / "rejected.parquet",
+            run.folder / "rejected.parquet",
             reused=[reused_file(run.folder, n) for n in range(prepared.plan.reused_files)],
             made_by={"template": prepared.plan.template, "offline": offline},
         )
+        publish_day(run.root, "p", run.day, parts)
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def test_an_article_is_one_row_with_the_answer_of_each_variant(root: UPath) -> N
     publish(root, rows, pipeline="plain", output=output)
     publish(root, [answer(n, desk="x", text=f"Other {n}.") for n in range(3)], pipeline="other")
     schema, found = compare(root, "plain", "other")
-    assert schema.names == ["article_id", "title", "desk", "plain", "other", "day"]
+    assert schema.names == ["article_id", "title", "desk", "plain", "other"]
     struct = schema.field("plain").type
     assert [struct.field(n).name for n in range(5)] == ["status", "text", "topic", "pairs", "stop_reason"]
     assert (struct.field("topic").type, struct.field("pairs").type) == (pa.string(), PAIRS)
@@ -53,7 +53,6 @@ def test_an_article_is_one_row_with_the_answer_of_each_variant(root: UPath) -> N
         ("a-2", "a", "Other 2."),
     ]
     assert found[0]["plain"]["pairs"] == pairs
-    assert found[0]["day"] == DAY
 
 
 def test_no_article_is_dropped(root: UPath, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +109,7 @@ def test_a_day_that_is_not_there_or_damaged_leaves_the_last_comparison(root: UPa
     publish(root, [answer(1)], pipeline="b")
     compare(root, "a", "b")
     before = (root / "comparison.parquet").read_bytes()
-    with pytest.raises(ResultsError, match=r"variant's day is not published.*publish"):
+    with pytest.raises(ResultsError, match=r"variant's day is not published.*Publish"):
         compare(root, "a", "gone")
     (root / "b" / f"day={DAY}" / "answers.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(ResultsError, match="cannot be read"):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,17 +14,19 @@ from message_batches.command.main import main
 from nightpress.articles.article import Article
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.days.day_sources import KEY, read_sources
-from nightpress.days.publish import publish_day
+from nightpress.days.publish import DayParts, publish_day
 from nightpress.days.replay import DIFFERS, IDENTICAL, SAME_ROWS, WAS_GONE, ReplayReport, replay_day
 from nightpress.days.second_round import judge, write_second_round
 from nightpress.errors import ResultsError
-from nightpress.results.collect import Provenance, collect_batch
+from nightpress.layout import DataRoot
+from nightpress.results.collect import collect_batch
+from nightpress.results.shard_rows import Provenance
 from nightpress.settings import ShardLimits
 from nightpress.shards.requests import custom_id
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.shards.writer import write_shards
+from tests.support.ended_batches import DAY, TEMPLATE, EndedBatchApi
 from tests.support.result_lines import errored, succeeded
-from tests.unit.test_results_collect import DAY, TEMPLATE, Api
 
 pytestmark = pytest.mark.usefixtures("small_buckets")
 
@@ -32,20 +35,20 @@ class Day:
     """A published day of three shards, one article of each sent again in a second round."""
 
     def __init__(self, folder: Path) -> None:
-        self.root = UPath(folder)
-        run = self.root / "runs" / "summaries" / DAY / "run_1"
+        self.root = DataRoot(UPath(folder))
+        run = self.root.run_folder("summaries", DAY, "run_1")
         rows = [
             Article(f"id-{n}", "title", f"text {n}", {"n": n if n < 4 else "x"}, "f", n) for n in range(10)
         ]
         self.shards = write_shards(rows, run, TEMPLATE, limits=ShardLimits(max_requests=4)).shards
-        self.ledger = Ledger(self.root / "ledger", "api")
+        self.ledger = Ledger(self.root.ledger(), "api")
         first = [self.collect(shard, 1) for shard in self.shards]
         chosen = judge(zip(self.shards, first, strict=True))
         self.again = write_second_round(chosen, self.shards, run, ShardLimits())
         second = [self.collect(shard, 2) for shard in self.again]
-        self.published = self.root / "summaries" / f"day={DAY}" / "answers.parquet"
+        self.published = self.root.answers("summaries", DAY)
         rejected = run / "rejected.parquet"
-        publish_day(first, self.published, pipeline="summaries", day=DAY, rejected=rejected, second=second)
+        publish_day(self.root, "summaries", DAY, DayParts(first, rejected, second))
         self.before = self.contents()
 
     def collect(self, shard: Shard, number: int) -> UPath:
@@ -59,20 +62,21 @@ class Day:
             for n, name in ((n, custom_id(shard.key, n)) for n in reversed(range(shard.articles)))
         ]
         provenance = Provenance("summaries", DAY, f"msgbatch_{shard.name}")
-        api = Api(b"".join(lines), total=shard.articles)
-        return UPath(collect_batch(shard, UPath(shard.uri), provenance, api, self.ledger).uri)
+        api = EndedBatchApi(b"".join(lines), total=shard.articles)
+        results = collect_batch(shard, self.root, provenance, api, self.ledger)
+        return cast(UPath, self.root.open(results.uri))
 
     def files(self, number: int) -> ShardFiles:
         return ShardFiles.beside(UPath([*self.shards, *self.again][number].uri))
 
     def contents(self) -> dict[str, bytes]:
         """Everything that replay writes."""
-        found = [*Path(self.root.path).rglob("results-*.parquet"), Path(self.published.path)]
+        found = [*Path(self.root.path.path).rglob("results-*.parquet"), Path(self.published.path)]
         return {path.name: path.read_bytes() for path in found}
 
     def replay(self, write: bool = True) -> ReplayReport:
         self.told: list[str] = []
-        return replay_day(self.root, "summaries", DAY, open_path=UPath, tell=self.told.append, write=write)
+        return replay_day(self.root, "summaries", DAY, tell=self.told.append, write=write)
 
 
 @pytest.fixture
@@ -142,13 +146,13 @@ def test_rows_columns_and_damage_are_told_apart(day: Day) -> None:
 
 def test_a_day_never_published_says_so(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="never published here"):
-        replay_day(UPath(tmp_path), "summaries", DAY, open_path=UPath, tell=print)
+        replay_day(DataRoot(UPath(tmp_path)), "summaries", DAY, tell=print)
 
 
 def test_a_day_of_an_older_version_says_what_to_clear(day: Day) -> None:
     path = day.published.path
     pq.write_table(pq.read_table(path).replace_schema_metadata({}), path)
-    with pytest.raises(ResultsError, match="Clear publish of its run once"):
+    with pytest.raises(ResultsError, match="Publish the day of its run once more"):
         day.replay()
     Path(path).write_bytes(b"no parquet")
     with pytest.raises(ResultsError, match="cannot be read"):
@@ -163,7 +167,7 @@ def test_raw_results_that_are_gone_are_named_before_anything_is_made(day: Day) -
         day.replay()
     message = str(caught.value)
     assert "of shard 00002, batch msgbatch_00002 (the API keeps results for 29 days" in message
-    assert "of shard 00000 (clear read_articles" in message
+    assert "of shard 00000 (read the articles of the run once more" in message
     assert "nothing was changed" in message
     assert not day.files(1).results.exists()
 
@@ -195,20 +199,19 @@ def test_articles_read_again_since_are_not_mixed(day: Day) -> None:
 def test_a_data_root_that_was_moved_is_found(day: Day, tmp_path: Path) -> None:
     moved = tmp_path.parent / f"{tmp_path.name}-moved"
     shutil.move(tmp_path, moved)
-    day.root = UPath(moved)
+    day.root = DataRoot(UPath(moved))
     report = day.replay()
     assert [made.outcome for made in report.shards] == [IDENTICAL] * 6
     assert report.day is not None
-    # Where its shards are is in the file, and that has changed; no row has.
-    assert (report.day.outcome, report.day.detail) == (SAME_ROWS, "its metadata differs")
+    assert report.day.outcome == IDENTICAL
 
 
 def test_an_empty_day_is_replayed(tmp_path: Path) -> None:
-    run = UPath(tmp_path) / "runs" / "summaries" / DAY / "run_1"
+    root = DataRoot(UPath(tmp_path))
+    run = root.run_folder("summaries", DAY, "run_1")
     write_shards([], run, TEMPLATE, limits=ShardLimits())
-    published = UPath(tmp_path) / "summaries" / f"day={DAY}" / "answers.parquet"
-    publish_day([], published, pipeline="summaries", day=DAY, rejected=run / "rejected.parquet")
-    report = replay_day(UPath(tmp_path), "summaries", DAY, open_path=UPath, tell=lambda line: None)
+    publish_day(root, "summaries", DAY, DayParts([], run / "rejected.parquet"))
+    report = replay_day(DataRoot(UPath(tmp_path)), "summaries", DAY, tell=lambda line: None)
     assert report.equal
 
 
@@ -224,7 +227,7 @@ def test_the_sources_are_small_and_complete(day: Day) -> None:
 
 
 def test_the_command(day: Day, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["replay", "--day", DAY, "--pipeline", "summaries", "--root", str(day.root)]
+    words = ["replay", "--day", DAY, "--pipeline", "summaries", "--root", str(day.root.path)]
     assert main(words) == 0
     assert "Nothing changed: every row is as it was." in capsys.readouterr().out
     day.files(0).results.unlink()

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upath import UPath
 
-from nightpress.days.interleave import interleave
+from nightpress.days.day_rows import interleave
 from nightpress.days.reuse import AnswerIndex, ReusedRows, read_ordinals
 from nightpress.errors import ResultsError
 from nightpress.results.answers_schema import answers_schema

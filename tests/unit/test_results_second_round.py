@@ -7,22 +7,17 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
-from nightpress.days.publish import publish_day
+from nightpress.days.publish import DayParts, publish_day
 from nightpress.days.second_round import MAX_TOKENS_CAP, judge, write_second_round
 from nightpress.errors import ResultsError
 from nightpress.settings import ShardLimits
 from nightpress.shards.requests import custom_id
 from nightpress.shards.shard import Shard, ShardFiles
+from tests.support.ended_batches import DAY, EndedBatchApi, EndedShard
 from tests.support.result_lines import errored, line, succeeded
-from tests.unit.test_results_collect import DAY, Api, Desk
 
 LIMITS = ShardLimits(max_requests=3)
-pytestmark = pytest.mark.usefixtures("no_waiting", "small_buckets")
-
-
-@pytest.fixture
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nightpress.results.raw_results.keep_raw.__defaults__", (lambda _: None,))
+pytestmark = pytest.mark.usefixtures("small_buckets")
 
 
 def outcome(kind: str, name: str) -> bytes:
@@ -37,20 +32,20 @@ def outcome(kind: str, name: str) -> bytes:
     return b"" if kind == "missing" else errored(name, kind)
 
 
-def collected(folder: Path, *kinds: str) -> Desk:
-    desk = Desk(folder, len(kinds), topic="t")
-    stream = desk.lines(lambda n, name: outcome(kinds[n], name))
-    desk.collect(Api(stream, total=stream.count(b"\n")))
-    return desk
+def collected(folder: Path, *kinds: str) -> EndedShard:
+    ended = EndedShard(folder, len(kinds), topic="t")
+    stream = ended.lines(lambda n, name: outcome(kinds[n], name))
+    ended.collect(EndedBatchApi(stream, total=stream.count(b"\n")))
+    return ended
 
 
 def results(shard: Shard) -> UPath:
     return ShardFiles.beside(UPath(shard.uri)).results
 
 
-def again(desk: Desk) -> list[Shard]:
-    chosen = judge([(desk.shard, results(desk.shard))])
-    return write_second_round(chosen, [desk.shard], UPath(desk.folder), LIMITS)
+def again(ended: EndedShard) -> list[Shard]:
+    chosen = judge([(ended.shard, results(ended.shard))])
+    return write_second_round(chosen, [ended.shard], UPath(ended.folder), LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -58,12 +53,12 @@ def again(desk: Desk) -> list[Shard]:
     ["expired", "canceled", "missing", "api_error", "overloaded_error", "rate_limit_error", "timeout_error"],
 )
 def test_what_may_pass_is_sent_again_as_it_was(tmp_path: Path, kind: str) -> None:
-    desk = collected(tmp_path, "succeeded", kind)
-    (shard,) = again(desk)
-    first = json.loads(UPath(desk.shard.uri).read_bytes())["requests"]
+    ended = collected(tmp_path, "succeeded", kind)
+    (shard,) = again(ended)
+    first = json.loads(UPath(ended.shard.uri).read_bytes())["requests"]
     second = json.loads(UPath(shard.uri).read_bytes())["requests"]
     assert [request["params"] for request in second] == [first[1]["params"]]
-    assert shard.key != desk.shard.key
+    assert shard.key != ended.shard.key
     assert (shard.name, shard.round) == ("r2-00000-00000", 2)
 
 
@@ -74,8 +69,8 @@ def test_what_would_come_back_the_same_is_not(tmp_path: Path, kind: str) -> None
 
 @pytest.mark.parametrize("kind", ["billing_error", "permission_error", "authentication_error"])
 def test_account_trouble_is_told_apart(tmp_path: Path, kind: str) -> None:
-    desk = collected(tmp_path, "succeeded", kind, kind)
-    (account,) = judge([(desk.shard, results(desk.shard))]).account.values()
+    ended = collected(tmp_path, "succeeded", kind, kind)
+    (account,) = judge([(ended.shard, results(ended.shard))]).account.values()
     assert [(said.partition(":")[0], count) for said, count in account.items()] == [(kind, 2)]
 
 
@@ -88,47 +83,49 @@ def test_account_trouble_is_told_apart(tmp_path: Path, kind: str) -> None:
     ],
 )
 def test_account_trouble_that_comes_as_an_invalid_request_is_sent_again(tmp_path: Path, words: str) -> None:
-    desk = Desk(tmp_path, 2, topic="t")
-    stream = desk.lines(lambda n, name: errored(name, "invalid_request_error", words))
-    desk.collect(Api(stream, total=2))
-    chosen = judge([(desk.shard, results(desk.shard))])
+    ended = EndedShard(tmp_path, 2, topic="t")
+    stream = ended.lines(lambda n, name: errored(name, "invalid_request_error", words))
+    ended.collect(EndedBatchApi(stream, total=2))
+    chosen = judge([(ended.shard, results(ended.shard))])
     assert chosen.articles == 2
-    assert chosen.account == {desk.shard.name: {f"invalid_request_error: {words}": 2}}
+    assert chosen.account == {ended.shard.name: {f"invalid_request_error: {words}": 2}}
 
 
 def test_an_article_about_credit_is_no_account_trouble(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, 1, topic="t")
+    ended = EndedShard(tmp_path, 1, topic="t")
     said = "messages.0: 'Your credit balance is too low' is no text"
-    desk.collect(Api(desk.lines(lambda n, name: errored(name, "invalid_request_error", said)), total=1))
-    chosen = judge([(desk.shard, results(desk.shard))])
+    ended.collect(
+        EndedBatchApi(ended.lines(lambda n, name: errored(name, "invalid_request_error", said)), total=1)
+    )
+    chosen = judge([(ended.shard, results(ended.shard))])
     assert (chosen.articles, chosen.account) == (0, {})
 
 
 def test_an_answer_cut_off_gets_more_tokens(tmp_path: Path) -> None:
-    desk = collected(tmp_path, "cut off", *["succeeded"] * 4)
-    (shard,) = again(desk)
+    ended = collected(tmp_path, "cut off", *["succeeded"] * 4)
+    (shard,) = again(ended)
     (request,) = json.loads(UPath(shard.uri).read_bytes())["requests"]
     assert request["params"]["max_tokens"] == 400
 
 
 def test_answers_cut_off_in_masses_are_not_paid_for_twice(tmp_path: Path) -> None:
-    desk = collected(tmp_path, "cut off", "cut off", "expired", "succeeded", "succeeded")
-    chosen = judge([(desk.shard, results(desk.shard))])
+    ended = collected(tmp_path, "cut off", "cut off", "expired", "succeeded", "succeeded")
+    chosen = judge([(ended.shard, results(ended.shard))])
     assert chosen.cut_off == 2
     assert chosen.picked == {"00000": [2]}
     assert chosen.reasons == {"expired": 1}
 
 
 def test_more_tokens_have_a_cap(tmp_path: Path) -> None:
-    desk = collected(tmp_path, "cut off", *["succeeded"] * 4)
-    body = UPath(desk.shard.uri)
+    ended = collected(tmp_path, "cut off", *["succeeded"] * 4)
+    body = UPath(ended.shard.uri)
     body.write_bytes(body.read_bytes().replace(b'"max_tokens":200', b'"max_tokens":%d' % MAX_TOKENS_CAP))
-    assert again(desk) == []
+    assert again(ended) == []
 
 
 def test_a_second_shard_depends_on_its_first_alone(tmp_path: Path) -> None:
-    desk = collected(tmp_path / "alone", *["expired"] * 7)
-    shards = again(desk)
+    ended = collected(tmp_path / "alone", *["expired"] * 7)
+    shards = again(ended)
     assert [(shard.name, shard.articles) for shard in shards] == [
         *(("r2-00000-00000", 3), ("r2-00000-00001", 3), ("r2-00000-00002", 1))
     ]
@@ -142,18 +139,18 @@ def test_a_second_shard_depends_on_its_first_alone(tmp_path: Path) -> None:
 
 
 def test_a_body_that_is_gone_is_named(tmp_path: Path) -> None:
-    desk = collected(tmp_path, "expired")
-    chosen = judge([(desk.shard, results(desk.shard))])
-    UPath(desk.shard.uri).unlink()
+    ended = collected(tmp_path, "expired")
+    chosen = judge([(ended.shard, results(ended.shard))])
+    UPath(ended.shard.uri).unlink()
     with pytest.raises(ResultsError, match=r"requests-00000\.json is not the body that was sent"):
-        write_second_round(chosen, [desk.shard], UPath(desk.folder), LIMITS)
+        write_second_round(chosen, [ended.shard], UPath(ended.folder), LIMITS)
 
 
 def test_the_better_outcome_wins_and_costs_add_up(tmp_path: Path) -> None:
-    desk = collected(
+    ended = collected(
         tmp_path, "succeeded", "expired", "missing", "cut off", "overloaded_error", *["succeeded"] * 5
     )
-    second = again(desk)
+    second = again(ended)
     answers = iter(["answered at last", None, "whole now", "fine"])
 
     def answer(shard: Shard) -> bytes:
@@ -165,15 +162,15 @@ def test_the_better_outcome_wins_and_costs_add_up(tmp_path: Path) -> None:
         return b"".join(reversed(lines))
 
     for shard in second:
-        desk.collect(Api(answer(shard), total=shard.articles), shard)
-    target = UPath(tmp_path / "answers.parquet")
+        ended.collect(EndedBatchApi(answer(shard), total=shard.articles), shard)
+    target = ended.root.answers("summaries", DAY)
     summary = publish_day(
-        [results(desk.shard)],
-        target,
-        pipeline="summaries",
-        day=DAY,
-        rejected=UPath(tmp_path / "rejected.parquet"),
-        second=[results(shard) for shard in second],
+        ended.root,
+        "summaries",
+        DAY,
+        DayParts(
+            [results(ended.shard)], UPath(tmp_path / "rejected.parquet"), [results(shard) for shard in second]
+        ),
     )
     rows = pq.read_table(target.path).to_pylist()
     assert [row["article_id"] for row in rows] == [f"id-{n}" for n in range(10)]
@@ -191,7 +188,7 @@ def test_the_better_outcome_wins_and_costs_add_up(tmp_path: Path) -> None:
     assert rows[3]["output_tokens"] == 40
     assert {row["topic"] for row in rows} == {"t"}
     assert "origin_shard" not in rows[0]
-    first_keys = pq.read_table(ShardFiles.beside(UPath(desk.shard.uri)).articles.path)[
+    first_keys = pq.read_table(ShardFiles.beside(UPath(ended.shard.uri)).articles.path)[
         "request_key"
     ].to_pylist()
     assert [row["request_key"] for row in rows] == first_keys
@@ -200,17 +197,15 @@ def test_the_better_outcome_wins_and_costs_add_up(tmp_path: Path) -> None:
 
 
 def test_a_worse_second_answer_changes_nothing_but_the_bill(tmp_path: Path) -> None:
-    desk = collected(tmp_path, "cut off", *["succeeded"] * 5)
-    (shard,) = again(desk)
-    desk.collect(Api(errored(custom_id(shard.key, 0)), total=1), shard)
-    target = UPath(tmp_path / "answers.parquet")
+    ended = collected(tmp_path, "cut off", *["succeeded"] * 5)
+    (shard,) = again(ended)
+    ended.collect(EndedBatchApi(errored(custom_id(shard.key, 0)), total=1), shard)
+    target = ended.root.answers("summaries", DAY)
     publish_day(
-        [results(desk.shard)],
-        target,
-        pipeline="summaries",
-        day=DAY,
-        rejected=UPath(tmp_path / "rejected.parquet"),
-        second=[results(shard)],
+        ended.root,
+        "summaries",
+        DAY,
+        DayParts([results(ended.shard)], UPath(tmp_path / "rejected.parquet"), [results(shard)]),
     )
     row = pq.read_table(target.path).to_pylist()[0]
     assert (row["status"], row["text"], row["round"]) == ("truncated", "cut", 1)

@@ -20,7 +20,7 @@ from nightpress.articles.published_source import Published
 from nightpress.articles.reading_options import FieldMap
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.costs.plan import Limits, Plan, second_round_upper
-from nightpress.days.publish import publish_day
+from nightpress.days.publish import DayParts, publish_day
 from nightpress.days.published_articles import iter_published
 from nightpress.days.replay import replay_day
 from nightpress.days.reuse import reused_file
@@ -29,8 +29,8 @@ from nightpress.days.training import write_conversations
 from nightpress.errors import ConfigurationError, InputError
 from nightpress.layout import DataRoot
 from nightpress.outputs.output_schema import OutputSchema
-from nightpress.results.collect import Provenance, ShardResults, collect_batch
-from nightpress.results.failure_counts import find_failures
+from nightpress.results.collect import collect_batch, find_failures
+from nightpress.results.shard_rows import Provenance, ShardResults
 from nightpress.runs.preparation import Prepared, prepare_run
 from nightpress.runs.run import Reuse, Run, Source
 from nightpress.settings import ShardLimits
@@ -39,8 +39,8 @@ from nightpress.shards.prompts import PromptTemplate
 from nightpress.shards.requests import RequestTemplate, custom_id
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.statuses import MESSAGE_STATUSES
+from tests.support.ended_batches import EndedBatchApi
 from tests.support.result_lines import line, succeeded
-from tests.unit.test_results_collect import Api
 
 pytestmark = pytest.mark.usefixtures("small_buckets")
 
@@ -118,29 +118,18 @@ class House:
             name = custom_id(shard.key, ordinal)
             lines.append(succeeded(name, text, stop_reason=reason) if reason else line(name, {"type": text}))
         provenance = Provenance("labels", DAY, f"msgbatch_{shard.name}")
-        api = Api(b"".join(lines), total=shard.articles)
-        return collect_batch(shard, UPath(shard.uri), provenance, api, self.ledger, model=Label)
+        api = EndedBatchApi(b"".join(lines), total=shard.articles)
+        return collect_batch(shard, DataRoot(self.root), provenance, api, self.ledger, model=Label)
 
     def publish(self, first: list[UPath], second: list[UPath], reused: int = 0) -> list[dict[str, Any]]:
-        publish_day(
-            first,
-            self.published,
-            pipeline="labels",
-            day=DAY,
-            rejected=self.run / "rejected.parquet",
-            second=second,
-            reused=[reused_file(self.run, number) for number in range(reused)],
-        )
+        copies = [reused_file(self.run, number) for number in range(reused)]
+        parts = DayParts(first, self.run / "rejected.parquet", second, copies)
+        publish_day(DataRoot(self.root), "labels", DAY, parts)
         return self.rows()
 
     def rows(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = pq.read_table(self.published.path).to_pylist()
         return rows
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nightpress.results.raw_results.keep_raw.__defaults__", (lambda _: None,))
 
 
 @pytest.fixture
@@ -211,7 +200,7 @@ def test_a_replay_needs_no_class_and_changes_nothing(house: House) -> None:
     house.collect(again, [(json.dumps(FITS | {"tags": ["y", "y"]}), "end_turn")] * 4)
     before = house.publish([results_of(shard)], [results_of(again)])
     assert "model_check" in {row["error_type"] for row in before}
-    report = replay_day(house.root, "labels", DAY, open_path=UPath, tell=lambda _: None)
+    report = replay_day(DataRoot(house.root), "labels", DAY, tell=lambda _: None)
     assert report.equal
     assert house.rows() == before
 

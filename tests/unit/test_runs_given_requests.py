@@ -17,7 +17,8 @@ from nightpress.batches.ledger import Ledger
 from nightpress.batches.submission import Submitted
 from nightpress.errors import InputError
 from nightpress.layout import DataRoot
-from nightpress.results.collect import Provenance, collect_batch
+from nightpress.results.collect import collect_batch
+from nightpress.results.shard_rows import Provenance
 from nightpress.runs.given_requests import read_requests, stage_requests, task_file_name
 from nightpress.runs.shard_submission import Sender, send_shard
 from nightpress.storage import read_parquet
@@ -108,7 +109,7 @@ def test_one_batch_is_paid_and_its_results_have_the_given_ids(server: LocalApiSe
     assert server.billing()["batches_accepted"] == 1
     server.advance_clock(2_000)
     provenance = Provenance("p", "2026-11-22", sent.batch_id)
-    results = collect_batch(shard, root.open(shard.uri), provenance, api, ledger)
+    results = collect_batch(shard, root, provenance, api, ledger)
     rows = read_parquet(root.open(results.uri)).to_pylist()
     assert [(row["article_id"], row["status"]) for row in rows] == [
         ("mine-1", "succeeded"),

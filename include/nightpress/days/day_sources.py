@@ -6,10 +6,13 @@ from collections.abc import Iterable
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from nightpress.errors import ResultsError
-from nightpress.storage import StoragePath
+from nightpress.layout import DataRoot
+from nightpress.storage import StoragePath, open_parquet
+
+SCHEMA_VERSION = 2
+"""Of the list of sources."""
 
 KEY = "sources"
 """Name in the metadata of ``answers.parquet``."""
@@ -21,13 +24,13 @@ OFFLINE = "offline"
 """Name in that metadata of whether the offline API answered: yes or no."""
 
 _NOT_OF_THE_RUN = {"pipeline", "day", "shards", KEY, "ARROW:schema"}
-_OF_A_ROW = ["batch_id", "reused", "day"]
+_COLUMNS_OF_A_SHARD = ["batch_id", "reused", "day"]
 
 
 class ShardSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A shard's results, about 250 bytes of JSON.
 
-    :param results: URI of its ``results-*.parquet``; its other files are beside it.
+    :param results: reference of its ``results-*.parquet``; its other files are beside it.
     :param articles: rows.
     """
 
@@ -42,17 +45,20 @@ class ShardSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 class DaySources(msgspec.Struct, frozen=True):
     """The shards of a day in the order they were joined.
 
-    :param rejected: URI of the run's ``rejected.parquet``.
-    :param reused: URIs of the run's ``reused-*.parquet``: rows that were copied, not sent.
+    :param rejected: reference of the run's ``rejected.parquet``.
+    :param reused: references of the run's ``reused-*.parquet``: rows that were copied, not sent.
+    :param schema_version: 1 held whole URLs, which still open; since 2 references are relative to the data root.
     """
 
     first: tuple[ShardSource, ...]
     second: tuple[ShardSource, ...]
     rejected: str
     reused: tuple[str, ...] = ()
+    schema_version: int = 1
 
 
 def describe_sources(
+    root: DataRoot,
     first: Iterable[StoragePath],
     second: Iterable[StoragePath],
     rejected: StoragePath,
@@ -60,44 +66,70 @@ def describe_sources(
 ) -> str:
     """Return the JSON to keep in the published file."""
     sources = DaySources(
-        tuple(map(_describe, first)), tuple(map(_describe, second)), str(rejected), tuple(map(str, reused))
+        tuple(_describe(root, path) for path in first),
+        tuple(_describe(root, path) for path in second),
+        root.reference(rejected),
+        tuple(map(root.reference, reused)),
+        SCHEMA_VERSION,
     )
     return msgspec.json.encode(sources).decode()
 
 
-def _describe(path: StoragePath) -> ShardSource:
-    with path.open("rb") as stream:
-        file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+def _describe(root: DataRoot, path: StoragePath) -> ShardSource:
+    with open_parquet(path) as file:
         key = (file.schema_arrow.metadata or {}).get(b"shard_key", b"").decode()
-        rows = file.read_row_group(0, columns=_OF_A_ROW).slice(0, 1).to_pylist()
-        return ShardSource(results=str(path), key=key, articles=file.metadata.num_rows, **rows[0])
+        row = file.read_row_group(0, columns=_COLUMNS_OF_A_SHARD).slice(0, 1).to_pylist()[0]
+        return ShardSource(results=root.reference(path), key=key, articles=file.metadata.num_rows, **row)
 
 
 def read_sources(published: StoragePath) -> DaySources:
     """Return what a published day was made of.
 
-    :raises ResultsError: the day was never published, or by a version that did not note it.
+    :raises ResultsError: the day was never published, by a version that did not note it, or by a newer one.
     """
     try:
-        with published.open("rb") as stream:
-            metadata = pq.read_schema(pa.PythonFile(stream, mode="r")).metadata or {}
+        with open_parquet(published) as file:
+            metadata = file.schema_arrow.metadata or {}
     except FileNotFoundError:
         raise ResultsError(
             f"there is no {published}: the day was never published here. Run it; batches that are paid for are "
-            "attached to, not paid again."
+            "attached to, not paid again.",
+            code="not_published",
         ) from None
     except pa.ArrowInvalid as error:
         raise ResultsError(
-            f"{published} cannot be read ({error}), so it cannot be told which run made it. Clear publish of the run "
-            "that did: it joins the shards again and pays nothing."
+            f"{published} cannot be read ({error}), so it cannot be told which run made it. Publish the day of that "
+            "run once more: it joins the shards again and pays nothing.",
+            code="damaged_day",
         ) from None
     found = metadata.get(KEY.encode())
     if found is None:
         raise ResultsError(
-            f"{published} does not say what it was made of: an older version published it. Clear publish of its run "
-            "once, which pays nothing; then it can be replayed."
+            f"{published} does not say what it was made of: an older version published it. Publish the day of its "
+            "run once more, which pays nothing; then it can be replayed.",
+            code="no_sources",
         )
-    return msgspec.json.decode(found, type=DaySources)
+    return _decode(found, published)
+
+
+def _decode(found: bytes, published: StoragePath) -> DaySources:
+    try:
+        version = msgspec.json.decode(found, type=_Versioned).schema_version
+        if version <= SCHEMA_VERSION:
+            return msgspec.json.decode(found, type=DaySources)
+    except msgspec.MsgspecError as error:
+        raise ResultsError(
+            f"the list of sources in {published} cannot be read ({error})", code="damaged_day"
+        ) from None
+    raise ResultsError(
+        f"the list of sources in {published} has schema version {version}, but this version of Nightpress knows up "
+        f"to {SCHEMA_VERSION}. Use the version that published it, or a newer one.",
+        code="newer_record",
+    )
+
+
+class _Versioned(msgspec.Struct):
+    schema_version: int = 1
 
 
 class PublishedFile(msgspec.Struct, frozen=True):
@@ -114,8 +146,8 @@ class PublishedFile(msgspec.Struct, frozen=True):
 def read_published(path: StoragePath) -> PublishedFile:
     """Read what a published file says of itself."""
     try:
-        with path.open("rb") as stream:
-            found = pq.read_metadata(pa.PythonFile(stream, mode="r"))
+        with open_parquet(path) as file:
+            found = file.metadata
     except (FileNotFoundError, pa.ArrowInvalid):
         return PublishedFile()
     texts = {name.decode(): value.decode() for name, value in (found.metadata or {}).items()}

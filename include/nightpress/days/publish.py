@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from nightpress.days.day_rows import SecondRoundRows, interleave, merge
+from nightpress.days.day_schema import last_published_schema, plan_schema
 from nightpress.days.day_sources import KEY, describe_sources
-from nightpress.days.interleave import interleave
-from nightpress.days.merge_rounds import SecondRoundRows, merge
+from nightpress.days.publications import (
+    DEFAULT_KEPT_PUBLICATIONS,
+    DEFAULT_MIN_ANSWERED_SHARE,
+    check_replacement,
+    keep_publication,
+)
 from nightpress.days.reuse import read_ordinals
-from nightpress.errors import ResultsError
-from nightpress.outputs.arrow_columns import arrow_fields
-from nightpress.outputs.output_schema import OutputSchema
-from nightpress.results.answers_schema import answers_schema, metadata_fields
+from nightpress.errors import ConfigurationError
+from nightpress.layout import DataRoot
+from nightpress.results.answers_schema import iter_writable
 from nightpress.results.typed_answers import kept_output
 from nightpress.settings import is_offline
-from nightpress.shards.metadata_columns import common_type
 from nightpress.shards.shard import ShardFiles
-from nightpress.storage import StoragePath, atomic_writer
+from nightpress.statuses import SUCCEEDED
+from nightpress.storage import StoragePath, open_parquet, parquet_writer, read_parquet
 
 OUTPUT = "output"
 """Name in the metadata of the digest of the schema of the answers."""
@@ -38,6 +42,8 @@ class DaySummary:
     :param failed: articles without an answer, by status (or the API's error type when errored).
     :param cost_usd: USD paid; None when a model's price is not known.
     :param wasted_usd: USD paid for answers that the second round replaced.
+    :param changed_types: metadata columns whose type is not that of the last published day, such as
+        ``{"score": "int64 → double"}``: readers of several days have to be told one type.
     """
 
     uri: str
@@ -57,42 +63,103 @@ class DaySummary:
     saved_usd: float | None
     wasted_usd: float | None
     offline: bool
+    changed_types: dict[str, str] = field(default_factory=dict)
 
 
-def publish_day(
-    results: Sequence[StoragePath],
-    target: StoragePath,
-    *,
-    pipeline: str,
-    day: str,
-    rejected: StoragePath,
-    second: Sequence[StoragePath] = (),
-    reused: Sequence[StoragePath] = (),
-    made_by: Mapping[str, str] | None = None,
-) -> DaySummary:
-    """Join the results of a day's shards, in order, into ``target``; readers see the old file or the new.
-
-    A day without articles is published too, as a file of no rows with all columns.
+@dataclass(frozen=True, slots=True)
+class DayParts:
+    """What a day is made of.
 
     :param results: ``results-*.parquet`` of the shards, in article order.
-    :param second: those of the second round; each row joins that of the same article.
     :param rejected: ``rejected.parquet`` of the run; the schema of its answers is beside it, if they have one.
+    :param second: results of the second round; each row joins that of the same article.
     :param reused: ``reused-*.parquet`` of the run: rows that were not sent.
     :param made_by: further metadata of the file, such as the run and the digest of its prompt.
     """
-    output = kept_output(rejected.parent)
-    schema = _common_schema([*results, *reused], output)
-    sources = describe_sources(results, second, rejected, reused)
-    about = {"pipeline": pipeline, "day": day, "shards": str(len(results)), KEY: sources}
+
+    results: Sequence[StoragePath]
+    rejected: StoragePath
+    second: Sequence[StoragePath] = ()
+    reused: Sequence[StoragePath] = ()
+    made_by: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Replacing:
+    """When a published day may be replaced, and what is kept of it.
+
+    :param min_answered_share: of the new day's articles, 0 to 1, that must have an answer if the published day has
+        any; with 0, one answer is enough.
+    :param lose_answers: replace it whatever was answered.
+    :param keep: earlier publications that are kept.
+    :raises ConfigurationError: a number is out of its range.
+    """
+
+    min_answered_share: float = DEFAULT_MIN_ANSWERED_SHARE
+    lose_answers: bool = False
+    keep: int = DEFAULT_KEPT_PUBLICATIONS
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_answered_share <= 1:
+            raise ConfigurationError(f"min_answered_share is {self.min_answered_share}; it must be 0 to 1")
+        if self.keep < 0:
+            raise ConfigurationError(f"{self.keep} publications cannot be kept; the number must be 0 or more")
+
+
+def publish_day(
+    root: DataRoot, pipeline: str, day: str, parts: DayParts, replacing: Replacing | None = None
+) -> DaySummary:
+    """Join the results of a day's shards, in order, into the published day; readers see the old file or the new.
+
+    A day without articles is published too, as a file of no rows with all columns. What is published is kept
+    aside before it is replaced, and a day with answers is not replaced by one without.
+
+    :param root: what the references in the file are relative to.
+    :raises ResultsError: results are gone, or the published day would lose its answers.
+    """
+    target = root.answers(pipeline, day)
+    rules = replacing or Replacing()
+
+    def before_replacing(articles: int, answered: int) -> None:
+        if not rules.lose_answers:
+            check_replacement(target, articles, answered, rules.min_answered_share)
+        keep_publication(root, pipeline, day, keep=rules.keep)
+
+    earlier = last_published_schema(root, pipeline, day)
+    return write_day(root, target, pipeline, day, parts, earlier, before_replacing)
+
+
+def write_day(  # noqa: PLR0917 - what a day is
+    root: DataRoot,
+    target: StoragePath,
+    pipeline: str,
+    day: str,
+    parts: DayParts,
+    earlier: pa.Schema | None = None,
+    before_replacing: Callable[[int, int], None] = lambda articles, answered: None,  # noqa: ARG005
+) -> DaySummary:
+    """Write the file of a day; see :func:`publish_day`.
+
+    :param target: where it is written, which need not be where the day is published.
+    :param earlier: columns whose types are kept where they can be.
+    :param before_replacing: takes the numbers of articles and of answers when all is written and nothing is
+        visible yet; what it raises leaves ``target`` as it is.
+    """
+    output = kept_output(parts.rejected.parent)
+    columns = plan_schema([*parts.results, *parts.reused], output, earlier)
+    sources = describe_sources(root, parts.results, parts.second, parts.rejected, parts.reused)
+    about = {"pipeline": pipeline, "day": day, "shards": str(len(parts.results)), KEY: sources}
     about |= {OUTPUT: output.digest} if output is not None else {}
-    schema = schema.with_metadata(about | dict(made_by or {}))
+    schema = columns.schema.with_metadata(about | dict(parts.made_by))
     numbers = _Numbers()
-    sent = (_fit(rows, schema) for rows in _iter_rows(results, second, numbers))
-    copies = ((read_ordinals(path), _fit(_read(path), schema)) for path in reused)
-    with atomic_writer(target) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+    sent = (columns.fit(rows) for rows in _iter_rows(parts, numbers))
+    copies = ((read_ordinals(path), columns.fit(read_parquet(path))) for path in parts.reused)
+    with parquet_writer(target, schema) as writer:
         for table in interleave(sent, copies):
             numbers.add(table)
-            writer.write_table(table, row_group_size=_ROW_GROUP)
+            for piece in iter_writable(table):
+                writer.write_table(piece, row_group_size=_ROW_GROUP)
+        before_replacing(numbers.articles, numbers.succeeded)
     return DaySummary(
         uri=str(target),
         pipeline=pipeline,
@@ -100,8 +167,8 @@ def publish_day(
         articles=numbers.articles,
         succeeded=numbers.succeeded,
         failed=dict(numbers.failed.most_common()),
-        rejected=count_rows(rejected),
-        rejected_uri=str(rejected),
+        rejected=count_rows(parts.rejected),
+        rejected_uri=str(parts.rejected),
         reused=numbers.reused,
         batches=len(numbers.batches),
         input_tokens=numbers.input_tokens,
@@ -113,18 +180,16 @@ def publish_day(
         else numbers.list_cost - numbers.cost,
         wasted_usd=numbers.wasted,
         offline=any(map(is_offline, numbers.batches)),
+        changed_types=dict(columns.changed),
     )
 
 
-def _iter_rows(
-    results: Sequence[StoragePath], second: Sequence[StoragePath], numbers: _Numbers
-) -> Iterator[pa.Table]:
+def _iter_rows(parts: DayParts, numbers: _Numbers) -> Iterator[pa.Table]:
     """Yield the rows of the day, a row group at a time where there is nothing to merge."""
-    again = SecondRoundRows(second)
-    for path in results:
-        with path.open("rb") as source:
-            file = pq.ParquetFile(pa.PythonFile(source, mode="r"))
-            rows = again.of(ShardFiles.of_results(path).name)
+    again = SecondRoundRows(parts.second)
+    for path in parts.results:
+        with open_parquet(path) as file:
+            rows = again.find(ShardFiles.of_results(path).name)
             if rows is not None:
                 first = file.read()
                 merged, wasted = merge(first, rows)
@@ -137,52 +202,10 @@ def _iter_rows(
                 yield file.read_row_group(group)
 
 
-def _read(path: StoragePath) -> pa.Table:
-    with path.open("rb") as stream:
-        return pq.read_table(pa.PythonFile(stream, mode="r"))
-
-
 def count_rows(path: StoragePath) -> int:
     """Return the number of rows of a Parquet file."""
-    with path.open("rb") as stream:
-        return int(pq.read_metadata(pa.PythonFile(stream, mode="r")).num_rows)
-
-
-def _common_schema(results: Sequence[StoragePath], output: OutputSchema | None) -> pa.Schema:
-    """Return a schema that holds all shards: metadata columns may differ from shard to shard."""
-    kinds: dict[str, list[pa.DataType]] = {}
-    for path in results:
-        try:
-            with path.open("rb") as stream:
-                schema = pq.read_schema(pa.PythonFile(stream, mode="r"))
-        except FileNotFoundError:
-            raise ResultsError(
-                f"the results {path} are gone, so the day is not published; clear write_results of that shard"
-            ) from None
-        for column in metadata_fields(schema):
-            kinds.setdefault(column.name, []).append(column.type)
-    metadata = [pa.field(name, common_type(types)) for name, types in kinds.items()]
-    return answers_schema(metadata, arrow_fields(output) if output is not None else ())
-
-
-def _fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    columns = []
-    for column in schema:
-        if column.name not in table.column_names:
-            columns.append(pa.nulls(table.num_rows, column.type))
-        else:
-            columns.append(_cast(table[column.name], column.type))
-    return pa.table(columns, schema=schema)
-
-
-def _cast(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    try:
-        return values.cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        # No cast of Arrow's own, e.g. decimal to text in some versions: by way of Python's text.
-        return pa.chunked_array(
-            [[None if value is None else str(value) for value in values.to_pylist()]], kind
-        )
+    with open_parquet(path) as file:
+        return int(file.metadata.num_rows)
 
 
 class _Numbers:
@@ -205,7 +228,7 @@ class _Numbers:
     def add(self, table: pa.Table) -> None:
         self.articles += table.num_rows
         for row in _count_outcomes(table):
-            if row["status"] == "succeeded":
+            if row["status"] == SUCCEEDED:
                 self.succeeded += row["count_all"]
             else:
                 self.failed[row["error_type"] or row["status"]] += row["count_all"]

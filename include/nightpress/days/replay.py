@@ -20,14 +20,15 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from nightpress.days.day_sources import DaySources, ShardSource, read_published, read_sources
-from nightpress.days.publish import publish_day
+from nightpress.days.publications import keep_publication
+from nightpress.days.publish import DayParts, write_day
 from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot
-from nightpress.results.collect import Provenance, collect_shard
 from nightpress.results.decode import StreamReport, iter_outcomes
 from nightpress.results.raw_results import open_raw
+from nightpress.results.shard_rows import Provenance, collect_shard
 from nightpress.shards.shard import Shard, ShardFiles
-from nightpress.storage import StoragePath, atomic_writer
+from nightpress.storage import StoragePath, atomic_writer, open_parquet
 
 IDENTICAL, SAME_ROWS, DIFFERS, WAS_GONE = "identical", "same rows", "differs", "was gone"
 _COMPARED_ROWS = 20_000
@@ -78,27 +79,24 @@ class _Aside(ShardFiles):
 
 
 def replay_day(
-    root: StoragePath,
+    root: DataRoot,
     pipeline: str,
     day: str,
     *,
-    open_path: Callable[[str], StoragePath],
     tell: Callable[[str], None],
     write: bool = True,
 ) -> ReplayReport:
     """Make the results of a day's shards and the published day again, and replace what differs.
 
-    :param root: the data root.
-    :param open_path: opens a URI as it was noted.
     :param tell: takes a line of progress.
     :param write: False only compares. A day whose shards differ is then not made.
     :raises ResultsError: the day was never published, or files it was made of are gone; nothing was changed.
     """
-    published = DataRoot(root).answers(pipeline, day)
+    published = root.answers(pipeline, day)
     sources = read_sources(published)
-    places = {source: _find_files(source.results, root, open_path) for source in _all(sources)}
-    rejected = _locate(sources.rejected, root, open_path)
-    reused = [_locate(uri, root, open_path) for uri in sources.reused]
+    places = {source: ShardFiles.of_results(root.open(source.results)) for source in _all(sources)}
+    rejected = root.open(sources.rejected)
+    reused = [root.open(reference) for reference in sources.reused]
     _check_files(places, [rejected, *reused])
     tell(f"{pipeline} {day}: {len(places)} shard(s), {sum(s.articles for s in sources.first):,} articles")
     report = ReplayReport()
@@ -113,17 +111,20 @@ def replay_day(
         if not write and any(made.outcome in {DIFFERS, WAS_GONE} for made in report.shards):
             return report
         made_day = scratch / "answers.parquet"
-        publish_day(
+        parts = DayParts(
             [places[source].results for source in sources.first],
-            made_day,
-            pipeline=pipeline,
-            day=day,
-            rejected=rejected,
-            second=[places[source].results for source in sources.second],
-            reused=reused,
-            made_by=read_published(published).made_by,
+            rejected,
+            [places[source].results for source in sources.second],
+            reused,
+            read_published(published).made_by,
         )
-        report.day = _settle(made_day, published, write)
+        with open_parquet(published) as file:
+            earlier = file.schema_arrow
+        write_day(root, made_day, pipeline, day, parts, earlier)
+        report.day = _compare(made_day, published)
+        if write and report.day.outcome != IDENTICAL:
+            keep_publication(root, pipeline, day)
+            _replace(made_day, published)
     tell(f"{published}: {_say(report.day)}")
     return report
 
@@ -137,37 +138,25 @@ def _say(rebuilt: Rebuilt) -> str:
     return f"{rebuilt.outcome} ({rebuilt.detail})" if rebuilt.detail else rebuilt.outcome
 
 
-def _find_files(results: str, root: StoragePath, open_path: Callable[[str], StoragePath]) -> ShardFiles:
-    return ShardFiles.of_results(_locate(results, root, open_path))
-
-
-def _locate(uri: str, root: StoragePath, open_path: Callable[[str], StoragePath]) -> StoragePath:
-    """Return where a run's file is: as noted, else under a data root that was moved since."""
-    noted = open_path(uri)
-    _, found, tail = uri.rpartition("/runs/")
-    if found and not noted.parent.exists():
-        return root / "runs" / tail
-    return noted
-
-
 def _check_files(places: dict[ShardSource, ShardFiles], others: Sequence[StoragePath]) -> None:
     gone = []
     for source, files in places.items():
         if not files.raw.exists():
             gone.append(
                 f"the kept results {files.raw} of shard {files.name}, batch {source.batch_id} (the API keeps results "
-                "for 29 days: clear write_results of that shard to have them again)"
+                "for 29 days: collect the shard once more to have them again)"
             )
         if not files.articles.exists():
             gone.append(
-                f"the articles {files.articles} of shard {files.name} (clear read_articles of the run; the batches "
-                "are attached to, not paid again)"
+                f"the articles {files.articles} of shard {files.name} (read the articles of the run once more; the "
+                "batches are attached to, not paid again)"
             )
     gone += [f"the run's {path}" for path in others if not path.exists()]
     if gone:
         more = f"; and {len(gone) - 5} more" if len(gone) > 5 else ""
         raise ResultsError(
-            f"the day cannot be made again, nothing was changed. Gone: {'; '.join(gone[:5])}{more}"
+            f"the day cannot be made again, nothing was changed. Gone: {'; '.join(gone[:5])}{more}",
+            code="files_gone",
         )
 
 
@@ -189,8 +178,9 @@ def _check_raw(shard: Shard, files: ShardFiles, source: ShardSource) -> None:
         except OSError as error:
             raise ResultsError(
                 f"the kept results {files.raw} of shard {files.name}, batch {source.batch_id}, are damaged ({error}); "
-                "nothing of the shard was changed. The API keeps results for 29 days: remove that file and clear "
-                "write_results of the shard."
+                "nothing of the shard was changed. The API keeps results for 29 days: remove that file and collect the "
+                "shard once more.",
+                code="damaged_results",
             ) from error
     if mine is None and report.foreign:
         raise ResultsError(
@@ -202,9 +192,13 @@ def _settle(made: StoragePath, target: StoragePath, write: bool) -> Rebuilt:
     """Compare a file with the one it is to replace, and replace that if it is not the same."""
     rebuilt = _compare(made, target)
     if write and rebuilt.outcome != IDENTICAL:
-        with made.open("rb") as source, atomic_writer(target) as copy:
-            shutil.copyfileobj(source, copy)
+        _replace(made, target)
     return rebuilt
+
+
+def _replace(made: StoragePath, target: StoragePath) -> None:
+    with made.open("rb") as source, atomic_writer(target) as copy:
+        shutil.copyfileobj(source, copy)
 
 
 def _compare(made: StoragePath, there: StoragePath) -> Rebuilt:
@@ -214,9 +208,9 @@ def _compare(made: StoragePath, there: StoragePath) -> Rebuilt:
     if _same_bytes(made, there):
         return Rebuilt(path, IDENTICAL)
     try:
-        with made.open("rb") as one, there.open("rb") as other:
-            detail = _compare_rows(_open(one), _open(other))
-            writers = _writers(made, there)
+        with open_parquet(made) as new, open_parquet(there) as old:
+            detail = _compare_rows(new, old)
+            writers = _writers(new, old)
     except (pa.ArrowInvalid, OSError) as error:
         return Rebuilt(path, DIFFERS, f"the file that was there cannot be read: {error}")
     if detail:
@@ -224,26 +218,19 @@ def _compare(made: StoragePath, there: StoragePath) -> Rebuilt:
     return Rebuilt(path, SAME_ROWS, writers)
 
 
-def _open(stream: object) -> pq.ParquetFile:
-    return pq.ParquetFile(pa.PythonFile(stream, mode="r"))
-
-
-def _same_bytes(one: StoragePath, other: StoragePath) -> bool:
-    if one.stat().st_size != other.stat().st_size:
+def _same_bytes(made: StoragePath, there: StoragePath) -> bool:
+    if made.stat().st_size != there.stat().st_size:
         return False
-    with one.open("rb") as first, other.open("rb") as second:
-        while block := first.read(_BLOCK):
-            if block != second.read(len(block)):
+    with made.open("rb") as new, there.open("rb") as old:
+        while block := new.read(_BLOCK):
+            if block != old.read(len(block)):
                 return False
     return True
 
 
-def _writers(made: StoragePath, there: StoragePath) -> str:
-    names = []
-    for path in (there, made):
-        with path.open("rb") as stream:
-            names.append(str(_open(stream).metadata.created_by))
-    return f"{names[0]}, now {names[1]}" if names[0] != names[1] else "its metadata differs"
+def _writers(made: pq.ParquetFile, there: pq.ParquetFile) -> str:
+    earlier, now = str(there.metadata.created_by), str(made.metadata.created_by)
+    return f"{earlier}, now {now}" if earlier != now else "its metadata differs"
 
 
 def _compare_rows(made: pq.ParquetFile, there: pq.ParquetFile) -> str:
@@ -256,11 +243,11 @@ def _compare_rows(made: pq.ParquetFile, there: pq.ParquetFile) -> str:
         changed = sorted({str(field) for field in columns} ^ {str(field) for field in columns_there})
         return f"columns {', '.join(changed)}"
     different: Counter[str] = Counter()
-    for one, other in zip_longest(
+    for new_rows, old_rows in zip_longest(
         made.iter_batches(batch_size=_COMPARED_ROWS), there.iter_batches(batch_size=_COMPARED_ROWS)
     ):
         for name in columns.names:
-            if not one[name].equals(other[name]):
-                pairs = zip(one[name].to_pylist(), other[name].to_pylist(), strict=True)
+            if not new_rows[name].equals(old_rows[name]):
+                pairs = zip(new_rows[name].to_pylist(), old_rows[name].to_pylist(), strict=True)
                 different[name] += sum(new != old for new, old in pairs)
     return ", ".join(f"{name} in {count:,} rows" for name, count in different.items())

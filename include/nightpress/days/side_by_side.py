@@ -13,21 +13,21 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from nightpress.days.day_sources import OFFLINE
 from nightpress.errors import ResultsError
 from nightpress.results.answers_schema import HEAD, TAIL, metadata_fields, output_fields
 from nightpress.shards.metadata_columns import common_type
-from nightpress.storage import StoragePath, atomic_writer
+from nightpress.storage import StoragePath, open_parquet, parquet_writer
 
 VARIANTS = "variants"
 """Name in the metadata of the file of the pipelines by variant, as JSON."""
 
 BEFORE_TYPED = ("status", "text")
 AFTER_TYPED = (
-    *("stop_reason", "model", "input_tokens", "output_tokens", "cache_creation_input_tokens"),
-    *("cache_read_input_tokens", "cost_usd", "list_cost_usd", "error_type", "reused"),
+    *("stop_reason", "model", "input_tokens", "output_tokens", "thinking_tokens"),
+    *("cache_creation_input_tokens", "cache_read_input_tokens", "cost_usd", "list_cost_usd"),
+    *("error_type", "reused"),
 )
 """Fields of a variant's struct besides those of its typed answers, which stand between them."""
 
@@ -58,16 +58,16 @@ def write_comparison(
     """
     with ExitStack() as stack:
         opened = {variant: _Day(stack, path) for variant, path in days.items()}
-        order, places = _align([one.read_ids() for one in opened.values()])
+        order, places = _align([opened_day.read_ids() for opened_day in opened.values()])
         metadata = _metadata(list(opened.values()), opened)
         about = {"comparison": name, "day": day, VARIANTS: msgspec.json.encode(dict(pipelines)).decode()}
-        about[OFFLINE] = "yes" if any(one.offline for one in opened.values()) else "no"
+        about[OFFLINE] = "yes" if any(opened_day.offline for opened_day in opened.values()) else "no"
         schema = _schema(metadata, opened).with_metadata(about)
-        with atomic_writer(target) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+        with parquet_writer(target, schema) as writer:
             for start in range(0, len(order), ROWS):
                 chunk = [own[start : start + ROWS] for own in places]
-                rows = [one.take(own) for one, own in zip(opened.values(), chunk, strict=True)]
-                writer.write_table(_join(rows, chunk, opened, metadata, day, schema), row_group_size=ROWS)
+                rows = [opened_day.take(own) for opened_day, own in zip(opened.values(), chunk, strict=True)]
+                writer.write_table(_join(rows, chunk, opened, metadata, schema), row_group_size=ROWS)
     return len(order)
 
 
@@ -76,16 +76,17 @@ class _Day:
 
     def __init__(self, stack: ExitStack, path: StoragePath) -> None:
         try:
-            stream = stack.enter_context(path.open("rb"))
-            self.file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+            self.file = stack.enter_context(open_parquet(path))
         except FileNotFoundError:
             raise ResultsError(
-                f"there is no {path}: a variant's day is not published. Clear its publish task, then this one."
+                f"there is no {path}: a variant's day is not published. Publish it, then compare again.",
+                code="not_published",
             ) from None
         except pa.ArrowInvalid as error:
             raise ResultsError(
-                f"{path} cannot be read ({error}). Clear publish of the run that made it, which pays nothing; then "
-                "this task."
+                f"{path} cannot be read ({error}). Publish the day of the run that made it once more, which pays "
+                "nothing; then compare again.",
+                code="damaged_day",
             ) from None
         self.schema = self.file.schema_arrow
         self.typed = output_fields(self.schema)
@@ -93,10 +94,10 @@ class _Day:
         self.offline = (self.schema.metadata or {}).get(OFFLINE.encode()) == b"yes"
         groups = range(self.file.num_row_groups)
         self._groups = np.cumsum([0, *(self.file.metadata.row_group(number).num_rows for number in groups)])
-        self._wanted = [
-            *("article_id", "title", *BEFORE_TYPED, *AFTER_TYPED),
-            *(field.name for field in (*self.metadata, *self.typed)),
-        ]
+        wanted = [*("article_id", "title", *BEFORE_TYPED, *AFTER_TYPED)]
+        wanted += [field.name for field in (*self.metadata, *self.typed)]
+        # An earlier version did not write all of them.
+        self._wanted = [name for name in wanted if name in self.schema.names]
         self._batches: Iterator[pa.RecordBatch] = iter(())
         self._window: pa.RecordBatch | None = None
         self._start = 0
@@ -108,7 +109,10 @@ class _Day:
 
     def fields(self) -> list[pa.Field]:
         """Return the fields of the struct that a row becomes."""
-        before, after = ([_FIELDS[name] for name in names] for names in (BEFORE_TYPED, AFTER_TYPED))
+        before, after = (
+            [_FIELDS[name] for name in names if name in self.schema.names]
+            for names in (BEFORE_TYPED, AFTER_TYPED)
+        )
         return [field.with_nullable(True) for field in (*before, *map(_inside_struct, self.typed), *after)]
 
     def take(self, places: np.ndarray) -> pa.Table:
@@ -170,8 +174,8 @@ def _align(ids: Sequence[pa.Array]) -> tuple[pa.Array, list[np.ndarray]]:
 def _metadata(days: Sequence[_Day], variants: Mapping[str, object]) -> dict[str, pa.Field]:
     """Return the columns of the articles by their name in the days; one with a variant's name is renamed."""
     kinds: dict[str, list[pa.DataType]] = {}
-    for one in days:
-        for field in one.metadata:
+    for opened_day in days:
+        for field in opened_day.metadata:
             kinds.setdefault(field.name, []).append(field.type)
     taken = {variant.casefold() for variant in variants} | {field.name for field in HEAD} | {"day"}
     found = {}
@@ -188,30 +192,27 @@ def _schema(metadata: Mapping[str, pa.Field], days: Mapping[str, _Day]) -> pa.Sc
     variants = [
         pa.field(
             variant,
-            pa.struct(one.fields()),
+            pa.struct(opened_day.fields()),
             metadata={"about": "the variant's answer; null when its day has no such article"},
         )
-        for variant, one in days.items()
+        for variant, opened_day in days.items()
     ]
-    return pa.schema([*HEAD, *metadata.values(), *variants, _FIELDS["day"]])
+    return pa.schema([*HEAD, *metadata.values(), *variants])
 
 
-def _join(  # noqa: PLR0917 - private, called once
+def _join(
     rows: Sequence[pa.Table],
     places: Sequence[np.ndarray],
     days: Mapping[str, _Day],
     metadata: Mapping[str, pa.Field],
-    day: str,
     schema: pa.Schema,
 ) -> pa.Table:
-    count = len(places[0])
     columns = [_first_of(rows, places, field.name, field.type) for field in HEAD]
     columns += [_first_of(rows, places, name, field.type) for name, field in metadata.items()]
-    for one, own, table in zip(days.values(), places, rows, strict=True):
-        fields = one.fields()
+    for opened_day, own, table in zip(days.values(), places, rows, strict=True):
+        fields = opened_day.fields()
         children = [_whole(table[field.name], field.type) for field in fields]
         columns.append(pa.StructArray.from_arrays(children, fields=fields, mask=pa.array(own < 0)))
-    columns.append(pa.array([day] * count, pa.string()))
     return pa.table(columns, schema=schema)
 
 

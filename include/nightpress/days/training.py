@@ -6,11 +6,9 @@ import hashlib
 from collections import Counter
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from nightpress.errors import ResultsError
-from nightpress.storage import StoragePath, atomic_writer
+from nightpress.storage import StoragePath, atomic_writer, open_parquet
 
 
 def write_conversations(
@@ -28,8 +26,7 @@ def write_conversations(
     """
     counts = Counter(kept=0, repeated=0, too_short=0)
     seen: set[bytes] = set()
-    with answers.open("rb") as source, atomic_writer(target) as lines:
-        file = pq.ParquetFile(pa.PythonFile(source, mode="r"))
+    with open_parquet(answers) as file, atomic_writer(target) as lines:
         if column not in file.schema_arrow.names:
             raise ResultsError(f"{answers} has no column {column!r} of question and answer pairs")
         for batch in file.iter_batches(1_000, columns=[column]):

@@ -22,7 +22,10 @@ USAGE_COLUMNS = ("inference_geo", "service_tier", "refusal_category")
 
 ANSWERS = pa.schema(
     [
-        *((name, pa.string()) for name in (*TEXT_COLUMNS, *USAGE_COLUMNS)),
+        *(
+            (name, pa.large_string() if name == "text" else pa.string())
+            for name in (*TEXT_COLUMNS, *USAGE_COLUMNS)
+        ),
         *((name, pa.int64()) for name in (*TOKEN_COLUMNS, "thinking", "web_searches")),
     ]
 )

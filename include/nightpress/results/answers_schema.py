@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from nightpress.outputs.arrow_columns import ORIGIN
 from nightpress.statuses import STATUSES
@@ -15,6 +17,9 @@ def _field(name: str, kind: pa.DataType, about: str, nullable: bool = True) -> p
 
 
 _TEXT, _COUNT, _USD = pa.string(), pa.int64(), pa.float64()
+
+MAX_TEXT_BYTES = 1024**3
+"""Text that is written at once; an Arrow array of text holds less than 2 GiB."""
 
 HEAD = [
     _field("article_id", _TEXT, "the source's id, as text", nullable=False),
@@ -62,6 +67,40 @@ def answers_schema(metadata: Sequence[pa.Field] = (), output: Sequence[pa.Field]
     :param output: columns of typed answers.
     """
     return pa.schema([*HEAD, *metadata, *output, *TAIL])
+
+
+def published_schema(metadata: Sequence[pa.Field] = (), output: Sequence[pa.Field] = ()) -> pa.Schema:
+    """Return the schema of a published day: that of answers without ``day``, which its folder says."""
+    schema = answers_schema(metadata, output)
+    return schema.remove(schema.get_field_index("day"))
+
+
+def with_large_text(schema: pa.Schema) -> pa.Schema:
+    """Return the schema of answers that are still moved about: an array of text alone holds less than 2 GiB."""
+    index = schema.get_field_index("text")
+    return schema.set(index, schema.field(index).with_type(pa.large_string()))
+
+
+def iter_writable(table: pa.Table) -> Iterator[pa.Table]:
+    """Yield answers with large text as they are written: text, in pieces that an array of it can hold."""
+    index = table.schema.get_field_index("text")
+    column = table.schema.field(index).with_type(pa.string())
+    for piece in _iter_pieces(table):
+        yield piece.set_column(index, column, piece["text"].cast(pa.string()))
+
+
+def _iter_pieces(table: pa.Table) -> Iterator[pa.Table]:
+    sizes = pc.fill_null(pc.binary_length(table["text"]), 0)
+    if (pc.sum(sizes).as_py() or 0) <= MAX_TEXT_BYTES:
+        yield table
+        return
+    ends = np.cumsum(sizes.to_numpy())
+    start = 0
+    while start < table.num_rows:
+        before = ends[start - 1] if start else 0
+        end = max(int(np.searchsorted(ends, before + MAX_TEXT_BYTES, side="right")), start + 1)
+        yield table.slice(start, end - start)
+        start = end
 
 
 def metadata_fields(schema: pa.Schema) -> list[pa.Field]:

@@ -3,70 +3,79 @@
 from __future__ import annotations
 
 import shutil
+import time
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import pyarrow.compute as pc
 from pydantic import BaseModel
 
 from nightpress.batches.batch import Batch
 from nightpress.batches.client import BatchApi
-from nightpress.batches.ledger import Entry, Ledger
-from nightpress.errors import ResultsError
+from nightpress.batches.ledger import Entry, Example, Ledger
+from nightpress.errors import InvalidReferenceError, ResultsError
+from nightpress.layout import DataRoot
 from nightpress.results.decode import StreamReport, iter_outcomes
-from nightpress.results.failure_counts import find_failures
 from nightpress.results.raw_results import keep_raw, open_raw
 from nightpress.results.shard_rows import Provenance, ShardResults, collect_shard
 from nightpress.shards.shard import Shard, ShardFiles
-from nightpress.statuses import BILLABLE_STATUSES
-from nightpress.storage import StoragePath, atomic_writer
-
-__all__ = ["Provenance", "ShardResults", "collect_batch", "collect_shard"]
+from nightpress.statuses import BILLABLE_STATUSES, MISSING, SUCCEEDED
+from nightpress.storage import StoragePath, atomic_writer, read_parquet
 
 READINGS = 3
 """How often results are read in which lines are damaged or of other shards, before those count as missing."""
 
+EXAMPLES_OF_A_KIND = 3
+MESSAGE_CHARACTERS = 200
+
 
 def collect_batch(
     shard: Shard,
-    requests: StoragePath,
+    root: DataRoot,
     provenance: Provenance,
     api: BatchApi,
     ledger: Ledger,
     *,
     model: type[BaseModel] | None = None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> ShardResults:
     """Keep the results of an ended batch, write the shard's Parquet, and record both in the ledger.
 
-    :param requests: the shard's POST body; its other files are beside it.
+    :param root: what the shard's and the ledger's references are relative to.
     :param model: of a run with typed answers: its own validators check them, too.
+    :param sleep: takes the seconds to wait before results are read again.
+    :raises InvalidReferenceError: the shard's files are not below the data root.
     :raises ResultsError: the batch has not ended, or its results cannot be had; a retry pays nothing.
     """
-    files = ShardFiles.beside(requests)
+    files = ShardFiles.beside(root.open(shard.uri))
     entry = ledger.load(shard.key)
     if entry is not None and (entry.pipeline, entry.day) != (provenance.pipeline, provenance.day):
         provenance = replace(provenance, reused=True)
     if entry is not None and provenance.batch_id in entry.earlier:
         # The shard was started over since: what its earlier batch came to says nothing about the one that it has.
         entry = None
-    if entry is not None and _take_kept(entry, shard, files, requests):
+    if entry is not None and _take_kept(entry, shard, files, root):
         results = collect_shard(shard, files, provenance, model)
     else:
         batch = _retrieve_ended(provenance.batch_id, api)
         if entry is not None:
             # Saved at once: a long download is no running batch.
             entry = ledger.save(msgspec.structs.replace(entry, ended_at=batch.ended_at))
-        results = _download(batch, shard, files, provenance, api, model)
+        results = _download(batch, shard, files, provenance, api, model, sleep)
+    results = replace(results, uri=root.reference(files.results))
     if entry is not None:
         ledger.save(
             msgspec.structs.replace(
                 entry,
                 collected_at=datetime.now(UTC),
                 answered=_may_be_billed(results),
-                raw=entry.raw if provenance.reused and entry.raw else str(files.raw),
+                raw=entry.raw if provenance.reused and entry.raw else root.reference(files.raw),
                 results=entry.results if provenance.reused and entry.results else results.uri,
-                **_outcome(entry, results, type(requests)(results.uri)),
+                **_outcome(entry, results, files.results),
             )
         )
         results = replace(results, submitted_at=_iso(entry.submitted_at), ended_at=_iso(entry.ended_at))
@@ -77,7 +86,7 @@ def _outcome(entry: Entry, results: ShardResults, rows: StoragePath) -> dict[str
     """Return what the entry says of the batch's outcome; the numbers of whoever paid are left as they are."""
     if results.reused and entry.by_status:
         return {}
-    errors, examples = find_failures(rows) if set(results.by_status) != {"succeeded"} else ({}, ())
+    errors, examples = find_failures(rows) if set(results.by_status) != {SUCCEEDED} else ({}, ())
     return {
         "by_status": results.by_status,
         "errors": errors,
@@ -90,14 +99,18 @@ def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(UTC).isoformat()
 
 
-def _take_kept(entry: Entry, shard: Shard, files: ShardFiles, requests: StoragePath) -> bool:
+def _take_kept(entry: Entry, shard: Shard, files: ShardFiles, root: DataRoot) -> bool:
     """Put the kept results of the shard's batch in place, if the ledger knows where they are.
 
     Only the ledger is believed: a file of the right name may be that of an earlier batch of the shard.
     """
     if entry.raw is None:
         return False
-    kept = type(requests)(entry.raw)
+    try:
+        kept = root.open(entry.raw)
+    except InvalidReferenceError:
+        # What the API has is read again, which pays nothing; no file of anybody else's is.
+        return False
     if not _is_kept(kept, shard):
         return False
     if str(kept) != str(files.raw):
@@ -112,12 +125,13 @@ def _download(  # noqa: PLR0917 - private, called once
     provenance: Provenance,
     api: BatchApi,
     model: type[BaseModel] | None,
+    sleep: Callable[[float], None],
 ) -> ShardResults:
     """Keep and collect the results; read them again while any is missing, for what is missing is paid again."""
     for _ in range(READINGS):
-        lines = keep_raw(batch, files.raw, api)
+        lines = keep_raw(batch, files.raw, api, shard.articles, sleep)
         results = collect_shard(shard, files, provenance, model)
-        if lines < batch.request_counts.total or not results.by_status.get("missing"):
+        if lines < shard.articles or not results.by_status.get(MISSING):
             break
     return results
 
@@ -131,7 +145,8 @@ def _retrieve_ended(batch_id: str, api: BatchApi) -> Batch:
     batch = api.retrieve(batch_id)
     if not batch.ended:
         raise ResultsError(
-            f"batch {batch_id} is {batch.processing_status}; its results come when it has ended"
+            f"batch {batch_id} is {batch.processing_status}; its results come when it has ended",
+            code="batch_not_ended",
         )
     return batch
 
@@ -147,3 +162,24 @@ def _is_kept(raw: StoragePath, shard: Shard) -> bool:
 def _copy(source: StoragePath, target: StoragePath) -> None:
     with source.open("rb") as stream, atomic_writer(target) as copy:
         shutil.copyfileobj(stream, copy)
+
+
+def find_failures(results: StoragePath) -> tuple[dict[str, int], tuple[Example, ...]]:
+    """Count the requests without an answer by the API's error type, or else by status.
+
+    :param results: a shard's ``results-*.parquet``.
+    :return: the counts, the most frequent kind first, and up to three examples of each kind: custom ids and the
+        API's words, never an article's.
+    """
+    table = read_parquet(results, ["status", "error_type", "error_message", "custom_id", "article_id"])
+    counts: Counter[str] = Counter()
+    examples: list[Example] = []
+    for row in table.filter(pc.not_equal(table["status"], SUCCEEDED)).to_pylist():
+        kind = str(row["error_type"] or row["status"])[:100]
+        counts[kind] += 1
+        if counts[kind] <= EXAMPLES_OF_A_KIND:
+            # A validator's words may quote the answer.
+            message = "" if kind == "model_check" else row["error_message"] or ""
+            about = (message[:MESSAGE_CHARACTERS], str(row["article_id"])[:200])
+            examples.append(Example(kind, row["custom_id"], *about))
+    return dict(counts.most_common()), tuple(examples)

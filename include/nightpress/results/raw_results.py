@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ import pyarrow as pa
 from nightpress.batches.batch import Batch
 from nightpress.batches.client import BatchApi
 from nightpress.errors import ResultsError
+from nightpress.results.decode import MAX_LINE_BYTES
+from nightpress.results.result_lines import read_line
 from nightpress.storage import StoragePath, atomic_writer
 
 log = logging.getLogger(__name__)
@@ -22,50 +24,66 @@ log = logging.getLogger(__name__)
 DOWNLOADS = 10
 """How often a result stream is read before what it says is believed or refused."""
 
+_BLANKS = (b"\n\n", b"\n\r", b"\n ", b"\n\t")
+
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
+    """What a reading of a stream brought.
+
+    :param lines: that are not blank, the last one also without a line feed if it is whole.
+    :param ended: it ended by itself, behind a whole line.
+    """
+
     lines: int
-    digest: str
-    whole: bool
+    size: int
+    digest: int
+    ended: bool
 
 
 def keep_raw(
-    batch: Batch, path: StoragePath, api: BatchApi, sleep: Callable[[float], None] = time.sleep
+    batch: Batch,
+    path: StoragePath,
+    api: BatchApi,
+    requests: int,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> int:
     """Store the results of ``batch`` under ``path``, zstd-compressed, and return the number of lines.
 
-    A stream can be cut without an error, so its lines are compared with the batch's counts. One that is
-    short is read again; one that is short in the same way every time is what the API has, and is kept:
-    its articles become ``missing``.
+    A stream can be cut without an error, also between two lines, so its lines are counted. One that is short is
+    read again; one that is short in the same way every time is what the API has, and is kept: its articles become
+    ``missing``. One that has a line for each request is whole, however it ended.
 
+    :param requests: of the batch; each has one line.
+    :param sleep: takes the seconds to wait before the next reading.
     :raises ResultsError: cut differently each time, or not readable; nothing is kept.
     """
-    expected = batch.request_counts.total
     previous: _Stream | None = None
     agreed = True
     for download in range(1, DOWNLOADS + 1):
         try:
             with atomic_writer(path) as target:
                 stream = _copy(api.stream_results(batch), target)
-                if stream.lines < expected or not stream.whole:
+                if stream.lines < requests:
                     # What is missing is sent, and paid, again; so it is believed as late as possible.
-                    agreed = agreed and stream.whole and previous in (None, stream)
+                    agreed = agreed and stream.ended and previous in (None, stream)
                     if not agreed or download < DOWNLOADS:
                         raise _ShortError
         except _ShortError:
             log.warning(
                 "the results of batch %s ended after %d of %d lines (reading %d of %d)",
-                *(batch.id, stream.lines, expected, download, DOWNLOADS),
+                *(batch.id, stream.lines, requests, download, DOWNLOADS),
             )
             previous = stream
-            sleep(min(2.0**download, 10.0))
+            if download < DOWNLOADS:
+                sleep(min(2.0**download, 10.0))
             continue
         return stream.lines
     raise ResultsError(
         f"the results of batch {batch.id} were cut {DOWNLOADS} times, the last time after "
-        f"{previous.lines if previous else 0:,} of {expected:,} lines. They are paid for and kept by the API for "
-        "29 days; a retry reads them again."
+        f"{previous.lines if previous else 0:,} of {requests:,} lines. They are paid for and kept by the API for "
+        "29 days; reading them again pays nothing.",
+        code="results_cut",
     )
 
 
@@ -73,16 +91,56 @@ class _ShortError(Exception):
     """Leave the writer, so that nothing is kept."""
 
 
+class _LineCounter:
+    """Counts the lines of a stream that comes in pieces, blank ones left out."""
+
+    def __init__(self) -> None:
+        self._ended = 0
+        self._last: list[bytes] = []
+        self._last_size = 0
+
+    def add(self, chunk: bytes) -> None:
+        end = chunk.rfind(b"\n") + 1
+        if end:
+            first = chunk.find(b"\n")
+            self._ended += bool(b"".join((*self._last, chunk[:first])).strip())
+            inside = chunk[first + 1 : end]
+            if any(blank in chunk for blank in _BLANKS):
+                self._ended += sum(1 for line in inside.split(b"\n") if line.strip())
+            else:
+                self._ended += inside.count(b"\n")
+            self._last, self._last_size = [], 0
+        self._last_size += len(chunk) - end
+        # Of a line that is too long to be read, some bytes are enough to count it.
+        if self._last_size <= MAX_LINE_BYTES:
+            self._last.append(chunk[end:])
+
+    @property
+    def has_tail(self) -> bool:
+        """True when there is something behind the last line feed."""
+        return bool(b"".join(self._last).strip())
+
+    @property
+    def lines(self) -> int:
+        return self._ended + (self.has_tail and self._tail_is_whole())
+
+    @property
+    def ended(self) -> bool:
+        return not self.has_tail or self._tail_is_whole()
+
+    def _tail_is_whole(self) -> bool:
+        return self._last_size <= MAX_LINE_BYTES and bool(read_line(b"".join(self._last)))
+
+
 def _copy(chunks: Iterator[bytes], target: BinaryIO) -> _Stream:
-    digest = hashlib.sha256()
-    lines, last = 0, b"\n"
+    counter, digest, size, broken = _LineCounter(), 0, 0, False
     try:
         with pa.CompressedOutputStream(pa.PythonFile(target, mode="w"), "zstd") as compressed:
             for chunk in chunks:
                 compressed.write(chunk)
-                digest.update(chunk)
-                lines += chunk.count(b"\n")
-                last = chunk[-1:] or last
+                digest = zlib.crc32(chunk, digest)
+                size += len(chunk)
+                counter.add(chunk)
             compressed.flush()
     except OSError:
         raise
@@ -90,8 +148,8 @@ def _copy(chunks: Iterator[bytes], target: BinaryIO) -> _Stream:
         if not _is_cut(error):
             raise
         log.warning("the result stream broke off (%s)", type(error).__name__)
-        return _Stream(lines, digest.hexdigest(), whole=False)
-    return _Stream(lines, digest.hexdigest(), whole=last == b"\n")
+        broken = True
+    return _Stream(counter.lines, size, digest, counter.ended and not broken)
 
 
 def _is_cut(error: Exception) -> bool:

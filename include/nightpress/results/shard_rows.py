@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from nightpress.errors import ResultsError
 from nightpress.results.answer_columns import ANSWERS, TEXT_COLUMNS, to_columns
-from nightpress.results.answers_schema import answers_schema
+from nightpress.results.answers_schema import answers_schema, iter_writable, with_large_text
 from nightpress.results.billing import cache_saved, costs
 from nightpress.results.decode import StreamReport, iter_blocks, make_custom_ids
 from nightpress.results.raw_results import open_raw
@@ -26,8 +26,8 @@ from nightpress.results.row_buckets import Buckets
 from nightpress.results.typed_answers import ShardTyping, TypedAnswers
 from nightpress.shards.requests import custom_id_prefix
 from nightpress.shards.shard import Shard, ShardFiles
-from nightpress.statuses import MESSAGE_STATUSES
-from nightpress.storage import StoragePath, atomic_writer
+from nightpress.statuses import MESSAGE_STATUSES, MISSING
+from nightpress.storage import StoragePath, open_parquet, parquet_writer
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class ShardResults:
     """What became of a shard.
 
     :param key: the shard key.
-    :param uri: the shard's Parquet.
+    :param uri: reference of the shard's Parquet, relative to the data root.
     :param by_status: articles by status; they add up to the shard's articles.
     :param cost_usd: USD paid here; None when that of any request is not known.
     :param known_cost_usd: USD paid here for the requests whose cost is known.
@@ -116,17 +116,15 @@ def collect_shard(
     ):
         _put_aside(shard, files, provenance, buckets)
         schema = _results_schema(articles.schema_arrow, typing, shard, provenance)
-        with (
-            atomic_writer(files.results) as target,
-            pq.ParquetWriter(target, schema, compression="zstd") as writer,
-        ):
+        with parquet_writer(files.results, schema) as writer:
             slices = zip(iter_slices(articles, BUCKET_ROWS), buckets.iter_tables(), strict=True)
             for number, (slice_, arrived) in enumerate(slices):
                 first = number * BUCKET_ROWS
                 typed = typing.read(_with_missing(arrived), first)
                 rows = _table(slice_, typed, schema, first, shard, provenance)
                 totals.add(rows, typed.answers)
-                writer.write_table(rows)
+                for piece in iter_writable(rows):
+                    writer.write_table(piece)
     typing.keep_checks()
     return totals.to_results(shard, files.results, provenance)
 
@@ -147,14 +145,14 @@ def _put_aside(shard: Shard, files: ShardFiles, provenance: Provenance, buckets:
 
 @contextmanager
 def _open_articles(path: StoragePath, shard: Shard) -> Iterator[pq.ParquetFile]:
-    with path.open("rb") as stream:
-        file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+    with open_parquet(path) as file:
         found = (file.schema_arrow.metadata or {}).get(b"shard_key", b"").decode()
         if found != shard.key or file.metadata.num_rows != shard.articles:
             raise ResultsError(
                 f"{path} holds {file.metadata.num_rows} articles of shard {found[:16] or 'unknown'}, but "
                 f"{shard.articles} of shard {shard.key[:16]} were submitted: the articles were read again since. "
-                "Clear the run from read_articles on; results that are paid for are found by the ledger."
+                "Read the articles of the run once more; results that are paid for are found by the ledger.",
+                code="articles_changed",
             )
         yield file
 
@@ -162,9 +160,9 @@ def _open_articles(path: StoragePath, shard: Shard) -> Iterator[pq.ParquetFile]:
 def iter_slices(file: pq.ParquetFile, rows: int) -> Iterator[pa.Table]:
     """Yield a file's rows, always so many at a time but for the last."""
     waiting: list[pa.RecordBatch] = []
-    for batch in file.iter_batches(batch_size=rows):
-        waiting.append(batch)
-        if sum(one.num_rows for one in waiting) >= rows:
+    for read in file.iter_batches(batch_size=rows):
+        waiting.append(read)
+        if sum(batch.num_rows for batch in waiting) >= rows:
             table = pa.Table.from_batches(waiting)
             yield table.slice(0, rows)
             waiting = table.slice(rows).to_batches()
@@ -173,7 +171,7 @@ def iter_slices(file: pq.ParquetFile, rows: int) -> Iterator[pa.Table]:
 
 
 def _with_missing(arrived: pa.Table) -> pa.Table:
-    status = pc.fill_null(arrived["status"], "missing")
+    status = pc.fill_null(arrived["status"], MISSING)
     return arrived.set_column(arrived.schema.get_field_index("status"), "status", status)
 
 
@@ -224,7 +222,7 @@ def _table(  # noqa: PLR0917 - private, called once
         "day": pa.repeat(provenance.day, count),
     }
     columns |= typed.columns
-    return pa.table([columns[name] for name in schema.names], schema=schema)
+    return pa.table([columns[name] for name in schema.names], schema=with_large_text(schema))
 
 
 class _Totals:

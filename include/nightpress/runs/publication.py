@@ -11,7 +11,7 @@ from nightpress.costs.plan import Plan
 from nightpress.costs.receipt import DayReceipt, batch_receipt, make_receipt
 from nightpress.costs.receipt_files import write_receipt
 from nightpress.days.day_sources import OFFLINE, TEMPLATE
-from nightpress.days.publish import DaySummary, publish_day
+from nightpress.days.publish import DayParts, DaySummary, Replacing, publish_day
 from nightpress.days.reuse import reused_file
 from nightpress.days.second_round import judge
 from nightpress.errors import ResultsError
@@ -128,6 +128,7 @@ def publish_run(
     clock: Callable[[], float],
     *,
     dag_id: str = "",
+    replacing: Replacing | None = None,
 ) -> Publication:
     """Publish the day of a run, and write its receipt before and after.
 
@@ -137,21 +138,22 @@ def publish_run(
     :param plan: of the run; without it, reused rows are not looked for.
     :param clock: epoch seconds.
     :param dag_id: of the DAG that publishes; kept in the file.
+    :param replacing: when a published day may be replaced; None takes the defaults.
+    :raises ResultsError: the published day would lose its answers.
     """
     write_receipt(_receipt(run, results, plan), run.root)
     made_by = {RUN: run.run_id} | ({DAG_ID: dag_id} if dag_id else {})
     if plan is not None:
         made_by |= {TEMPLATE: plan.template, OFFLINE: "yes" if plan.offline else "no"}
-    summary = publish_day(
-        [run.root.open(result["uri"]) for result in results.first],
-        run.published(run.day),
-        pipeline=run.pipeline,
-        day=run.day,
-        rejected=run.folder / "rejected.parquet",
-        second=[run.root.open(result["uri"]) for result in results.second],
-        reused=[reused_file(run.folder, number) for number in range(plan.reused_files if plan else 0)],
-        made_by=made_by,
+    root = run.root
+    parts = DayParts(
+        [root.open(result["uri"]) for result in results.first],
+        run.folder / "rejected.parquet",
+        [root.open(result["uri"]) for result in results.second],
+        [reused_file(run.folder, number) for number in range(plan.reused_files if plan else 0)],
+        made_by,
     )
+    summary = publish_day(root, run.pipeline, run.day, parts, replacing)
     receipt = _receipt(run, results, plan, summary, datetime.fromtimestamp(clock(), UTC))
     return Publication(summary, write_receipt(receipt, run.root))
 

@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 import typer
 from typer.core import TyperGroup
 
-from message_batches.command import ledger, licences, look, plan, replay, report
+from message_batches.command import history, ledger, licences, look, plan, replay, report
 from message_batches.command.console import warn
 from message_batches.command.settings import CommandError
 from nightpress.errors import ConfigurationError, NightpressError
@@ -87,6 +87,8 @@ def build_app(checkout: typer.Typer | None = None) -> typer.Typer:
     app.command("replay")(replay.replay)
     app.command("report")(report.report)
     app.command("licences")(licences.licences)
+    app.command("history")(history.history)
+    app.command("restore")(history.restore)
     return app
 
 

@@ -26,12 +26,12 @@ def replay(
     Example: `nightpress replay --day 2026-11-22 --check`
     """
     from nightpress.days.replay import replay_day
+    from nightpress.layout import DataRoot
 
     report = replay_day(
-        connection.open_root(read_settings(), root),
+        DataRoot(connection.open_root(read_settings(), root)),
         pipeline,
         day,
-        open_path=connection.open_path,
         tell=say,
         write=not check,
     )

@@ -56,7 +56,8 @@ class WriteResultsOperator(BaseOperator):
         """Collect the shard."""
         # Arrow's own pools keep what was freed: 40 MB more, and Airflow runs many of these side by side.
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-        from nightpress.results.collect import Provenance, collect_batch
+        from nightpress.results.collect import collect_batch
+        from nightpress.results.shard_rows import Provenance
         from nightpress.runs.shard_submission import day_of_shard
         from nightpress.shards.shard import Shard
 
@@ -67,7 +68,7 @@ class WriteResultsOperator(BaseOperator):
             provenance = Provenance(self.pipeline, day_of_shard(shard), self.batch_id)
             results = collect_batch(
                 shard,
-                config.data_root().open(shard.uri),
+                config.data_root(),
                 provenance,
                 api,
                 config.open_ledger(api.scope),

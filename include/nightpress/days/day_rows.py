@@ -1,4 +1,8 @@
-"""Merge the rows of two rounds into one row an article: the best outcome, and the sum of what was paid."""
+"""The rows of a day out of several sources, one an article, in article order.
+
+:func:`merge` takes the better outcome of two rounds and adds up what both cost; :func:`interleave` puts reused rows
+between those that were sent.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +40,7 @@ class SecondRoundRows:
             for name in pc.unique(names).to_pylist():
                 self._paths.setdefault(name, []).append(path)
 
-    def of(self, shard_name: str) -> pa.Table | None:
+    def find(self, shard_name: str) -> pa.Table | None:
         """Return the second round's rows of a shard, or None when there are none."""
         tables = list(self._iter_tables(shard_name))
         return pa.concat_tables(tables) if tables else None
@@ -58,6 +62,7 @@ def merge(first: pa.Table, second: pa.Table) -> tuple[pa.Table, float | None]:
     :param first: rows of a whole shard, in order.
     :param second: rows of some of its articles, with ``origin_ordinal``.
     """
+    first, second = _with_all_columns(first), _with_all_columns(second)
     ordinals = second[ORIGIN[1]].to_numpy()
     better = _rank(second) <= _rank(first)[ordinals]
     wasted = _paid(first, ordinals[better]) + _paid(second, np.flatnonzero(~better))
@@ -75,6 +80,15 @@ def merge(first: pa.Table, second: pa.Table) -> tuple[pa.Table, float | None]:
             )
         first = first.set_column(index, column, values)
     return first, None if np.isnan(wasted) else float(wasted)
+
+
+def _with_all_columns(rows: pa.Table) -> pa.Table:
+    """Return rows with the columns that an earlier version did not write, and with room for any amount of text."""
+    for column in TAIL:
+        if column.name in _OF_THE_ANSWER and column.name not in rows.column_names:
+            rows = rows.append_column(column, pa.nulls(rows.num_rows, column.type))
+    index = rows.schema.get_field_index("text")
+    return rows.set_column(index, pa.field("text", pa.large_string()), rows["text"].cast(pa.large_string()))
 
 
 def _paid(rows: pa.Table, indices: np.ndarray) -> float:
@@ -109,3 +123,58 @@ def _sum(
         nothing = first.is_null().to_numpy().copy()
         nothing[ordinals] &= second.is_null().to_numpy()
     return pa.array(total, type=kind, mask=nothing, from_pandas=True)
+
+
+def interleave(sent: Iterable[pa.Table], reused: Iterable[tuple[np.ndarray, pa.Table]]) -> Iterator[pa.Table]:
+    """Yield the rows of a run in article order, holding a table of each kind at a time.
+
+    :param sent: rows that were sent, in order; they fill the places that reused rows leave free.
+    :param reused: ordinals and rows, in order; all tables have the same schema.
+    """
+    copies = _Copies(reused)
+    passed = 0
+    for table in sent:
+        rest = table
+        end = passed + table.num_rows
+        while (found := copies.before(end)) is not None:
+            behind, rows = found
+            count = int(behind[-1]) - passed
+            # A copy with so many sent rows behind it comes just before the next of them.
+            places = np.concatenate([2 * (passed + np.arange(count)) + 1, 2 * behind])
+            yield pa.concat_tables([rest.slice(0, count), rows]).take(
+                pa.array(np.argsort(places, kind="stable"))
+            )
+            rest = rest.slice(count)
+            passed += count
+        if rest.num_rows:
+            yield rest
+        passed = end
+    while (found := copies.before(None)) is not None:
+        yield found[1]
+
+
+class _Copies:
+    """Reused rows, to be had as far as they come before a number of sent ones."""
+
+    def __init__(self, files: Iterable[tuple[np.ndarray, pa.Table]]) -> None:
+        self._files = iter(files)
+        self._behind = np.empty(0, np.int64)
+        self._rows: pa.Table | None = None
+        self._seen = 0
+
+    def before(self, end: int | None) -> tuple[np.ndarray, pa.Table] | None:
+        """Return the next copies that have fewer than ``end`` sent rows behind them, with how many each has."""
+        if not len(self._behind):
+            following = next(self._files, None)
+            if following is None:
+                return None
+            ordinals, self._rows = following
+            self._behind = ordinals - (self._seen + np.arange(len(ordinals)))
+            self._seen += len(ordinals)
+        count = len(self._behind) if end is None else int(np.searchsorted(self._behind, end))
+        if not count:
+            return None
+        assert self._rows is not None
+        found = self._behind[:count], self._rows.slice(0, count)
+        self._behind, self._rows = self._behind[count:], self._rows.slice(count)
+        return found

@@ -1,0 +1,182 @@
+"""The columns of a published day: one type for each, alike from shard to shard and, as far as can be, from day to day.
+
+Readers of a folder of days take the columns of one file for those of all. So a day has every metadata column that
+the last published day has, with its type, when the day's values fit it; what does not fit gets the widest type of
+both, and that is said. Column names are compared without regard to case, as SQL does. There is no column ``day``:
+the folder ``day=…`` is one to every reader that knows partitions, and two of one name are an error to pandas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nightpress.errors import ResultsError
+from nightpress.layout import DataRoot
+from nightpress.outputs.arrow_columns import arrow_fields
+from nightpress.outputs.output_schema import OutputSchema
+from nightpress.results.answers_schema import HEAD, TAIL, metadata_fields, published_schema, with_large_text
+from nightpress.shards.metadata_columns import common_type
+from nightpress.storage import StoragePath, open_parquet
+
+_EXACT = 2**53
+"""Whole numbers up to here are exact as floating-point numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class DaySchema:
+    """The columns of a day.
+
+    :param schema: of the published file.
+    :param names: of the metadata columns.
+    :param changed: columns whose type is not the one of the last published day, with both types.
+    """
+
+    schema: pa.Schema
+    names: ColumnNames
+    changed: Mapping[str, str] = field(default_factory=dict)
+
+    def fit(self, table: pa.Table) -> pa.Table:
+        """Return rows of a shard with the day's columns, the text large; those of another shard only are null."""
+        metadata = [column.name for column in metadata_fields(table.schema)]
+        named = dict(zip(table.column_names, table.column_names, strict=True)) | self.names.of_file(metadata)
+        own = {named[name]: table[name] for name in table.column_names}
+        schema = with_large_text(self.schema)
+        columns = [
+            _cast(own[column.name], column.type)
+            if column.name in own
+            else pa.nulls(table.num_rows, column.type)
+            for column in schema
+        ]
+        return pa.table(columns, schema=schema)
+
+
+def plan_schema(
+    results: Sequence[StoragePath], output: OutputSchema | None, earlier: pa.Schema | None
+) -> DaySchema:
+    """Return the columns of a day.
+
+    :param results: files of rows, in order.
+    :param earlier: of the last published day; None when there is none.
+    :raises ResultsError: a file is gone.
+    """
+    typed = arrow_fields(output) if output is not None else []
+    names = ColumnNames(column.name for column in (*HEAD, *TAIL, *typed))
+    found: dict[str, pa.DataType] = {}
+    if earlier is not None:
+        columns = metadata_fields(earlier)
+        named = names.of_file(column.name for column in columns)
+        found = {named[column.name]: column.type for column in columns}
+    before = dict(found)
+    kinds: dict[str, list[pa.DataType]] = {}
+    inexact: set[str] = set()
+    for path in results:
+        with _open(path) as file:
+            columns = metadata_fields(file.schema_arrow)
+            named = names.of_file(column.name for column in columns)
+            for column in columns:
+                name = named[column.name]
+                kinds.setdefault(name, []).append(column.type)
+                if pa.types.is_integer(column.type) and _holds_large(file, column.name):
+                    inexact.add(name)
+    changed = {}
+    for name, types in kinds.items():
+        kind = common_type([*types, before[name]] if name in before else types)
+        if pa.types.is_floating(kind) and name in inexact:
+            kind = pa.string()
+        if name in before and kind != before[name]:
+            changed[name] = f"{before[name]} → {kind}"
+        found[name] = kind
+    metadata = [pa.field(name, kind) for name, kind in found.items()]
+    return DaySchema(published_schema(metadata, typed), names, changed)
+
+
+def last_published_schema(root: DataRoot, pipeline: str, day: str) -> pa.Schema | None:
+    """Return the columns of the published day before this one, or else of the next one after it."""
+    days = [other for other in root.published_days(pipeline) if other != day]
+    before = [other for other in reversed(days) if other < day]
+    for other in (*before, *(other for other in days if other > day)):
+        try:
+            with open_parquet(root.answers(pipeline, other)) as file:
+                return file.schema_arrow
+        except (FileNotFoundError, pa.ArrowInvalid):
+            continue
+    return None
+
+
+class ColumnNames:
+    """Gives each metadata column a name that no other column has, whatever the case of its letters.
+
+    Columns of several files whose names differ by case only are one; of one file they are two.
+
+    >>> names = ColumnNames(["status"])
+    >>> names.of_file(["Status", "Topic"])
+    {'Status': 'source_Status', 'Topic': 'Topic'}
+    >>> names.of_file(["topic", "TOPIC"])
+    {'topic': 'Topic', 'TOPIC': 'source_TOPIC'}
+
+    :param ours: names that no metadata column has.
+    """
+
+    def __init__(self, ours: Iterable[str]) -> None:
+        self._ours = {name.casefold() for name in ours}
+        self._spelled: dict[str, str] = {}
+
+    def of_file(self, columns: Iterable[str]) -> dict[str, str]:
+        """Return the published name of each metadata column of a file, in order."""
+        used: dict[str, str] = {}
+        for column in columns:
+            name = column
+            while name.casefold() in self._ours or name.casefold() in used:
+                name = f"source_{name}"
+            used[name.casefold()] = column
+        return {
+            column: self._spelled.setdefault(folded, _spelling(folded, column))
+            for folded, column in used.items()
+        }
+
+
+def _spelling(folded: str, column: str) -> str:
+    """Return a published name as its column is spelled: with as many prefixes as the compared name has."""
+    return f"{folded[: len(folded) - len(column.casefold())]}{column}"
+
+
+@contextmanager
+def _open(path: StoragePath) -> Iterator[pq.ParquetFile]:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(open_parquet(path))
+        except FileNotFoundError:
+            raise ResultsError(
+                f"the results {path} are gone, so the day is not published; collect that shard once more",
+                code="results_gone",
+            ) from None
+        yield file
+
+
+def _holds_large(file: pq.ParquetFile, column: str) -> bool:
+    """Tell whether a column may have whole numbers that are not exact as floating-point numbers."""
+    index = file.schema_arrow.get_field_index(column)
+    for number in range(file.num_row_groups):
+        values = file.metadata.row_group(number).column(index)
+        found = values.statistics if values.path_in_schema == column else None
+        if found is None or not found.has_min_max:
+            if found is None or found.null_count != values.num_values:
+                return True
+        elif max(abs(found.min), abs(found.max)) > _EXACT:
+            return True
+    return False
+
+
+def _cast(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    try:
+        return values.cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        # No cast of Arrow's own, e.g. a list to text: by way of Python's text.
+        return pa.chunked_array(
+            [[None if value is None else str(value) for value in values.to_pylist()]], kind
+        )

@@ -1,0 +1,210 @@
+"""Earlier publications of a day: kept when a day is published again, listed, and brought back.
+
+They are in ``publications/<pipeline>/<day>/``, outside the folder that ``day=*/answers.parquet`` and readers of
+whole folders look into. The file's name says when it was replaced and which bytes it has::
+
+    20261122T020304.567890Z-0123456789abcdef.parquet
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nightpress.days.day_sources import read_published
+from nightpress.errors import ResultsError
+from nightpress.layout import DataRoot, list_names
+from nightpress.statuses import SUCCEEDED
+from nightpress.storage import StoragePath, atomic_writer, open_parquet
+
+DEFAULT_KEPT_PUBLICATIONS = 3
+"""How many earlier publications of a day are kept unless another number is set."""
+
+DEFAULT_MIN_ANSWERED_SHARE = 0.0
+"""With 0 a published day with answers is replaced by any that has an answer, but by none without."""
+
+CURRENT = "current"
+"""Name of the publication that readers see."""
+
+_NAME = re.compile(r"(\d{8}T\d{6}\.\d{6}Z)-([0-9a-f]{16})\.parquet")
+_FORM = "%Y%m%dT%H%M%S.%fZ"
+_BLOCK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPublication:
+    """One publication of a day.
+
+    :param name: by which it is brought back; ``current`` for the one that readers see.
+    :param replaced_at: when another one took its place; None for the current one.
+    :param run: that published it; empty when the file does not say.
+    :param answered: articles with an answer.
+    :param cost_usd: of its rows, reused ones at 0; None when an amount is not known.
+    """
+
+    name: str
+    replaced_at: datetime | None
+    run: str
+    articles: int
+    answered: int
+    cost_usd: float | None
+
+    @property
+    def current(self) -> bool:
+        """True for the one that readers see."""
+        return self.name == CURRENT
+
+
+def list_publications(root: DataRoot, pipeline: str, day: str) -> list[StoredPublication]:
+    """Return the publications of a day that are there, the current one first, then the latest replaced first.
+
+    :raises ResultsError: one cannot be read.
+    """
+    found = []
+    current = root.answers(pipeline, day)
+    if current.exists():
+        found.append(_describe(current, CURRENT, None))
+    folder = root.publications(pipeline, day)
+    for name in reversed(_kept_names(folder)):
+        found.append(_describe(folder / name, name, datetime.strptime(name[:23], _FORM).replace(tzinfo=UTC)))
+    return found
+
+
+def keep_publication(
+    root: DataRoot,
+    pipeline: str,
+    day: str,
+    *,
+    keep: int = DEFAULT_KEPT_PUBLICATIONS,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> StoragePath | None:
+    """Keep a copy of the day as it is published, before another takes its place; forget the oldest above ``keep``.
+
+    :param keep: 0 keeps none.
+    :return: the copy; None when nothing is published or nothing is kept.
+    """
+    current = root.answers(pipeline, day)
+    folder = root.publications(pipeline, day)
+    kept = None
+    if keep > 0 and current.exists():
+        digest = _digest(current)
+        kept = folder / f"{now().astimezone(UTC).strftime(_FORM)}-{digest}.parquet"
+        same = [name for name in _kept_names(folder) if name[24:40] == digest]
+        _copy(current, kept)
+        for name in same:
+            if name != kept.name:
+                (folder / name).unlink()
+    names = _kept_names(folder)
+    for name in names[: max(len(names) - keep, 0)]:
+        (folder / name).unlink()
+    return kept
+
+
+def restore_publication(
+    root: DataRoot,
+    pipeline: str,
+    day: str,
+    name: str,
+    *,
+    keep: int = DEFAULT_KEPT_PUBLICATIONS,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> StoredPublication:
+    """Make an earlier publication the current one again; the one that it replaces is kept in its stead.
+
+    Nothing is sent and nothing is paid. The day's receipt stays: it says what was paid, whoever's answers are shown.
+
+    :param name: as :func:`list_publications` tells it.
+    :raises ResultsError: there is no such publication, or it cannot be read.
+    """
+    folder = root.publications(pipeline, day)
+    names = _kept_names(folder)
+    if name not in names:
+        raise ResultsError(
+            f"{pipeline} {day} has no earlier publication {name!r:.80}; there are: {', '.join(names) or 'none'}",
+            code="no_publication",
+        )
+    restored = _describe(folder / name, CURRENT, None)
+    target = root.answers(pipeline, day)
+    if target.exists() and name[24:40] == _digest(target):
+        return restored
+    # One more than is kept: the one to restore must not be forgotten for the one that it replaces.
+    keep_publication(root, pipeline, day, keep=max(keep, 1) + 1, now=now)
+    _copy(folder / name, target)
+    (folder / name).unlink()
+    return restored
+
+
+def check_replacement(
+    published: StoragePath, articles: int, answered: int, min_answered_share: float
+) -> None:
+    """Refuse to replace a published day that has answers by one of which too little was answered.
+
+    :param articles: of the new day.
+    :param answered: of those, with an answer.
+    :param min_answered_share: 0 to 1; with 0, one answer is enough.
+    :raises ResultsError: the published day would lose its answers.
+    """
+    enough = answered > 0 and answered >= min_answered_share * articles
+    if enough or not published.exists():
+        return
+    before = _count_answers(published)
+    if not before:
+        return
+    needed = f", and at least {min_answered_share:.0%} are needed" if answered else ""
+    raise ResultsError(
+        f"{published} holds {before:,} answers and is not replaced: the new day has {articles:,} articles, of which "
+        f"{answered:,} were answered{needed}. Nothing is lost: what the new run was answered is kept in its folder. "
+        "Look why so little was answered; to replace the day all the same, say so.",
+        code="would_lose_answers",
+    )
+
+
+def _count_answers(path: StoragePath) -> int:
+    try:
+        with open_parquet(path) as file:
+            batches = file.iter_batches(columns=["status"])
+            return sum(pc.sum(pc.equal(batch["status"], SUCCEEDED)).as_py() or 0 for batch in batches)
+    except (pa.ArrowInvalid, FileNotFoundError):
+        return 0
+
+
+def _describe(path: StoragePath, name: str, replaced_at: datetime | None) -> StoredPublication:
+    try:
+        made_by = read_published(path).made_by
+        answered, articles, cost, unknown = 0, 0, 0.0, False
+        with open_parquet(path) as file:
+            for batch in file.iter_batches(columns=["status", "cost_usd"]):
+                articles += batch.num_rows
+                answered += pc.sum(pc.equal(batch["status"], SUCCEEDED)).as_py() or 0
+                cost += pc.sum(batch["cost_usd"]).as_py() or 0.0
+                unknown = unknown or bool(batch["cost_usd"].null_count)
+    except pa.ArrowInvalid as error:
+        raise ResultsError(f"{path} cannot be read ({error})", code="damaged_day") from None
+    return StoredPublication(
+        name, replaced_at, made_by.get("run", ""), articles, answered, None if unknown else cost
+    )
+
+
+def _kept_names(folder: StoragePath) -> list[str]:
+    """Return the names of kept publications, the longest replaced first."""
+    return [name for name in list_names(folder) if _NAME.fullmatch(name)]
+
+
+def _digest(path: StoragePath) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def _copy(source: StoragePath, target: StoragePath) -> None:
+    with source.open("rb") as stream, atomic_writer(target) as copy:
+        shutil.copyfileobj(stream, copy, _BLOCK)
