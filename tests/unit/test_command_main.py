@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -135,3 +136,27 @@ def test_a_root_with_spaces_is_the_folder_of_that_name(tmp_path: Path) -> None:
     assert settings.find_root_url({}, str(folder)) == f"file://{encoded}"
     folder.mkdir()
     assert settings.find_root_url({}, str(folder)) == f"file://{folder}"
+
+
+def test_a_root_on_s3_is_opened_with_its_airflow_connection(tmp_path: Path) -> None:
+    extra = {"endpoint_url": "http://127.0.0.1:9", "region_name": "us-east-1"}
+    airflow = {"conn_type": "aws", "login": "id", "password": "secret", "extra": extra}
+    code = (
+        "from message_batches.command.connection import open_path\n"
+        "for name in ('mine', 'unknown'):\n"
+        "    print(open_path(f's3://{name}@bucket/prefix').fs.endpoint_url)\n"
+    )
+    environment = {
+        **os.environ,
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW_CONN_MINE": json.dumps(airflow),
+        "PYTHONPATH": f"{PROJECT}:{PROJECT / 'include'}:{PROJECT / 'plugins'}",
+    }
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["http://127.0.0.1:9", "None"], done.stderr[-2000:]

@@ -5,10 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit, urlunsplit
 
-from message_batches.command.settings import Api, CommandError, find_api, find_home, find_root_url
+from message_batches.command.settings import (
+    Api,
+    CommandError,
+    find_api,
+    find_home,
+    find_root_url,
+    read_settings,
+)
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -27,8 +34,8 @@ def open_root(settings: Mapping[str, str], given: str = "") -> UPath:
 def open_path(url: str) -> UPath:
     """Open a URL as Airflow writes it.
 
-    An Airflow connection in it (``s3://conn@bucket``) is not known here: the store's own default
-    credentials are used, e.g. ``AWS_PROFILE``.
+    An Airflow connection in it (``s3://conn@bucket``) is looked up as Airflow does; where there is none, the store's
+    own default credentials are used, e.g. ``AWS_PROFILE``.
 
     :raises CommandError: the store's fsspec package is not installed.
     """
@@ -36,6 +43,8 @@ def open_path(url: str) -> UPath:
 
     parts = urlsplit(url)
     if "@" in parts.netloc:
+        if (found := _open_with_airflow(url)) is not None:
+            return found
         url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     try:
         path = UPath(url)
@@ -43,6 +52,21 @@ def open_path(url: str) -> UPath:
     except (ImportError, ValueError) as error:
         raise CommandError(f"{url} cannot be opened: {error}") from None
     return path
+
+
+def _open_with_airflow(url: str) -> UPath | None:
+    """Return the path with its Airflow connection; None when Airflow does not know it or its kind of store."""
+    from message_batches.command.dag_files import prepare_airflow
+
+    prepare_airflow({**read_settings(), "NIGHTPRESS_ROOT": url})
+    try:
+        from airflow.sdk import ObjectStoragePath
+
+        path = ObjectStoragePath(url)
+        _ = path.fs
+    except (ImportError, ValueError, LookupError, OSError, RuntimeError):
+        return None
+    return cast("UPath", path)
 
 
 def connect(

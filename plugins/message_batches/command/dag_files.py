@@ -52,7 +52,7 @@ class DagFiles:
 
 def read_dag_files(settings: Mapping[str, str]) -> DagFiles:
     """Load the DAG files as Airflow does: in a checkout its ``dags/``, else Airflow's DAGs folder."""
-    _prepare_airflow(settings)
+    prepare_airflow(settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from airflow.configuration import conf
@@ -75,7 +75,7 @@ def read_dag_files(settings: Mapping[str, str]) -> DagFiles:
     return DagFiles(folder, pipelines, broken)
 
 
-def _prepare_airflow(settings: Mapping[str, str]) -> None:
+def prepare_airflow(settings: Mapping[str, str]) -> None:
     """Give Airflow its settings before it is imported: it reads them only then."""
     os.environ["NIGHTPRESS_ROOT"] = find_root_url(settings)
     os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "CRITICAL")

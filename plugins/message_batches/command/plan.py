@@ -13,7 +13,7 @@ from message_batches.command import connection
 from message_batches.command.console import say, say_json, warn
 from message_batches.command.dag_files import read_dag_files
 from message_batches.command.options import DEFAULT_PIPELINE, Json, Pipeline, Root, read_day
-from message_batches.command.settings import CommandError, find_api, read_settings
+from message_batches.command.settings import CommandError, find_api, find_checkout, read_settings
 from nightpress.errors import NightpressError
 
 if TYPE_CHECKING:
@@ -162,15 +162,30 @@ def _line(cells: Sequence[str]) -> str:
     return f"{cells[0]:<10}" + "".join(f"{cell:>11}" for cell in cells[1:])
 
 
-def _find_scope(settings: Mapping[str, str], reader: ReadArticlesOperator) -> str:  # noqa: ARG001
+def _find_scope(settings: Mapping[str, str], reader: ReadArticlesOperator) -> str:
+    """Return whose ledger tells what was submitted before.
+
+    In a checkout that is the API of ``nightpress run``; beside an Airflow that of the pipeline's connection.
+
+    :raises CommandError: the connection is not known here.
+    """
     from nightpress.batches.client import scope_of
 
     api = find_api(settings)
-    return (
-        "offline"
-        if api is None
-        else scope_of(api.base_url or "https://api.anthropic.com", offline=api.offline)
-    )
+    if api is not None:
+        return scope_of(api.base_url or "https://api.anthropic.com", offline=api.offline)
+    if find_checkout() is not None:
+        return "offline"
+    from message_batches import config
+
+    conn_id = str(reader.conn_id or config.DEFAULT_CONN_ID)
+    try:
+        return config.connect(conn_id).scope
+    except Exception as error:
+        raise CommandError(
+            f"the connection {conn_id!r} cannot be opened here ({type(error).__name__}: {str(error)[:200]}); run this "
+            f"where Airflow knows it, or set AIRFLOW_CONN_{conn_id.upper()} or ANTHROPIC_API_KEY"
+        ) from None
 
 
 def list_days(first: str, last: str) -> list[str]:
