@@ -279,3 +279,12 @@ def test_without_a_data_root_the_page_says_what_to_set(door: Door, monkeypatch: 
     found = door({"a"}, {"a"}).get("/batches.json")
     assert found.status_code == 503
     assert "NIGHTPRESS_ROOT is not set" in found.text
+
+
+def test_a_ledger_that_cannot_be_listed_is_a_503_without_its_path(tmp_path: Path, door: Door) -> None:
+    (tmp_path / "ledger").mkdir()
+    loop = tmp_path / "ledger" / "offline"
+    loop.symlink_to(loop)
+    found = door({"a"}, {"a"}).get("/batches.json")
+    assert found.status_code == 503
+    assert found.json()["detail"] == "The data root cannot be read: OSError"

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 
 from message_batches.page import URL_PREFIX
 from message_batches.page.responses import html
+from message_batches.page.store_access import StoreUnreachableError
 from nightpress.errors import NightpressError
 from nightpress.plain_text import Html, for_document
 
@@ -52,10 +53,11 @@ def _describe(error: Exception) -> tuple[HTTPStatus, str]:
         )
     if isinstance(error, NightpressError):
         return HTTPStatus.SERVICE_UNAVAILABLE, for_document(error)[:_MAX_DETAIL_CHARS]
+    if isinstance(error, StoreUnreachableError):
+        return HTTPStatus.SERVICE_UNAVAILABLE, str(error)
     if isinstance(error, OSError):
-        return HTTPStatus.SERVICE_UNAVAILABLE, str(
-            error
-        ) or f"The data root cannot be read: {type(error).__name__}"
+        # Its own words name paths of the server.
+        return HTTPStatus.SERVICE_UNAVAILABLE, f"The data root cannot be read: {type(error).__name__}"
     status = HTTPStatus(getattr(error, "status_code", HTTPStatus.INTERNAL_SERVER_ERROR))
     return status, for_document(getattr(error, "detail", "") or status.phrase)[:_MAX_DETAIL_CHARS]
 
