@@ -96,10 +96,12 @@ class SdkModelApi:
         import anthropic
         import httpx2
 
+        # The SDK's type for options leaves out `follow_redirects`, which it takes.
+        chosen: Any = options
         try:
             if method == "GET":
-                return self._client.get(route, cast_to=httpx2.Response, options=options)  # type: ignore[arg-type]
-            return self._client.post(route, cast_to=httpx2.Response, content=content, options=options)  # type: ignore[arg-type]
+                return self._client.get(route, cast_to=httpx2.Response, options=chosen)
+            return self._client.post(route, cast_to=httpx2.Response, content=content, options=chosen)
         except (anthropic.AnthropicError, httpx2.HTTPError, OSError, ValueError) as error:
             # Its words may hold what a proxy echoed, so only its kind is told.
             log.info("%s %s: %s; the plan does without", method, route, type(error).__name__)

@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
-from nightpress.costs.estimate import Question, cache_surcharge
+from nightpress.costs.estimate import cache_surcharge
 from nightpress.costs.money import dollars
 from nightpress.costs.prices import find_prices
+from nightpress.costs.question import Question
 from nightpress.errors import BudgetError, ConfigurationError, ResultsError
 from nightpress.storage import StoragePath, write_atomically
 
