@@ -193,8 +193,10 @@ def _without_quotes(text: str, delimiter: str, has_null: bool) -> tuple[str, boo
             False,
             ["a backslash at the end of a line continues it; if not, say quoting='double'"],
         )
-    if delimiter == "\t" and re.search(r"\\[nrt\\]", text):
-        doubt = r"backslashes such as \n are sent as they are; to decode them, say quoting='escaped'"
+    if "\\\\" in text or (delimiter == "\t" and re.search(r"\\[nrt]", text)):
+        doubt = (
+            r"backslashes (\n, \\) are sent as they are; if they escape, say quoting='escaped' or 'backslash'"
+        )
         return "double", False, [doubt]
     return "double", False, []
 
