@@ -1,6 +1,6 @@
 """The environment of Airflow's processes: where things are, which ports, which API.
 
-Everything Airflow is told goes through environment variables: they reach every component, win over its own
+All settings of Airflow are given as environment variables: they reach every component, win over its own
 configuration file, and leave nothing behind.
 """
 

@@ -125,7 +125,7 @@ class Instance:
         return True
 
     def start_offline_api(self, seconds: float = 30.0) -> Api:
-        """Start the offline API when no other was chosen, and wait until it has told its port.
+        """Start the offline API when no other was chosen, and wait until it has written its port.
 
         :raises LaunchError: it ended or said nothing in time.
         """
@@ -240,8 +240,10 @@ class Instance:
     def _raise_import_errors(self) -> None:
         errors = [e for e in self.api.import_errors() if _is_after(e.get("timestamp"), self._started_at)]
         if errors:
-            told = "\n".join(f"{e.get('filename')}:\n{_tail(str(e.get('stack_trace')), 6)}" for e in errors)
-            raise LaunchError(f"Airflow could not load:\n{told}")
+            described = "\n".join(
+                f"{e.get('filename')}:\n{_tail(str(e.get('stack_trace')), 6)}" for e in errors
+            )
+            raise LaunchError(f"Airflow could not load:\n{described}")
 
     def check(self) -> None:
         """Make sure that no component has ended by itself.

@@ -191,7 +191,7 @@ def hold_lock(home: Path, note: Mapping[str, object]) -> Iterator[IO[str]]:
 
     The lock is the kernel's, so it ends with its holders, however they end.
 
-    :param note: what another launcher is told about this one, e.g. process id and address.
+    :param note: what another launcher says of this one, e.g. process id and address.
     :raises LaunchError: the home is held, with the holder's note.
     """
     close_home(home)

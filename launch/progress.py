@@ -20,7 +20,7 @@ _QUIET = ("written", "planned")
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One shard as the press shows it.
+    """One shard, as the progress of a run shows it.
 
     :param group: the mapped task group, e.g. ``shard``.
     :param index: its map index, from 0.

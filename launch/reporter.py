@@ -1,4 +1,4 @@
-"""Where the press writes: a block that is redrawn on a terminal, plain lines anywhere else."""
+"""Where `nightpress run` and `up` print: a block that is redrawn on a terminal, plain lines anywhere else."""
 
 from __future__ import annotations
 

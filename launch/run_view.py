@@ -24,7 +24,7 @@ class RunView:
         self.instances: list[Json] = []
         self._api = api
         self._values: dict[tuple[str, int], Any] = {}
-        self._told: set[tuple[str, int, int]] = set()
+        self._reported: set[tuple[str, int, int]] = set()
         self._news: list[str] = []
 
     def refresh(self) -> None:
@@ -70,8 +70,8 @@ class RunView:
     def _collect_news(self) -> None:
         for instance in self.instances:
             attempt = (instance["task_id"], instance["map_index"], instance["try_number"])
-            if instance["state"] in _ENDED_BADLY and attempt not in self._told:
-                self._told.add(attempt)
+            if instance["state"] in _ENDED_BADLY and attempt not in self._reported:
+                self._reported.add(attempt)
                 word = "will be tried again" if instance["state"] == "up_for_retry" else "failed"
                 self._news.append(f"{self._told_error(instance)} ({word})")
 
