@@ -226,3 +226,17 @@ def test_a_preview_stores_nothing(runs: Runs, tmp_path: Path) -> None:
     plan = runs.prepare(runs.run("one"), write(tmp_path / "a.json", ["One.", ""]), write=False).plan
     assert (plan.to_send, plan.rejected, plan.shards) == (1, {"missing_content": 1}, 1)
     assert not runs.root.exists()
+
+
+def test_the_plan_says_how_many_articles_are_cut(runs: Runs, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.json", ["short", "x" * 150, "y" * 300])
+    template = RequestTemplate(DEFAULT_MODEL, 50, PromptTemplate("{content}", 100))
+    plan = runs.prepare(runs.run("one"), source, template).plan
+    assert plan.cut == 2
+    assert any(
+        "2 articles are longer than max_content_chars=100" in note and "55%" in note for note in plan.notes
+    )
+    whole = runs.prepare(
+        runs.run("two"), source, RequestTemplate(DEFAULT_MODEL, 50, PromptTemplate("{content}"))
+    ).plan
+    assert whole.cut == 0

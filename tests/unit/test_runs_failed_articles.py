@@ -15,7 +15,13 @@ from nightpress.days.second_round import SecondRound
 from nightpress.errors import AccountTroubleError
 from nightpress.layout import DataRoot
 from nightpress.runs.account_pause import AccountTrouble, pause_once
-from nightpress.runs.failed_articles import Resend, collect_failures, refused_articles, within_budget
+from nightpress.runs.failed_articles import (
+    Resend,
+    collect_failures,
+    paid_at_most,
+    refused_articles,
+    within_budget,
+)
 from nightpress.settings import ShardLimits
 from nightpress.shards.shard import Shard
 from tests.support.plans import make_plan
@@ -125,3 +131,22 @@ def test_the_second_round_stops_a_run_for_the_same_cause_once_more(tmp_path: Pat
             pause_once(folder, [credit], stage=stage, code=code)
         assert caught.value.code == code
         assert pause_once(folder, [credit], stage=stage, code=code) is True
+
+
+@pytest.mark.parametrize(
+    ("result", "usd"),
+    [
+        ({"cost_usd": 0.5, "known_cost_usd": 0.5, "unknown_cost_requests": 0}, 0.5),
+        ({"cost_usd": None, "known_cost_usd": 0.3, "unknown_cost_requests": 2}, 0.3 + 2 * 0.25),
+        ({"cost_usd": None}, 5 * 0.1),
+        ({"cost_usd": 0.5, "by_status": {"missing": 1}}, 0.5 + 0.1),
+    ],
+)
+def test_what_is_not_known_counts_at_its_upper_bound(result: dict[str, Any], usd: float) -> None:
+    shard = {"articles": 5, "by_status": {}} | result
+    assert paid_at_most(shard, plan(request_upper_usd=0.25)) == pytest.approx(usd)
+
+
+def test_without_a_price_nothing_unknown_fits_a_budget() -> None:
+    unknown = make_plan(cost_upper_usd=None, max_cost_usd=1e9)
+    assert within_budget(AGAIN, [], [{"cost_usd": None, "articles": 1, "by_status": {}}], unknown) == []

@@ -99,9 +99,8 @@ def within_budget(
     """
     if plan is None or plan.max_cost_usd is None:
         return list(again)
-    open_articles = sum(result["by_status"].get("missing", 0) for result in results) + _articles(unsent)
-    left = plan.max_cost_usd - sum(_paid_upper(result, plan) for result in results)
-    left -= open_articles * plan.upper_usd_each
+    left = plan.max_cost_usd - sum(paid_at_most(result, plan) for result in results)
+    left -= _articles(unsent) * plan.upper_usd_each if unsent else 0.0
     affordable = []
     for shard in again:
         upper = second_round_upper(plan, shard.articles, shard.bytes)
@@ -111,10 +110,20 @@ def within_budget(
     return affordable
 
 
-def _paid_upper(result: Mapping[str, Any], plan: Plan) -> float:
-    """Return what a shard cost, or its upper bound when that is not known: unknown is never 0."""
+def paid_at_most(result: Mapping[str, Any], plan: Plan) -> float:
+    """Return what a shard cost at most: an amount that is not known is taken at the plan's upper bound, never as 0.
+
+    :param result: what collecting the shard returned; of an earlier version, its missing articles are counted.
+    """
     cost = result["cost_usd"]
-    return float(cost) if cost is not None else result["articles"] * plan.upper_usd_each
+    unknown = result.get("unknown_cost_requests")
+    if unknown is not None:
+        each = plan.request_upper_usd if plan.request_upper_usd is not None else plan.upper_usd_each
+        return float(result["known_cost_usd"]) + (unknown * each if unknown else 0.0)
+    if cost is None:
+        return float(result["articles"] * plan.upper_usd_each)
+    missing = result["by_status"].get("missing", 0)
+    return float(cost) + (missing * plan.upper_usd_each if missing else 0.0)
 
 
 def _refused_shards(unsent: Sequence[Shard], ledger: Ledger) -> list[AccountTrouble]:

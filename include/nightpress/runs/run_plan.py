@@ -21,7 +21,12 @@ from nightpress.models.lookup import offered_ids
 from nightpress.models.request_options import resolve_options
 from nightpress.runs.counted_tokens import CountedTokens
 from nightpress.runs.live_models import today_of
-from nightpress.runs.plan_notes import notes_on_cache, notes_on_cost, notes_on_model, notes_on_the_day
+from nightpress.runs.plan_notes import (
+    notes_on_cache,
+    notes_on_cost,
+    notes_on_model,
+    notes_on_the_day,
+)
 from nightpress.runs.run import Reuse, Run, Source
 from nightpress.shards.requests import RequestTemplate
 from nightpress.shards.writer import ReadReport
@@ -89,6 +94,7 @@ def make_plan(  # noqa: PLR0917 - called once
         thinking=_thinking_in_words(template),
         effort=template.options.thinking.effort,
         betas=template.betas,
+        cut=max(report.cut.values(), default=0),
         request_upper_usd=request_upper_usd(billed, question),
         us_possible=question.us_possible,
         other_models=_other_models(template, billed, question, today),
