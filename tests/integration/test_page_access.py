@@ -16,10 +16,12 @@ import pytest
 import sqlalchemy
 from upath import UPath
 
-from nightpress.layout import run_folder_name
+from nightpress.costs.plan import write_plan
+from nightpress.layout import DataRoot
 from nightpress.plain_text import Html
 from nightpress.reports.html_document import iter_document
 from tests.support.ledgers import entry, put
+from tests.support.plans import make_plan
 from tests.support.published_days import answer, publish
 from tests.support.running_airflow import AirflowInstance
 
@@ -93,9 +95,8 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> AirflowInstance:
         entry(3, pipeline="press_3", dag_id="press_3", day="2026-11-21"),
         entry(4, pipeline="old", dag_id="", day="2026-11-20"),
     )
-    folder = made.data / "runs" / "press_3" / "2026-11-22" / run_folder_name(RUN)
-    folder.mkdir(parents=True)
-    (folder / "plan.json").write_text('{"verdict": "under the budget"}')
+    folder = DataRoot(root).run_folder("press_3", "2026-11-22", RUN)
+    write_plan(make_plan(pipeline="press_3", source="under the budget"), folder)
     for day, dags in (
         ("2026-11-20", {"old": ""}),
         ("2026-11-21", {"press_3": "press_3"}),

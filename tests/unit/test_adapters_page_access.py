@@ -19,9 +19,11 @@ from message_batches.page import access, documents, routes
 from message_batches.page.airflow_runs import AirflowRuns
 from message_batches.page.documents import to_cell
 from message_batches.page.store_access import StoreAccess, StoreUnreachableError
+from nightpress.costs.plan import write_plan
 from nightpress.layout import DataRoot
 from nightpress.reports.day.write_day_report import write_report
 from tests.support.ledgers import entry, put
+from tests.support.plans import make_plan
 from tests.support.published_days import DAY, answer, publish
 from tests.support.report_pages import NOW
 
@@ -121,9 +123,7 @@ def test_a_large_report_is_sent_piece_by_piece(
 def test_a_plan_is_for_who_may_read_the_dag_of_its_pipeline(tmp_path: Path, door: Door) -> None:
     put(UPath(tmp_path), entry(1, pipeline="mine", dag_id="my_dag", run="r"))
     for pipeline in ("mine", "theirs"):
-        folder = tmp_path / "runs" / pipeline / "2026-11-22" / "r"
-        folder.mkdir(parents=True)
-        (folder / "plan.json").write_text('{"verdict": "goes on", "model": ["odd"], "rejected": {"x": {}}}')
+        write_plan(make_plan(pipeline=pipeline), UPath(tmp_path) / "runs" / pipeline / "2026-11-22" / "r")
     known = {"my_dag", "their_dag"}
     assert door({"my_dag"}, known).get("/plans/mine/2026-11-22/r").status_code == 200
     assert door({"their_dag"}, known).get("/plans/mine/2026-11-22/r").status_code == 403
