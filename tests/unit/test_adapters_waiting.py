@@ -29,7 +29,7 @@ def sent_key(request: Received) -> str:
     return request.headers.get("x-api-key") or request.headers["authorization"].removeprefix("Bearer ")
 
 
-def wait_for(*batch_ids: str, seconds: float = 20.0) -> TriggerEvent:
+def wait_for(*batch_ids: str, seconds: float = 100.0) -> TriggerEvent:
     """Run a trigger to its event."""
     trigger = MessageBatchTrigger(
         batch_ids=list(batch_ids),
@@ -44,7 +44,7 @@ def wait_for(*batch_ids: str, seconds: float = 20.0) -> TriggerEvent:
             return event
         raise AssertionError("the trigger ended without an event")
 
-    return asyncio.run(asyncio.wait_for(run(), 30))
+    return asyncio.run(asyncio.wait_for(run(), 120))
 
 
 def serve(answer: Callable[[Received], Reply]) -> RawApiServer:
@@ -207,8 +207,9 @@ def test_a_real_gateway_on_this_machine_is_looked_at_no_more_often_than_any_othe
     with RawApiServer(lambda request: Reply({"data": [running], "has_more": False})) as server:
         set_key(monkeypatch, server, "test-key")
         with pytest.raises(TimeoutError):
-            asyncio.run(asyncio.wait_for(_run_for_ever(), 1.0))
-        assert len(server.received) == 1
+            asyncio.run(asyncio.wait_for(_run_for_ever(), 3.0))
+        # None at all, if this machine is too busy to import the SDK in time; at the asked pace there were a hundred.
+        assert len(server.received) <= 1
 
 
 async def _run_for_ever() -> None:
