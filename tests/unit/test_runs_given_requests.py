@@ -68,8 +68,9 @@ def test_what_the_api_would_refuse_is_refused_before_anything_is_sent(
 def test_every_later_try_sends_what_was_staged_first(tmp_path: Path) -> None:
     root = DataRoot(UPath(tmp_path))
     first = stage_requests([request("a")], root.open(FOLDER), root, "t")
-    assert stage_requests([request("b")], root.open(FOLDER), root, "t") == first
-    assert stage_requests([request("b")], root.open(FOLDER), root, "u") != first
+    other = [request("b", max_tokens=60)]
+    assert stage_requests(other, root.open(FOLDER), root, "t") == first
+    assert stage_requests(other, root.open(FOLDER), root, "u").key != first.key
     assert first.uri.startswith(FOLDER)
 
 
