@@ -314,5 +314,6 @@ def test_the_plan_tells_what_caching_does_and_bears_its_writes(house: House, sys
     assert cached.cost_upper_usd is not None
     input_usd = plain.input_tokens_upper * 0.5 / 1e6
     added = cached.cost_upper_usd - plain.cost_upper_usd
-    assert (added < 0.001) if said == "no effect" else (0.9 * input_usd < added < 1.1 * input_usd)
+    # The careful upper bound takes even a part that is too short as written once more.
+    assert (added < 0.002) if said == "no effect" else (0.9 * input_usd < added < 1.1 * input_usd)
     assert second_round_upper(cached, 10, 1_000) >= second_round_upper(plain, 10, 1_000)
