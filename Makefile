@@ -18,7 +18,7 @@ OPTIONS := $(foreach name,$(OPTIONS_OF),--$(name)="$$NIGHTPRESS_GIVEN_$(name)")
 NIGHTPRESS := $(BIN)/nightpress
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run up plan airflow ledger replay report test chaos mutation cluster cluster-test bench lint format lock clean python
+.PHONY: help setup setup-dev run up plan airflow ledger replay report test chaos mutation cluster cluster-test bench reference lint format lock clean python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ bench: setup-dev ## speed and memory beside the alternatives, goals beside what 
 
 mutation: setup-dev ## remove each safeguard of the submission in turn; a test must go red: [ARGS="--only d,e"]
 	@$(BIN)/python -m tests.mutation.check_safeguards $(ARGS)
+
+reference: setup-dev ## write docs/reference.md anew from the code
+	@AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}" $(BIN)/python -m launch.reference
 
 lint: setup-dev ## ruff, mypy and import contracts
 	@$(BIN)/ruff check --quiet .

@@ -38,3 +38,9 @@ def test_both_readmes_begin_with_the_same_two_commands() -> None:
         for name in ("README.md", "README.zh.md")
     ]
     assert commands[0] == commands[1] == ["run", "test"]
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    from launch.reference import TARGET, write_reference
+
+    assert TARGET.read_text(encoding="utf-8") == write_reference(), "run `make reference`"
