@@ -89,7 +89,7 @@ class TableText:
         last: Sequence[str] = ()
         for line, values in self._guarded(self._line_number + 1):
             last = values
-            if len(values) > width and not any(values[width:]):
+            if len(values) != width and not any(values[width:]):
                 del values[width:]
             if len(values) != width:
                 if values:
@@ -102,7 +102,7 @@ class TableText:
                 and merges_rows(values, "\t")
             ):
                 raise InputError(ambiguous_quotes(self._file))
-            row: dict[str, str | None] = dict(zip(names, values, strict=True))
+            row: dict[str, str | None] = dict(zip(names, values))  # noqa: B905 - as long as each other, see above
             if "" in values:
                 row = {name: value or None for name, value in row.items()}
                 for name in unnamed:

@@ -162,6 +162,8 @@ def show_names(names: Iterable[str]) -> str:
 
 def value_at(row: Mapping[str, Any], path: Path) -> Any:
     """Return the value at a path, or None."""
+    if len(path) == 1:
+        return row.get(path[0])
     value: Any = row
     for key in path:
         if not isinstance(value, Mapping):

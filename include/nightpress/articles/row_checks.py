@@ -78,7 +78,7 @@ class RowChecker:
         if type(row) is not dict:
             raise _not_a_row(row)
         mapping = self._mapping
-        content = row.get(mapping.content[0]) if len(mapping.content) == 1 else value_at(row, mapping.content)
+        content = value_at(row, mapping.content)
         given_id = None if mapping.id is None else value_at(row, mapping.id)
         if mapping.id_required and mapping.id is not None:
             article_id = _read_id(given_id, ".".join(mapping.id))
