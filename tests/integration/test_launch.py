@@ -85,7 +85,7 @@ class Press:
                 process_group=0,
             )
 
-    def wait_for(self, text: str, seconds: float = 120) -> str:
+    def wait_for(self, text: str, seconds: float = 240) -> str:
         deadline = time.monotonic() + seconds
         while text not in (output := self.output.read_text()):
             assert self.process.poll() is None, output
@@ -143,7 +143,7 @@ def test_a_killed_launcher_takes_all_with_it_and_the_next_run_cleans_up(tmp_path
         press.wait_until_gone()
         left = json.loads((press.home / "launch-run.json").read_text())["run_id"]
         press = Press(tmp_path, *arguments)
-        assert press.process.wait(120) == 0, press.output.read_text()
+        assert press.process.wait(300) == 0, press.output.read_text()
         output = press.output.read_text()
         assert f"an earlier run was interrupted and is now marked failed: {left}" in output
         assert "There is no report of 2026-11-22: there is no DAG daily_report." in output
