@@ -38,7 +38,7 @@ _NO_RETRY = (
     LedgerError,
     RequestRefusedError,
 )
-_NO_RETRY_CODES = frozenset({"shards_without_results"})
+_NO_RETRY_CODES = frozenset({"shards_without_results", "would_lose_answers"})
 
 REMEDIES = {
     "account_trouble": "Then clear the task {task}, with its downstream tasks.",
@@ -53,6 +53,7 @@ REMEDIES = {
     "newer_schema": "Upgrade Nightpress on every worker, then clear the task {task}.",
     "unsafe_store": "When the store is chosen, clear the task {task}.",
     "receipt_damaged": "Then clear the task {task}.",
+    "would_lose_answers": "When more is answered, clear the task {task}.",
     "results_gone": "Clear the task write_results of that shard; it pays nothing.",
     "shards_without_results": "Look at the tasks {group}shard.submit_batch and {group}second_round.submit_batch; when "
     "the reason is fixed, clear those that are skipped or failed, with their downstream tasks.",

@@ -33,6 +33,9 @@ class PublishResultsOperator(BaseOperator):
     :param plan: the XCom ``plan`` of :class:`ReadArticlesOperator`; without it, reused rows are not looked for.
     :param pipeline: name of the pipeline; the day is published under it.
     :param day: YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
+    :param min_answered_share: 0 to 1, of the articles that must have an answer if the published day has any; with 0,
+        one answer is enough.
+    :param lose_answers: replace a published day that has answers whatever was answered.
     :param conn_id: Airflow connection of type ``anthropic``, whose ledger tells why a shard has no results; None
         when that does not matter.
     """
@@ -54,9 +57,13 @@ class PublishResultsOperator(BaseOperator):
         plan: Any = None,
         day: Any = None,
         conn_id: str | None = None,
+        min_answered_share: float = 0.0,
+        lose_answers: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.min_answered_share = min_answered_share
+        self.lose_answers = lose_answers
         self.shards = shards
         self.results = results
         self.second_shards = second_shards
@@ -70,6 +77,7 @@ class PublishResultsOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish the day, write its receipt and tell the asset."""
         from nightpress.costs.plan import read_plan
+        from nightpress.days.publish import Replacing
         from nightpress.runs.publication import check_second_round, order_results, publish_run
         from nightpress.runs.run import Run
 
@@ -86,7 +94,14 @@ class PublishResultsOperator(BaseOperator):
             )
             check_second_round(run, results)
             plan = read_plan(self.plan) if self.plan else None
-            published = publish_run(run, results, plan, time.time, dag_id=context["ti"].dag_id)
+            published = publish_run(
+                run,
+                results,
+                plan,
+                time.time,
+                dag_id=context["ti"].dag_id,
+                replacing=Replacing(self.min_answered_share, self.lose_answers),
+            )
         summary = published.summary
         self.answers_url, self.report_url = answers_url(self.pipeline, day), report_url(day)
         self.log.info(
