@@ -131,6 +131,19 @@ def test_a_plan_is_for_who_may_read_the_dag_of_its_pipeline(tmp_path: Path, door
     assert door(known, known).get("/plans/theirs/2026-11-22/r").status_code == 200
 
 
+@pytest.mark.parametrize(
+    "content", ['{"model": ["odd"], "rejected": {"x": {}}}', "[]", "{", '{"schema_version": 99}']
+)
+def test_a_plan_that_cannot_be_read_is_said_to_be_so(tmp_path: Path, door: Door, content: str) -> None:
+    put(UPath(tmp_path), entry(1, pipeline="mine", dag_id="my_dag", run="r"))
+    folder = tmp_path / "runs" / "mine" / "2026-11-22" / "r"
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text(content)
+    found = door({"my_dag"}, {"my_dag"}).get("/plans/mine/2026-11-22/r")
+    assert found.status_code == 422
+    assert "The plan cannot be read" in found.text
+
+
 def test_answers_are_sent_to_who_may_read_their_dag(tmp_path: Path, door: Door) -> None:
     path = publish(UPath(tmp_path), [answer(n) for n in range(3)], pipeline="mine", dag_id="my_dag")
     allowed, refused = door({"my_dag"}, {"my_dag", "b"}), door({"b"}, {"my_dag", "b"})

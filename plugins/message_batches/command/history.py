@@ -88,15 +88,16 @@ def _plain(publication: StoredPublication) -> dict[str, Any]:
 
 
 def _cells(publication: StoredPublication) -> tuple[str, ...]:
+    from nightpress.costs.money import dollars
+
     replaced = publication.replaced_at
-    cost = publication.cost_usd
     return (
         publication.name,
         "" if replaced is None else f"{replaced:%Y-%m-%d %H:%M:%S} UTC",
         publication.run or "unknown",
         f"{publication.articles:,}",
         f"{publication.answered:,}",
-        "unknown" if cost is None else f"${cost:.4f}",
+        dollars(publication.cost_usd),
     )
 
 
