@@ -146,7 +146,7 @@ def test_scripts_in_the_ledger_are_text(house: House, page: Page) -> None:
     )
     (house.airflow.data / "ledger" / "offline" / f"{SCRIPT.replace('/', '')}.json").write_text("{")
     page.goto("/nightpress/batches")
-    page.get_by_text("2 open questions").wait_for()
+    page.get_by_role("heading", name="2 open questions").wait_for()
     page.get_by_text("Failures by kind").first.wait_for()
     page.locator("tr.collected", has_text=SCRIPT).first.wait_for()
     text = page.locator("main").inner_text()
