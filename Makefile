@@ -16,6 +16,7 @@ OPTIONS_OF := $(filter-out ARGS PYTHON MAKEFLAGS MAKEOVERRIDES MFLAGS -*-command
 $(foreach name,$(OPTIONS_OF),$(eval export NIGHTPRESS_GIVEN_$(name) := $$(value $(name))))
 OPTIONS := $(foreach name,$(OPTIONS_OF),--$(name)="$$NIGHTPRESS_GIVEN_$(name)")
 NIGHTPRESS := $(BIN)/nightpress
+TEST_HOME = AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev run up plan airflow ledger replay report test chaos mutation cluster cluster-test bench reference lint format lock clean python
@@ -58,7 +59,9 @@ report: setup ## write a day's report again, without Airflow: DAY=2026-11-22 [PI
 	@$(NIGHTPRESS) report $(OPTIONS) $(ARGS)
 
 test: lint ## lint, types, import contracts and all tests: [ARGS="-k name"]
-	@AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}" $(BIN)/python -m pytest $(or $(ARGS),$(SIDE_BY_SIDE))
+	@$(TEST_HOME) $(BIN)/python -m pytest $(or $(ARGS),$(SIDE_BY_SIDE) --ignore=tests/cluster)
+# The cluster's dozen processes by themselves: beside other tests two cores are too few for them.
+	@$(if $(ARGS),,$(TEST_HOME) $(BIN)/python -m pytest tests/cluster)
 
 chaos: setup-dev ## kill the press at every step, then RUNS random runs from SEED on: [RUNS=1000] [SEED=1]
 	@$(BIN)/python -m tests.chaos $(RUNS) $(SEED)

@@ -120,7 +120,7 @@ def airflow_environment(
             environment[f"AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_{kind}"] = "launch.sqlite.CONNECT_ARGS"
     environment.update({name: value for name, value in own.items() if name not in _CREDENTIALS})
     environment.update(_fixed(layout, port=port, task_port=task_port, schedules=schedules))
-    environment.update(_login(layout.home) if login else _NO_LOGIN)
+    environment.update(login_settings(layout.home) if login else _NO_LOGIN)
     environment[CONNECTION_VARIABLE] = api.connection()
     paths = [
         str(layout.project),
@@ -156,7 +156,8 @@ def _tunables() -> dict[str, str]:
 _NO_LOGIN = {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True"}
 
 
-def _login(home: Path) -> dict[str, str]:
+def login_settings(home: Path) -> dict[str, str]:
+    """Return the settings of an Airflow with one user, whose password is in the home."""
     return {
         "AIRFLOW__CORE__AUTH_MANAGER": "launch.auth.LocalAuthManager",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",

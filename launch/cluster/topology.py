@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import signal
 import subprocess
 import sys
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,13 +24,13 @@ from dotenv import dotenv_values
 
 from launch.airflow_api import AirflowApi, AirflowApiError
 from launch.cluster.servers import BUCKET, Servers
-from launch.environment import LaunchError, free_port
+from launch.environment import LaunchError, free_port, login_settings
+from launch.login import USER, read_secrets, write_login
 from launch.processes import Component, Processes
 from message_batches.command.settings import Api
 
 PROJECT = Path(__file__).resolve().parents[2]
 SETTINGS = PROJECT / "deploy" / "airflow.env"
-USER = "admin"
 COMPONENTS: Mapping[str, tuple[str, ...]] = {
     "ui": ("api-server",),
     "scheduler-1": ("scheduler", "--skip-serve-logs"),
@@ -75,11 +73,13 @@ class Cluster:
         self.processes = Processes(logs=self.folder / "logs", cwd=PROJECT)
         self.servers = Servers(self.folder / "servers", self.processes)
         self._port = free_port()
-        self.api = AirflowApi(f"http://127.0.0.1:{self._port}")
+        self.api = AirflowApi(f"http://127.0.0.1:{self._port}", login=self._read_login)
+        write_login(self.folder)
+        keys = read_secrets(self.folder)
         self._secrets = {
-            "AIRFLOW_FERNET_KEY": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-            "AIRFLOW_JWT_SECRET": secrets.token_urlsafe(64),
-            "AIRFLOW_SECRET_KEY": secrets.token_urlsafe(32),
+            "AIRFLOW_FERNET_KEY": keys["fernet_key"],
+            "AIRFLOW_JWT_SECRET": keys["jwt_secret"],
+            "AIRFLOW_SECRET_KEY": keys["api_secret_key"],
         }
 
     def __enter__(self) -> Self:
@@ -125,7 +125,7 @@ class Cluster:
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(self._port),
             "AIRFLOW__API__WORKERS": "1",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            **login_settings(self.folder),
             "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
             "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
@@ -135,6 +135,13 @@ class Cluster:
             "AIRFLOW__API__MAXIMUM_PAGE_LIMIT": "1000",
         }
         return environment | dict(self.settings)
+
+    def _read_login(self) -> tuple[str, str]:
+        return USER, read_secrets(self.folder)["password"]
+
+    def login_link(self) -> str:
+        """Return a new link that logs in once."""
+        return f"{self.url}/auth/link?key={write_login(self.folder)}"
 
     def _variables(self) -> dict[str, str]:
         offline = self.batches_api or Api("offline-cluster-key", self.offline_url or None, offline=True)
@@ -288,7 +295,7 @@ def describe_processes(cluster: Cluster) -> list[tuple[str, str]]:
     """Return what runs, and where, for a person who wants to look at it or break it."""
     servers = cluster.servers
     rows = [
-        ("Airflow UI", cluster.url),
+        ("Airflow UI", cluster.login_link()),
         ("Postgres", f"psql postgresql://{servers.database_address}"),
         ("Redis", servers.redis_url),
         ("S3", f"{servers.s3_url} (bucket {BUCKET})"),
