@@ -90,8 +90,9 @@ def test_shards_that_were_refused_stop_the_run_with_the_reason_and_are_sent_afte
 ) -> None:
     root, ledger = DataRoot(UPath(tmp_path)), Ledger(UPath(tmp_path) / "ledger", "offline")
     shards = [Shard(f"runs/p/2026-11-22/one/requests-0000{n}.json", 10, 5_000, str(n) * 64) for n in range(2)]
-    refused = Attempt(number=1, at=0, deadline=0, outcome="refused", detail="HTTP 402 billing_error: pay")
     for shard in shards:
+        said = f"HTTP 402 billing_error: pay (request req_{shard.key[:3]})"
+        refused = Attempt(number=1, at=0, deadline=0, outcome="refused", detail=said)
         ledger.save(Entry(key=shard.key, requests=10, bytes=5_000, attempts=(refused,)))
 
     def collect() -> Resend:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,8 @@ from nightpress.runs.account_pause import AccountTrouble, pause_once
 from nightpress.settings import ShardLimits
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.storage import StoragePath
+
+_REQUEST_ID = re.compile(r" \(request [^)]*\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,8 @@ def _refused_shards(unsent: Sequence[Shard], ledger: Ledger) -> list[AccountTrou
     for shard in unsent:
         entry = ledger.load(shard.key)
         reason = entry.attempts[-1].detail if entry and entry.attempts else "no reason is recorded"
+        # Each refusal has an id of its own; the reason is one.
+        reason = _REQUEST_ID.sub("", reason)
         articles[reason] += shard.articles
         shards[reason] += 1
     return [
