@@ -19,7 +19,7 @@ NIGHTPRESS := $(BIN)/nightpress
 TEST_HOME = AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run up plan airflow ledger replay report test chaos mutation cluster cluster-test bench reference lint format lock clean python
+.PHONY: help setup setup-dev run up look plan airflow ledger replay report test chaos mutation cluster cluster-test bench reference lint format lock clean python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ run: setup ## publish a day: [ARTICLES=file|folder|glob] [DAY=2026-11-22] [PIPEL
 up: setup ## start Airflow and its UI, and stay until Ctrl-C: [PORT=8080]
 	@exec $(NIGHTPRESS) up $(OPTIONS) $(ARGS)
 
+look: setup ## what a source holds, before anything is planned or paid: ARTICLES=file|folder|glob [ARGS="--content body"]
+	@$(NIGHTPRESS) look "$${NIGHTPRESS_GIVEN_ARTICLES:?name a source: make look ARTICLES=path}" $(filter-out --ARTICLES=%,$(OPTIONS)) $(ARGS)
+
 plan: setup ## what a backfill would cost, before it starts: FROM=2026-11-01 TO=2026-11-30 [PIPELINE=] [MODEL=]
 	@$(NIGHTPRESS) plan $(OPTIONS) $(ARGS)
 
@@ -63,7 +66,7 @@ test: lint ## lint, types, import contracts and all tests: [ARGS="-k name"]
 # The cluster's dozen processes by themselves: beside other tests two cores are too few for them.
 	@$(if $(ARGS),,$(TEST_HOME) $(BIN)/python -m pytest tests/cluster)
 
-chaos: setup-dev ## kill the press at every step, then RUNS random runs from SEED on: [RUNS=1000] [SEED=1]
+chaos: setup-dev ## kill a run at every step, then RUNS random runs from SEED on: [RUNS=1000] [SEED=1]
 	@$(BIN)/python -m tests.chaos $(RUNS) $(SEED)
 
 cluster: setup-dev ## Celery, Postgres, Redis and S3 on this machine, to see and to break: [ARGS=--once]
