@@ -161,7 +161,7 @@ class Newsroom:
             "max_active_runs": 4,
         }
         backfill_id = self.airflow.api.call("POST", "/api/v2/backfills", body)["id"]
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 420
         while True:
             runs = [run for run in self.airflow.api.runs(DAG) if run["run_type"] == "backfill"]
             states = {run["dag_run_id"]: run["state"] for run in runs}

@@ -212,7 +212,7 @@ def test_an_empty_metadata_database_shows_nothing_to_anybody(instance: AirflowIn
     from airflow.models.dag import DagModel
 
     instance.stop()
-    database = instance.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    database = f"sqlite:///{instance.database_path}"
     engine = sqlalchemy.create_engine(database)
     with engine.begin() as connection:
         connection.execute(sqlalchemy.delete(DagModel.__table__))

@@ -246,7 +246,7 @@ def test_two_runs_at_the_same_time_make_one_batch(night: Night) -> None:
     assert night.accepted() == 1
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
