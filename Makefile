@@ -63,8 +63,6 @@ report: setup ## write a day's report again, without Airflow: DAY=2026-11-22 [PI
 
 test: lint ## lint, types, import contracts and all tests: [ARGS="-k name"]
 	@$(TEST_HOME) $(BIN)/python -m pytest $(or $(ARGS),$(SIDE_BY_SIDE) --ignore=tests/cluster)
-# The cluster's dozen processes by themselves: beside other tests two cores are too few for them.
-	@$(if $(ARGS),,$(TEST_HOME) $(BIN)/python -m pytest tests/cluster)
 
 chaos: setup-dev ## kill a run at every step, then RUNS random runs from SEED on: [RUNS=1000] [SEED=1]
 	@$(BIN)/python -m tests.chaos $(RUNS) $(SEED)

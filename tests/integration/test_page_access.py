@@ -13,7 +13,6 @@ from typing import Any
 from urllib.error import HTTPError
 
 import pytest
-import sqlalchemy
 from upath import UPath
 
 from nightpress.costs.plan import write_plan
@@ -205,21 +204,3 @@ def test_a_user_sees_only_the_runs_of_dags_that_may_be_read(instance: AirflowIns
         assert door.get("/nightpress/comparisons/press/2026-11-22", "press_3_only")[0] == 403
         data: Any = json.loads(door.get("/nightpress/batches.json", "press_3_only")[1])
         assert (data["totals"]["batches"], data["days"]) == (2, ["2026-11-22", "2026-11-21"])
-
-
-def test_an_empty_metadata_database_shows_nothing_to_anybody(instance: AirflowInstance) -> None:
-    """As after ``airflow db reset``: Airflow knows no DAG, so it cannot be told what belongs to whom."""
-    from airflow.models.dag import DagModel
-
-    instance.stop()
-    database = f"sqlite:///{instance.database_path}"
-    engine = sqlalchemy.create_engine(database)
-    with engine.begin() as connection:
-        connection.execute(sqlalchemy.delete(DagModel.__table__))
-    engine.dispose()
-    manager = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
-    with opened(instance, manager) as door:
-        for user in ("reader", "boss"):
-            assert door.pipelines(user) == []
-            for path in (*GUARDED[4:7], *GUARDED[7:]):
-                assert door.get(path, user)[0] == 403, (user, path)
