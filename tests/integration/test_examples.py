@@ -176,7 +176,7 @@ def test_the_cached_prompt_is_in_plan_receipt_and_report(airflow: AirflowInstanc
     guided = f"{COMPARED}_guided"
     (plan,) = (airflow.data / "runs" / guided / DAY).glob("*/plan.json")
     told = json.loads(plan.read_text())
-    assert 512 <= told["cached_tokens"] < 1_000
+    assert 512 <= told["cached_tokens"] < 2_000
     assert any("Prompt caching: the shared part is about" in note for note in told["notes"])
     receipt = json.loads((airflow.data / "receipts" / guided / f"day={DAY}.json").read_text())
     (batch,) = receipt["batches"]
@@ -202,7 +202,9 @@ def test_training_data_is_clean(airflow: AirflowInstance) -> None:
 
 def test_the_report_covers_them_all_and_opens_with_the_digest(airflow: AirflowInstance) -> None:
     (digest,) = pq.read_table(published(airflow, "digest_of_the_day")).to_pylist()
-    page, markdown = (airflow.data / "reports" / f"day={DAY}" / name for name in ("report.html", "report.md"))
+    page, markdown = (
+        airflow.data / "reports" / f"day={DAY}" / name for name in ("report.html", "report-full.md")
+    )
     parts = [f'id="{name}"' for name in (*BY_HAND, *CHAINED, f"{COMPARED}_guided")]
     parts += [f"comparison-{COMPARED}.html", "and by the prompt cache"]
     deadline = time.monotonic() + 60
@@ -213,7 +215,8 @@ def test_the_report_covers_them_all_and_opens_with_the_digest(airflow: AirflowIn
         assert time.monotonic() < deadline
         time.sleep(0.5)
     for path in (page, markdown):
-        text = path.read_text()
+        # Before the page's body stand the names of the DAGs whose answers it shows.
+        text = path.read_text().partition("<body")[2] or path.read_text()
         assert digest["headline"][:10] in text
         assert text.index(digest["headline"][:10]) < text.replace("\\", " ").index("summaries")
         assert "did not publish" not in text
