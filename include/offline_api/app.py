@@ -42,6 +42,7 @@ class _Entrance:
         else:
             matching = (route.path for route in ROUTES if route.matches(scope)[0] is Match.FULL)
             self.server.http_requests[f"{scope['method']} {next(matching, 'unknown')}"] += 1
+            self.server.faults.arrive()
         with suppress(ClientDisconnect):  # there is nobody left to answer
             await app(scope, receive, self._with_headers(request, send))
 

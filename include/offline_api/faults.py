@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Collection
+from contextvars import ContextVar
 from typing import Any, Literal
 
 import msgspec
@@ -203,12 +204,25 @@ class _Active:
         return True
 
 
+_arrived: ContextVar[int | None] = ContextVar("arrived", default=None)
+"""Of the request that is being answered: how often the rules had been forgotten when it came."""
+
+
 class Faults:
-    """The rules in force, in the order they came; the first that acts at a point is the only one there."""
+    """The rules in force, in the order they came; the first that acts at a point is the only one there.
+
+    A request that came before the rules were last forgotten meets none that was added since: it may still hang from
+    an earlier one, and would use up a rule that is meant for another request.
+    """
 
     def __init__(self) -> None:
         self._active: list[_Active] = []
         self._lock = threading.Lock()
+        self._forgotten = 0
+
+    def arrive(self) -> None:
+        """Remember, with the current request, which rules it may meet."""
+        _arrived.set(self._forgotten)
 
     def add(self, data: bytes) -> None:
         """Add rules.
@@ -228,6 +242,7 @@ class Faults:
         """Forget all rules."""
         with self._lock:
             self._active = []
+            self._forgotten += 1
 
     def show(self) -> list[dict[str, Any]]:
         """Return the rules with the number of times each has acted."""
@@ -240,6 +255,8 @@ class Faults:
         :param when: only rules for before, or for after, the request's effect.
         """
         with self._lock:
+            if _arrived.get() not in {None, self._forgotten}:
+                return None
             for active in self._active:
                 rule = active.rule
                 fits = rule.endpoint == endpoint and rule.kind in kinds and when in (None, rule.when)

@@ -165,6 +165,20 @@ def test_hanging_requests_do_not_block_others(server: LocalApiServer) -> None:
         connection.close()
 
 
+@pytest.mark.parametrize("forget", [("POST", "/local/reset"), ("DELETE", "/local/faults")])
+def test_a_request_that_still_hangs_uses_up_no_rule_that_came_since(
+    server: LocalApiServer, forget: tuple[str, str]
+) -> None:
+    server.faults(rule("list", "hang", seconds=0.5, count=1))
+    with httpx2.Client(headers=HEADERS, timeout=0.2) as client, pytest.raises(httpx2.ReadTimeout):
+        client.get(server.base_url + ROUTE)
+    server.request(*forget)
+    server.faults(rule("list", "status", status=429, count=1))
+    time.sleep(0.6)
+    assert server.get("/local/faults")["rules"][0]["hits"] == 0
+    assert "error" in server.get(ROUTE)
+
+
 @pytest.mark.parametrize("endpoint", ["retrieve", "results", "cancel"])
 def test_not_found_is_transient(server: LocalApiServer, endpoint: str) -> None:
     batch = server.post(ROUTE, {"requests": items(2)})

@@ -13,7 +13,7 @@ from message_batches import (
     SubmitBatchOperator,
     message_batch_pipeline,
 )
-from nightpress.settings import ShardLimits
+from nightpress.settings import DEFAULT_MAX_CONTENT_CHARS, ShardLimits
 
 SUMMARY_PROMPT = """Summarize the following article in exactly two sentences, in the article's own language.
 
@@ -40,6 +40,8 @@ for name, size, conn_id in (
             source=dag.param("source"),
             day=dag.param("day"),
             conn_id=conn_id,
+            # Room for an answer that repeats all that was sent, a token a character: none is ever cut off.
+            max_tokens=DEFAULT_MAX_CONTENT_CHARS,
             limits=ShardLimits(max_requests=size),
             on_missing_day="publish_empty",
         )
