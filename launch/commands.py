@@ -17,9 +17,9 @@ from launch.instance import Instance
 from launch.processes import Interrupted, hold_lock, interruptible
 from launch.reporter import Reporter
 from launch.run_request import Request, read_extra, read_form, read_request
+from message_batches.command.command_settings import CommandError, find_api, read_dotenv, read_settings
 from message_batches.command.dag_files import read_dag_files
 from message_batches.command.options import DEFAULT_PIPELINE, Pipeline, read_day
-from message_batches.command.settings import CommandError, find_api, read_dotenv, read_settings
 from nightpress.articles.allowed_sources import fixed_part
 
 app = typer.Typer()

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from launch import daily_report, leftovers, summary
+from launch import leftovers, report_run, summary
 from launch.airflow_api import AirflowApiError
 from launch.environment import LaunchError
 from launch.instance import API_SERVER, APIS, COMPONENTS, Instance
+from launch.live_run import RunView
 from launch.login import SECRETS_FILE, USER
 from launch.reporter import Reporter
 from launch.run_request import Request
-from launch.run_view import RunView
 from message_batches.command.console import local_path
 from message_batches.command.options import DEFAULT_PIPELINE
 
@@ -40,7 +40,7 @@ def run(instance: Instance, request: Request, reporter: Reporter) -> int:
     code = _conclude(instance, view, reporter)
     leftovers.settle(instance, mark_failed=False)
     if code == 0:
-        daily_report.write(instance, request.day, reporter)
+        report_run.write(instance, request.day, reporter)
     reporter.say(f"\nstart {started - begun:.0f} s, run {time.monotonic() - started:.0f} s")
     return code
 

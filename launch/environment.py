@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launch.login import LINK_VARIABLE, USER, link_file, passwords_file, read_secrets
-from message_batches.command.settings import Api, CommandError, find_home, find_root_url
+from message_batches.command.command_settings import Api, CommandError, find_home, find_root_url
 
 PROJECT = Path(__file__).resolve().parent.parent
 CONNECTION_VARIABLE = "AIRFLOW_CONN_ANTHROPIC_DEFAULT"

@@ -18,7 +18,7 @@ from launch.airflow_api import AirflowApi, AirflowApiError
 from launch.environment import LaunchError, Layout, airflow_environment, free_port
 from launch.login import USER, read_secrets, write_login
 from launch.processes import Component, Processes
-from message_batches.command.settings import Api
+from message_batches.command.command_settings import Api
 
 API_SERVER = "api-server"
 TASK_API = "task-api"

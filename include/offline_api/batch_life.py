@@ -29,7 +29,7 @@ from offline_api.outcomes import (
     read_plan,
 )
 from offline_api.parameter_checks import Circumstances
-from offline_api.result_lines import ResultsWriter
+from offline_api.results_writer import ResultsWriter
 from offline_api.store import Record, Store
 
 log = logging.getLogger(__name__)

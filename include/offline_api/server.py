@@ -18,7 +18,7 @@ from offline_api.batch_life import Batches
 from offline_api.batch_state import Speed
 from offline_api.clock import Clock, rfc3339
 from offline_api.faults import Faults
-from offline_api.result_lines import ResultsWriter
+from offline_api.results_writer import ResultsWriter
 from offline_api.store import DEFAULT_WORKSPACE, Store
 
 ORGANIZATION = "org_local"

@@ -27,7 +27,7 @@ from launch.cluster.servers import BUCKET, Servers
 from launch.environment import LaunchError, free_port, login_settings
 from launch.login import USER, read_secrets, write_login
 from launch.processes import Component, Processes
-from message_batches.command.settings import Api
+from message_batches.command.command_settings import Api
 
 PROJECT = Path(__file__).resolve().parents[2]
 SETTINGS = PROJECT / "deploy" / "airflow.env"

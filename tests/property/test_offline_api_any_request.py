@@ -21,7 +21,7 @@ from offline_api.faults import Faults
 from offline_api.model_catalog import MODELS
 from offline_api.outcomes import ANSWERED, ERRORED, SUCCEEDED
 from offline_api.parameter_checks import Circumstances, count_refusal, refusal
-from offline_api.result_lines import ResultMaker
+from offline_api.results_writer import ResultMaker
 from offline_api.store import Record
 from offline_api.token_counts import count_input, tokenizer
 from tests.support.typed_answers import type_errors

@@ -23,7 +23,7 @@ from launch.airflow_api import AirflowApi
 from launch.environment import Layout
 from launch.instance import API_SERVER, COMPONENTS, Instance
 from launch.orphans import session_members
-from message_batches.command.settings import Api
+from message_batches.command.command_settings import Api
 
 PROJECT = Path(__file__).resolve().parents[2]
 STUB_DAGS = PROJECT / "tests" / "integration" / "stub_dags"

@@ -103,7 +103,7 @@ def test_a_path_is_no_row_source() -> None:
 
 
 def test_sql_through_an_airflow_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from message_batches.row_sources import sql
+    from message_batches.sql_source import sql
 
     database = tmp_path / "mails.sqlite"
     with sqlite3.connect(database) as connection:
@@ -126,7 +126,7 @@ def test_sql_through_an_airflow_connection(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_sql_says_what_is_wrong_with_it() -> None:
-    from message_batches.row_sources import sql
+    from message_batches.sql_source import sql
 
     with pytest.raises(ConfigurationError, match="needs a query"):
         sql(" ", conn_id="x")

@@ -14,8 +14,8 @@ import pytest
 from upath import UPath
 
 from message_batches.command import connection
+from message_batches.command.command_settings import CommandError
 from message_batches.command.main import main
-from message_batches.command.settings import CommandError
 from nightpress.batches.ledger import Attempt, Entry, Ledger
 from tests.support.model_api import ModelApi
 from tests.unit.test_batches_submission import Desk

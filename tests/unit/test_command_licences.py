@@ -7,7 +7,7 @@ from email.message import Message
 
 import pytest
 
-from message_batches.command.licences import Licence, _find_licence
+from message_batches.command.licences_command import Licence, _find_licence
 from message_batches.command.main import main
 
 

@@ -15,8 +15,8 @@ from typer.main import get_command
 
 from launch import commands
 from message_batches import config
+from message_batches.command import command_settings
 from message_batches.command import main as command
-from message_batches.command import settings
 from message_batches.command.console import printable
 from message_batches.command.main import build_app, main
 from nightpress.errors import ConfigurationError
@@ -69,7 +69,7 @@ def test_outside_a_checkout_the_root_must_be_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("NIGHTPRESS_ROOT", raising=False)
-    monkeypatch.setattr(settings, "find_checkout", lambda: None)
+    monkeypatch.setattr(command_settings, "find_checkout", lambda: None)
     assert main(["ledger"]) == 2
     assert "set NIGHTPRESS_ROOT" in capsys.readouterr().err
 
@@ -130,12 +130,12 @@ def test_tasks_have_no_root_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_a_root_with_spaces_is_the_folder_of_that_name(tmp_path: Path) -> None:
     folder = tmp_path / "my 100% data"
-    assert settings.find_root_url({"NIGHTPRESS_ROOT": str(folder)}) == f"file://{folder}"
+    assert command_settings.find_root_url({"NIGHTPRESS_ROOT": str(folder)}) == f"file://{folder}"
     encoded = tmp_path / "my%20100%25%20data"
     encoded.mkdir()
-    assert settings.find_root_url({}, str(folder)) == f"file://{encoded}"
+    assert command_settings.find_root_url({}, str(folder)) == f"file://{encoded}"
     folder.mkdir()
-    assert settings.find_root_url({}, str(folder)) == f"file://{folder}"
+    assert command_settings.find_root_url({}, str(folder)) == f"file://{folder}"
 
 
 def test_a_root_on_s3_is_opened_with_its_airflow_connection(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from launch.environment import (
     free_port,
 )
 from launch.login import SECRET_BYTES, link_file, passwords_file, read_secrets, write_login
-from message_batches.command.settings import Api, CommandError, find_api, read_dotenv
+from message_batches.command.command_settings import Api, CommandError, find_api, read_dotenv
 
 _ADMINS = "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS"
 REAL = Api(key="sk-secret", base_url=None)

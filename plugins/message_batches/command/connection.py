@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit, urlunsplit
 
-from message_batches.command.settings import (
+from message_batches.command.command_settings import (
     Api,
     CommandError,
     find_api,

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from message_batches.command.settings import CommandError, find_checkout, find_home, find_root_url
+from message_batches.command.command_settings import CommandError, find_checkout, find_home, find_root_url
 
 if TYPE_CHECKING:
     from message_batches import ReadArticlesOperator

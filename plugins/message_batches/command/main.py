@@ -13,9 +13,17 @@ from importlib.metadata import entry_points
 import typer
 from typer.core import TyperGroup
 
-from message_batches.command import history, ledger, licences, look, plan, replay, report
+from message_batches.command import (
+    history_command,
+    ledger_command,
+    licences_command,
+    look_command,
+    plan_command,
+    replay_command,
+    report_command,
+)
+from message_batches.command.command_settings import CommandError
 from message_batches.command.console import warn
-from message_batches.command.settings import CommandError
 from nightpress.errors import ConfigurationError, NightpressError
 
 CHECKOUT_COMMANDS = "nightpress.commands"
@@ -81,14 +89,14 @@ def build_app(checkout: typer.Typer | None = None) -> typer.Typer:
     if not found:
         for name, text in _ONLY_IN_A_CHECKOUT.items():
             app.command(name, help=f"{text} Only in a checkout of the project.", hidden=True)(_refuse)
-    app.command("plan")(plan.plan)
-    app.command("look")(look.look)
-    app.add_typer(ledger.app, name="ledger")
-    app.command("replay")(replay.replay)
-    app.command("report")(report.report)
-    app.command("licences")(licences.licences)
-    app.command("history")(history.history)
-    app.command("restore")(history.restore)
+    app.command("plan")(plan_command.plan)
+    app.command("look")(look_command.look)
+    app.add_typer(ledger_command.app, name="ledger")
+    app.command("replay")(replay_command.replay)
+    app.command("report")(report_command.report)
+    app.command("licences")(licences_command.licences)
+    app.command("history")(history_command.history)
+    app.command("restore")(history_command.restore)
     return app
 
 

@@ -55,7 +55,7 @@ class ReadArticlesOperator(BaseOperator):
         source; text, or a reference such as ``dag.param("prompt")``. It is never templated and never rendered.
     :param source: a file, glob or folder of any kind that docs/sources.md names, or several of them in a list, on any
         store Airflow knows, with ``{day}`` for the day; a function of the day that yields dicts;
-        :func:`message_batches.row_sources.sql`; or
+        :func:`message_batches.sql_source.sql`; or
         ``published:<pipeline>`` for what another pipeline published for the day; None
         reads ``inbox/day=<day>/`` under the data root, and a day without that folder is an empty day.
     :param day: YYYY-MM-DD; None takes the run's partition key, else the date the run was due.

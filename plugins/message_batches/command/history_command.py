@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from message_batches.command import connection
+from message_batches.command.command_settings import read_settings
 from message_batches.command.console import local_path, say, say_json
 from message_batches.command.options import DEFAULT_PIPELINE, Day, Json, Pipeline, Root
-from message_batches.command.settings import read_settings
 
 if TYPE_CHECKING:
     from nightpress.days.publications import StoredPublication

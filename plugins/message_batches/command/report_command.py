@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from message_batches.command import connection
+from message_batches.command.command_settings import read_settings
 from message_batches.command.console import local_path, say, warn
 from message_batches.command.options import Day, Root, read_pipeline
-from message_batches.command.settings import read_settings
 
 if TYPE_CHECKING:
     from nightpress.reports.day.write_day_report import WrittenReport

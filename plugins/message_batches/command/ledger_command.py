@@ -10,9 +10,9 @@ import typer
 from typer.core import TyperGroup
 
 from message_batches.command import connection, ledger_text
+from message_batches.command.command_settings import CommandError, read_settings
 from message_batches.command.console import say, say_json, warn
 from message_batches.command.options import Json, Root, read_day
-from message_batches.command.settings import CommandError, read_settings
 
 if TYPE_CHECKING:
     from upath import UPath

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from message_batches.command import connection
+from message_batches.command.command_settings import read_settings
 from message_batches.command.console import say
 from message_batches.command.options import DEFAULT_PIPELINE, Day, Pipeline, Root
-from message_batches.command.settings import read_settings
 
 
 def replay(

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from message_batches.command import connection
+from message_batches.command.command_settings import CommandError, find_api, find_checkout, read_settings
 from message_batches.command.console import say, say_json, warn
 from message_batches.command.dag_files import read_dag_files
 from message_batches.command.options import DEFAULT_PIPELINE, Json, Pipeline, Root, read_day
-from message_batches.command.settings import CommandError, find_api, find_checkout, read_settings
 from nightpress.errors import NightpressError
 
 if TYPE_CHECKING:
