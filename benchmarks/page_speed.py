@@ -84,10 +84,12 @@ def measure(root: UPath, runs: int) -> dict[str, float]:
 
 def answer(overview: Overview) -> bytes:
     """Do what the data route does."""
-    from message_batches.page.overview_json import describe
+    from message_batches.page.overview_json import describe_page
 
     found = overview.answer(Query(), lambda *_: True)
-    return msgspec.json.encode(describe(found, time.time(), {found.runs[0].token: 1} if found.runs else {}))
+    return msgspec.json.encode(
+        describe_page(found, time.time(), {found.runs[0].token: 1} if found.runs else {})
+    )
 
 
 def make_entry(number: int, runs: int) -> Entry:

@@ -126,7 +126,7 @@ def _make() -> None:
     if failed:
         raise SetupError(f"python -m venv failed:\n{log.read_text(errors='replace')[-2000:]}")
     log.unlink()
-    say(f"made .venv with Python {'.'.join(map(str, sys.version_info[:3]))}", started)
+    print_step(f"made .venv with Python {'.'.join(map(str, sys.version_info[:3]))}", started)
 
 
 def _install(kind: str) -> None:
@@ -146,14 +146,14 @@ def _install(kind: str) -> None:
         else:
             failed = True
         if failed:
-            say("uv could not install; trying pip, which is slower", started)
+            print_step("uv could not install; trying pip, which is slower", started)
             failed = _run([*pip, "install", *wanted], output)
     if failed:
         tail = "\n".join(log.read_text(errors="replace").strip().splitlines()[-15:])
         raise SetupError(f"the packages could not be installed:\n{tail}\n(all of it: {log})")
     link_project()
     count = len(list((VENV / "lib").glob("python*/site-packages/*.dist-info")))
-    say(f"installed {count} packages", started)
+    print_step(f"installed {count} packages", started)
 
 
 def link_project(venv: Path = VENV, project: Path = PROJECT) -> None:
@@ -230,7 +230,7 @@ def write_lock() -> None:
         _compile(pinned.name, UV_LOCK)
     finally:
         pinned.unlink()
-    say(f"wrote {', '.join((*LOCKS.values(), UV_LOCK))}", started)
+    print_step(f"wrote {', '.join((*LOCKS.values(), UV_LOCK))}", started)
 
 
 def _compile(requirements: str, lock: str, *options: str) -> None:
@@ -292,7 +292,7 @@ def _run(
     return done.returncode != 0
 
 
-def say(text: str, started: float) -> None:
+def print_step(text: str, started: float) -> None:
     """Print one step with the seconds it took."""
     print(f"{text} ({time.monotonic() - started:.0f} s)", flush=True)
 

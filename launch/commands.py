@@ -173,7 +173,7 @@ def _run_instance(command: str, request: Request | None, port: int | None, repor
                 return day_run.stay(instance, reporter)
             source = request.conf.get("source") or "its own source"
             reporter.say(f"Nightpress: {request.dag_id} for {request.day} from {source}")
-            return day_run.run(instance, request, reporter)
+            return day_run.run_day(instance, request, reporter)
         except Interrupted:
             day_run.interrupted(instance, reporter)
             raise

@@ -12,7 +12,7 @@ from launch import leftovers, report_run, summary
 from launch.airflow_api import AirflowApiError
 from launch.environment import LaunchError
 from launch.instance import API_SERVER, APIS, COMPONENTS, Instance
-from launch.live_run import RunView
+from launch.live_run import LiveRun
 from launch.login import SECRETS_FILE, USER
 from launch.reporter import Reporter
 from launch.run_request import Request
@@ -23,7 +23,7 @@ POLL_SECONDS = 1.0
 _OVER = ("success", "failed")
 
 
-def run(instance: Instance, request: Request, reporter: Reporter) -> int:
+def run_day(instance: Instance, request: Request, reporter: Reporter) -> int:
     """Start, run, show, and give the exit code: 0 only when the day was published."""
     begun = time.monotonic()
     start(instance, reporter)
@@ -68,9 +68,9 @@ def start(instance: Instance, reporter: Reporter) -> None:
     reporter.status("")
 
 
-def follow(instance: Instance, dag_id: str, run_id: str, reporter: Reporter) -> RunView:
+def follow(instance: Instance, dag_id: str, run_id: str, reporter: Reporter) -> LiveRun:
     """Show the run until it is over. There is no time limit: a batch may take a day."""
-    view = RunView(instance.api, dag_id, run_id)
+    view = LiveRun(instance.api, dag_id, run_id)
     silent_since: float | None = None
     while True:
         instance.check()
@@ -90,11 +90,11 @@ def follow(instance: Instance, dag_id: str, run_id: str, reporter: Reporter) -> 
         time.sleep(POLL_SECONDS)
 
 
-def _conclude(instance: Instance, view: RunView, reporter: Reporter) -> int:
+def _conclude(instance: Instance, view: LiveRun, reporter: Reporter) -> int:
     published = view.published()
     if view.state == "success" and isinstance(published, Mapping):
         offline = bool(instance.batches_api and instance.batches_api.offline)
-        for line in summary.render(published, offline=offline):
+        for line in summary.render_summary(published, offline=offline):
             reporter.say(line)
         return 0
     reporter.say(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from launch.airflow_api import AirflowApi, AirflowApiError, Json
-from launch.progress import STEPS, Shard, match_articles, read_shards
+from launch.progress import STEPS, ShardProgress, match_articles, read_shards
 
 _ENDED_BADLY = ("failed", "up_for_retry")
 
 
-class RunView:
+class LiveRun:
     """State, shards and failures of one run.
 
     :param api: the Airflow it runs in.
@@ -20,7 +20,7 @@ class RunView:
         self.dag_id = dag_id
         self.run_id = run_id
         self.state = "queued"
-        self.shards: list[Shard] = []
+        self.shards: list[ShardProgress] = []
         self.instances: list[Json] = []
         self._api = api
         self._values: dict[tuple[str, int], Any] = {}

@@ -19,7 +19,7 @@ _QUIET = ("written", "planned")
 
 
 @dataclass(frozen=True, slots=True)
-class Shard:
+class ShardProgress:
     """One shard, as the progress of a run shows it.
 
     :param group: the mapped task group, e.g. ``shard``.
@@ -48,7 +48,7 @@ def read_shards(
     *,
     articles: Mapping[tuple[str, int], int] | None = None,
     batch_ids: Mapping[tuple[str, int], str] | None = None,
-) -> list[Shard]:
+) -> list[ShardProgress]:
     """Read the shards out of a run's task instances, in order of their groups' appearance."""
     steps: dict[tuple[str, int], dict[str, Mapping[str, Any]]] = {}
     for instance in instances:
@@ -58,7 +58,9 @@ def read_shards(
     shards = []
     for key, parts in sorted(steps.items()):
         state, since = _state(parts)
-        shards.append(Shard(*key, state, since, (articles or {}).get(key), (batch_ids or {}).get(key)))
+        shards.append(
+            ShardProgress(*key, state, since, (articles or {}).get(key), (batch_ids or {}).get(key))
+        )
     return shards
 
 
@@ -89,7 +91,7 @@ def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
 
 
-def describe(shard: Shard, now: datetime) -> str:
+def describe_state(shard: ShardProgress, now: datetime) -> str:
     """Say a shard's state in words, with local time of day and whole minutes for a wait."""
     if shard.state != "waiting" or shard.since is None:
         return shard.state
@@ -97,7 +99,7 @@ def describe(shard: Shard, now: datetime) -> str:
     return f"waiting since {shard.since.astimezone():%H:%M} ({minutes} min)"
 
 
-def totals(shards: Sequence[Shard]) -> str:
+def totals(shards: Sequence[ShardProgress]) -> str:
     """Say how far the run is: ``shards written 3 of 10: 5 waiting, 2 submitting``."""
     shards = [shard for shard in shards if shard.state != "skipped"]
     if not shards:
@@ -108,7 +110,7 @@ def totals(shards: Sequence[Shard]) -> str:
     return f"shards written {written} of {len(shards)}" + (f": {rest}" if rest else "")
 
 
-def block(shards: Sequence[Shard], now: datetime, *, columns: int = 100) -> list[str]:
+def block(shards: Sequence[ShardProgress], now: datetime, *, columns: int = 100) -> list[str]:
     """Lay out the live block: a line for each shard, only the active when there are many, then totals."""
     shown = [shard for shard in shards if shard.state != "skipped"]
     hidden = 0
@@ -117,7 +119,7 @@ def block(shards: Sequence[Shard], now: datetime, *, columns: int = 100) -> list
         hidden = max(0, len(active) - MANY_SHARDS)
         shown = active[:MANY_SHARDS]
     label_width = max((len(shard.label) for shard in shown), default=0)
-    state_width = max((len(describe(shard, now)) for shard in shown), default=0)
+    state_width = max((len(describe_state(shard, now)) for shard in shown), default=0)
     lines = [_line(shard, now, label_width, state_width) for shard in shown]
     if hidden:
         lines.append(f"  and {hidden} more at work")
@@ -125,13 +127,13 @@ def block(shards: Sequence[Shard], now: datetime, *, columns: int = 100) -> list
     return [line[: max(20, columns - 1)] for line in lines]
 
 
-def _line(shard: Shard, now: datetime, label_width: int, state_width: int) -> str:
+def _line(shard: ShardProgress, now: datetime, label_width: int, state_width: int) -> str:
     articles = "" if shard.articles is None else f"{shard.articles:>7,} articles"
-    parts = (f"  {shard.label:<{label_width}}", f"{describe(shard, now):<{state_width}}", articles)
+    parts = (f"  {shard.label:<{label_width}}", f"{describe_state(shard, now):<{state_width}}", articles)
     return "  ".join((*parts, shard.batch_id or "")).rstrip()
 
 
-def changes(before: Sequence[Shard], after: Sequence[Shard]) -> list[str]:
+def changes(before: Sequence[ShardProgress], after: Sequence[ShardProgress]) -> list[str]:
     """Give one line for each shard whose state has changed, for outputs that cannot be redrawn."""
     known = {(shard.group, shard.index): shard.state for shard in before}
     per_group = Counter(shard.group for shard in after)

@@ -92,9 +92,9 @@ def _commands() -> str:
     import typer.main
 
     from launch.commands import app as checkout
-    from message_batches.command.main import build_app
+    from message_batches.command.main import build_command
 
-    group = typer.main.get_command(build_app(checkout))
+    group = typer.main.get_command(build_command(checkout))
     lines = ["\n## The command\n", "| command | what it does |", "|---|---|"]
     for name, command in sorted(getattr(group, "commands", {}).items()):
         summary = (command.help or "").strip().split("\n\n")[0]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TextIO
 
-from launch.progress import Shard, block, changes
+from launch.progress import ShardProgress, block, changes
 
 
 class Reporter:
@@ -21,7 +21,7 @@ class Reporter:
         self._stream = stream or sys.stdout
         self._live = self._stream.isatty()
         self._drawn: list[str] = []
-        self._shards: list[Shard] = []
+        self._shards: list[ShardProgress] = []
         self._status = ""
 
     def say(self, line: str) -> None:
@@ -37,7 +37,7 @@ class Reporter:
             self._write(line + "\n")
         self._status = line
 
-    def show(self, shards: Sequence[Shard]) -> None:
+    def show(self, shards: Sequence[ShardProgress]) -> None:
         """Show where the shards are."""
         if self._live:
             columns = shutil.get_terminal_size().columns

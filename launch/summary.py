@@ -32,7 +32,7 @@ def _add(table: list[tuple[str, str]], label: str, value: Any) -> None:
         table.append((label, f"{int(value):,}"))
 
 
-def render(published: Mapping[str, Any], *, offline: bool) -> list[str]:
+def render_summary(published: Mapping[str, Any], *, offline: bool) -> list[str]:
     """Lay out the summary: where the Parquet is, the table, and how to read it."""
     path = local_path(str(published.get("uri", "")))
     table = rows(published)

@@ -3,6 +3,7 @@ r"""Text that others wrote (articles, answers, messages of an API, file names, i
 Each medium has one function, and every text from outside passes through the one of the medium that shows it::
 
     terminal   for_terminal   one line, escapes instead of control characters, cut
+               for_terminal_lines   the same, whole, and with its line feeds and tabs
     log        for_log        the same; a line of a log stays one line
     HTML       for_html       Markup; what is not Markup already is escaped
     SVG        for_svg        only characters that XML allows; a renderer may abort on others
@@ -75,6 +76,18 @@ def for_terminal(value: object, max_chars: int = 2_000) -> str:
     text = str(value)
     cut = " …" if len(text) > max_chars else ""
     return _NOT_IN_LINES.sub(_to_escape, text[:max_chars]) + cut
+
+
+def for_terminal_lines(value: object) -> str:
+    r"""Return text that a terminal shows and does not obey; unlike :func:`for_terminal`, lines stay lines.
+
+    >>> for_terminal_lines("a\x1b[31mb\n\tc")
+    'a\\x1b[31mb\n\tc'
+    """
+    return "\n".join(
+        "\t".join(_NOT_IN_LINES.sub(_to_escape, part) for part in line.split("\t"))
+        for line in str(value).split("\n")
+    )
 
 
 def for_log(value: object, max_chars: int = 2_000) -> str:

@@ -29,7 +29,7 @@ def count_submitted(pipeline: str) -> None:
     stats.incr("nightpress.batches.submitted", tags={"pipeline": pipeline})
 
 
-def count_rows(pipeline: str, by_status: Mapping[str, int]) -> None:
+def count_statuses(pipeline: str, by_status: Mapping[str, int]) -> None:
     """Count the rows of a shard."""
     for status, count in by_status.items():
         stats.incr(f"nightpress.rows.{status}", count, tags={"pipeline": pipeline})

@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from message_batches.config import DEFAULT_CONN_ID, connect
 from message_batches.remedies import fail_without_retry
 from message_batches.triggers import MessageBatchTrigger
-from nightpress.batches.polling import describe
+from nightpress.batches.polling import describe_ended
 from nightpress.errors import ApiReplyError, ConfigurationError, ResultsError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class MessageBatchSensor(BaseSensorOperator):
         with fail_without_retry():
             batch = self._look()
         if batch is not None and batch.ended:
-            self.log.info(describe(batch))
+            self.log.info(describe_ended(batch))
             return self.batch_id
         self.log.info("batch %s has not ended; waiting in the triggerer", self.batch_id)
         self.defer(

@@ -10,7 +10,7 @@ import pytest
 from upath import UPath
 
 from message_batches.page import overview_json
-from message_batches.page.airflow_runs import AirflowRuns, FoundRun, Task, describe
+from message_batches.page.airflow_runs import AirflowRuns, FoundRun, Task, describe_run
 from nightpress.overview import Overview, Query
 from nightpress.overview.started_runs import StartedRun
 from tests.support.ledgers import NOW, at, entry, put
@@ -187,7 +187,7 @@ SKIPPED = [task(name, "skipped") for name in ("shard.submit_batch", "collect_fai
     ],
 )
 def test_each_way_that_a_run_can_stand(run: FoundRun, state: str, step: str, why: str, task_id: str) -> None:
-    (started,) = describe(run)
+    (started,) = describe_run(run)
     assert (started.state, started.step, started.why, started.task_id) == (state, step, why, task_id)
 
 
@@ -199,7 +199,7 @@ def test_a_comparison_has_a_run_for_each_variant() -> None:
         task("b.read_articles", "running"),
         told=told,
     )
-    assert [(each.pipeline, each.state, each.step) for each in describe(run)] == [
+    assert [(each.pipeline, each.state, each.step) for each in describe_run(run)] == [
         ("c_a", "done", ""),
         ("press_dag_b", "running", "reading articles"),
     ]
@@ -208,10 +208,10 @@ def test_a_comparison_has_a_run_for_each_variant() -> None:
 def test_a_dag_of_single_operators_is_there_under_whatever_names_its_tasks_have() -> None:
     tasks = [task("read", "success"), task("submit", "running", map_index=0)]
     tasks[0].operator = "ReadArticlesOperator"
-    (started,) = describe(found(*tasks, told={("read", "plan"): PLAN | {"pipeline": "alone"}}))
+    (started,) = describe_run(found(*tasks, told={("read", "plan"): PLAN | {"pipeline": "alone"}}))
     assert (started.pipeline, started.state) == ("alone", "running")
     tasks[1] = task("submit", "failed", map_index=0)
-    (started,) = describe(found(*tasks))
+    (started,) = describe_run(found(*tasks))
     assert (started.state, started.task_id, started.map_index) == ("failed", "submit", 0)
 
 
@@ -220,13 +220,13 @@ def test_a_dag_of_single_operators_is_there_under_whatever_names_its_tasks_have(
     ["text", 7, None, [], {"pipeline": "../../x", "day": "x"}, {"shards": "many"}, {"shards": -(10**30)}],
 )
 def test_an_odd_plan_takes_nothing_down(plan: Any) -> None:
-    (started,) = describe(found(READ, told={("read_articles", "plan"): plan}))
+    (started,) = describe_run(found(READ, told={("read_articles", "plan"): plan}))
     assert (started.pipeline, started.day) == ("press_dag", DAY)
 
 
 def test_before_there_is_a_plan_the_task_says_whose_run_it_is() -> None:
     told = {("read_articles", "about"): {"pipeline": "press", "day": "2026-11-20"}}
-    (started,) = describe(found(task("read_articles", "running"), told=told))
+    (started,) = describe_run(found(task("read_articles", "running"), told=told))
     assert (started.pipeline, started.day) == ("press", "2026-11-20")
 
 
@@ -257,7 +257,7 @@ def started(run: str, state: str, minutes_ago: float, **given: Any) -> StartedRu
 
 def shown(root: Path, *runs: StartedRun) -> list[dict[str, Any]]:
     answer = Overview(UPath(root), lambda: NOW).answer(Query(), lambda *_: True, runs)
-    found: list[dict[str, Any]] = overview_json.describe(answer, NOW, {})["runs"]
+    found: list[dict[str, Any]] = overview_json.describe_page(answer, NOW, {})["runs"]
     return found
 
 
@@ -294,7 +294,7 @@ def test_the_summary_counts_what_needs_a_person_and_what_runs(tmp_path: Path) ->
         started("c", "running", 1, day="2026-11-19"),
     )
     answer = Overview(UPath(tmp_path), lambda: NOW).answer(Query(), lambda *_: True, runs)
-    totals = overview_json.describe(answer, NOW, {})["totals"]
+    totals = overview_json.describe_page(answer, NOW, {})["totals"]
     assert (totals["needing"], totals["running"], answer.empty) == (2, 1, False)
 
 
@@ -371,7 +371,7 @@ def test_one_hostile_entry_does_not_take_the_page_down(tmp_path: Path, name: str
     (tmp_path / "ledger" / "offline" / f"{9:064x}.json").write_text(text)
     overview = Overview(UPath(tmp_path), lambda: NOW)
     answer = overview.answer(Query(), lambda *_: True)
-    data = overview_json.describe(answer, NOW, {run.token: 1 for run in answer.runs})
+    data = overview_json.describe_page(answer, NOW, {run.token: 1 for run in answer.runs})
     encoded = msgspec.json.encode(data)
     assert len(encoded) < 100_000
     assert "good" in {run["run"] for run in data["runs"]}

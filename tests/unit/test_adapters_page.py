@@ -22,7 +22,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 def described(root: Path, opened: bool = True) -> dict[str, object]:
     answer = Overview(UPath(root), lambda: NOW).answer(Query(), lambda *_: True)
     tokens = {run.token: 1 for run in answer.runs} if opened else {}
-    return overview_json.describe(answer, NOW, tokens)
+    return overview_json.describe_page(answer, NOW, tokens)
 
 
 def test_links_lead_to_the_task_that_the_batch_is_at(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_every_value_of_a_plan_is_escaped() -> None:
     texts = dict.fromkeys(("pipeline", "day", "run", "source", "model", "thinking", "effort"), evil)
     other = ModelCost(model=evil, expected_usd=None, upper_usd=1.0)
     plan = make_plan(notes=[evil], rejected={evil: 1}, betas=[evil], other_models=[other], **texts)
-    page = plan_page.render(plan, "../")
+    page = plan_page.render_plan(plan, "../")
     assert page.count("<script") == page.count('<script src="../static/frame.js"') == 1
     assert "<script" not in render_notice(evil, evil, "").replace('<script src="static/frame.js"', "")
 

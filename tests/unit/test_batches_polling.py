@@ -10,7 +10,7 @@ from nightpress.batches.polling import (
     BatchWait,
     Look,
     PollOutcome,
-    describe,
+    describe_ended,
     next_look_seconds,
 )
 from nightpress.batches.refusals import MAX_RETRY_AFTER_SECONDS
@@ -152,10 +152,10 @@ def test_waiting_for_nothing_is_over_at_once() -> None:
 
 
 def test_a_batch_without_results_is_described() -> None:
-    assert describe(batch("a", "ended")) == "batch a ended: no results"
+    assert describe_ended(batch("a", "ended")) == "batch a ended: no results"
     counts = {"succeeded": 1, "errored": 2, "canceled": 3, "expired": 4}
     assert (
-        describe(batch("a", "ended", **counts))
+        describe_ended(batch("a", "ended", **counts))
         == "batch a ended: 1 succeeded, 2 errored, 3 canceled, 4 expired"
     )
 

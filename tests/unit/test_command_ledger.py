@@ -50,7 +50,7 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
     def connect(settings: object, scope: str, *, base_url: str = "", api_key: str = "") -> ModelApi:
         return made.api
 
-    monkeypatch.setattr(connection, "connect", connect)
+    monkeypatch.setattr(connection, "open_api", connect)
     return made
 
 
@@ -194,16 +194,16 @@ def test_discard_says_when_the_api_cannot_be_looked_at(
 def test_connections(tmp_path: Path) -> None:
     settings = {"NIGHTPRESS_HOME": str(tmp_path)}
     with pytest.raises(CommandError, match="start it with `nightpress up`"):
-        connection.connect(settings, "offline")
+        connection.open_api(settings, "offline")
     (tmp_path / "offline-api.port").write_text("1234")
-    offline = connection.connect(settings, "offline")
+    offline = connection.open_api(settings, "offline")
     assert str(offline.client.base_url) == "http://127.0.0.1:1234"
     with pytest.raises(CommandError, match="set ANTHROPIC_API_KEY"):
-        connection.connect(settings, "api.anthropic.com")
-    keyed = connection.connect({**settings, "ANTHROPIC_API_KEY": "k"}, "api.anthropic.com")
+        connection.open_api(settings, "api.anthropic.com")
+    keyed = connection.open_api({**settings, "ANTHROPIC_API_KEY": "k"}, "api.anthropic.com")
     assert (keyed.scope, keyed.client.api_key) == ("api.anthropic.com", "k")
     with pytest.raises(CommandError, match="no API key for https://example"):
-        connection.connect(settings, "x", base_url="https://example.com")
+        connection.open_api(settings, "x", base_url="https://example.com")
     for api in (offline, keyed):
         api.client.close()
 

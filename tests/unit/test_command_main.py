@@ -17,9 +17,9 @@ from launch import commands
 from message_batches import config
 from message_batches.command import command_settings
 from message_batches.command import main as command
-from message_batches.command.console import printable
-from message_batches.command.main import build_app, main
+from message_batches.command.main import build_command, main
 from nightpress.errors import ConfigurationError
+from nightpress.plain_text import for_terminal_lines
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -36,7 +36,7 @@ def all_commands(app: typer.Typer) -> dict[str, str]:
 
 
 def test_every_command_has_help_with_an_example_that_names_it() -> None:
-    found = all_commands(build_app(commands.app))
+    found = all_commands(build_command(commands.app))
     assert {"nightpress run", "nightpress up", "nightpress plan", "nightpress ledger adopt"} <= found.keys()
     del found["nightpress"]
     missing = [name for name, text in found.items() if f"Example: `{name}" not in text]
@@ -44,8 +44,8 @@ def test_every_command_has_help_with_an_example_that_names_it() -> None:
 
 
 def test_examples_name_options_that_exist() -> None:
-    app = get_command(build_app(commands.app))
-    for name, text in all_commands(build_app(commands.app)).items():
+    app = get_command(build_command(commands.app))
+    for name, text in all_commands(build_command(commands.app)).items():
         for example in re.findall(r"Example: `nightpress (.*?)`", text):
             node, words = app, example.split()
             while words and words[0] in getattr(node, "commands", {}):
@@ -117,7 +117,7 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     ],
 )
 def test_texts_of_others_cannot_drive_the_terminal(text: str, shown: str) -> None:
-    assert printable(text) == shown
+    assert for_terminal_lines(text) == shown
 
 
 def test_tasks_have_no_root_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from upath import UPath
 
-from nightpress.costs.estimate import History, estimate
+from nightpress.costs.estimate import AnswerHistory, estimate
 from nightpress.costs.plan import (
     PLAN_VERSION,
     Limits,
@@ -86,8 +86,8 @@ def test_cost_is_tokens_times_the_batch_price() -> None:
 
 def test_history_says_how_long_answers_are_but_never_longer_than_allowed() -> None:
     sizes = sizes_of("a", requests=10)
-    assert estimate(sizes, ask(), History("2026-11-21", 56.0)).output_expected == 560
-    assert estimate(sizes, ask(max_tokens=50), History("2026-11-21", 56.0)).output_expected == 500
+    assert estimate(sizes, ask(), AnswerHistory("2026-11-21", 56.0)).output_expected == 560
+    assert estimate(sizes, ask(max_tokens=50), AnswerHistory("2026-11-21", 56.0)).output_expected == 500
 
 
 def test_room_for_thinking_is_part_of_the_upper_bound() -> None:

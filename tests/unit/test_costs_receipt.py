@@ -10,9 +10,9 @@ import pytest
 from upath import UPath
 
 from nightpress.costs import receipt_files as receipts
-from nightpress.costs.estimate import History
+from nightpress.costs.estimate import AnswerHistory
 from nightpress.costs.receipt import BatchReceipt, make_receipt
-from nightpress.costs.receipt_files import read_history, read_receipt, write_receipt
+from nightpress.costs.receipt_files import read_answer_history, read_receipt, write_receipt
 from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot
 
@@ -91,10 +91,10 @@ def test_history_is_that_of_the_same_prompt(tmp_path: Path) -> None:
     root, about = DataRoot(UPath(tmp_path)), {"pipeline": "p", "run": "r", "offline": True, "wasted_usd": 0.0}
     for day, template in (("2026-11-20", "x"), ("2026-11-21", "y"), ("2026-11-22", "x")):
         write_receipt(make_receipt([batch(1.0, 1.0)], day=day, template=template, **about), root)
-    assert read_history(root, "p", "y") == History("2026-11-21", 2.5)
-    assert read_history(root, "p", "x") == History("2026-11-22", 2.5)
-    assert read_history(root, "p", "z") == History()
-    assert read_history(root, "other", "x") == History()
+    assert read_answer_history(root, "p", "y") == AnswerHistory("2026-11-21", 2.5)
+    assert read_answer_history(root, "p", "x") == AnswerHistory("2026-11-22", 2.5)
+    assert read_answer_history(root, "p", "z") == AnswerHistory()
+    assert read_answer_history(root, "other", "x") == AnswerHistory()
 
 
 def test_what_was_paid_is_on_the_receipt_before_the_day_is_published(tmp_path: Path) -> None:
@@ -225,5 +225,5 @@ def test_history_tells_where_inference_ran_whatever_was_asked(tmp_path: Path) ->
     )
     in_us = msgspec.structs.replace(batch(1.0, 1.0), geographies=("us",))
     write_receipt(make_receipt([in_us], day="2026-11-21", template="other", **about), root)
-    assert read_history(root, "p", "x").geographies == ("us",)
-    assert read_history(root, "p", "x", offline=True) == History()
+    assert read_answer_history(root, "p", "x").geographies == ("us",)
+    assert read_answer_history(root, "p", "x", offline=True) == AnswerHistory()

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from upath import UPath
 
-from nightpress.days.day_schema import ColumnNames, plan_schema
+from nightpress.days.day_schema import PublishedColumnNames, plan_schema
 from nightpress.days.publish import DayParts, DaySummary, publish_day
 from nightpress.days.replay import replay_day
 from nightpress.layout import DataRoot
@@ -235,7 +235,7 @@ names = st.text(st.sampled_from("aAbBßẞſsSİiI_"), min_size=1, max_size=4)
 @settings(max_examples=200)
 @given(st.lists(st.lists(names, unique=True, max_size=6), max_size=4))
 def test_names_never_meet(files: list[list[str]]) -> None:
-    columns = ColumnNames(["status", "ss"])
+    columns = PublishedColumnNames(["status", "ss"])
     for file in files:
         found = columns.of_file(file)
         assert list(found) == file

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from launch.progress import Shard, block, changes, describe, match_articles, read_shards, totals
+from launch.progress import ShardProgress, block, changes, describe_state, match_articles, read_shards, totals
 
 NOW = datetime(2026, 11, 23, 14, 5, 30, tzinfo=UTC)
 
@@ -21,7 +21,9 @@ def instance(task_id: str, state: str | None, index: int = 0, **more: Any) -> di
     }
 
 
-def shard_of(submit: str | None, wait: str | None = None, write: str | None = None, **more: Any) -> Shard:
+def shard_of(
+    submit: str | None, wait: str | None = None, write: str | None = None, **more: Any
+) -> ShardProgress:
     names = ("shard.submit_batch", "shard.wait_for_batch", "shard.write_results")
     parts = [instance(name, state) for name, state in zip(names, (submit, wait, write), strict=True)]
     parts[0]["end_date"] = "2026-11-23T14:03:10Z"
@@ -57,7 +59,7 @@ def test_a_wait_that_is_queued_again_is_still_a_wait() -> None:
 def test_a_wait_tells_since_when_and_how_long() -> None:
     shard = shard_of("success", "deferred")
     assert shard.since is not None
-    assert describe(shard, NOW) == f"waiting since {shard.since.astimezone():%H:%M} (2 min)"
+    assert describe_state(shard, NOW) == f"waiting since {shard.since.astimezone():%H:%M} (2 min)"
 
 
 def test_groups_that_have_not_expanded_are_no_shards() -> None:
@@ -66,18 +68,25 @@ def test_groups_that_have_not_expanded_are_no_shards() -> None:
 
 
 def test_totals_count_and_leave_out_skipped_groups() -> None:
-    shards = [Shard("shard", 0, "written"), Shard("shard", 1, "waiting"), Shard("retry", 0, "skipped")]
+    shards = [
+        ShardProgress("shard", 0, "written"),
+        ShardProgress("shard", 1, "waiting"),
+        ShardProgress("retry", 0, "skipped"),
+    ]
     assert totals(shards) == "shards written 1 of 2: 1 waiting"
 
 
 def test_few_shards_all_show_and_many_only_when_active() -> None:
-    few = [Shard("shard", 0, "written", None, 10_000, "msgbatch_1"), Shard("shard", 1, "submitting", None, 5)]
+    few = [
+        ShardProgress("shard", 0, "written", None, 10_000, "msgbatch_1"),
+        ShardProgress("shard", 1, "submitting", None, 5),
+    ]
     assert block(few, NOW) == [
         "  shard 1  written      10,000 articles  msgbatch_1",
         "  shard 2  submitting        5 articles",
         "shards written 1 of 2: 1 submitting",
     ]
-    many = [Shard("shard", i, "written" if i < 25 else "submitted") for i in range(60)]
+    many = [ShardProgress("shard", i, "written" if i < 25 else "submitted") for i in range(60)]
     lines = block(many, NOW, columns=40)
     assert len(lines) == 22
     assert lines[-2:] == ["  and 15 more at work", "shards written 25 of 60: 35 submitted"]
@@ -85,8 +94,11 @@ def test_few_shards_all_show_and_many_only_when_active() -> None:
 
 
 def test_without_a_terminal_each_change_is_one_line() -> None:
-    before = [Shard("shard", 0, "submitted"), Shard("shard", 1, "planned")]
-    after = [Shard("shard", 0, "written", None, 20, "msgbatch_1"), Shard("shard", 1, "planned")]
+    before = [ShardProgress("shard", 0, "submitted"), ShardProgress("shard", 1, "planned")]
+    after = [
+        ShardProgress("shard", 0, "written", None, 20, "msgbatch_1"),
+        ShardProgress("shard", 1, "planned"),
+    ]
     assert changes(before, after) == ["shard 1 of 2: written, 20 articles, msgbatch_1"]
     assert changes(after, after) == []
 
@@ -100,5 +112,5 @@ def test_articles_are_matched_with_groups_by_length() -> None:
 
 
 def test_since_is_never_negative_by_much() -> None:
-    shard = Shard("shard", 0, "waiting", NOW + timedelta(seconds=1))
-    assert describe(shard, NOW).endswith("(0 min)")
+    shard = ShardProgress("shard", 0, "waiting", NOW + timedelta(seconds=1))
+    assert describe_state(shard, NOW).endswith("(0 min)")

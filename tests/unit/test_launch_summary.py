@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from launch.summary import render, rows
+from launch.summary import render_summary, rows
 from message_batches.command.console import local_path
 from nightpress.costs.money import dollars
 
@@ -35,14 +35,14 @@ def test_table_counts_failures_by_kind() -> None:
 
 
 def test_render_is_aligned_and_says_where_and_how() -> None:
-    lines = render(PUBLISHED, offline=True)
+    lines = render_summary(PUBLISHED, offline=True)
     assert lines[0] == "Published 2026-11-22: /srv/my data/article_summaries/day=2026-11-22/answers.parquet"
     table = [line for line in lines if line.startswith("  ") and "$" in line]
     assert table == ["  cost        $0.0123", "  list price  $0.0246", "  saved       $0.0123"]
     assert any("nothing was billed" in line for line in lines)
     assert "  rejected rows: /srv/rejected.parquet" in lines
     assert "pandas.read_parquet('/srv/my data/" in lines[-1]
-    assert not any("nothing was billed" in line for line in render(PUBLISHED, offline=False))
+    assert not any("nothing was billed" in line for line in render_summary(PUBLISHED, offline=False))
 
 
 def test_what_is_unknown_is_left_out() -> None:

@@ -11,7 +11,7 @@ import pytest
 from upath import UPath
 
 from nightpress.batches.ledger import Attempt, Entry, Example
-from nightpress.overview import Answer, Overview, Query
+from nightpress.overview import Overview, Query, RunsPage
 from nightpress.overview.run_views import order_rows, state_at
 from tests.support.ledgers import NOW, entry, put
 
@@ -35,7 +35,7 @@ class Looker:
         self.now = NOW
         self.overview = Overview(root, lambda: self.now, fresh_seconds=0, **options)
 
-    def ask(self, query: Query | None = None, *, dags: set[str] | None = None) -> Answer:
+    def ask(self, query: Query | None = None, *, dags: set[str] | None = None) -> RunsPage:
         return self.overview.answer(
             query or Query(), lambda dag_id, pipeline: dags is None or (dag_id or pipeline) in dags
         )

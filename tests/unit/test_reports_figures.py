@@ -11,9 +11,9 @@ from upath import UPath
 from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot
 from nightpress.reports.day.categories import MAX_VALUES, find_categories, tabulate
-from nightpress.reports.day.figures import DayFigures, compute, read_frame, read_history
+from nightpress.reports.day.figures import DayFigures, compute, read_earlier_figures, read_frame
 from nightpress.reports.plots import histogram
-from nightpress.reports.stored_days import read_receipt
+from nightpress.reports.stored_days import find_receipt
 from tests.support.published_days import DAY, PIPELINE, answer, publish, write_receipt
 
 
@@ -24,7 +24,7 @@ def root(tmp_path: Path) -> UPath:
 
 def figures(root: UPath, day: str = DAY) -> DayFigures:
     path = DataRoot(root).answers(PIPELINE, day)
-    return compute(read_frame(path), day, read_receipt(DataRoot(root), PIPELINE, day), None)
+    return compute(read_frame(path), day, find_receipt(DataRoot(root), PIPELINE, day), None)
 
 
 def test_a_day_added_up_by_hand(root: UPath) -> None:
@@ -178,7 +178,7 @@ def test_history_has_the_days_before_and_leaves_out_what_cannot_be_read(root: UP
     publish(root, [answer(0)], day="2026-01-01")
     DataRoot(root).answers(PIPELINE, "2026-11-20").write_bytes(b"damaged")
     (root / PIPELINE / "day=2026-11-18").mkdir()
-    history = read_history(DataRoot(root), PIPELINE, DAY)
+    history = read_earlier_figures(DataRoot(root), PIPELINE, DAY)
     assert [(day.day, day.articles) for day in history] == [("2026-11-19", 1), ("2026-11-21", 3)]
 
 

@@ -32,7 +32,7 @@ _DAY_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LedgerLine:
     """One shard in the ledger of one API.
 
     :param scope: name of the API.
@@ -55,7 +55,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class OpenQuestion:
     """An entry that a person may want to look at.
 
     :param seen: what is known.
@@ -69,7 +69,7 @@ class Question:
     options: str
 
 
-def iter_lines(root: StoragePath) -> Iterator[Line]:
+def iter_ledger_lines(root: StoragePath) -> Iterator[LedgerLine]:
     """Yield every shard of every API.
 
     :param root: the ledger's folder.
@@ -84,10 +84,10 @@ def scopes(root: StoragePath) -> list[str]:
     return [name for name in list_names(root) if not name.startswith(".") and not name.endswith(".json")]
 
 
-def _line(scope: str, key: str, found: Entry | LedgerError) -> Line:
+def _line(scope: str, key: str, found: Entry | LedgerError) -> LedgerLine:
     if isinstance(found, LedgerError):
-        return Line(scope, Entry(key=key, requests=0, bytes=0), "damaged", str(found))
-    return Line(scope, found, state_of(found))
+        return LedgerLine(scope, Entry(key=key, requests=0, bytes=0), "damaged", str(found))
+    return LedgerLine(scope, found, state_of(found))
 
 
 def state_of(entry: Entry) -> str:
@@ -99,7 +99,7 @@ def state_of(entry: Entry) -> str:
     return entry.state
 
 
-def find_line(root: StoragePath, prefix: str, scope: str = "") -> Line:
+def find_ledger_line(root: StoragePath, prefix: str, scope: str = "") -> LedgerLine:
     """Return the one shard whose key begins with ``prefix``.
 
     :param scope: only in the ledger of this API; empty looks in all.
@@ -107,7 +107,7 @@ def find_line(root: StoragePath, prefix: str, scope: str = "") -> Line:
     """
     found = [
         line
-        for line in iter_lines(root)
+        for line in iter_ledger_lines(root)
         if line.entry.key.startswith(prefix) and scope in {"", line.scope} and prefix
     ]
     if len(found) == 1:
@@ -122,11 +122,11 @@ def find_line(root: StoragePath, prefix: str, scope: str = "") -> Line:
     )
 
 
-def explain(line: Line, now: float) -> Question | None:
+def find_open_question(line: LedgerLine, now: float) -> OpenQuestion | None:
     """Return what is open about an entry, or None when nothing is."""
     entry, short = line.entry, line.entry.key[:16]
     if line.state == "damaged":
-        return Question(
+        return OpenQuestion(
             entry.key,
             line.problem,
             "the shard is not sent; its task fails with this message",
@@ -134,14 +134,16 @@ def explain(line: Line, now: float) -> Question | None:
         )
     if line.state != "open":
         return None
-    adopt = f"adopt {short} BATCH_ID when you know its batch, discard {short} when you know there is none"
+    adopt_batch = (
+        f"adopt {short} BATCH_ID when you know its batch, discard {short} when you know there is none"
+    )
     last = entry.attempts[-1]
     if last.outcome != "open":
-        return Question(
+        return OpenQuestion(
             entry.key,
             f"{len(entry.attempts)} POSTs were not answered, the last at {utc(last.at)}, and no batch was found",
             "nothing: after so many a person has to look",
-            f"look at the API's list of batches; {adopt}",
+            f"look at the API's list of batches; {adopt_batch}",
         )
     settled = last.deadline + SETTLING_SECONDS
     then = f"a POST may still be under way until {utc(last.deadline)}; " if now < last.deadline else ""
@@ -154,7 +156,7 @@ def explain(line: Line, now: float) -> Question | None:
         )
     why = f" ({last.detail})" if last.detail else " (the process died before it was known)"
     seen = f"POST {last.number} of {entry.requests:,} requests at {utc(last.at)} has no known outcome{why}"
-    return Question(entry.key, seen, then, f"wait; or {adopt}")
+    return OpenQuestion(entry.key, seen, then, f"wait; or {adopt_batch}")
 
 
 def utc(moment: float | datetime | None) -> str:
@@ -175,8 +177,8 @@ def find_candidates(entry: Entry, api: BatchApi, ledger: Ledger, now: float) -> 
     return list(iter_candidates(entry, api, ledger, since))
 
 
-def adopt(
-    line: Line, batch_id: str, api: BatchApi, ledger: Ledger, *, unproved: bool = False
+def adopt_batch(
+    line: LedgerLine, batch_id: str, api: BatchApi, ledger: Ledger, *, unproved: bool = False
 ) -> tuple[Batch, bool]:
     """Record a batch for a shard by hand; return it and whether it was proved to be the shard's.
 
@@ -204,7 +206,7 @@ def adopt(
     return batch, batch.ended
 
 
-def _check_adoptable(line: Line, batch_id: str, api: BatchApi, ledger: Ledger) -> None:
+def _check_adoptable(line: LedgerLine, batch_id: str, api: BatchApi, ledger: Ledger) -> None:
     entry = line.entry
     short = entry.key[:16]
     if line.state == "damaged":
@@ -259,7 +261,7 @@ def unreachable(error: Exception) -> UnknownOutcomeError:
     return UnknownOutcomeError(f"the API could not be asked ({said}). Nothing was changed.")
 
 
-def check_discard(line: Line, ledger: Ledger, now: float, *, even_submitted: bool = False) -> list[str]:
+def check_discard(line: LedgerLine, ledger: Ledger, now: float, *, even_submitted: bool = False) -> list[str]:
     """Return the ids of the shard's known batches if its entry may be set aside.
 
     :param now: epoch seconds.
@@ -288,7 +290,9 @@ def check_discard(line: Line, ledger: Ledger, now: float, *, even_submitted: boo
     return batches
 
 
-def discard(line: Line, ledger: Ledger, now: float, *, even_submitted: bool = False) -> StoragePath:
+def discard_entry(
+    line: LedgerLine, ledger: Ledger, now: float, *, even_submitted: bool = False
+) -> StoragePath:
     """Set an entry and its attempts aside, so that the shard is sent again; return where they are.
 
     :raises LedgerError: see :func:`check_discard`.

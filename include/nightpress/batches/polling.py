@@ -74,7 +74,7 @@ class BatchWait:
         if look.error is None:
             self._take(look)
             if not self.open:
-                return PollOutcome("ended", ", ".join(describe(batch) for batch in self.seen.values()))
+                return PollOutcome("ended", ", ".join(describe_ended(batch) for batch in self.seen.values()))
         self._refusals = self._refusals + 1 if look.refused else 0
         tolerated = self._refusals < REFUSALS_TOLERATED and self._absences < ABSENCES_TOLERATED
         return None if tolerated and look.at < self.deadline else self._give_up(look)
@@ -106,7 +106,7 @@ class BatchWait:
         self._absences = self._absences + 1 if self.open & set(look.absent) else 0
 
 
-def describe(batch: Batch) -> str:
+def describe_ended(batch: Batch) -> str:
     """Return one line on an ended batch: its id and its counts."""
     counts = batch.request_counts
     parts = [

@@ -31,7 +31,7 @@ THINKING_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class AnswerHistory:
     """What answers came to on the last published day.
 
     :param day: YYYY-MM-DD; empty when there is none.
@@ -61,7 +61,7 @@ class Cost:
     list_upper_usd: float | None
 
 
-def estimate(sizes: RequestSizes, question: Question, history: History = History()) -> Cost:
+def estimate(sizes: RequestSizes, question: Question, history: AnswerHistory = AnswerHistory()) -> Cost:
     """Estimate what requests cost; None where the model's price is not known, or nothing bounds it.
 
     :param history: gives the expected tokens of an answer, and how good the estimate of the input was.
@@ -100,7 +100,7 @@ def cache_surcharge(price: UnitPrices) -> float:
     return max(price.cache_write_1h - price.input, 0.0) / 1e6
 
 
-def _expected_answer(question: Question, history: History) -> float:
+def _expected_answer(question: Question, history: AnswerHistory) -> float:
     if history.output_tokens is not None:
         return min(history.output_tokens, question.request_max_tokens)
     return DEFAULT_OUTPUT_SHARE * question.max_tokens + THINKING_SHARE * question.room_tokens

@@ -11,7 +11,7 @@ from nightpress.costs.plan import ModelCost, Plan
 _CHEAPER_SHOWN = 3
 
 
-class Line(NamedTuple):
+class PlanLine(NamedTuple):
     """One fact of a plan."""
 
     name: str
@@ -22,7 +22,7 @@ class Section(NamedTuple):
     """Facts that belong together."""
 
     title: str
-    lines: Sequence[Line]
+    lines: Sequence[PlanLine]
 
 
 def plan_sections(plan: Plan) -> list[Section]:
@@ -33,12 +33,12 @@ def plan_sections(plan: Plan) -> list[Section]:
         Section("Requests", _request_lines(plan)),
     ]
     if plan.other_models:
-        lines = [Line(other.model, _cost(other)) for other in plan.other_models]
+        lines = [PlanLine(other.model, _cost(other)) for other in plan.other_models]
         sections.append(Section("The same run with another model", lines))
     return sections
 
 
-def plan_lines(plan: Plan) -> list[Line]:
+def plan_lines(plan: Plan) -> list[PlanLine]:
     """Return the facts that a decision needs, for a log, the terminal and the approval."""
     cheaper = [
         other
@@ -49,53 +49,55 @@ def plan_lines(plan: Plan) -> list[Line]:
     ]
     return [
         *_article_lines(plan),
-        Line("model", f"{plan.model}, {_answer_tokens(plan)}"),
-        Line("input tokens", _range(plan.input_tokens_expected, plan.input_tokens_upper)),
-        Line("output tokens", _range(plan.output_tokens_expected, plan.output_tokens_upper)),
+        PlanLine("model", f"{plan.model}, {_answer_tokens(plan)}"),
+        PlanLine("input tokens", _range(plan.input_tokens_expected, plan.input_tokens_upper)),
+        PlanLine("output tokens", _range(plan.output_tokens_expected, plan.output_tokens_upper)),
         *_money_lines(plan),
-        *(Line(f"with {other.model}", _cost(other)) for other in cheaper[:_CHEAPER_SHOWN]),
-        Line("verdict", plan.verdict),
+        *(PlanLine(f"with {other.model}", _cost(other)) for other in cheaper[:_CHEAPER_SHOWN]),
+        PlanLine("verdict", plan.verdict),
     ]
 
 
-def _article_lines(plan: Plan) -> list[Line]:
+def _article_lines(plan: Plan) -> list[PlanLine]:
     lines = [
-        Line("articles", f"{plan.articles:,}"),
-        Line("  to send", f"{plan.to_send:,} in {plan.shards:,} shard(s)"),
-        Line("  submitted before", f"{plan.attached:,}"),
-        Line("  reused", f"{plan.reused:,}"),
+        PlanLine("articles", f"{plan.articles:,}"),
+        PlanLine("  to send", f"{plan.to_send:,} in {plan.shards:,} shard(s)"),
+        PlanLine("  submitted before", f"{plan.attached:,}"),
+        PlanLine("  reused", f"{plan.reused:,}"),
     ]
     if plan.cut:
-        lines.append(Line("  cut at max_content_chars", f"{plan.cut:,}"))
-    lines.append(Line("rejected rows", f"{sum(plan.rejected.values()):,}"))
-    return lines + [Line(f"  {reason}", f"{count:,}") for reason, count in plan.rejected.items()]
+        lines.append(PlanLine("  cut at max_content_chars", f"{plan.cut:,}"))
+    lines.append(PlanLine("rejected rows", f"{sum(plan.rejected.values()):,}"))
+    return lines + [PlanLine(f"  {reason}", f"{count:,}") for reason, count in plan.rejected.items()]
 
 
-def _money_lines(plan: Plan) -> list[Line]:
+def _money_lines(plan: Plan) -> list[PlanLine]:
     return [
-        Line("cost", f"{dollars(plan.cost_expected_usd)} expected, {dollars(plan.cost_upper_usd)} at most"),
-        Line("at list price", f"{dollars(plan.list_upper_usd)} at most"),
-        Line("budget", "none" if plan.max_cost_usd is None else dollars(plan.max_cost_usd)),
-        Line(
+        PlanLine(
+            "cost", f"{dollars(plan.cost_expected_usd)} expected, {dollars(plan.cost_upper_usd)} at most"
+        ),
+        PlanLine("at list price", f"{dollars(plan.list_upper_usd)} at most"),
+        PlanLine("budget", "none" if plan.max_cost_usd is None else dollars(plan.max_cost_usd)),
+        PlanLine(
             "approval above",
             "never asked" if plan.approve_above_usd is None else dollars(plan.approve_above_usd),
         ),
     ]
 
 
-def _request_lines(plan: Plan) -> list[Line]:
+def _request_lines(plan: Plan) -> list[PlanLine]:
     return [
-        Line("model", plan.model),
-        Line("tokens of an answer", _answer_tokens(plan)),
-        Line("thinking", plan.thinking),
-        Line("effort", plan.effort or "the model's own"),
-        *([Line("betas", ", ".join(plan.betas))] if plan.betas else []),
-        Line("input tokens", _range(plan.input_tokens_expected, plan.input_tokens_upper)),
-        Line("output tokens", _range(plan.output_tokens_expected, plan.output_tokens_upper)),
-        Line("fresh answers asked for", "yes" if plan.fresh else "no"),
-        Line("source", plan.source or "\N{EN DASH}"),
-        Line("plan only, nothing is sent", "yes" if plan.plan_only else "no"),
-        Line("run", plan.run),
+        PlanLine("model", plan.model),
+        PlanLine("tokens of an answer", _answer_tokens(plan)),
+        PlanLine("thinking", plan.thinking),
+        PlanLine("effort", plan.effort or "the model's own"),
+        *([PlanLine("betas", ", ".join(plan.betas))] if plan.betas else []),
+        PlanLine("input tokens", _range(plan.input_tokens_expected, plan.input_tokens_upper)),
+        PlanLine("output tokens", _range(plan.output_tokens_expected, plan.output_tokens_upper)),
+        PlanLine("fresh answers asked for", "yes" if plan.fresh else "no"),
+        PlanLine("source", plan.source or "\N{EN DASH}"),
+        PlanLine("plan only, nothing is sent", "yes" if plan.plan_only else "no"),
+        PlanLine("run", plan.run),
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from nightpress.costs.estimate import History
+from nightpress.costs.estimate import AnswerHistory
 from nightpress.costs.receipt import RECEIPT_VERSION, BatchReceipt, DayReceipt, add_earlier
 from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot, list_names
@@ -107,7 +107,9 @@ def _change_books(path: StoragePath, earlier: DayReceipt) -> DayReceipt | None:
     return read_receipt(path.parent / names[not earlier.offline] / path.name)
 
 
-def read_history(root: DataRoot, pipeline: str, template: str, offline: bool | None = None) -> History:
+def read_answer_history(
+    root: DataRoot, pipeline: str, template: str, offline: bool | None = None
+) -> AnswerHistory:
     """Return what answers to the same prompt came to on the last day published with it.
 
     :param offline: of the offline API (True), or of the real one (False); None takes either.
@@ -131,8 +133,8 @@ def read_history(root: DataRoot, pipeline: str, template: str, offline: bool | N
         )
         if answers:
             each = sum(batch.output_tokens for batch in receipt.batches) / answers
-            return History(receipt.day, each, geographies=tuple(sorted(geographies)))
-    return History(geographies=tuple(sorted(geographies)))
+            return AnswerHistory(receipt.day, each, geographies=tuple(sorted(geographies)))
+    return AnswerHistory(geographies=tuple(sorted(geographies)))
 
 
 _DAYS_LOOKED_AT = 31

@@ -37,7 +37,7 @@ class DaySchema:
     """
 
     schema: pa.Schema
-    names: ColumnNames
+    names: PublishedColumnNames
     changed: Mapping[str, str] = field(default_factory=dict)
 
     def fit(self, table: pa.Table) -> pa.Table:
@@ -65,7 +65,7 @@ def plan_schema(
     :raises ResultsError: a file is gone.
     """
     typed = arrow_fields(output) if output is not None else []
-    names = ColumnNames(column.name for column in (*HEAD, *TAIL, *typed))
+    names = PublishedColumnNames(column.name for column in (*HEAD, *TAIL, *typed))
     found: dict[str, pa.DataType] = {}
     if earlier is not None:
         columns = metadata_fields(earlier)
@@ -108,7 +108,7 @@ def last_published_schema(root: DataRoot, pipeline: str, day: str) -> pa.Schema 
     return None
 
 
-class ColumnNames:
+class PublishedColumnNames:
     """Gives each metadata column a name that no other column has, whatever the case of its letters.
 
     Columns of several files whose names differ by case only are one; of one file they are two.

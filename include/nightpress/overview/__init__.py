@@ -1,8 +1,8 @@
 """All runs and their batches as the ledger and the receipts tell them, kept in memory between two looks."""
 
 from nightpress.overview.batch_rows import BatchRow
-from nightpress.overview.expected_end import Estimate, History
-from nightpress.overview.overview import Answer, Overview, Query
+from nightpress.overview.expected_end import BatchDurations, Estimate
+from nightpress.overview.overview import Overview, Query, RunsPage
 from nightpress.overview.run_views import RunView
 
-__all__ = ["Answer", "BatchRow", "Estimate", "History", "Overview", "Query", "RunView"]
+__all__ = ["BatchDurations", "BatchRow", "Estimate", "Overview", "Query", "RunView", "RunsPage"]

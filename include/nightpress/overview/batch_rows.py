@@ -62,7 +62,7 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     errors: dict[str, int]
     examples: tuple[Example, ...]
     cost_usd: float | None
-    line: manual_ledger.Line | None = None
+    line: manual_ledger.LedgerLine | None = None
 
     @property
     def since(self) -> float | None:
@@ -133,14 +133,14 @@ def read_row(scope: str, entry: Entry, touched: float | None) -> BatchRow:
         errors=entry.errors,
         examples=entry.examples,
         cost_usd=entry.cost_usd,
-        line=manual_ledger.Line(scope, entry, "open") if state == "question" else None,
+        line=manual_ledger.LedgerLine(scope, entry, "open") if state == "question" else None,
     )
 
 
 def read_damaged(scope: str, key: str, error: LedgerError, touched: float | None) -> BatchRow:
     """Return the row of an entry that cannot be read."""
     empty = Entry(key=key, requests=0, bytes=0)
-    line = manual_ledger.Line(scope, empty, "damaged", str(error))
+    line = manual_ledger.LedgerLine(scope, empty, "damaged", str(error))
     return msgspec.structs.replace(read_row(scope, empty, touched), state="question", line=line)
 
 

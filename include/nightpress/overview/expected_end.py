@@ -31,7 +31,7 @@ class Estimate:
     alike: str
 
 
-class History:
+class BatchDurations:
     """The durations of ended batches.
 
     Sizes are alike within a power of two up or down. Of each group the latest 200 count, for the API's

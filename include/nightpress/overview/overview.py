@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from nightpress.batches import manual_ledger
 from nightpress.overview.batch_rows import BatchRow
-from nightpress.overview.expected_end import History
+from nightpress.overview.expected_end import BatchDurations
 from nightpress.overview.ledger_watch import LedgerWatch, open_watches
 from nightpress.overview.run_views import RunView, group_runs
 from nightpress.overview.started_runs import RUNNING, StartedRun, join_started
@@ -55,7 +55,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RunsPage:
     """A page of runs, and what holds for all runs of the filter.
 
     :param looked_at: when the ledger was looked at, epoch seconds.
@@ -81,7 +81,7 @@ class Answer:
     failed: int
     cost_usd: float
     cost_unknown: int
-    questions: Sequence[tuple[BatchRow, manual_ledger.Question]]
+    questions: Sequence[tuple[BatchRow, manual_ledger.OpenQuestion]]
     question_count: int
     pipelines: Sequence[str]
     days: Sequence[str]
@@ -89,7 +89,7 @@ class Answer:
     needing: int
     running: int
     empty: bool
-    history: History
+    history: BatchDurations
 
 
 @dataclass(slots=True)
@@ -99,7 +99,7 @@ class _Picture:
     looked_at: float = 0.0
     until: float = 0.0
     runs: list[RunView] = field(default_factory=list)
-    history: History = field(default_factory=lambda: History(()))
+    history: BatchDurations = field(default_factory=lambda: BatchDurations(()))
     left_out: int = 0
 
 
@@ -142,7 +142,7 @@ class Overview:
         query: Query,
         may_read: Callable[[str, str], bool],
         started: Sequence[StartedRun] = (),
-    ) -> Answer:
+    ) -> RunsPage:
         """Return what is asked for.
 
         :param started: runs as the scheduler knows them.
@@ -171,7 +171,7 @@ class Overview:
             if run.published and run.receipt is not None and run.receipt.published_at is not None:
                 run.reported = self._reports.covers(run.day, run.receipt.published_at.timestamp(), now)
         questions = _find_questions(runs, now)
-        return Answer(
+        return RunsPage(
             looked_at=picture.looked_at,
             runs=shown,
             count=len(runs),
@@ -238,19 +238,19 @@ class Overview:
         )
         if changed or now >= before.until:
             picture.runs = group_runs(rows, self._receipts, now)
-            picture.history = History(rows)
+            picture.history = BatchDurations(rows)
             picture.until = min((row.until for row in rows if row.until > now), default=float("inf"))
         return picture
 
 
-def _find_questions(runs: Sequence[RunView], now: float) -> list[tuple[BatchRow, manual_ledger.Question]]:
+def _find_questions(runs: Sequence[RunView], now: float) -> list[tuple[BatchRow, manual_ledger.OpenQuestion]]:
     found = []
     for run in runs:
         if not run.states["question"]:
             continue
         for row in run.rows:
             if row.state == "question" and now >= row.until and row.line is not None:
-                question = manual_ledger.explain(row.line, now)
+                question = manual_ledger.find_open_question(row.line, now)
                 if question is not None:
                     found.append((row, question))
     return found

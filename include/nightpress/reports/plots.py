@@ -71,7 +71,7 @@ def draw_bars(title: str, text: str, bars: Sequence[Bar]) -> Plot:
     )
     drawn = base.mark_bar(height=14).encode(color=alt.Color("colour:N", scale=None))
     labels = base.mark_text(align="left", dx=5, color=SOFT, fontSize=11).encode(text="text:N")
-    return Plot(title, text, render(drawn + labels, width=WIDTH - 90, height=26 * len(data) + 6))
+    return Plot(title, text, render_chart(drawn + labels, width=WIDTH - 90, height=26 * len(data) + 6))
 
 
 def draw_histogram(bins: Iterable[Bin], x: str, y: str, colour: str) -> str:
@@ -96,10 +96,10 @@ def draw_histogram(bins: Iterable[Bin], x: str, y: str, colour: str) -> str:
             y=alt.Y("n:Q", title=y, axis=alt.Axis(tickCount=4, format="~s", tickMinStep=1)),
         )
     )
-    return render(chart)
+    return render_chart(chart)
 
 
-def render(chart: alt.Chart | alt.LayerChart, *, width: int = WIDTH, height: int = HEIGHT) -> str:
+def render_chart(chart: alt.Chart | alt.LayerChart, *, width: int = WIDTH, height: int = HEIGHT) -> str:
     """Return a chart as SVG in the page's colours."""
     spec = (
         chart.properties(width=width, height=height, background="transparent")

@@ -93,7 +93,7 @@ def open_answers(path: StoragePath, dictionaries: Sequence[str] = ()) -> Iterato
         ) from None
 
 
-def read_receipt(root: DataRoot, pipeline: str, day: str) -> DayReceipt | None:
+def find_receipt(root: DataRoot, pipeline: str, day: str) -> DayReceipt | None:
     """Return a day's receipt; None when there is none or it cannot be read."""
     try:
         return read_stored_receipt(root.receipt(pipeline, day))

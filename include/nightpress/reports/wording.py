@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-UNKNOWN = "unknown"
-
 OFFLINE = (
     "These answers came from the offline API: no model was called and nothing was billed. Amounts are what the real "
     "API would have cost."
@@ -20,14 +18,6 @@ def count(number: int | None) -> str:
 def counted(number: int, thing: str, things: str = "") -> str:
     """Write a count with its noun."""
     return f"{number:,} {thing if number == 1 else things or thing + 's'}"
-
-
-def usd(amount: float | None) -> str:
-    """Write USD with the digits that matter: cents, and more of them below a dollar."""
-    if amount is None:
-        return UNKNOWN
-    digits = 2 if abs(amount) >= 1 or amount == 0 else 4
-    return f"{'-' * (amount < 0)}${abs(amount):,.{digits}f}"
 
 
 def share(part: float, whole: float) -> str:

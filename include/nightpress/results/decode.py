@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nightpress.results.result_lines import Line, Outcome, decode_line, decode_lines, read_line
+from nightpress.results.result_lines import Outcome, ResultLine, decode_line, decode_lines, read_line
 from nightpress.shards.requests import custom_id_prefix
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
@@ -137,7 +137,7 @@ class _LineReader:
                     outcomes.append(line.result)
         return Block(np.array(ordinals, dtype=np.int64), outcomes)
 
-    def _take(self, line: Line, number: int) -> int | None:
+    def _take(self, line: ResultLine, number: int) -> int | None:
         """Return the ordinal of a line that counts; else note why it does not."""
         ordinal = _read_ordinal(line.custom_id, self._prefix, self._articles)
         if ordinal is None:
@@ -152,7 +152,7 @@ class _LineReader:
         return None
 
 
-def _read_any(data: bytes) -> list[Line]:
+def _read_any(data: bytes) -> list[ResultLine]:
     try:
         line = decode_line(data)
     except _UNREADABLE:

@@ -121,18 +121,18 @@ class Outcome(msgspec.Struct, gc=False):
         return self.message is not None or self.type != "succeeded"
 
 
-class Line(msgspec.Struct, gc=False):
+class ResultLine(msgspec.Struct, gc=False):
     """One line of a result stream."""
 
     custom_id: str
     result: Outcome
 
 
-decode_line = msgspec.json.Decoder(Line).decode
-decode_lines = msgspec.json.Decoder(Line).decode_lines
+decode_line = msgspec.json.Decoder(ResultLine).decode
+decode_lines = msgspec.json.Decoder(ResultLine).decode_lines
 
 
-def read_line(data: bytes) -> list[Line]:
+def read_line(data: bytes) -> list[ResultLine]:
     """Return every result on a line that :func:`decode_line` does not take; none when nothing can be read."""
     return [line for value in _iter_objects(data) if (line := _line(value)) is not None]
 
@@ -189,17 +189,17 @@ def _cut_depth(text: str) -> str:
     return "".join((*kept, text[position:]))
 
 
-def _line(value: dict[str, Any]) -> Line | None:
+def _line(value: dict[str, Any]) -> ResultLine | None:
     custom_id, result = value.get("custom_id"), value.get("result")
     if not isinstance(custom_id, str) or not isinstance(result, dict):
         return None
     kind = _name(result.get("type"))
     message, error = result.get("message"), _error(result.get("error"))
     if isinstance(message, dict) and kind not in FAILED:
-        return Line(_clean(custom_id), Outcome(kind or "succeeded", _message(message)))
+        return ResultLine(_clean(custom_id), Outcome(kind or "succeeded", _message(message)))
     if kind is None and error is None:
         return None
-    return Line(_clean(custom_id), Outcome(kind or "errored", None, error))
+    return ResultLine(_clean(custom_id), Outcome(kind or "errored", None, error))
 
 
 def _message(value: dict[str, Any]) -> Message:

@@ -10,10 +10,10 @@ from math import inf
 
 import msgspec
 
-from nightpress.costs.estimate import History, estimate, request_upper_usd
+from nightpress.costs.estimate import AnswerHistory, estimate, request_upper_usd
 from nightpress.costs.plan import Limits, ModelCost, Plan
 from nightpress.costs.question import Question, make_question
-from nightpress.costs.receipt_files import read_history
+from nightpress.costs.receipt_files import read_answer_history
 from nightpress.costs.shared_prefix import LIFETIME, SharedPrefix
 from nightpress.costs.text_sizes import RequestSizes
 from nightpress.errors import ConfigurationError
@@ -52,7 +52,7 @@ def make_plan(  # noqa: PLR0917 - called once
     today = today_of(now())
     attached, billed = _split_by_ledger(run, report)
     digest = digest_of(template)
-    history = read_history(run.root, run.pipeline, digest, run.offline)
+    history = read_answer_history(run.root, run.pipeline, digest, run.offline)
     prefix = SharedPrefix.of(template.system, template.model) if template.cache and template.system else None
     cached_tokens = prefix.upper_tokens if prefix is not None and prefix.verdict != "too_short" else 0
     question = make_question(
@@ -134,7 +134,9 @@ def _other_models(
             options, cached_tokens=asked.cached_tokens, typed=template.output is not None
         )
         cost = estimate(
-            sizes, replace(question, us_expected=asked.us_expected, us_possible=asked.us_possible), History()
+            sizes,
+            replace(question, us_expected=asked.us_expected, us_possible=asked.us_possible),
+            AnswerHistory(),
         )
         found.append(ModelCost(model=model, expected_usd=cost.expected_usd, upper_usd=cost.upper_usd))
     others = [cost for cost in found if cost.model != template.model]

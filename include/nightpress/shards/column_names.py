@@ -29,7 +29,7 @@ def column_name(field: str, taken: Collection[str] = ()) -> str:
     return field
 
 
-class ColumnNames:
+class MetadataColumnNames:
     """Columns of a run's metadata: different ones for the fields of one row, whatever their capitals.
 
     :param output_names: columns of the output, lower case.

@@ -21,7 +21,7 @@ from nightpress.articles.field_mapping import show_names
 from nightpress.costs.text_sizes import RequestSizes, measure_requests
 from nightpress.errors import InputError, TooManyRejectsError
 from nightpress.settings import ShardLimits
-from nightpress.shards.column_names import ColumnNames
+from nightpress.shards.column_names import MetadataColumnNames
 from nightpress.shards.metadata_columns import metadata_column
 from nightpress.shards.requests import RequestTemplate, custom_id, request_key, shard_key
 from nightpress.shards.shard import Shard, ShardFiles
@@ -128,7 +128,7 @@ def write_shards(
     report = ReadReport()
     fields: list[str] = []
     writer = _ShardWriter(folder, limits, salt=salt, answered=answered, write=write, betas=template.betas)
-    writer.names = ColumnNames(template.output_names)
+    writer.names = MetadataColumnNames(template.output_names)
     with _RejectedFile(folder / "rejected.parquet") if write else nullcontext() as rejected_file:
         for row in rows:
             refused = row if isinstance(row, Rejected) else _add_article(writer, row, template, report)
@@ -238,7 +238,7 @@ class _ShardWriter:
         self.reused = 0
         self._ordinal = 0
         self._twins: Counter[str] = Counter()
-        self.names = ColumnNames()
+        self.names = MetadataColumnNames()
         self._begin()
 
     def _begin(self) -> None:

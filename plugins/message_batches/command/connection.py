@@ -69,7 +69,7 @@ def _open_with_airflow(url: str) -> UPath | None:
     return cast("UPath", path)
 
 
-def connect(
+def open_api(
     settings: Mapping[str, str], scope: str, *, base_url: str = "", api_key: str = ""
 ) -> MessageBatches:
     """Return the API whose ledger is ``scope``.

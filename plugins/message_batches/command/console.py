@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from typing import Any
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def printable(text: str) -> str:
-    r"""Return a text that a terminal shows and does not obey.
-
-    Control characters, direction overrides and lone surrogates become escapes; line feeds and tabs stay.
-
-    >>> printable("a\x1b[31mb")
-    'a\\x1b[31mb'
-    """
-    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
+from nightpress.plain_text import for_terminal_lines
 
 
 def say(line: str = "") -> None:
     """Print a line on standard output."""
-    _write(printable(line), error=False)
+    _write(for_terminal_lines(line), error=False)
 
 
 def warn(line: str) -> None:
     """Print a line on standard error."""
-    _write(printable(line), error=True)
+    _write(for_terminal_lines(line), error=True)
 
 
 def say_json(value: Any) -> None:

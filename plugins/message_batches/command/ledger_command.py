@@ -11,13 +11,13 @@ from typer.core import TyperGroup
 
 from message_batches.command import connection, ledger_text
 from message_batches.command.command_settings import CommandError, read_settings
-from message_batches.command.console import say, say_json, warn
+from message_batches.command.console import local_path, say, say_json, warn
 from message_batches.command.options import Json, Root, read_day
 
 if TYPE_CHECKING:
     from upath import UPath
 
-    from nightpress.batches.manual_ledger import Line
+    from nightpress.batches.manual_ledger import LedgerLine
 
 STATES = ("intended", "submitted", "collected", "open", "damaged")
 
@@ -72,7 +72,7 @@ class Filter:
     api: str = ""
     open_only: bool = False
 
-    def accepts(self, line: Line) -> bool:
+    def accepts(self, line: LedgerLine) -> bool:
         """Tell whether a shard is listed."""
         wanted = {"open", "damaged"} if self.open_only else ({self.state} if self.state else set())
         return (
@@ -109,10 +109,10 @@ def list_shards(
 
     folder = _open_ledgers(root)
     chosen = Filter(pipeline, day, state, api, open_only)
-    lines = [line for line in manual_ledger.iter_lines(folder) if chosen.accepts(line)]
+    lines = [line for line in manual_ledger.iter_ledger_lines(folder) if chosen.accepts(line)]
     lines.sort(key=lambda line: (line.scope, line.entry.day, line.entry.pipeline, line.entry.uri))
     now = time.time()
-    questions = [question for line in lines if (question := manual_ledger.explain(line, now))]
+    questions = [question for line in lines if (question := manual_ledger.find_open_question(line, now))]
     if as_json:
         say_json(ledger_text.as_json(lines, questions, now))
     elif lines:
@@ -133,12 +133,12 @@ def show(*, key: Key, api: OneApi = "", root: Root = "", as_json: Json = False) 
     from nightpress.layout import DataRoot
 
     folder = _open_ledgers(root)
-    line, now = manual_ledger.find_line(folder, key, api), time.time()
+    line, now = manual_ledger.find_ledger_line(folder, key, api), time.time()
     batches = Ledger(folder, line.scope).batches_of(line.entry.key)
     if as_json:
         say_json(ledger_text.as_json([line], [], now)["entries"][0] | {"owns": batches})
         return
-    question = manual_ledger.explain(line, now)
+    question = manual_ledger.find_open_question(line, now)
     ledger_text.print_questions([question] if question else [])
     ledger_text.print_shard(line, batches, DataRoot(folder.parent))
 
@@ -166,9 +166,11 @@ def adopt(
     from nightpress.batches.ledger import Ledger
 
     folder = _open_ledgers(root)
-    line = manual_ledger.find_line(folder, key, api)
-    client = connection.connect(read_settings(), line.scope, base_url=base_url)
-    batch, proved = manual_ledger.adopt(line, batch_id, client, Ledger(folder, line.scope), unproved=unproved)
+    line = manual_ledger.find_ledger_line(folder, key, api)
+    client = connection.open_api(read_settings(), line.scope, base_url=base_url)
+    batch, proved = manual_ledger.adopt_batch(
+        line, batch_id, client, Ledger(folder, line.scope), unproved=unproved
+    )
     say(ledger_text.describe_adopted(line, batch, proved))
     say("Clear submit_batch of the shard, or run the day again: it attaches to this batch and pays nothing.")
 
@@ -193,7 +195,7 @@ def discard(
     from nightpress.batches.ledger import Ledger
 
     folder = _open_ledgers(root)
-    line = manual_ledger.find_line(folder, key, api)
+    line = manual_ledger.find_ledger_line(folder, key, api)
     ledger, now = Ledger(folder, line.scope), time.time()
     batches = manual_ledger.check_discard(line, ledger, now, even_submitted=even_submitted)
     short, state = line.entry.key[:16], ledger_text.show_state(line.state)
@@ -206,8 +208,8 @@ def discard(
     if not yes:
         warn("Nothing was changed. To do it: the same command with --yes.")
         raise typer.Exit(1)
-    aside = manual_ledger.discard(line, ledger, now, even_submitted=even_submitted)
-    say(f"Set aside: {ledger_text.plain_path(aside)}")
+    aside = manual_ledger.discard_entry(line, ledger, now, even_submitted=even_submitted)
+    say(f"Set aside: {local_path(str(aside))}")
     say("Clear submit_batch of the shard, or run the day again, to send it.")
 
 
@@ -215,14 +217,14 @@ def _open_ledgers(root: str) -> UPath:
     return connection.open_root(read_settings(), root) / "ledger"
 
 
-def _print_candidates(line: Line, folder: UPath, base_url: str, now: float) -> None:
+def _print_candidates(line: LedgerLine, folder: UPath, base_url: str, now: float) -> None:
     import anthropic
 
     from nightpress.batches import manual_ledger
     from nightpress.batches.ledger import Ledger
 
     try:
-        client = connection.connect(read_settings(), line.scope, base_url=base_url)
+        client = connection.open_api(read_settings(), line.scope, base_url=base_url)
         if client.scope != line.scope:
             raise CommandError(f"the connection is to {client.scope}, the shard was sent to {line.scope}")
         found = manual_ledger.find_candidates(line.entry, client, Ledger(folder, line.scope), now)

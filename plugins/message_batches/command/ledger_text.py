@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from message_batches.command.console import say
+from message_batches.command.console import local_path, say
 from nightpress.batches import manual_ledger
 from nightpress.errors import NightpressError
 from nightpress.layout import DataRoot
@@ -25,19 +25,14 @@ def say_empty(folder: StoragePath, *, filtered: bool, open_only: bool) -> str:
     """Return what is said when no shard is listed."""
     if filtered:
         what = "Nothing is open" if open_only else "No shard of the ledger matches"
-        return f"{what} (looked in {plain_path(folder)}). Without filters, all shards are listed."
+        return f"{what} (looked in {local_path(str(folder))}). Without filters, all shards are listed."
     return (
-        f"The ledger is empty ({plain_path(folder)}): nothing was ever submitted from this data root. "
+        f"The ledger is empty ({local_path(str(folder))}): nothing was ever submitted from this data root. "
         "Another root is named with --root or NIGHTPRESS_ROOT."
     )
 
 
-def plain_path(path: StoragePath) -> str:
-    """Return a local path without its scheme, any other as a URL."""
-    return path.path if path.protocol in {"", "file", "local"} else str(path)
-
-
-def print_questions(questions: Sequence[manual_ledger.Question]) -> None:
+def print_questions(questions: Sequence[manual_ledger.OpenQuestion]) -> None:
     """Print what a person may have to decide."""
     if not questions:
         return
@@ -51,7 +46,7 @@ def print_questions(questions: Sequence[manual_ledger.Question]) -> None:
         say(f"  … and {more} more; `--open` lists them, `show KEY` explains one\n")
 
 
-def print_table(lines: Sequence[manual_ledger.Line], now: float) -> None:
+def print_table(lines: Sequence[manual_ledger.LedgerLine], now: float) -> None:
     """Print one line for each shard, and the totals."""
     head = ("key", "state", "pipeline", "day", "requests", "batch", "age", "attempts", "api")
     rows = [_row(line, now) for line in lines]
@@ -72,7 +67,7 @@ def print_table(lines: Sequence[manual_ledger.Line], now: float) -> None:
     say(f"\n{shards}, {requests:,} requests: {states}")
 
 
-def _row(line: manual_ledger.Line, now: float) -> tuple[str, ...]:
+def _row(line: manual_ledger.LedgerLine, now: float) -> tuple[str, ...]:
     entry = line.entry
     batch = (entry.batch_id or "-") + (" (adopted)" if entry.adopted else "")
     return (
@@ -104,7 +99,7 @@ def _age(since: float | None, now: float) -> str:
 
 
 def as_json(
-    lines: Sequence[manual_ledger.Line], questions: Sequence[manual_ledger.Question], now: float
+    lines: Sequence[manual_ledger.LedgerLine], questions: Sequence[manual_ledger.OpenQuestion], now: float
 ) -> dict[str, Any]:
     """Return shards, totals and open questions as plain values."""
     entries = [
@@ -124,7 +119,7 @@ def as_json(
     }
 
 
-def print_shard(line: manual_ledger.Line, batches: Sequence[str], root: DataRoot) -> None:
+def print_shard(line: manual_ledger.LedgerLine, batches: Sequence[str], root: DataRoot) -> None:
     """Print everything that is known of a shard."""
     entry = line.entry
     adopted = " (adopted: its POST was never answered)" if entry.adopted else ""
@@ -161,7 +156,7 @@ def _describe_file(uri: str, root: DataRoot) -> str:
         return f"{uri} (cannot be looked at: {error})"
 
 
-def describe_adopted(line: manual_ledger.Line, batch: Batch, proved: bool) -> str:
+def describe_adopted(line: manual_ledger.LedgerLine, batch: Batch, proved: bool) -> str:
     """Return what was recorded, and on what grounds."""
     short = line.entry.key[:16]
     if proved:

@@ -68,7 +68,7 @@ def _normalize(token: str) -> str:
     return token.lower().replace("_", "-")
 
 
-def build_app(checkout: typer.Typer | None = None) -> typer.Typer:
+def build_command(checkout: typer.Typer | None = None) -> typer.Typer:
     """Return the whole command.
 
     :param checkout: the checkout's own commands (default: those of its entry point, if there is one).
@@ -110,7 +110,7 @@ def _refuse(context: typer.Context) -> None:
 def main(arguments: Sequence[str] | None = None, *, checkout: typer.Typer | None = None) -> int:
     """Run the command and return its exit code."""
     try:
-        build_app(checkout)(args=None if arguments is None else list(arguments), prog_name="nightpress")
+        build_command(checkout)(args=None if arguments is None else list(arguments), prog_name="nightpress")
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else int(bool(ended.code))
     except (CommandError, ConfigurationError) as error:

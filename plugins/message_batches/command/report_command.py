@@ -53,7 +53,8 @@ def report(
 
 
 def _describe(written: WrittenReport) -> list[str]:
-    from nightpress.reports.wording import counted, usd
+    from nightpress.costs.money import dollars
+    from nightpress.reports.wording import counted
 
     lines = [f"{name} has not published {written.day}; the report says so." for name in written.absent]
     if not written.pipelines and not written.absent:
@@ -61,7 +62,7 @@ def _describe(written: WrittenReport) -> list[str]:
     if written.pipelines:
         lines.append(
             f"{', '.join(written.pipelines)}: {counted(written.articles, 'article')}, {written.succeeded:,} answered, "
-            f"{written.failed:,} failed, {usd(written.paid_usd)} paid"
+            f"{written.failed:,} failed, {dollars(written.paid_usd)} paid"
             + (" (offline API: nothing was billed)" if written.offline else "")
         )
     return [

@@ -75,5 +75,5 @@ class WriteResultsOperator(BaseOperator):
                 model=self.model,
             )
         self.log.info("shard %s: %s -> %s", shard.name, results.by_status, results.uri)
-        metrics.count_rows(self.pipeline, results.by_status)
+        metrics.count_statuses(self.pipeline, results.by_status)
         return asdict(results)

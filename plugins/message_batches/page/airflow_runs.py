@@ -130,7 +130,7 @@ class AirflowRuns:
             if self._at is None or now - self._at >= _FRESH_SECONDS:
                 self._at = now
                 try:
-                    self._runs = [started for run in self._read() for started in describe(run)]
+                    self._runs = [started for run in self._read() for started in describe_run(run)]
                 except SQLAlchemyError:
                     # The ledger's runs are worth showing without what Airflow says of them.
                     log.exception(
@@ -224,7 +224,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def describe(run: FoundRun) -> list[StartedRun]:
+def describe_run(run: FoundRun) -> list[StartedRun]:
     """Return what a run is for each of its pipelines."""
     readers = sorted(task.task_id for task in run.tasks if task.reads)
     return [_describe_pipeline(run, reader, alone=len(readers) == 1) for reader in readers]

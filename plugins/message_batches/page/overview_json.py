@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from message_batches.links import CONSOLE
 from nightpress.advice import advise, label
-from nightpress.batches.manual_ledger import Question
-from nightpress.overview import Answer, BatchRow, History, RunView
+from nightpress.batches.manual_ledger import OpenQuestion
+from nightpress.overview import BatchDurations, BatchRow, RunsPage, RunView
 from nightpress.overview.expected_end import EXPIRES_AFTER_SECONDS
 from nightpress.overview.run_views import NEEDS_PERSON, Failure, order_rows, state_at
 from nightpress.overview.started_runs import APPROVAL
@@ -19,7 +19,7 @@ _VENDOR = "api.anthropic.com"
 _STAGES = {"submitted": "wait_for_batch", "ended": "write_results", "collected": "write_results"}
 
 
-def describe(answer: Answer, now: float, opened: Mapping[str, int]) -> dict[str, Any]:
+def describe_page(answer: RunsPage, now: float, opened: Mapping[str, int]) -> dict[str, Any]:
     """Return what the page shows.
 
     :param now: epoch seconds.
@@ -51,7 +51,7 @@ def describe(answer: Answer, now: float, opened: Mapping[str, int]) -> dict[str,
     }
 
 
-def _describe_question(row: BatchRow, question: Question) -> dict[str, Any]:
+def _describe_question(row: BatchRow, question: OpenQuestion) -> dict[str, Any]:
     short = row.key[:16]
     damaged = row.line is not None and row.line.state == "damaged"
     commands = [f"nightpress ledger show {short}"]
@@ -72,7 +72,7 @@ def _describe_question(row: BatchRow, question: Question) -> dict[str, Any]:
     }
 
 
-def _describe_run(run: RunView, answer: Answer, now: float, page: int | None) -> dict[str, Any]:
+def _describe_run(run: RunView, answer: RunsPage, now: float, page: int | None) -> dict[str, Any]:
     receipt = run.receipt
     ends = [_expect(row, answer.history) for row in run.rows if row.state == "submitted"]
     return {
@@ -179,7 +179,7 @@ def _describe_failure(failure: Failure, run: RunView) -> dict[str, Any]:
     }
 
 
-def _describe_rows(run: RunView, history: History, now: float, page: int) -> dict[str, Any]:
+def _describe_rows(run: RunView, history: BatchDurations, now: float, page: int) -> dict[str, Any]:
     rows = order_rows(run, now)
     pages = max(1, -(-len(rows) // ROWS_OF_A_PAGE))
     page = min(max(1, page), pages)
@@ -192,7 +192,7 @@ def _describe_rows(run: RunView, history: History, now: float, page: int) -> dic
     }
 
 
-def _describe_row(row: BatchRow, history: History, now: float) -> dict[str, Any]:
+def _describe_row(row: BatchRow, history: BatchDurations, now: float) -> dict[str, Any]:
     state = state_at(row, now)
     return {
         "key": row.key[:16],
@@ -216,7 +216,7 @@ def _describe_row(row: BatchRow, history: History, now: float) -> dict[str, Any]
     }
 
 
-def _expect(row: BatchRow, history: History) -> dict[str, Any]:
+def _expect(row: BatchRow, history: BatchDurations) -> dict[str, Any]:
     if row.submitted is None:
         return {"expected_end": None, "late_at": None, "expires_at": None, "basis": None}
     estimate = history.estimate(row.scope, row.pipeline, row.requests)

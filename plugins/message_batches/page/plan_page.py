@@ -54,7 +54,7 @@ def _decode(content: bytes) -> Plan:
         ) from None
 
 
-def render(plan: Plan, root: str) -> Html:
+def render_plan(plan: Plan, root: str) -> Html:
     """Return the page of a plan; every value is shown as text.
 
     :param root: the way to the application's root.

@@ -20,7 +20,7 @@ from message_batches.page import notices, plan_page
 from message_batches.page.access import ReadableDep, check_dags, guard
 from message_batches.page.airflow_runs import AirflowRuns
 from message_batches.page.documents import stream_answers, stream_document
-from message_batches.page.overview_json import describe
+from message_batches.page.overview_json import describe_page
 from message_batches.page.responses import SafeHeaders, html
 from message_batches.page.store_access import StoreAccess
 from nightpress.errors import ConfigurationError, NightpressError
@@ -113,7 +113,7 @@ def show_data(
     query = OverviewQuery(pipeline=pipeline, day=day, dag_id=dag_id, run=run, page=page)
     started = airflow_runs.look()
     answer = store.ask(lambda: overview().answer(query, may_read, started))
-    data = describe(answer, time.time(), dict(map(_read_opened, opened or ())))
+    data = describe_page(answer, time.time(), dict(map(_read_opened, opened or ())))
     return Response(msgspec.json.encode(data), media_type="application/json")
 
 
@@ -128,7 +128,7 @@ def show_plan(request: Request, pipeline: str, day: str, run: str, may_read: Rea
     _check_day(day)
     check_dags(may_read, _find_owners(pipeline) or [""])
     found = store.ask(lambda: plan_page.find_plan(config.data_root().path, pipeline, day, run))
-    return html(plan_page.render(found, notices.to_static(request)))
+    return html(plan_page.render_plan(found, notices.to_static(request)))
 
 
 def _find_owners(pipeline: str) -> set[str]:

@@ -18,7 +18,7 @@ from nightpress.days.side_by_side import AFTER_TYPED, BEFORE_TYPED, CHOICES, VAR
 from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot, is_pipeline_name, list_names
 from nightpress.reports.comparison.agreement import Agreement, Difference, Tally, numbers
-from nightpress.reports.stored_days import open_answers, read_receipt
+from nightpress.reports.stored_days import find_receipt, open_answers
 from nightpress.statuses import SUCCEEDED
 from nightpress.storage import StoragePath
 
@@ -116,7 +116,7 @@ def _read(root: DataRoot, name: str, day: str, path: StoragePath) -> Comparison:
                 sum_up.add(columns[variant])
             tally.add(batch, columns)
         articles = file.metadata.num_rows
-    receipts = {variant: read_receipt(root, pipeline, day) for variant, pipeline in pipelines.items()}
+    receipts = {variant: find_receipt(root, pipeline, day) for variant, pipeline in pipelines.items()}
     return Comparison(
         name=name,
         day=day,

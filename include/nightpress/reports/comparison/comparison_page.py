@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nightpress.advice import label
+from nightpress.costs.money import dollars
 from nightpress.layout import DataRoot
 from nightpress.plain_text import Html, shorten
 from nightpress.reports.comparison.agreement import MAX_DIFFERENCES, Difference
@@ -16,7 +17,7 @@ from nightpress.reports.html_document import iter_document
 from nightpress.reports.stored_days import find_dags
 from nightpress.reports.tables import table_html
 from nightpress.reports.typed_values import fields_html
-from nightpress.reports.wording import OFFLINE, counted, long_day, moment, share, usd
+from nightpress.reports.wording import OFFLINE, counted, long_day, moment, share
 from nightpress.statuses import REFUSED, SUCCEEDED, TRUNCATED
 from nightpress.storage import StoragePath, atomic_writer
 
@@ -77,8 +78,8 @@ def _plots(compared: Comparison) -> Iterator[Html]:
         return
     yield Html('<div class="plots">')
     if costs:
-        text = ", ".join(f"{variant} {usd(cost)}" for variant, cost in costs)
-        bars = [Bar(variant, cost, usd(cost)) for variant, cost in costs]
+        text = ", ".join(f"{variant} {dollars(cost)}" for variant, cost in costs)
+        bars = [Bar(variant, cost, dollars(cost)) for variant, cost in costs]
         yield figure_html(draw_bars("Cost of 1,000 articles", text, bars))
     if agreed:
         bars = [

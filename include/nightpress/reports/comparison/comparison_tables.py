@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nightpress.advice import label
+from nightpress.costs.money import dollars
 from nightpress.reports.comparison.agreement import Agreement
 from nightpress.reports.comparison.comparison_figures import Comparison, VariantFigures
 from nightpress.reports.tables import Table
-from nightpress.reports.wording import count, counted, share, usd
+from nightpress.reports.wording import count, counted, share
 
 
 def sentence(compared: Comparison) -> str:
@@ -43,11 +44,11 @@ def variants_table(compared: Comparison) -> Table:
     if any(each.absent for each in compared.variants):
         lines.append(("Not among its articles", lambda each: count(each.absent), False))
     lines += [
-        ("Cost of 1,000 articles", lambda each: usd(each.per_thousand_usd), False),
-        ("Paid, all runs of the day", lambda each: usd(each.paid_usd), False),
+        ("Cost of 1,000 articles", lambda each: dollars(each.per_thousand_usd), False),
+        ("Paid, all runs of the day", lambda each: dollars(each.paid_usd), False),
     ]
     if any(each.cache_saved_usd for each in compared.variants):
-        lines.append(("saved by the prompt cache", lambda each: usd(each.cache_saved_usd), True))
+        lines.append(("saved by the prompt cache", lambda each: dollars(each.cache_saved_usd), True))
     lines += [
         ("Tokens of an answer, median", lambda each: _whole(each.output_tokens.median), False),
         ("95 of 100 have at most", lambda each: _whole(each.output_tokens.p95), True),

@@ -11,7 +11,7 @@ from nightpress.advice import label
 from nightpress.plain_text import Html
 from nightpress.reports.day.categories import MAX_VALUES
 from nightpress.reports.day.day_report import PipelineDay
-from nightpress.reports.day.report_articles import Article, iter_articles
+from nightpress.reports.day.report_articles import ReportArticle, iter_report_articles
 from nightpress.reports.typed_values import fields_html
 from nightpress.reports.wording import counted
 
@@ -53,7 +53,7 @@ def iter_article_list(day: PipelineDay) -> Iterator[Html]:
     unfolded = Html(" open") if day.today.articles <= OPEN_UP_TO else ""
     with ExitStack() as stack:
         groups: dict[str, _Group] = {}
-        for article in iter_articles(day.answers, day.group):
+        for article in iter_report_articles(day.answers, day.group):
             group = groups.get(article.group)
             if group is None:
                 # The file may have been replaced by one with more values since they were counted.
@@ -73,7 +73,7 @@ def iter_article_list(day: PipelineDay) -> Iterator[Html]:
                 yield Html("</details>\n")
 
 
-def _article_html(article: Article) -> Html:
+def _article_html(article: ReportArticle) -> Html:
     lang = Html(' lang="%s"') % article.language if article.language else ""
     title = article.title or Html('<span class="soft">(no title)</span>')
     notes = ["cut off"] * article.cut + ["reused"] * article.reused
@@ -87,7 +87,7 @@ def _article_html(article: Article) -> Html:
     )
 
 
-def _answer_html(article: Article, lang: Html | str) -> Html:
+def _answer_html(article: ReportArticle, lang: Html | str) -> Html:
     if article.failure:
         kind = label(article.failure)
         why = f"{kind}: {article.message}" if article.message else kind

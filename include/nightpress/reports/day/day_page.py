@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from nightpress.advice import advise, label
+from nightpress.costs.money import dollars
 from nightpress.plain_text import Html, shorten
 from nightpress.reports.comparison.comparison_tables import agreement_table, variants_table
 from nightpress.reports.comparison.comparison_tables import sentence as sentence_of
@@ -14,7 +15,7 @@ from nightpress.reports.day.day_wording import category_table, money, numbers_ta
 from nightpress.reports.day.report_articles import Kind
 from nightpress.reports.html_document import iter_document
 from nightpress.reports.tables import table_html
-from nightpress.reports.wording import OFFLINE, count, duration, long_day, moment, share, usd
+from nightpress.reports.wording import OFFLINE, count, duration, long_day, moment, share
 
 
 def iter_page(report: DayReport) -> Iterator[Html]:
@@ -95,7 +96,7 @@ def _glance(day: PipelineDay) -> Iterator[Html]:
         ("Failed", count(today.failures), failed, "bad" * bool(today.failures)),
         ("Rejected", count(today.rejected), "not sent", ""),
         ("Reused", count(today.reused), "paid for earlier", ""),
-        ("Paid", usd(today.paid_usd), f"list price {usd(today.list_usd)}", ""),
+        ("Paid", dollars(today.paid_usd), f"list price {dollars(today.list_usd)}", ""),
     ]
     if today.seconds is not None:
         tiles.append(("Took", duration(today.seconds), "first submission to last end", ""))

@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from nightpress.costs.money import dollars
 from nightpress.reports.day.day_report import PipelineDay
 from nightpress.reports.day.figures import DayFigures
 from nightpress.reports.plots import (
@@ -21,9 +22,9 @@ from nightpress.reports.plots import (
     draw_bars,
     draw_histogram,
     histogram,
-    render,
+    render_chart,
 )
-from nightpress.reports.wording import count, counted, duration, share, usd
+from nightpress.reports.wording import count, counted, duration, share
 
 
 def draw_plots(day: PipelineDay) -> list[Plot]:
@@ -69,7 +70,7 @@ def _articles(days: Sequence[DayFigures]) -> Plot:
         f"{counted(len(days), 'day')} from {days[0].day} to {days[-1].day}: most {counted(most.articles, 'article')} "
         f"on {most.day}, {count(days[-1].articles)} on the last, {counted(failures, 'failure')} in all."
     )
-    return Plot("Articles by day", text, render(chart))
+    return Plot("Articles by day", text, render_chart(chart))
 
 
 def _costs(days: Sequence[DayFigures]) -> Plot:
@@ -78,10 +79,11 @@ def _costs(days: Sequence[DayFigures]) -> Plot:
     chart = _by_day(data, "usd", "USD paid", "$~g").encode(color=alt.value(SECOND))
     left_out = f" {counted(len(days) - len(known), 'day')} without a known price left out." * (known != days)
     total = sum(each.paid_usd or 0.0 for each in known)
+    last = days[-1]
     text = (
-        f"{usd(total)} in {counted(len(known), 'day')}, {usd(days[-1].paid_usd)} on {days[-1].day}.{left_out}"
+        f"{dollars(total)} in {counted(len(known), 'day')}, {dollars(last.paid_usd)} on {last.day}.{left_out}"
     )
-    return Plot("Cost by day", text, render(chart))
+    return Plot("Cost by day", text, render_chart(chart))
 
 
 def _by_day(data: list[dict[str, Any]], name: str, title: str, form: str = "~s") -> alt.Chart:

@@ -11,8 +11,8 @@ from nightpress.layout import DataRoot
 from nightpress.reports.comparison.comparison_figures import Comparison, read_comparisons
 from nightpress.reports.day.categories import CategoryTable, find_categories, tabulate
 from nightpress.reports.day.digest import PIPELINE as DIGEST
-from nightpress.reports.day.digest import Digest, read_digest
-from nightpress.reports.day.figures import DayFigures, read_figures, read_frame, read_history
+from nightpress.reports.day.digest import DayDigest, read_digest
+from nightpress.reports.day.figures import DayFigures, read_earlier_figures, read_figures, read_frame
 from nightpress.reports.day.report_articles import Kind, find_examples, read_rejected
 from nightpress.reports.plots import Bin, histogram
 from nightpress.reports.stored_days import find_dags, is_published, list_runs, rejected_path
@@ -101,7 +101,7 @@ class DayReport:
     written_at: datetime
     pipelines: Sequence[PipelineDay]
     absent: Sequence[Absent]
-    digest: Digest | None = None
+    digest: DayDigest | None = None
     comparisons: Sequence[Comparison] = ()
     dags: Mapping[str, str] = field(default_factory=dict)
 
@@ -152,4 +152,4 @@ def _read_pipeline(root: DataRoot, pipeline: str, day: str) -> PipelineDay:
         group=columns[0] if columns else None,
     )
     del frame, tokens
-    return replace(result, before=read_history(root, pipeline, day))
+    return replace(result, before=read_earlier_figures(root, pipeline, day))

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from nightpress.advice import label
+from nightpress.costs.money import dollars
 from nightpress.plain_text import shorten
 from nightpress.reports.day.categories import CategoryTable
 from nightpress.reports.day.day_report import DayReport, PipelineDay
 from nightpress.reports.day.figures import DayFigures
 from nightpress.reports.tables import Table
-from nightpress.reports.wording import count, counted, duration, share, short_day, usd
+from nightpress.reports.wording import count, counted, duration, share, short_day
 
 _WEEK = 7
 _MAX_NAME_CHARS = 80
@@ -43,8 +44,8 @@ def money(day: PipelineDay) -> str:
     if not today.paid_usd:
         return "Nothing was paid."
     verb = "would have been paid" if today.offline else "was paid"
-    saved = "" if today.saved_usd is None else f", {usd(today.saved_usd)} less than at list price"
-    return f"{usd(today.paid_usd)} {verb}{saved}."
+    saved = "" if today.saved_usd is None else f", {dollars(today.saved_usd)} less than at list price"
+    return f"{dollars(today.paid_usd)} {verb}{saved}."
 
 
 def summary(report: DayReport) -> tuple[str, str]:
@@ -118,9 +119,9 @@ def _lines(day: PipelineDay) -> list[tuple[str, _Take, _Write, bool]]:
         ("Tokens out", lambda figures: figures.output_tokens, _whole, False),
         *(thinking if thought else ()),
         *(unknown if day.today.tokens_unknown else ()),
-        ("Paid, all runs of the day", lambda figures: figures.paid_usd, usd, False),
-        ("List price", lambda figures: figures.list_usd, usd, False),
-        ("Saved", lambda figures: figures.saved_usd, usd, False),
+        ("Paid, all runs of the day", lambda figures: figures.paid_usd, dollars, False),
+        ("List price", lambda figures: figures.list_usd, dollars, False),
+        ("Saved", lambda figures: figures.saved_usd, dollars, False),
         *(caching if cached else ()),
         ("Paid for and not used", lambda figures: figures.unused_usd, _recorded_usd, True),
         ("Took, first submission to last end", lambda figures: figures.seconds, duration, False),
@@ -136,7 +137,7 @@ def _whole(number: Number) -> str:
 
 
 def _recorded_usd(amount: Number) -> str:
-    return "–" if amount is None else usd(amount)
+    return "–" if amount is None else dollars(amount)
 
 
 def _mean(values: Sequence[Number]) -> Number:
@@ -164,7 +165,7 @@ def category_table(table: CategoryTable) -> Table:
             count(row.failed),
             *([count(row.reused)] if reused else []),
             count(row.output_tokens),
-            usd(row.paid_usd),
+            dollars(row.paid_usd),
         ]
         for row in table.rows
     ]

@@ -16,7 +16,7 @@ _MAX_THEMES = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Theme:
+class DigestTheme:
     """What several articles have in common."""
 
     name: str
@@ -25,15 +25,15 @@ class Theme:
 
 
 @dataclass(frozen=True, slots=True)
-class Digest:
+class DayDigest:
     """A day in a few lines, as the model wrote it: text to be shown, never markup."""
 
     headline: str
     lead: str
-    themes: Sequence[Theme]
+    themes: Sequence[DigestTheme]
 
 
-def read_digest(root: DataRoot, day: str) -> Digest | None:
+def read_digest(root: DataRoot, day: str) -> DayDigest | None:
     """Return the digest that was published for a day, or None.
 
     Any pipeline of that name will do whose answers have the columns ``headline`` and ``lead``.
@@ -48,14 +48,14 @@ def read_digest(root: DataRoot, day: str) -> Digest | None:
         for batch in file.iter_batches(1, columns=columns):
             for row in batch.to_pylist():
                 if row["headline"] and row["lead"]:
-                    return Digest(row["headline"], row["lead"], _themes(row.get("themes")))
+                    return DayDigest(row["headline"], row["lead"], _themes(row.get("themes")))
     return None
 
 
-def _themes(given: Any) -> list[Theme]:
+def _themes(given: Any) -> list[DigestTheme]:
     themes = [theme for theme in given if isinstance(theme, dict)] if isinstance(given, list) else []
     return [
-        Theme(str(theme.get("name") or ""), _count(theme.get("articles")), str(theme.get("gist") or ""))
+        DigestTheme(str(theme.get("name") or ""), _count(theme.get("articles")), str(theme.get("gist") or ""))
         for theme in themes[:_MAX_THEMES]
     ]
 

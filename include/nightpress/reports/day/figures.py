@@ -15,9 +15,9 @@ from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot
 from nightpress.reports.stored_days import (
     days_before,
+    find_receipt,
     open_answers,
     read_about,
-    read_receipt,
     rejected_path,
 )
 from nightpress.settings import is_offline
@@ -180,7 +180,7 @@ def _unused(frame: pd.DataFrame, receipt: DayReceipt | None) -> float | None:
     return unused if unused > 1e-9 else 0.0
 
 
-def read_history(root: DataRoot, pipeline: str, day: str) -> list[DayFigures]:
+def read_earlier_figures(root: DataRoot, pipeline: str, day: str) -> list[DayFigures]:
     """Return the figures of the days before, oldest first; a day that cannot be read is left out."""
     history = []
     for earlier in days_before(root, pipeline, day):
@@ -196,7 +196,7 @@ def read_figures(root: DataRoot, pipeline: str, day: str, frame: pd.DataFrame) -
     return compute(
         frame,
         day,
-        read_receipt(root, pipeline, day),
+        find_receipt(root, pipeline, day),
         count_rejected(root, root.answers(pipeline, day)),
         offline=read_about(root, pipeline, day).made_by.get(OFFLINE) == "yes",
     )

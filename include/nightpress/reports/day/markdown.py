@@ -10,7 +10,7 @@ from nightpress.plain_text import for_markdown, shorten
 from nightpress.reports.comparison.comparison_tables import agreement_table, sentence, variants_table
 from nightpress.reports.day.day_report import DayReport, PipelineDay
 from nightpress.reports.day.day_wording import category_table, money, numbers_table, summary, verdict
-from nightpress.reports.day.report_articles import Article, iter_articles
+from nightpress.reports.day.report_articles import ReportArticle, iter_report_articles
 from nightpress.reports.tables import table_markdown
 from nightpress.reports.typed_values import as_text
 from nightpress.reports.wording import OFFLINE, count, long_day, moment
@@ -97,13 +97,13 @@ def _sections(day: PipelineDay) -> Iterator[str]:
         yield f"\n### By {for_markdown(shorten(table.column, 80))}\n\n{table_markdown(category_table(table))}"
     if day.today.articles:
         yield "\n### Articles\n\n"
-        yield from map(_lay_out, islice(iter_articles(day.answers, day.group), MAX_ARTICLES))
+        yield from map(_lay_out, islice(iter_report_articles(day.answers, day.group), MAX_ARTICLES))
         left = day.today.articles - MAX_ARTICLES
         if left > 0:
             yield f"\n… and {left:,} more, in report.html.\n"
 
 
-def _lay_out(article: Article) -> str:
+def _lay_out(article: ReportArticle) -> str:
     title = for_markdown(article.title) or for_markdown(article.id)
     group = f" ({for_markdown(article.group)})" if article.group else ""
     if article.failure:

@@ -40,7 +40,7 @@ _EXAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Article:
+class ReportArticle:
     """A row of the day as it is shown.
 
     :param fields: of a typed answer, by name, in the schema's order; empty for an answer that is plain text.
@@ -72,7 +72,7 @@ class Kind:
     examples: list[str] = field(default_factory=list)
 
 
-def iter_articles(path: StoragePath, group: str | None) -> Iterator[Article]:
+def iter_report_articles(path: StoragePath, group: str | None) -> Iterator[ReportArticle]:
     """Yield the articles of a day in their order, holding few at a time."""
     with open_answers(path) as file:
         names = file.schema_arrow.names
@@ -88,7 +88,7 @@ def iter_articles(path: StoragePath, group: str | None) -> Iterator[Article]:
                 # What there is of a text is worth reading; of a typed answer it is broken JSON.
                 text = row.get("text") if not failed or (status in {TRUNCATED, REFUSED} and not typed) else ""
                 tag = row.get(language) if language else None
-                yield Article(
+                yield ReportArticle(
                     id=shorten(row.get("article_id") or "", MAX_TITLE_CHARS),
                     title=shorten(row.get("title") or "", MAX_TITLE_CHARS),
                     answer=shorten((text or "").strip(), MAX_ANSWER_CHARS),

@@ -1,0 +1,242 @@
+"""Counts how the code is laid out: sizes, names that occur twice, places that build paths, long functions, ``Any``.
+
+``python -m tests.support.code_counts`` prints the table of docs/design.md; ``tests/unit/test_layout_of_code.py`` keeps
+the numbers that must not grow.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import statistics
+import tokenize
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[2]
+ROOMS = ("include/nightpress", "include/offline_api", "plugins", "launch", "dags")
+"""What is installed, launched or run by Airflow: tests and benchmarks are not counted."""
+MAX_FUNCTION_LINES = 40
+DUPLICATE_LINES = 6
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+_AIRFLOW_PATHS = frozenset({"UPath", "ObjectStoragePath"})
+_DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One Python file of the checkout."""
+
+    path: str
+    text: str
+    tree: ast.Module
+
+    @property
+    def lines(self) -> int:
+        return len(self.text.splitlines())
+
+    @property
+    def stem(self) -> str:
+        return Path(self.path).stem
+
+
+def read_sources(rooms: Sequence[str] = ROOMS) -> list[Source]:
+    """Return the Python files of these folders, by path."""
+    paths = sorted(path for room in rooms for path in (CHECKOUT / room).rglob("*.py"))
+    return [
+        Source(str(path.relative_to(CHECKOUT)), text, ast.parse(text))
+        for path in paths
+        for text in [path.read_text(encoding="utf-8")]
+    ]
+
+
+def stems_twice(sources: Iterable[Source]) -> dict[str, list[str]]:
+    """Return the file names that occur in two folders, with the files."""
+    return _twice((source.stem, source.path) for source in sources if not source.stem.startswith("__"))
+
+
+def names_twice(sources: Iterable[Source]) -> dict[str, list[str]]:
+    """Return the public top-level functions and classes that two files define under one name, with the files."""
+    return _twice(
+        (node.name, source.path)
+        for source in sources
+        for node in source.tree.body
+        if isinstance(node, _DEFINITION) and not node.name.startswith("_")
+    )
+
+
+def _twice(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    places: dict[str, list[str]] = defaultdict(list)
+    for name, place in pairs:
+        places[name].append(place)
+    return {name: found for name, found in sorted(places.items()) if len(found) > 1}
+
+
+def long_functions(sources: Iterable[Source]) -> dict[str, int]:
+    """Return the functions of more than 40 lines, their docstring not counted, as ``file:name`` with their lines."""
+    return {
+        f"{source.path}:{node.name}": lines
+        for source in sources
+        for node in ast.walk(source.tree)
+        if isinstance(node, _Function)
+        if (lines := _code_lines(node)) > MAX_FUNCTION_LINES
+    }
+
+
+def _code_lines(node: _Function) -> int:
+    lines = (node.end_lineno or node.lineno) - node.lineno + 1
+    first = node.body[0]
+    if ast.get_docstring(node, clean=False) is not None:
+        lines -= (first.end_lineno or first.lineno) - first.lineno + 1
+    return lines
+
+
+def path_builders(sources: Iterable[Source]) -> dict[str, list[str]]:
+    """Return the files of the core and the adapters that join paths below a data root, with the lines.
+
+    A join is ``root / "name"`` with anything that is called a root, or a path that a DataRoot gave, and ``.path /``.
+    """
+    found: dict[str, list[str]] = {}
+    for source in sources:
+        joins = [
+            f"{node.lineno}: {ast.unparse(node)}"
+            for node in ast.walk(source.tree)
+            if isinstance(node, ast.BinOp)
+            and isinstance(node.op, ast.Div)
+            and re.search(r"(?:^|[._])root(?:\.path)?$|root\(\)(?:\.path)?$", ast.unparse(node.left))
+        ]
+        if joins:
+            found[source.path] = joins
+    return found
+
+
+def uri_openers(sources: Iterable[Source]) -> dict[str, list[str]]:
+    """Return the files that make a storage path of a text, with the lines."""
+    found: dict[str, list[str]] = {}
+    for source in sources:
+        calls = [
+            f"{node.lineno}: {ast.unparse(node)}"
+            for node in ast.walk(source.tree)
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in _AIRFLOW_PATHS
+        ]
+        if calls:
+            found[source.path] = calls
+    return found
+
+
+def file_name_literals(sources: Iterable[Source]) -> dict[str, list[str]]:
+    """Return the files that join a path with a file or folder name written there, with the lines."""
+    found: dict[str, list[str]] = {}
+    for source in sources:
+        joins = [
+            f"{node.lineno}: {ast.unparse(node)}"
+            for node in ast.walk(source.tree)
+            if isinstance(node, ast.BinOp)
+            and isinstance(node.op, ast.Div)
+            and (isinstance(node.right, ast.JoinedStr) or _is_text(node.right))
+        ]
+        if joins:
+            found[source.path] = joins
+    return found
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def arrow_file_makers(sources: Iterable[Source]) -> dict[str, int]:
+    """Return the files that wrap a stream for Arrow themselves, with how often."""
+    found = {
+        source.path: sum(
+            isinstance(node, ast.Attribute) and node.attr == "PythonFile" for node in ast.walk(source.tree)
+        )
+        for source in sources
+    }
+    return {path: count for path, count in found.items() if count}
+
+
+def count_any(sources: Iterable[Source]) -> int:
+    """Return how often ``Any`` is written in annotations and casts; imports do not count."""
+    return sum(
+        isinstance(node, ast.Name) and node.id == "Any"
+        for source in sources
+        for node in ast.walk(source.tree)
+    )
+
+
+def duplicates(sources: Iterable[Source], lines: int = DUPLICATE_LINES) -> list[list[str]]:
+    """Return the places that hold the same ``lines`` lines of code in a row, blanks, comments and imports left out."""
+    places: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for source in sources:
+        code = list(_code(source))
+        for start in range(len(code) - lines + 1):
+            window = code[start : start + lines]
+            places[tuple(text for _, text in window)].append(f"{source.path}:{window[0][0]}")
+    return [found for found in places.values() if len(found) > 1]
+
+
+def _code(source: Source) -> Iterator[tuple[int, str]]:
+    left_out: set[int] = set()
+    for node in ast.walk(source.tree):
+        documented = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if isinstance(node, (ast.Import, ast.ImportFrom)) or documented:
+            left_out.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    comments = {
+        token.start[0]
+        for token in tokenize.generate_tokens(io.StringIO(source.text).readline)
+        if token.type == tokenize.COMMENT and not token.line[: token.start[1]].strip()
+    }
+    for number, line in enumerate(source.text.splitlines(), 1):
+        text = line.strip()
+        # A line of brackets alone says nothing.
+        if number not in left_out and number not in comments and re.search(r"\w", text):
+            yield number, text
+
+
+def count_all() -> dict[str, str]:
+    """Return the table: what is counted, and the number."""
+    sources = read_sources()
+    sizes = [source.lines for source in sources if source.lines > 1]
+    return {
+        "files": f"{len(sizes)}",
+        "lines": f"{sum(sizes):,}",
+        "files under 60 lines": f"{sum(size < 60 for size in sizes)}",
+        "files over 250 lines": f"{sum(size > 250 for size in sizes)}",
+        "files over 300 lines": f"{sum(size > 300 for size in sizes)}",
+        "median lines of a file": f"{statistics.median(sizes):.0f}",
+        "functions over 40 lines": f"{len(long_functions(sources))}",
+        "file names that occur twice": f"{len(stems_twice(sources))}",
+        "public names that occur twice": f"{len(names_twice(sources))}",
+        "files that build a path below the data root": f"{len(path_builders(sources))}",
+        "files that open a URI": f"{len(uri_openers(sources))}",
+        "files that wrap a stream for Arrow": f"{len(arrow_file_makers(sources))}",
+        "runs of six equal lines": f"{len(duplicates(sources))}",
+        "`Any`": f"{count_any(sources)}",
+    }
+
+
+def _print_all() -> str:
+    sources = read_sources()
+    parts = [f"| {name} | {value} |" for name, value in count_all().items()]
+    parts += [f"stem {name}: {found}" for name, found in stems_twice(sources).items()]
+    parts += [f"name {name}: {found}" for name, found in names_twice(sources).items()]
+    parts += [f"path {name}: {found}" for name, found in path_builders(sources).items()]
+    parts += [f"uri {name}: {found}" for name, found in uri_openers(sources).items()]
+    parts += [f"join {name}: {found}" for name, found in file_name_literals(sources).items()]
+    parts += [f"arrow {name}: {found}" for name, found in arrow_file_makers(sources).items()]
+    parts += [f"long {name}: {found}" for name, found in long_functions(sources).items()]
+    parts += [f"same {found}" for found in duplicates(sources)]
+    parts += [f"size {source.path}: {source.lines}" for source in sources if source.lines > 250]
+    any_by = Counter({source.path: count_any([source]) for source in sources})
+    parts += [f"any {path}: {count}" for path, count in any_by.most_common(25)]
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    print(_print_all())  # noqa: T201
