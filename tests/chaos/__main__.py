@@ -4,6 +4,7 @@ python -m tests.chaos 1000 1            what `make chaos RUNS=1000 SEED=1` does
 python -m tests.chaos --seed 17 --one   one random run, and what happened in it
 python -m tests.chaos --point adopted:31 --one
 python -m tests.chaos --credit 17       one run whose credit ends in the middle and comes back
+python -m tests.chaos --priced 17       one run with another model, thinking, geography, cache, odd answers
 """
 
 from __future__ import annotations
@@ -21,11 +22,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.chaos.runner import OUTCOMES, Result, Worker
-from tests.chaos.scenarios import FIXED, Scenario, at_step, credit_scenario, random_scenario
+from tests.chaos.scenarios import (
+    FIXED,
+    Scenario,
+    at_step,
+    credit_scenario,
+    priced_scenario,
+    random_scenario,
+)
 
 WORKERS = 2
-CREDIT_SHARE = 5
-"""One random run in so many is followed by one whose credit ends."""
+CREDIT_SHARE, PRICED_SHARE = 5, 2
+"""One random run in so many is followed by one whose credit ends, and by one with another model and odd answers."""
 
 _PROGRESS_SECONDS = 5.0
 
@@ -38,13 +46,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--point", help="fixed scenario and step, e.g. adopted:31")
     parser.add_argument("--credit", type=int, help="seed of a run whose credit ends in the middle")
+    parser.add_argument("--priced", type=int, help="seed of a run with another model and odd answers")
     parser.add_argument("--one", action="store_true", help="run one case and tell everything")
     parser.add_argument("--no-points", action="store_true", help="random runs only")
     options = parser.parse_args(argv)
     # As Ctrl-C does: leave by the context managers, which stop the servers.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="nightpress-chaos-", dir=fast_folder()) as folder:
-        if options.one or options.seed is not None or options.point or options.credit is not None:
+        if options.one or any(
+            chosen is not None for chosen in (options.seed, options.point, options.credit, options.priced)
+        ):
             return _one(Path(folder), _chosen(options))
         return _all(Path(folder), options.runs, options.first_seed, points=not options.no_points)
 
@@ -60,6 +71,8 @@ def _chosen(options: argparse.Namespace) -> Scenario:
         return at_step(name, int(step))
     if options.credit is not None:
         return credit_scenario(options.credit)
+    if options.priced is not None:
+        return priced_scenario(options.priced)
     return random_scenario(options.first_seed if options.seed is None else options.seed)
 
 
@@ -148,6 +161,7 @@ def _all(folder: Path, runs: int, first_seed: int, *, points: bool) -> int:
     seeds = range(first_seed, first_seed + runs)
     scenarios = [random_scenario(seed) for seed in seeds]
     scenarios += [credit_scenario(seed) for seed in seeds if seed % CREDIT_SHARE == 0]
+    scenarios += [priced_scenario(seed) for seed in seeds if seed % PRICED_SHARE == 0]
     if points:
         (folder / "dry").mkdir()
         with Worker(folder / "dry") as worker:

@@ -9,16 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 from upath import UPath
 
 from nightpress.batches.ledger import Entry, Ledger
-from nightpress.costs.prices import TokenColumns, cost_column, find_prices
 from nightpress.errors import LedgerError
 from tests.support.offline_api_server import LocalApiServer
 
-_MODEL = "claude-haiku-4-5"
 _CENT = 0.01
 _EXACT = 1e-9
 _LAST_BATCHES_SECONDS = 26 * 3600.0
@@ -69,7 +66,7 @@ class Books:
     unanswered: bool = False
     given_up: bool = False
     notes: list[str] = field(default_factory=list)
-    meter: dict[str, dict[str, int]] = field(default_factory=dict)
+    meter: dict[str, dict[str, Any]] = field(default_factory=dict)
     entries: dict[str, Entry] = field(default_factory=dict)
 
 
@@ -128,7 +125,7 @@ def _check_articles(books: Books) -> Iterator[str]:
         }
         stream = books.server.get(f"/v1/messages/batches/{batch_id}/results")
         lines = [stream] if isinstance(stream, dict) else map(json.loads, stream.splitlines())
-        answers.update(texts[line["custom_id"]] for line in lines if line["result"]["type"] == "succeeded")
+        answers.update(texts[line["custom_id"]] for line in lines if _is_answer(line["result"]))
     twice = [number for number in answers.values() if number > 1]
     if twice:
         yield f"PAID TWICE: {len(twice)} articles have up to {max(twice)} answers at the API"
@@ -161,15 +158,18 @@ def _check_receipts(books: Books) -> Iterator[str]:
             yield f"the receipt of {receipt['run']} does not add up"
 
 
-def price(row: Mapping[str, int]) -> float:
-    """Return what a row of the billing meter costs, in USD."""
-    prices = find_prices(_MODEL)
-    assert prices is not None
-    nothing = np.zeros(1, dtype=np.int64)
-    tokens = TokenColumns(
-        np.array([row["input_tokens"]]), np.array([row["output_tokens"]]), nothing, nothing, nothing
-    )
-    return float(cost_column(tokens, prices.batch)[0])
+def _is_answer(result: Mapping[str, Any]) -> bool:
+    """Tell whether a request has its answer: one that was cut off may be sent again, with more room."""
+    if result["type"] != "succeeded":
+        return False
+    message = result["message"]
+    whole = message["stop_reason"] in {"end_turn", "stop_sequence"}
+    return whole and any(block["type"] == "text" for block in message["content"])
+
+
+def price(row: Mapping[str, Any]) -> float:
+    """Return what a batch costs by the offline API's own meter, in USD."""
+    return float(row["bill"]["cost_usd"])
 
 
 def published(root: Path, pipeline: str, day: str) -> Path:

@@ -27,6 +27,7 @@ from nightpress.articles.reading_options import FieldMap
 from nightpress.batches.batch import Batch
 from nightpress.batches.client import MessageBatches
 from nightpress.batches.ledger import Ledger
+from nightpress.batches.model_api import SdkModelApi
 from nightpress.batches.polling import BatchWait, Look
 from nightpress.batches.submission import Wait
 from nightpress.costs.plan import Limits, Plan, plan_values, read_plan
@@ -52,11 +53,14 @@ from nightpress.shards.prompts import PromptTemplate
 from nightpress.shards.requests import RequestTemplate
 from nightpress.shards.shard import Shard
 from nightpress.storage import StoragePath
+from tests.chaos.scenarios import PLAIN, Asked
 from tests.chaos.steps import CountedTransport, Steps
 
 RETRIES = 5
 POLL_SECONDS = 300.0
 MAX_REQUESTS_IN_FLIGHT = 1_000
+SYSTEM = "Follow the style guide of the newsroom. " * 100
+
 HTTP_SECONDS = 1.0
 """Real time after which a request is given up; only ``hang`` faults take longer."""
 
@@ -95,6 +99,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     report: str
     sabotaged: bool = False
     max_cost_usd: float | None = None
+    asked: Asked = PLAIN
 
 
 class StoppedError(Exception):
@@ -162,7 +167,7 @@ class Api(MessageBatches):
         if spec.sabotaged:
             client.with_options = lambda **_: client  # type: ignore[method-assign, assignment]
         super().__init__(client, clock, clock)
-        self.clock = clock
+        self.clock, self.models = clock, SdkModelApi(client, "offline")
 
     def create(self, body: StoragePath, size: int, *, deadline: float, betas: Sequence[str] = ()) -> Batch:
         with self.clock.stopped():
@@ -271,7 +276,17 @@ class PipelineRun:
     def _read(self) -> Task:
         yield from ()
         files = find_files(UPath(f"file://{self.spec.source}"))
-        template = RequestTemplate("claude-haiku-4-5", 200, PromptTemplate("<article>{content}</article>"))
+        asked = self.spec.asked
+        template = RequestTemplate(
+            asked.model,
+            asked.max_tokens,
+            PromptTemplate("<article>{content}</article>"),
+            SYSTEM if asked.cached else None,
+            cache=asked.cached,
+            thinking=asked.thinking,
+            effort=asked.effort,
+            request={"inference_geo": "us"} if asked.us else None,
+        )
         prepared = prepare_run(
             self.identity,
             Source(self.spec.source, files, FieldMap()),
@@ -280,6 +295,7 @@ class PipelineRun:
             max_rejected_share=0.2,
             reuse=Reuse(),
             limits=Limits(max_cost_usd=self.spec.max_cost_usd),
+            model_api=self.api.models if asked.counted else None,
         )
         self.note(f"plan ${prepared.plan.cost_upper_usd:.9f}")
         prepared.plan.check_budget()

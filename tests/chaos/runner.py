@@ -19,12 +19,12 @@ from nightpress.batches.submission import MAX_LOST_ATTEMPTS
 from nightpress.errors import LedgerError
 from tests.chaos.audit import Books, Source, audit, check_plan
 from tests.chaos.pipeline_run import Spec
-from tests.chaos.scenarios import Rule, Scenario
+from tests.chaos.scenarios import PLAIN, Rule, Scenario
 from tests.support.offline_api_server import PROJECT, LocalApiServer
 
 PIPELINE, DAY = "chaos", "2026-11-22"
 BATCH_SECONDS = 900.0
-BUDGET_USD = 1.0
+BUDGET_USD = 100.0
 """Far above what a case costs, so that the budget is checked and holds nothing back."""
 STOPS_BEFORE_MENDING = 3
 """Starts that end with a clear error before the faults are switched off, as a person would mend them."""
@@ -118,6 +118,8 @@ class _Case:
         source.write_text("".join(json.dumps(row) + "\n" for row in self.source.rows()))
         if self.scenario.rules:
             server.faults(*self.scenario.rules)
+        if self.scenario.workspace_in_us:
+            server.post("/local/account", {"inference_geo": "us"})
         if self.credit:
             server.post("/local/account", {"credit_usd": self.credit.pop(0)})
         self._to_the_end()
@@ -136,7 +138,9 @@ class _Case:
             source=self.source,
             receipts=[event["receipt"] for event in events if event["what"] == "done"],
             damaged=any(rule["kind"] in _LINES for rule in acted),
-            unanswered=any(rule["kind"] in {*_LINES, "rows"} for rule in acted),
+            unanswered=any(rule["kind"] in {*_LINES, "rows", "answers"} for rule in acted)
+            # As many tokens may be too few for an answer.
+            or self.scenario.asked != PLAIN,
             given_up=self.given_up,
         )
         plans = [
@@ -149,6 +153,7 @@ class _Case:
         labels = [f"fault {_label(rule)}" for rule in acted]
         labels += [f"kill at {event['at']}" for event in events if event["what"] == "killed"]
         labels += books.notes
+        labels += _labels_of(self.scenario)
         if self.scenario.company != "alone":
             labels.append(f"company: {self.scenario.company}")
         return Result(self.scenario, self._outcome(events), labels or ["nothing"], self.problems, events)
@@ -214,6 +219,7 @@ class _Case:
             report=str(self.report),
             sabotaged=self.scenario.sabotaged,
             max_cost_usd=BUDGET_USD,
+            asked=self.scenario.asked,
         )
 
     def _outcome(self, events: Sequence[dict[str, Any]]) -> str:
@@ -239,8 +245,23 @@ def _upath(path: Path) -> Any:
     return UPath(f"file://{path}")
 
 
+def _labels_of(scenario: Scenario) -> list[str]:
+    asked, plain = scenario.asked, PLAIN
+    labels = {
+        f"model {asked.model}": asked.model != plain.model,
+        f"thinking {asked.thinking}": asked.thinking != plain.thinking,
+        f"effort {asked.effort}": asked.effort is not None,
+        "inference in the US": asked.us or scenario.workspace_in_us,
+        "prompt cache": asked.cached,
+        "credit ends": bool(scenario.credit),
+    }
+    return [label for label, applies in labels.items() if applies]
+
+
 def _label(rule: Rule) -> str:
     label = f"{rule['endpoint']} {rule['kind']}"
     if rule["kind"] in ("status", "error_after_accept"):
         label += f" {rule.get('status', 500)}"
+    if rule["kind"] == "answers":
+        label += f" {rule['answer']}"
     return label

@@ -1,11 +1,16 @@
-"""What is done to a run: which articles, which faults, which deaths, in which company."""
+"""What is done to a run: which articles, what is asked, which faults, which deaths, in which company."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
+
+from nightpress.models.catalogue import CATALOGUE
+from nightpress.models.lookup import offered_ids
 
 Rule = dict[str, Any]
 
@@ -15,6 +20,26 @@ HANG_SECONDS = 1.3
 
 TYPICAL_STEPS = 450
 """Deaths of random runs are drawn from this many steps; some come too late to happen."""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What each request asks of which model.
+
+    :param us: inference in the US, as the request wants it.
+    :param cached: there is a system prompt, long enough for most models' prompt cache.
+    :param counted: the plan lets the API count tokens.
+    """
+
+    model: str = "claude-haiku-4-5"
+    max_tokens: int = 200
+    thinking: str = "off"
+    effort: str | None = None
+    us: bool = False
+    cached: bool = False
+    counted: bool = False
+
+
+PLAIN = Asked()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +54,7 @@ class Scenario:
     :param remembers: a run that was killed goes on where it was; else everything is cleared.
     :param credit: USD on the account at the start, and what it is topped up by each time a run stops; after these it
         has no end. Empty: no end from the start.
+    :param workspace_in_us: inference in the US is the workspace's own setting.
     :param sabotaged: the SDK's retries of a POST are on, so that the audit has something to find.
     """
 
@@ -44,6 +70,8 @@ class Scenario:
     pause: float = PAUSE_SECONDS
     credit: tuple[str, ...] = ()
     sabotaged: bool = False
+    asked: Asked = PLAIN
+    workspace_in_us: bool = False
 
 
 _ROWS = {"endpoint": "create", "kind": "rows", "count": 1, "errored": 0.34, "expired": 0.34}
@@ -85,6 +113,57 @@ def credit_scenario(seed: int) -> Scenario:
         if any(rule["kind"] == "hang" for rule in rules)
         else PAUSE_SECONDS,
         credit=tuple(f"{amount:.8f}" for amount in amounts),
+    )
+
+
+_ODD_ANSWERS = (
+    *("refusal", "refusal", "refusal_after_output", "context_window", "pause_turn", "tool_use"),
+    *("empty", "thinking_only", "redacted_thinking", "web_search"),
+)
+_CATEGORIES = (None, "cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms")
+
+
+def priced_scenario(seed: int) -> Scenario:
+    """Return a scenario of the other kinds with another model, thinking, geography, cache and odd answers."""
+    rng = random.Random(f"priced {seed}")
+    base = rng.choice([random_scenario, random_scenario, credit_scenario])(seed)
+    model = CATALOGUE[rng.choice(offered_ids())]
+    thinking = rng.choice(["off", "off", "auto"])
+    without_thinking = thinking == "off" and model.off_max_effort
+    efforts = [
+        effort for effort in model.efforts if not without_thinking or effort in {"low", "medium", "high"}
+    ]
+    asked = Asked(
+        model=model.id,
+        max_tokens=rng.choice([200, 200, 12]),
+        thinking=thinking,
+        effort=rng.choice([None, None, *efforts]),
+        us=model.geography and rng.random() < 0.25,
+        cached=rng.random() < 0.3,
+        counted=rng.random() < 0.5,
+    )
+    answers: list[Rule] = [
+        {
+            "endpoint": "create",
+            "kind": "answers",
+            "answer": rng.choice(_ODD_ANSWERS),
+            "category": rng.choice(_CATEGORIES),
+            "share": rng.choice([0.15, 0.34, 1.0]),
+            "count": rng.randint(1, 4),
+            "skip": rng.choice([0, 0, 1]),
+            "seed": rng.randint(0, 999),
+        }
+        for _ in range(rng.choice([0, 1, 1, 2]))
+    ]
+    # What an article costs depends on the model; the credit of a scenario is meant for the cheapest.
+    dearer = max((model.input_usd or 1.0), 0.1)
+    return replace(
+        base,
+        repeat=f"--priced {seed}",
+        asked=asked,
+        rules=(*base.rules, *answers),
+        workspace_in_us=rng.random() < 0.25,
+        credit=tuple(f"{float(amount) * dearer:.8f}" for amount in base.credit),
     )
 
 

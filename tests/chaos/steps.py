@@ -131,6 +131,8 @@ class _Chunks(httpx2.SyncByteStream):
 
 def _endpoint(request: httpx2.Request) -> str:
     path = Path(request.url.path)
+    if path.name in {"models", "count_tokens"}:
+        return path.name
     if request.method == "POST":
         return "create"
     if path.name == "results":

@@ -10,13 +10,13 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.chaos.__main__ import Runs, count_steps, fast_folder, table
-from tests.chaos.audit import price
 from tests.chaos.runner import Result, Worker
-from tests.chaos.scenarios import FIXED, at_step, credit_scenario, random_scenario
+from tests.chaos.scenarios import FIXED, at_step, credit_scenario, priced_scenario, random_scenario
 
 POINTS_EACH = 12
-SEEDS = range(1, 16)
-CREDIT_SEEDS = range(1, 9)
+SEEDS = range(1, 12)
+CREDIT_SEEDS = range(1, 7)
+PRICED_SEEDS = range(1, 15)
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,7 @@ def sample(folder: Path) -> list[Result]:
         for index in range(POINTS_EACH)
     ]
     scenarios = [*points, *map(random_scenario, SEEDS), *map(credit_scenario, CREDIT_SEEDS)]
+    scenarios += map(priced_scenario, PRICED_SEEDS)
     return Runs(folder / "runs", scenarios).run(progress=False)
 
 
@@ -60,7 +61,3 @@ def test_a_broken_promise_would_be_seen(folder: Path) -> None:
     assert any("PAID TWICE" in problem for problem in problems), problems
     assert any("is owned by None" in problem for problem in problems), problems
     assert any("is on no receipt" in problem for problem in problems), problems
-
-
-def test_the_meter_is_priced_at_batch_prices() -> None:
-    assert price({"input_tokens": 1_000_000, "output_tokens": 100_000}) == pytest.approx(0.5 + 0.25)
