@@ -19,7 +19,7 @@ NIGHTPRESS := $(BIN)/nightpress
 TEST_HOME = AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run up look plan airflow ledger replay report test chaos mutation cluster cluster-test bench reference lint format lock clean python
+.PHONY: help setup setup-dev run up look plan airflow ledger replay report test chaos mutation cluster cluster-test races bench reference lint format lock clean python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ chaos: setup-dev ## kill a run at every step, then RUNS random runs from SEED on
 
 cluster: setup-dev ## Celery, Postgres, Redis and S3 on this machine, to see and to break: [ARGS=--once]
 	@exec $(BIN)/python -m launch.cluster $(ARGS)
+
+races: setup-dev ## two processes race for the right to POST, on SeaweedFS and moto: [RACES=10000]
+	@$(BIN)/python -m tests.support.races $(or $(RACES),10000)
 
 cluster-test: setup-dev ## break the cluster in every way; tests/cluster is the sampled form of it
 	@NIGHTPRESS_CLUSTER_SWEEP=1 AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}" $(BIN)/python -m pytest tests/cluster $(ARGS)

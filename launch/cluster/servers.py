@@ -126,9 +126,18 @@ class Servers:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._init_database()
-        for name in ("postgres", "redis", "s3"):
+        for name in ("postgres", "redis"):
             self.start_one(name)
+        self.start_s3()
         self._wait("Postgres", self._create_database)
+
+    def start_s3(self) -> None:
+        """Start the S3 server, alone if nothing else is wanted, with its bucket.
+
+        :raises LaunchError: there is no such program, or it did not answer in time.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.start_one("s3")
         self._wait("S3", self._make_bucket)
 
     def start_one(self, name: str) -> None:
@@ -137,7 +146,11 @@ class Servers:
         self.processes.start(component, _plain_environment())
 
     def remove(self) -> None:
-        """Remove the database, once its server has been stopped."""
+        """Remove the database and the S3 server's sockets, once the servers have been stopped."""
+        for number in {self.s3_port, *self._s3_ports}:
+            for port in (number, number + 10_000):
+                for socket in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
+                    socket.unlink(missing_ok=True)
         if self._database_folder is not None:
             shutil.rmtree(self._database_folder, ignore_errors=True)
             self._database_folder = None
@@ -229,6 +242,8 @@ class Servers:
             *("server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}"),
             *(f"-volume.port={volume}", "-filer", f"-filer.port={filer}", "-s3", f"-s3.port={self.s3_port}"),
             *(f"-s3.config={config}", "-master.volumeSizeLimitMB=64", "-volume.max=40"),
+            # Their ports would be fixed ones, which a second cluster on the machine could not have.
+            *("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"),
         ]
         return Component("s3", (str(_program("weed")), *words))
 

@@ -21,7 +21,7 @@ from nightpress.batches.refusals import BodyNotSentError
 from nightpress.errors import ConfigurationError
 from nightpress.layout import DataRoot
 from nightpress.storage import create_exclusively, read_bytes, write_atomically
-from tests.support.s3_server import options, s3_server
+from tests.support.s3_server import options, own_driver, s3_server
 
 PROJECT = Path(__file__).resolve().parents[2]
 KEY = "a" * 64
@@ -140,7 +140,7 @@ def test_a_driver_without_a_conditional_create_is_refused(monkeypatch: pytest.Mo
 def test_what_another_process_writes_is_seen_at_once(root: UPath, url: str) -> None:
     """A long-lived process has listed the folder; another one, with a driver of its own, adds to it."""
     layout = DataRoot(root)
-    other = UPath(str(root), **options(url))
+    other = UPath(str(root), **own_driver(url))
     write_atomically(root / "day" / "a.json", b"1")
     assert [path.name for path in (layout.path / "day").iterdir()] == ["a.json"]
     write_atomically(other / "day" / "b.json", b"22")
