@@ -10,6 +10,7 @@ from typing import Any
 from nightpress.articles.source_report import SourceReport
 from nightpress.errors import ConfigurationError
 
+LINE_BREAKS = ("lf", "crlf", "any")
 QUOTING = ("double", "none", "backslash", "escaped")
 FORMATS = (
     *("json", "jsonl", "csv", "tsv", "psv", "parquet", "arrow", "orc", "xlsx", "xml", "feed"),
@@ -74,6 +75,8 @@ class ReadOptions:
     :param quoting: ``double``: values may stand in quotes, a quote inside is doubled; ``none``: quotes are text;
         ``backslash``: inside quotes, a backslash makes the next character text; ``escaped``: no quotes, and
         ``\n``, ``\t``, ``\N`` as MySQL and Postgres write them.
+    :param line_break: what ends a row of a table: ``lf`` or ``crlf``, and any other line break is text; ``any``: LF,
+        CRLF and CR all do. None: what ends its header; a row that ends otherwise is refused.
     :param columns: the names of the columns of a table that has no header line.
     :param record_path: where the articles are in a JSON object (``data.items``), or the tag of one in XML.
     :param metadata: the fields to keep beside id, title and content; None keeps all.
@@ -86,6 +89,7 @@ class ReadOptions:
     encoding: str | None = None
     delimiter: str | None = None
     quoting: str | None = None
+    line_break: str | None = None
     columns: tuple[str, ...] | None = None
     record_path: str | None = None
     metadata: tuple[str, ...] | None = None
@@ -98,6 +102,10 @@ class ReadOptions:
             raise ConfigurationError(f"format is {self.format!r}; it must be one of {', '.join(FORMATS)}")
         if self.quoting is not None and self.quoting not in QUOTING:
             raise ConfigurationError(f"quoting is {self.quoting!r}; it must be one of {', '.join(QUOTING)}")
+        if self.line_break is not None and self.line_break not in LINE_BREAKS:
+            raise ConfigurationError(
+                f"line_break is {self.line_break!r}; it must be one of {', '.join(LINE_BREAKS)}"
+            )
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '\r\n"'):
             raise ConfigurationError(
                 f"delimiter is {self.delimiter!r}; it must be one character, no quote and no line break"

@@ -9,13 +9,13 @@ two small ones, the header rule none of those that have a header.
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nightpress.articles.field_mapping import content_rank, known_name, plain
 from nightpress.articles.reading_options import FieldMap, Reading, ReadOptions
+from nightpress.articles.table_lines import SAID, LineBreak, line_break_of, split_lines
 from nightpress.errors import InputError
 
 _NAMES = {",": "comma", ";": "';'", "\t": "tab", "|": "'|'"}
@@ -30,6 +30,8 @@ class Dialect:
 
     :param quoting: see :class:`ReadOptions`.
     :param skip_lines: lines before the header (or the first row): blank ones, and Excel's ``sep=``.
+    :param skip_bytes: their length in UTF-8.
+    :param line_break: ends a row; others are text, or refused where that is not certain.
     :param header: its line holds the names.
     :param strict_escapes: a backslash was only seen before quotes; anything else is refused.
     :param doubts: what is doubtful, with how to override it.
@@ -41,6 +43,8 @@ class Dialect:
     header: bool = True
     strict_escapes: bool = False
     doubts: tuple[str, ...] = ()
+    skip_bytes: int = 0
+    line_break: LineBreak = "\n"
 
     @property
     def shown(self) -> str:
@@ -48,6 +52,11 @@ class Dialect:
         delimiter = _NAMES.get(self.delimiter, repr(self.delimiter))
         quoting = {"double": "", "none": ", quotes are text"}.get(self.quoting, f", {self.quoting} values")
         return f"{delimiter} separated{quoting}{'' if self.header else ', no header'}"
+
+    @property
+    def splits(self) -> bool:
+        """Whether a well-formed row is split without the parser, which looks at the end of each line."""
+        return self.line_break in ("\n", "\r\n") and self.quoting in ("double", "none")
 
     def reader_options(self) -> dict[str, object]:
         """Return the arguments of :func:`csv.reader`."""
@@ -70,33 +79,39 @@ def detect_dialect(sample: str, whole: bool, kind: str, reading: Reading, file: 
     options = reading.options
     if not whole:
         sample = sample[: sample.rfind("\n") + 1] or sample
-    lines = _lines(sample)
+    lines = split_lines(sample, "")
     skipped = next((n for n, line in enumerate(lines) if line.strip(" \t\r\n,;|")), len(lines))
     given = options.delimiter
     if skipped < len(lines) and (directive := re.fullmatch(r"sep=(.)\s*", lines[skipped])):
         given, skipped = given or directive[1], skipped + 1
     text = "".join(lines[skipped:])
-    delimiter = given or _delimiter(text, _BY_FORMAT.get(kind, ","), reading)
-    quoting, strict, doubts = _quoting(text, delimiter, options, file)
-    dialect = Dialect(delimiter, quoting, skipped, options.columns is None, strict, tuple(doubts))
+    said = options.line_break
+    first = Dialect(",", line_break=line_break_of(text) if said is None else SAID[said])
+    first = replace(first, delimiter=given or _delimiter(text, _BY_FORMAT.get(kind, ","), reading, first))
+    quoting, strict, doubts = _quoting(text, first, options, file)
+    dialect = replace(
+        first,
+        quoting=quoting,
+        skip_lines=skipped,
+        skip_bytes=len("".join(lines[:skipped]).encode()),
+        header=options.columns is None,
+        strict_escapes=strict,
+        doubts=tuple(doubts),
+    )
     if options.columns is None:
         _check_header(text, dialect, reading.fields, file)
     return dialect
 
 
-def _lines(text: str) -> list[str]:
-    """Return the lines as files have them; Python's own splitlines knows more line breaks than tables do."""
-    return list(io.StringIO(text, newline=""))
-
-
-def _delimiter(text: str, default: str, reading: Reading) -> str:
+def _delimiter(text: str, default: str, reading: Reading, dialect: Dialect) -> str:
     options, fields = reading.options, reading.fields
     candidates = list(dict.fromkeys([default, ",", ";", "\t", "|"]))
-    first = text.split("\n", 1)[0]
+    first = text.split(dialect.line_break or "\n", 1)[0]
     if options.columns is not None:
         width = len(options.columns)
         scores = {
-            one: sum(len(row) == width for row in _parse(text, Dialect(one)) or ()) for one in candidates
+            one: sum(len(row) == width for row in _parse(text, replace(dialect, delimiter=one)) or ())
+            for one in candidates
         }
         return max(candidates, key=lambda one: scores[one])
     scores_of_header = {one: _header_score(_header(text, one), fields) for one in candidates if one in first}
@@ -107,7 +122,7 @@ def _delimiter(text: str, default: str, reading: Reading) -> str:
 
 
 def _header(text: str, delimiter: str) -> list[str]:
-    rows = _parse(text.split("\n", 1)[0], Dialect(delimiter))
+    rows = _parse(text.split("\n", 1)[0], Dialect(delimiter, line_break=""))
     return [name.strip() for name in rows[0]] if rows else []
 
 
@@ -137,9 +152,10 @@ def _sniff(text: str) -> str:
 def _parse(text: str, dialect: Dialect) -> list[list[str]] | None:
     """Return the first rows under a dialect, or None when it does not fit; an open quote at the end does."""
     if dialect.quoting == "escaped":
-        return list(split_escaped(iter(_lines(text)), dialect.delimiter))[:_MAX_ROWS]
+        lines = split_lines(text, dialect.line_break)
+        return list(split_escaped(iter(lines), dialect.delimiter))[:_MAX_ROWS]
     rows: list[list[str]] = []
-    reader = csv.reader(_lines(text), **dialect.reader_options())  # type: ignore[arg-type]
+    reader = csv.reader(split_lines(text, dialect.line_break), **dialect.reader_options())  # type: ignore[arg-type]
     try:
         for row in reader:
             if row:
@@ -159,16 +175,17 @@ def _regular(rows: list[list[str]] | None) -> bool:
     return all(len(row) == width or (len(row) > width and not any(row[width:])) for row in rows)
 
 
-def _quoting(text: str, delimiter: str, options: ReadOptions, file: str) -> tuple[str, bool, list[str]]:
+def _quoting(text: str, dialect: Dialect, options: ReadOptions, file: str) -> tuple[str, bool, list[str]]:
     """Return quoting, whether backslashes are only known before quotes, and doubts."""
     if options.quoting is not None:
         return options.quoting, False, []
+    delimiter = dialect.delimiter
     has_null = re.search(_CELL_NULL.format(re.escape(delimiter)), text, re.MULTILINE) is not None
     if '"' not in text:
-        return _without_quotes(text, delimiter, has_null)
-    double, plain_text = _parse(text, Dialect(delimiter)), _parse(text, Dialect(delimiter, "none"))
+        return _without_quotes(text, dialect, has_null)
+    double, plain_text = _parse(text, dialect), _parse(text, replace(dialect, quoting="none"))
     if '\\"' in text:
-        found = _with_backslashes(text, delimiter, double, file)
+        found = _with_backslashes(text, dialect, double, file)
         if found is not None:
             return found
     if has_null and not _opens_quotes(text, delimiter):
@@ -181,19 +198,19 @@ def _quoting(text: str, delimiter: str, options: ReadOptions, file: str) -> tupl
     return "double", False, [_null_doubt()] if has_null else []
 
 
-def _without_quotes(text: str, delimiter: str, has_null: bool) -> tuple[str, bool, list[str]]:
+def _without_quotes(text: str, dialect: Dialect, has_null: bool) -> tuple[str, bool, list[str]]:
     if has_null:
         return "escaped", False, [_null_doubt()]
     if "\\" not in text:
         return "double", False, []
-    escaped = _parse(text, Dialect(delimiter, "escaped"))
-    if not _regular(_parse(text, Dialect(delimiter))) and _regular(escaped):
+    escaped = _parse(text, replace(dialect, quoting="escaped"))
+    if not _regular(_parse(text, dialect)) and _regular(escaped):
         return (
             "escaped",
             False,
             ["a backslash at the end of a line continues it; if not, say quoting='double'"],
         )
-    if "\\\\" in text or (delimiter == "\t" and re.search(r"\\[nrt]", text)):
+    if "\\\\" in text or (dialect.delimiter == "\t" and re.search(r"\\[nrt]", text)):
         doubt = (
             r"backslashes (\n, \\) are sent as they are; if they escape, say quoting='escaped' or 'backslash'"
         )
@@ -202,10 +219,10 @@ def _without_quotes(text: str, delimiter: str, has_null: bool) -> tuple[str, boo
 
 
 def _with_backslashes(
-    text: str, delimiter: str, double: list[list[str]] | None, file: str
+    text: str, dialect: Dialect, double: list[list[str]] | None, file: str
 ) -> tuple[str, bool, list[str]] | None:
     """Tell quotes that a backslash escapes from backslashes before a quote that ends a value."""
-    backslash = _parse(text, Dialect(delimiter, "backslash"))
+    backslash = _parse(text, replace(dialect, quoting="backslash"))
     if not _regular(backslash) or backslash == double:
         return None
     if _regular(double):
@@ -213,7 +230,7 @@ def _with_backslashes(
             f"{file}: a backslash before a quote may be text or escape the quote, and both give a regular table; say "
             "quoting='double' or quoting='backslash'. No article is sent until then"
         )
-    if any("\\" in line.replace('\\"', "") for line in _lines(text)):
+    if any("\\" in line.replace('\\"', "") for line in split_lines(text, dialect.line_break)):
         raise InputError(other_escapes(file))
     return "backslash", True, ["a backslash escapes quotes in it; if that is wrong, say quoting='double'"]
 
