@@ -22,6 +22,7 @@ from upath import UPath
 
 from benchmarks.contest import Goal, Measured, Outcome, middle, run_child
 from nightpress.batches.ledger import Attempt, Entry, Example
+from nightpress.layout import DataRoot
 from nightpress.overview import Overview, Query
 
 STATES = ("collected",) * 18 + ("submitted", "ended")
@@ -69,8 +70,8 @@ def measure(root: UPath, runs: int) -> dict[str, float]:
     """Return the median seconds of an answer."""
     import message_batches.page.overview_json  # noqa: F401 - counted as import, not as work
 
-    first = _time(lambda: answer(Overview(root, fresh_seconds=0)))
-    overviews = [Overview(root, fresh_seconds=0) for _ in range(5)]
+    first = _time(lambda: answer(Overview(DataRoot(root), fresh_seconds=0)))
+    overviews = [Overview(DataRoot(root), fresh_seconds=0) for _ in range(5)]
     cold = [_time(lambda overview=overview: answer(overview)) for overview in overviews]  # type: ignore[misc]
     overview = overviews[0]
     warm = [_time(lambda: answer(overview)) for _ in range(21)]

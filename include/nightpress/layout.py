@@ -106,11 +106,19 @@ class DataRoot:
 
     def inbox(self, day: str) -> StoragePath:
         """Return the folder that a daily run reads by default."""
-        return self.path / "inbox" / f"day={day}"
+        return self.inboxes() / f"day={day}"
+
+    def inboxes(self) -> StoragePath:
+        """Return the folder of all inboxes, one for each day."""
+        return self.path / "inbox"
 
     def ledger(self) -> StoragePath:
         """Return the folder of all ledgers, one subfolder for each API."""
         return self.path / "ledger"
+
+    def ledger_of(self, scope: str) -> StoragePath:
+        """Return the folder of one API's ledger; its files are those of :class:`nightpress.folders.LedgerFolder`."""
+        return self.ledger() / scope
 
     def model_list(self, scope: str) -> StoragePath:
         """Return where the models that an API listed are kept.
@@ -126,6 +134,10 @@ class DataRoot:
     def run_folder(self, pipeline: str, day: str, run_id: str) -> StoragePath:
         """Return the folder of one run's files."""
         return self.runs(pipeline, day) / run_folder_name(run_id)
+
+    def publication(self, pipeline: str, day: str, name: str) -> StoragePath:
+        """Return where an earlier publication of a day is."""
+        return self.publications(pipeline, day) / name
 
     def published(self, pipeline: str) -> StoragePath:
         """Return the folder of a pipeline's published days."""
@@ -147,6 +159,24 @@ class DataRoot:
         """Return where a day's receipt is."""
         return self.receipts(pipeline) / f"day={day}.json"
 
+    def receipt_parts(self, pipeline: str, day: str) -> StoragePath:
+        """Return the folder of what each run of a day paid; the day's receipt adds it up."""
+        return self.receipts(pipeline) / "of_runs" / f"day={day}"
+
+    def receipt_part(self, pipeline: str, day: str, run_id: str) -> StoragePath:
+        """Return where what one run of a day paid is."""
+        digest = hashlib.sha256(run_id.encode()).hexdigest()[:16]
+        return self.receipt_parts(pipeline, day) / f"{digest}.json"
+
+    def receipt_aside(self, pipeline: str, day: str, *, offline: bool) -> StoragePath:
+        """Return where a day's receipt of the offline API (or of the real one) is while the other is in use."""
+        folder = "of_the_offline_api" if offline else "of_the_api"
+        return self.receipts(pipeline) / folder / f"day={day}.json"
+
+    def comparison_names(self) -> list[str]:
+        """Return the names of the comparisons that were ever made."""
+        return [name for name in list_names(self.path / "comparisons") if is_pipeline_name(name)]
+
     def comparison(self, name: str, day: str) -> StoragePath:
         """Return where a day's answers of several variants are, side by side."""
         return self.path / "comparisons" / name / f"day={day}" / "comparison.parquet"
@@ -158,6 +188,10 @@ class DataRoot:
     def report(self, day: str) -> StoragePath:
         """Return where a day's report is, as HTML; the Markdown is beside it."""
         return self.reports(day) / "report.html"
+
+    def report_markdown(self, day: str, *, full: bool = False) -> StoragePath:
+        """Return where a day's report is as Markdown: short, as a message, or in full."""
+        return self.reports(day) / ("report-full.md" if full else "report.md")
 
     def comparison_page(self, name: str, day: str) -> StoragePath:
         """Return where the page of a comparison is: beside the day's report."""

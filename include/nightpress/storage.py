@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
 from upath import UPath
 from upath.extensions import ProxyUPath
@@ -68,6 +68,11 @@ class Version(NamedTuple):
     modified: float | None
 
 
+def open_local(folder: str | Path) -> UPath:
+    """Return a folder of this machine as a storage path, for what is made aside."""
+    return UPath(folder)
+
+
 def is_local(path: StoragePath) -> bool:
     """Tell whether ``path`` is on this machine's file system."""
     return path.protocol in {"", "file", "local"}
@@ -111,6 +116,22 @@ def write_atomically(path: StoragePath, data: bytes) -> None:
         stream.write(data)
 
 
+def as_arrow_file(stream: IO[bytes]) -> pa.PythonFile:
+    """Return an open stream as Arrow's readers take it."""
+    import pyarrow as pa
+
+    return pa.PythonFile(stream, mode="r")
+
+
+@contextmanager
+def compressed_output(stream: IO[bytes]) -> Iterator[pa.NativeFile]:
+    """Open a Zstandard compressor that writes to a stream, which stays open."""
+    import pyarrow as pa
+
+    with pa.CompressedOutputStream(pa.PythonFile(stream, mode="w"), "zstd") as compressed:
+        yield compressed
+
+
 @contextmanager
 def open_parquet(path: StoragePath, *, read_dictionary: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file for reading.
@@ -119,11 +140,10 @@ def open_parquet(path: StoragePath, *, read_dictionary: Sequence[str] = ()) -> I
     :raises FileNotFoundError: there is none.
     :raises pyarrow.ArrowInvalid: the file is damaged or no Parquet.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     with path.open("rb") as stream:
-        file = pa.PythonFile(stream, mode="r")
+        file = as_arrow_file(stream)
         metadata = pq.read_metadata(file)
         known = [name for name in read_dictionary if name in metadata.schema.names]
         yield pq.ParquetFile(file, metadata=metadata, read_dictionary=known or None)

@@ -16,7 +16,7 @@ from offline_api.excerpts import Excerpts
 
 _DEEP = 6
 _BUSHY = 2
-_MOST_ITEMS = 3
+_MAX_ITEMS = 3
 _NULL_EVERY = 5
 _ASKED_EVERY = 4
 _LAST_MOMENT = datetime(2026, 11, 22, tzinfo=UTC)
@@ -128,7 +128,7 @@ class _Example:
         least = schema.get("minItems", 0)
         wanted = least if depth > _DEEP else max(least, 1)
         if depth <= _BUSHY:
-            wanted = least + self.draw(f"{path}#", _MOST_ITEMS)
+            wanted = least + self.draw(f"{path}#", _MAX_ITEMS)
         wanted = min(wanted, schema.get("maxItems", wanted))
         found: list[Any] = []
         for index in range(4 * wanted + 40 if wanted else 0):

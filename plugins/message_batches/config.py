@@ -40,7 +40,15 @@ def data_root() -> DataRoot:
             "file:///srv/nightpress",
             code="root_unknown",
         )
-    return DataRoot(ObjectStoragePath(root if "://" in root else f"file://{Path(root).absolute()}"))
+    return DataRoot(open_path(root))
+
+
+def open_path(url: str) -> ObjectStoragePath:
+    """Return the path of a URL, or of a file or folder of this machine: the one place where a task opens either.
+
+    :param url: as people write it, an Airflow connection in it included: ``s3://my_connection@my-bucket/nightpress``.
+    """
+    return ObjectStoragePath(url if "://" in url else f"file://{Path(url).absolute()}")
 
 
 def project_folder() -> Path:
@@ -104,8 +112,7 @@ def source_path(source: str | None, day: str) -> ObjectStoragePath:
         inbox = data_root().inbox(day)
         assert isinstance(inbox, ObjectStoragePath)
         return inbox
-    source = absolute_source(source, day)
-    return ObjectStoragePath(source if "://" in source else f"file://{source}")
+    return open_path(absolute_source(source, day))
 
 
 def absolute_source(source: str, day: str) -> str:
@@ -128,7 +135,7 @@ def allowed_sources(declared: Iterable[object], day: str) -> AllowedSources:
     published = [found.pipeline for source in named if (found := Published.of_source(source)) is not None]
     folders = [source for source in named if Published.of_source(source) is None]
     roots = [
-        str(data_root().path / "inbox"),
+        str(data_root().inboxes()),
         *(str(project_folder() / "include" / name) for name in ("sample", "examples")),
         *(absolute_source(fixed, day) for folder in folders if (fixed := fixed_part(folder)).strip("/")),
         *(absolute_source(root, day) for root in read_roots(os.environ.get("NIGHTPRESS_ALLOWED_SOURCES"))),

@@ -11,26 +11,16 @@ from upath import UPath
 
 from message_batches.page import overview_json
 from message_batches.page.airflow_runs import AirflowRuns, FoundRun, Task, describe_run
+from nightpress.costs.plan import plan_values
+from nightpress.layout import DataRoot
 from nightpress.overview import Overview, Query
 from nightpress.overview.started_runs import StartedRun
 from tests.support.ledgers import NOW, at, entry, put
+from tests.support.plans import make_plan
 from tests.support.published_days import write_receipt
 
 DAY = "2026-11-22"
-PLAN: dict[str, Any] = {
-    "pipeline": "press",
-    "day": DAY,
-    "shards": 2,
-    "articles": 10,
-    "to_send": 10,
-    "reused": 0,
-    "attached": 0,
-    "cost_expected_usd": 0.5,
-    "cost_upper_usd": 1.0,
-    "plan_only": False,
-    "offline": False,
-    "verdict": "goes on",
-}
+PLAN = plan_values(make_plan(pipeline="press", day=DAY, shards=2, cost_expected_usd=0.5, cost_upper_usd=1.0))
 
 
 def task(name: str, state: str, minute: int = 0, map_index: int = -1) -> Task:
@@ -76,11 +66,11 @@ SKIPPED = [task(name, "skipped") for name in ("shard.submit_batch", "collect_fai
                 task("read_articles", "failed"),
                 *(task(name, "upstream_failed") for name in ("approve_plan", "publish")),
                 state="failed",
-                told=planned(verdict="over the budget of $0.10: nothing is sent"),
+                told=planned(max_cost_usd=1.0, cost_upper_usd=1.5),
             ),
             "over_budget",
             "failed at read_articles",
-            "over the budget of $0.10: nothing is sent",
+            "over the budget of $1.00: nothing is sent",
             "read_articles",
         ),
         (
@@ -256,7 +246,7 @@ def started(run: str, state: str, minutes_ago: float, **given: Any) -> StartedRu
 
 
 def shown(root: Path, *runs: StartedRun) -> list[dict[str, Any]]:
-    answer = Overview(UPath(root), lambda: NOW).answer(Query(), lambda *_: True, runs)
+    answer = Overview(DataRoot(UPath(root)), lambda: NOW).answer(Query(), lambda *_: True, runs)
     found: list[dict[str, Any]] = overview_json.describe_page(answer, NOW, {})["runs"]
     return found
 
@@ -293,7 +283,7 @@ def test_the_summary_counts_what_needs_a_person_and_what_runs(tmp_path: Path) ->
         started("b", "approval", 1, day="2026-11-20"),
         started("c", "running", 1, day="2026-11-19"),
     )
-    answer = Overview(UPath(tmp_path), lambda: NOW).answer(Query(), lambda *_: True, runs)
+    answer = Overview(DataRoot(UPath(tmp_path)), lambda: NOW).answer(Query(), lambda *_: True, runs)
     totals = overview_json.describe_page(answer, NOW, {})["totals"]
     assert (totals["needing"], totals["running"], answer.empty) == (2, 1, False)
 
@@ -340,7 +330,9 @@ def test_the_report_link_is_there_only_when_the_report_is_newer_than_the_publica
 
 def test_runs_are_filtered_by_what_may_be_read(tmp_path: Path) -> None:
     runs = (started("a", "approval", 1), started("b", "approval", 1, dag_id="their_dag", pipeline="theirs"))
-    answer = Overview(UPath(tmp_path), lambda: NOW).answer(Query(), lambda dag, _: dag == "press_dag", runs)
+    answer = Overview(DataRoot(UPath(tmp_path)), lambda: NOW).answer(
+        Query(), lambda dag, _: dag == "press_dag", runs
+    )
     assert ([run.run for run in answer.runs], answer.needing, answer.pipelines) == (["a"], 1, ["press"])
 
 
@@ -369,7 +361,7 @@ def test_one_hostile_entry_does_not_take_the_page_down(tmp_path: Path, name: str
     values = json.loads(msgspec.json.encode(entry(9, "lost", run="bad"))) | HOSTILE[name]
     text = json.dumps(values).replace('"DEEP"', "[" * 50_000 + "]" * 50_000)
     (tmp_path / "ledger" / "offline" / f"{9:064x}.json").write_text(text)
-    overview = Overview(UPath(tmp_path), lambda: NOW)
+    overview = Overview(DataRoot(UPath(tmp_path)), lambda: NOW)
     answer = overview.answer(Query(), lambda *_: True)
     data = overview_json.describe_page(answer, NOW, {run.token: 1 for run in answer.runs})
     encoded = msgspec.json.encode(data)

@@ -12,6 +12,7 @@ from message_batches.page import overview_json, plan_page
 from message_batches.page.access import make_rule
 from message_batches.page.notices import render_notice
 from nightpress.costs.plan import ModelCost
+from nightpress.layout import DataRoot
 from nightpress.overview import Overview, Query
 from tests.support.ledgers import NOW, entry, put
 from tests.support.plans import make_plan
@@ -20,7 +21,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 def described(root: Path, opened: bool = True) -> dict[str, object]:
-    answer = Overview(UPath(root), lambda: NOW).answer(Query(), lambda *_: True)
+    answer = Overview(DataRoot(UPath(root)), lambda: NOW).answer(Query(), lambda *_: True)
     tokens = {run.token: 1 for run in answer.runs} if opened else {}
     return overview_json.describe_page(answer, NOW, tokens)
 

@@ -12,6 +12,7 @@ from nightpress.batches import manual_ledger
 from nightpress.batches.ledger import Attempt, Entry
 from nightpress.batches.submission import MAX_LOST_ATTEMPTS, POST_SECONDS, SETTLING_SECONDS, Submitted
 from nightpress.errors import ConfigurationError, LedgerError, UnknownOutcomeError
+from nightpress.layout import DataRoot
 from nightpress.shards.requests import custom_id
 from tests.support.model_api import Crash, status_error
 from tests.unit.test_batches_submission import Desk
@@ -22,8 +23,8 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-def root(desk: Desk) -> UPath:
-    return UPath(desk.folder / "ledger")
+def root(desk: Desk) -> DataRoot:
+    return DataRoot(UPath(desk.folder))
 
 
 def line(desk: Desk) -> manual_ledger.LedgerLine:
@@ -303,8 +304,8 @@ def test_a_discard_cut_short_forgets_nothing(desk: Desk, monkeypatch: pytest.Mon
 def test_on_an_object_store() -> None:
     from nightpress.batches.ledger import Ledger
 
-    store = UPath("memory://desk-test/ledger")
-    ledger = Ledger(store, "api")
+    store = DataRoot(UPath("memory://manual-ledger"))
+    ledger = Ledger(store.ledger(), "api")
     assert list(manual_ledger.iter_ledger_lines(store)) == []
     entry = ledger.intend(Entry(key="a" * 64, requests=3, bytes=9))
     assert ledger.take_attempt(entry, 1.0, 2.0)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,9 +12,14 @@ import pytest
 from upath import UPath
 
 from nightpress.batches.ledger import Attempt, Entry, Example
+from nightpress.costs.plan import plan_values
+from nightpress.costs.receipt import RECEIPT_VERSION, BatchReceipt, make_receipt
+from nightpress.costs.receipt_files import receipt_values
+from nightpress.layout import DataRoot
 from nightpress.overview import Overview, Query, RunsPage
 from nightpress.overview.run_views import order_rows, state_at
 from tests.support.ledgers import NOW, entry, put
+from tests.support.plans import make_plan
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -33,7 +39,7 @@ class Looker:
 
     def __init__(self, root: UPath, **options: int) -> None:
         self.now = NOW
-        self.overview = Overview(root, lambda: self.now, fresh_seconds=0, **options)
+        self.overview = Overview(DataRoot(root), lambda: self.now, fresh_seconds=0, **options)
 
     def ask(self, query: Query | None = None, *, dags: set[str] | None = None) -> RunsPage:
         return self.overview.answer(
@@ -108,7 +114,7 @@ def test_ten_thousand_entries_are_read_once_and_answered_a_page_at_a_time(tmp_pa
 
 def test_the_newest_entries_are_kept_when_there_are_too_many(tmp_path: Path) -> None:
     put(UPath(tmp_path), *(entry(number) for number in range(5)))
-    answer = Looker(UPath(tmp_path), most_entries=3).ask()
+    answer = Looker(UPath(tmp_path), max_entries=3).ask()
     assert (sum(answer.states.values()), answer.left_out) == (3, 2)
 
 
@@ -215,22 +221,31 @@ def test_receipts_tell_what_is_published_and_what_older_batches_cost(root: UPath
     looker = Looker(root)
     run = looker.ask().runs[0]
     assert (run.status, run.cost_usd, run.cost_unknown) == ("collected", 0.25, 2)
-    receipt = {
-        "run": "night",
-        "published_at": "2026-11-23T02:00:00Z",
-        "saved_usd": 1.5,
-        "numbers": {"failed": {"expired": 7}},
-        "batches": [
-            {"batch_id": "msgbatch_1", "paid_usd": 0.5},
-            {"batch_id": "msgbatch_2", "paid_usd": 9.0, "reused": True},
-        ],
-    }
-    folder = root / "receipts" / "press"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "day=2026-11-22.json").write_text(json.dumps(receipt))
-    (folder / "day=2026-11-21.json").write_text("{")
+    batches = [
+        BatchReceipt(batch_id="msgbatch_1", shard_key="a", paid_usd=0.5),
+        BatchReceipt(batch_id="msgbatch_2", shard_key="b", paid_usd=9.0, reused=True),
+    ]
+    receipt = make_receipt(
+        batches,
+        pipeline="press",
+        day="2026-11-22",
+        run="night",
+        offline=True,
+        wasted_usd=None,
+        published_at=datetime(2026, 11, 23, 2, tzinfo=UTC),
+        numbers={"failed": {"expired": 7}},
+    )
+    stored = receipt_values(receipt) | {"a_field_of_a_later_version": 1}
+    data = DataRoot(root)
+    data.receipts("press").mkdir(parents=True, exist_ok=True)
+    data.receipt("press", "2026-11-22").write_bytes(msgspec.json.encode(stored))
+    data.receipt("press", "2026-11-21").write_text("{")
     run = looker.ask().runs[0]
     assert (run.status, run.cost_usd, run.cost_unknown, run.unanswered) == ("published", 0.75, 1, 7)
+    newer = stored | {"schema_version": RECEIPT_VERSION + 1}
+    data.receipt("press", "2026-11-22").write_bytes(msgspec.json.encode(newer))
+    looker.now += 2
+    assert looker.ask().runs[0].receipt is None
 
 
 def test_the_plan_tells_how_many_shards_are_to_come_and_what_they_may_cost(root: UPath) -> None:
@@ -244,7 +259,7 @@ def test_the_plan_tells_how_many_shards_are_to_come_and_what_they_may_cost(root:
     looker = Looker(root)
     assert [run.to_come for run in looker.ask().runs] == [0, 0]
     folder.mkdir(parents=True, exist_ok=True)
-    plan = {"shards": 7, "attached": 0, "cost_expected_usd": 1.5, "cost_upper_usd": 3, "verdict": "go"}
+    plan = plan_values(make_plan(shards=7, cost_expected_usd=1.5, cost_upper_usd=3.0))
     (folder / "plan.json").write_text(json.dumps(plan))
     looker.now += 31
     run = next(run for run in looker.ask(Query(run="night")).runs)
@@ -271,7 +286,7 @@ def test_a_store_that_hangs_does_not_hold_up_who_looks_next(
 ) -> None:
     monkeypatch.setattr("nightpress.overview.overview._PATIENCE_SECONDS", 0.05)
     put(UPath(tmp_path), entry(1, "submitted"))
-    overview = Overview(UPath(tmp_path), lambda: NOW, fresh_seconds=0)
+    overview = Overview(DataRoot(UPath(tmp_path)), lambda: NOW, fresh_seconds=0)
     with overview._lock, pytest.raises(TimeoutError):
         overview.look()
     seen = overview.look()
@@ -282,7 +297,7 @@ def test_a_store_that_hangs_does_not_hold_up_who_looks_next(
 def test_many_people_looking_is_one_look_a_second(tmp_path: Path) -> None:
     put(UPath(tmp_path), entry(1, "submitted"))
     now = [NOW]
-    overview = Overview(UPath(tmp_path), lambda: now[0])
+    overview = Overview(DataRoot(UPath(tmp_path)), lambda: now[0])
     assert overview.answer(Query(), lambda *_: True).states == {"submitted": 1}
     put(UPath(tmp_path), entry(1, "collected"))
     now[0] += 0.9

@@ -73,10 +73,10 @@ def test_a_look_at_a_large_ledger_costs_what_one_at_a_small_one_costs(
     assert LARGE_LEDGER >= 1_000
     small, large = build("cost-small", 0, 100), build("cost-large", 3_000, 100)
     # The process that finds out how many there are pays for it once.
-    LedgerWatch(large / "ledger", API, limit=50_000).refresh()
+    LedgerWatch(DataRoot(large), API, limit=50_000).refresh()
     cost = {}
     for name, root in (("small", small), ("large", large)):
-        watch = LedgerWatch(root / "ledger", API, limit=50_000)
+        watch = LedgerWatch(DataRoot(root), API, limit=50_000)
         with counted(monkeypatch) as first:
             watch.refresh()
         with counted(monkeypatch) as further:
@@ -89,8 +89,8 @@ def test_a_look_at_a_large_ledger_costs_what_one_at_a_small_one_costs(
 
 def test_a_change_in_a_large_ledger_is_seen_at_the_next_look() -> None:
     root = build("cost-changes", 600, 3)
-    LedgerWatch(root / "ledger", API, limit=50_000).refresh()
-    watch, ledger = LedgerWatch(root / "ledger", API, limit=50_000), Ledger(root / "ledger", API)
+    LedgerWatch(DataRoot(root), API, limit=50_000).refresh()
+    watch, ledger = LedgerWatch(DataRoot(root), API, limit=50_000), Ledger(root / "ledger", API)
     watch.refresh()
     assert watch.left_out == 600
     assert not watch.refresh()
@@ -107,8 +107,8 @@ def test_a_change_in_a_large_ledger_is_seen_at_the_next_look() -> None:
 
 def test_a_large_ledger_is_listed_in_full_once_an_hour() -> None:
     root, clock = build("cost-hour", 600, 3), Clock(NOW)
-    LedgerWatch(root / "ledger", API, limit=50_000).refresh()
-    watch = LedgerWatch(root / "ledger", API, limit=50_000, clock=clock)
+    LedgerWatch(DataRoot(root), API, limit=50_000).refresh()
+    watch = LedgerWatch(DataRoot(root), API, limit=50_000, clock=clock)
     watch.refresh()
     assert len(watch.rows) < 600
     # A damaged entry is in no list of changes.
@@ -122,10 +122,10 @@ def test_a_large_ledger_is_listed_in_full_once_an_hour() -> None:
 
 def test_a_post_that_an_entry_does_not_know_is_found_in_a_large_ledger() -> None:
     root = build("cost-unrecorded", 600, 0)
-    LedgerWatch(root / "ledger", API, limit=50_000).refresh()
+    LedgerWatch(DataRoot(root), API, limit=50_000).refresh()
     ledger, key = Ledger(root / "ledger", API), "e" * 64
     intended = ledger.intend(Entry(key=key, requests=3, bytes=9, pipeline="p", day="2026-11-22"))
-    watch = LedgerWatch(root / "ledger", API, limit=50_000)
+    watch = LedgerWatch(DataRoot(root), API, limit=50_000)
     watch.refresh()
     assert [row.state for row in watch.rows if row.key == key] == ["intended"]
     ledger.take_attempt(intended, 1.0, 2.0)
@@ -137,8 +137,8 @@ def test_a_post_that_an_entry_does_not_know_is_found_in_a_large_ledger() -> None
 
 def test_the_page_shows_a_large_ledger() -> None:
     root = build("cost-page", 600, 2)
-    Overview(root, lambda: NOW).answer(Query(), lambda dag, pipeline: True)
-    answer = Overview(root, lambda: NOW).answer(Query(), lambda dag, pipeline: True)
+    Overview(DataRoot(root), lambda: NOW).answer(Query(), lambda dag, pipeline: True)
+    answer = Overview(DataRoot(root), lambda: NOW).answer(Query(), lambda dag, pipeline: True)
     assert answer.left_out == 600
     assert answer.count >= 1
 

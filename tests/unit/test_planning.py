@@ -22,8 +22,8 @@ from nightpress.batches.submission import Body, submit_shard
 from nightpress.costs.plan import Limits
 from nightpress.costs.prices import find_prices
 from nightpress.days.publish import DayParts, publish_day
-from nightpress.days.reuse import reused_file
 from nightpress.errors import BudgetError, ConfigurationError
+from nightpress.folders import RunFolder
 from nightpress.layout import DataRoot
 from nightpress.results.collect import collect_batch
 from nightpress.results.shard_rows import Provenance
@@ -92,7 +92,7 @@ class Runs:
         parts = DayParts(
             results,
             run.folder / "rejected.parquet",
-            reused=[reused_file(run.folder, n) for n in range(prepared.plan.reused_files)],
+            reused=[RunFolder(run.folder).reused(n) for n in range(prepared.plan.reused_files)],
             made_by={"template": prepared.plan.template, "offline": offline},
         )
         publish_day(run.root, "p", run.day, parts)

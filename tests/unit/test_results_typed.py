@@ -23,10 +23,10 @@ from nightpress.costs.plan import Limits, Plan, second_round_upper
 from nightpress.days.publish import DayParts, publish_day
 from nightpress.days.published_articles import iter_published
 from nightpress.days.replay import replay_day
-from nightpress.days.reuse import reused_file
 from nightpress.days.second_round import judge, write_second_round
 from nightpress.days.training import write_conversations
 from nightpress.errors import ConfigurationError, InputError
+from nightpress.folders import RunFolder
 from nightpress.layout import DataRoot
 from nightpress.outputs.output_schema import OutputSchema
 from nightpress.results.collect import collect_batch, find_failures
@@ -122,7 +122,7 @@ class House:
         return collect_batch(shard, DataRoot(self.root), provenance, api, self.ledger, model=Label)
 
     def publish(self, first: list[UPath], second: list[UPath], reused: int = 0) -> list[dict[str, Any]]:
-        copies = [reused_file(self.run, number) for number in range(reused)]
+        copies = [RunFolder(self.run).reused(number) for number in range(reused)]
         parts = DayParts(first, self.run / "rejected.parquet", second, copies)
         publish_day(DataRoot(self.root), "labels", DAY, parts)
         return self.rows()

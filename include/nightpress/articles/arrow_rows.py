@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from nightpress.articles.field_mapping import FieldPaths
 from nightpress.articles.raw_row import Row
 from nightpress.errors import InputError
+from nightpress.storage import as_arrow_file
 
 _BATCH_BYTES = 1024 * 1024
 _MAX_BATCH_ROWS = 1_024
@@ -49,7 +50,7 @@ def open_arrow(stream: BinaryIO, file: str, kind: str) -> ArrowTable:
 
 
 def _open_parquet(stream: BinaryIO) -> ArrowTable:
-    file = pq.ParquetFile(pa.PythonFile(stream, mode="r"), pre_buffer=False, buffer_size=_READ_BUFFER)
+    file = pq.ParquetFile(as_arrow_file(stream), pre_buffer=False, buffer_size=_READ_BUFFER)
     batches = file.iter_batches(batch_size=_batch_rows(file.metadata), use_threads=False)
     return ArrowTable(file.schema_arrow, batches)
 
@@ -62,7 +63,7 @@ def _batch_rows(metadata: pq.FileMetaData) -> int:
 
 
 def _open_ipc(stream: BinaryIO) -> ArrowTable:
-    source = pa.PythonFile(stream, mode="r")
+    source = as_arrow_file(stream)
     head = stream.read(6)
     stream.seek(0)
     if head == b"ARROW1":
@@ -75,7 +76,7 @@ def _open_ipc(stream: BinaryIO) -> ArrowTable:
 def _open_orc(stream: BinaryIO) -> ArrowTable:
     from pyarrow import orc
 
-    file = orc.ORCFile(pa.PythonFile(stream, mode="r"))
+    file = orc.ORCFile(as_arrow_file(stream))
     return ArrowTable(file.schema, (file.read_stripe(n) for n in range(file.nstripes)))
 
 

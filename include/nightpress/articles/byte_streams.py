@@ -16,7 +16,7 @@ import pyarrow as pa
 from nightpress.articles.reading_options import ReadLimits
 from nightpress.articles.source_files import no_permission
 from nightpress.errors import InputError
-from nightpress.storage import StoragePath
+from nightpress.storage import StoragePath, as_arrow_file
 
 SAMPLE_BYTES = 256 * 1024
 _BLOCK = 256 * 1024
@@ -169,7 +169,7 @@ def open_bytes(path: StoragePath, limits: ReadLimits) -> Iterator[tuple[BinaryIO
 def _open_compressed(stream: _Compressed, kind: str) -> Any:
     if kind == "xz":
         return lzma.LZMAFile(stream)  # type: ignore[arg-type]
-    return pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), kind)
+    return pa.CompressedInputStream(as_arrow_file(stream), kind)
 
 
 def _damage(error: Exception, kind: str) -> str:

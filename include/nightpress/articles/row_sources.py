@@ -15,11 +15,11 @@ import pyarrow as pa
 from nightpress.articles.reading_options import ReadLimits
 from nightpress.articles.source_files import SourceFile, SourceFiles
 from nightpress.errors import InputError
+from nightpress.folders import RunFolder
 from nightpress.storage import StoragePath, write_atomically, write_parquet
 
 _ROWS_IN_FILE = 1_000
 _BYTES_IN_FILE = 32 * 1024 * 1024
-_COMPLETE = "complete.json"
 
 
 @runtime_checkable
@@ -78,28 +78,28 @@ def stage_rows(
     :param folder: of the run; the rows are in ``source/`` below it, a thousand in a file.
     :raises InputError: a row is too large, or no row.
     """
-    place = folder / "source"
+    files = RunFolder(folder)
     limits = limits or ReadLimits()
-    if (known := _stored(place)) is not None:
+    if (known := _stored(files)) is not None:
         return known
     rows = source.iter_rows(day)
     count = 0
     while block := _next_block(rows, limits, source.shown):
-        write_parquet(_as_table(block), place / f"rows-{count:05d}.parquet")
+        write_parquet(_as_table(block), files.source_rows(count))
         count += 1
-    write_atomically(place / _COMPLETE, msgspec.json.encode({"schema_version": 1, "files": count}))
-    found = _stored(place)
+    write_atomically(files.source_complete, msgspec.json.encode({"schema_version": 1, "files": count}))
+    found = _stored(files)
     assert found is not None
     return found
 
 
-def _stored(place: StoragePath) -> SourceFiles | None:
+def _stored(files: RunFolder) -> SourceFiles | None:
     try:
-        known = msgspec.json.decode((place / _COMPLETE).read_bytes())
+        known = msgspec.json.decode(files.source_complete.read_bytes())
     except FileNotFoundError:
         return None
-    names = [f"rows-{number:05d}.parquet" for number in range(known["files"])]
-    return SourceFiles([SourceFile(place / name, name, "parquet") for name in names])
+    paths = map(files.source_rows, range(known["files"]))
+    return SourceFiles([SourceFile(path, path.name, "parquet") for path in paths])
 
 
 def _next_block(rows: Iterator[Mapping[str, Any]], limits: ReadLimits, shown: str) -> list[dict[str, Any]]:

@@ -41,6 +41,7 @@ from nightpress.batches.ledger_records import (
     encode,
 )
 from nightpress.errors import LedgerError
+from nightpress.folders import LedgerFolder
 from nightpress.storage import (
     StoragePath,
     check_exclusive_creates,
@@ -61,16 +62,17 @@ _GAP = 5
 class Ledger:
     """The ledger of one API.
 
-    :param root: the ledger's folder.
+    :param ledgers: the folder of all ledgers, see :meth:`nightpress.layout.DataRoot.ledger`.
     :param scope: name of the API, see :func:`nightpress.batches.client.scope_of`.
     """
 
-    def __init__(self, root: StoragePath, scope: str) -> None:
+    def __init__(self, ledgers: StoragePath, scope: str) -> None:
         self.scope = scope
-        self.folder = root / scope
-        trust_no_listing(root)
+        self.folder = ledgers / scope
+        self.files = LedgerFolder(self.folder)
+        trust_no_listing(ledgers)
         # A local disk is listed faster than a second file is written.
-        self._changes = None if is_local(root) else LedgerChanges(self.folder)
+        self._changes = None if is_local(ledgers) else LedgerChanges(self.folder)
 
     @property
     def offline(self) -> bool:
@@ -82,11 +84,11 @@ class Ledger:
 
         :raises LedgerError: the entry is there and cannot be read; nothing may be sent.
         """
-        entry = self._read(Entry, self._entry_path(key))
+        entry = self._read(Entry, self.files.entry(check_shard_key(key)))
         if entry is None:
             return None
         number = len(entry.attempts) + 1
-        while found := self._read(Attempt, self._attempt_path(key, number)):
+        while found := self._read(Attempt, self.files.attempt(check_shard_key(key), number)):
             entry = msgspec.structs.replace(entry, attempts=(*entry.attempts, found))
             number += 1
         return entry
@@ -94,7 +96,7 @@ class Ledger:
     def save(self, entry: Entry) -> Entry:
         """Store an entry, whole."""
         data = self._encode_readable(entry)
-        write_atomically(self._entry_path(entry.key), data)
+        write_atomically(self.files.entry(check_shard_key(entry.key)), data)
         self._note_change(entry.key, data)
         return entry
 
@@ -102,7 +104,7 @@ class Ledger:
         """Store the intent to submit a shard, unless its entry is there already; return what is stored."""
         check_exclusive_creates(self.folder)
         data = self._encode_readable(entry)
-        if create_exclusively(self._entry_path(entry.key), data):
+        if create_exclusively(self.files.entry(check_shard_key(entry.key)), data):
             self._note_change(entry.key, data)
         stored = self.load(entry.key)
         if stored is None:
@@ -145,7 +147,7 @@ class Ledger:
             organization_id=identity.organization_id,
             workspace_id=identity.workspace_id,
         )
-        path = self._attempt_path(entry.key, attempt.number)
+        path = self.files.attempt(check_shard_key(entry.key), attempt.number)
         if not create_exclusively(path, encode(attempt)):
             taken = self._read(Attempt, path)
             if taken is None or taken.token != attempt.token:
@@ -156,13 +158,15 @@ class Ledger:
         """Make ``key`` the owner of a batch; False when another shard owns it."""
         identity = identity or Identity()
         owner = Owner(key, identity.organization_id, identity.workspace_id)
-        create_exclusively(self._owned_folder(key) / self._owner_path(batch_id).name, encode(owner))
-        create_exclusively(self._owner_path(batch_id), encode(owner))
+        create_exclusively(
+            self.files.owned_batch(check_shard_key(key), check_batch_id(batch_id)), encode(owner)
+        )
+        create_exclusively(self.files.owner(check_batch_id(batch_id)), encode(owner))
         return self.owner(batch_id) == key
 
     def owner(self, batch_id: str) -> str | None:
         """Return the key of the shard that a batch belongs to, or None."""
-        found = self._read(Owner, self._owner_path(batch_id))
+        found = self._read(Owner, self.files.owner(check_batch_id(batch_id)))
         return found.key if found else None
 
     def entries(self) -> Iterator[Entry]:
@@ -195,10 +199,10 @@ class Ledger:
         with suppress(LedgerError):
             entry = self.load(key)
         if entry is not None and all(attempt.token for attempt in entry.attempts):
-            names = self._list(self._owned_folder(key))
+            names = self._list(self.files.owned(check_shard_key(key)))
             return sorted(batch for name in names if self.owner(batch := name.removesuffix(".json")) == key)
         # Earlier releases kept no list of what a shard owns, so all owners are read.
-        folder = self.folder / "owners"
+        folder = self.files.owners
         return sorted(
             name.removesuffix(".json")
             for name, data in self._read_all(folder)
@@ -211,7 +215,6 @@ class Ledger:
         The attempts go first: whatever is interrupted, an entry that is still there knows all of them, and
         can be set aside again. Owners stay, so that the shard's batches never become another shard's.
         """
-        target = self.folder / "discarded" / f"{stamp}-{key}"
         known = 0
         with suppress(LedgerError):
             entry = self.load(key)
@@ -222,17 +225,18 @@ class Ledger:
         while number < known or missing < _GAP:
             number += 1
             try:
-                _move(self._attempt_path(key, number), target / f"attempt.{number}.json")
+                taken = self.files.attempt(check_shard_key(key), number)
+                _move(taken, self.files.discarded_attempt(stamp, key, number))
             except FileNotFoundError:
                 missing += 1
         self._note_change(key, b"{}")
-        _move(self._entry_path(key), target / "entry.json")
-        return target
+        _move(self.files.entry(check_shard_key(key)), self.files.discarded_entry(stamp, key))
+        return self.files.discarded(stamp, key)
 
     def count_attempts(self) -> dict[str, int]:
         """Return the highest number among each shard's attempt files."""
         highest: dict[str, int] = {}
-        for name in self._list(self.folder / "attempts"):
+        for name in self._list(self.files.attempts):
             key, _, number = name.removesuffix(".json").rpartition(".")
             if number.isdigit():
                 highest[key] = max(highest.get(key, 0), int(number))
@@ -267,20 +271,8 @@ class Ledger:
     def _encode_readable(self, entry: Entry) -> bytes:
         """Return an entry as it is stored; one that could not be read again is never stored."""
         data = encode(entry)
-        decode(Entry, data, str(self._entry_path(entry.key)))
+        decode(Entry, data, str(self.files.entry(check_shard_key(entry.key))))
         return data
-
-    def _entry_path(self, key: str) -> StoragePath:
-        return self.folder / f"{check_shard_key(key)}.json"
-
-    def _attempt_path(self, key: str, number: int) -> StoragePath:
-        return self.folder / "attempts" / f"{check_shard_key(key)}.{number}.json"
-
-    def _owned_folder(self, key: str) -> StoragePath:
-        return self.folder / "owned" / check_shard_key(key)
-
-    def _owner_path(self, batch_id: str) -> StoragePath:
-        return self.folder / "owners" / f"{check_batch_id(batch_id)}.json"
 
     def _read(self, kind: type[Record], path: StoragePath) -> Record | None:
         try:

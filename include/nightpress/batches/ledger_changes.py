@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from nightpress.folders import LedgerFolder
 from nightpress.storage import StoragePath, read_bytes, write_atomically
 
 log = logging.getLogger(__name__)
@@ -28,11 +29,11 @@ class LedgerChanges:
     """
 
     def __init__(self, folder: StoragePath) -> None:
-        self.folder = folder / "changes"
+        self._files = LedgerFolder(folder)
 
     def note(self, key: str, data: bytes, moment: float) -> None:
         """Keep a copy of an entry that was stored; a failure is logged, since the entry itself is safe."""
-        path = self.day_folder(day_of(moment)) / f"{key}.json"
+        path = self._files.change(day_of(moment), key)
         try:
             write_atomically(path, data)
         except OSError as error:
@@ -40,25 +41,21 @@ class LedgerChanges:
 
     def day_folder(self, day: str) -> StoragePath:
         """Return the folder of a day's changes."""
-        return self.folder / day
+        return self._files.changes(day)
 
     def read_size(self) -> int:
         """Return how many entries the ledger had when it was last listed in full; 0 when it never was."""
         try:
-            return msgspec.json.decode(read_bytes(self._size_path), type=_Size).entries
+            return msgspec.json.decode(read_bytes(self._files.size), type=_Size).entries
         except (OSError, msgspec.MsgspecError):
             return 0
 
     def note_size(self, entries: int) -> None:
         """Keep how many entries the ledger has, so that the next process need not list all of them."""
         try:
-            write_atomically(self._size_path, msgspec.json.encode(_Size(entries)))
+            write_atomically(self._files.size, msgspec.json.encode(_Size(entries)))
         except OSError as error:
             log.info("the size of the ledger was not noted (%s)", error)
-
-    @property
-    def _size_path(self) -> StoragePath:
-        return self.folder / "size.json"
 
 
 def day_of(moment: float, days_before: int = 0) -> str:

@@ -24,7 +24,7 @@ from nightpress.batches.submission import (
     record_batch,
 )
 from nightpress.errors import ConfigurationError, LedgerError, UnknownOutcomeError
-from nightpress.layout import list_names
+from nightpress.layout import DataRoot, list_names
 from nightpress.storage import StoragePath
 
 STATES = ("intended", "submitted", "collected", "open", "damaged")
@@ -69,19 +69,21 @@ class OpenQuestion:
     options: str
 
 
-def iter_ledger_lines(root: StoragePath) -> Iterator[LedgerLine]:
+def iter_ledger_lines(root: DataRoot) -> Iterator[LedgerLine]:
     """Yield every shard of every API.
 
-    :param root: the ledger's folder.
+    :param root: the data root.
     """
-    for scope in scopes(root):
-        for key, found in Ledger(root, scope).scan():
+    for scope in list_apis(root):
+        for key, found in Ledger(root.ledger(), scope).scan():
             yield _line(scope, key, found)
 
 
-def scopes(root: StoragePath) -> list[str]:
+def list_apis(root: DataRoot) -> list[str]:
     """Return the names of the APIs that the ledger knows."""
-    return [name for name in list_names(root) if not name.startswith(".") and not name.endswith(".json")]
+    return [
+        name for name in list_names(root.ledger()) if not name.startswith(".") and not name.endswith(".json")
+    ]
 
 
 def _line(scope: str, key: str, found: Entry | LedgerError) -> LedgerLine:
@@ -99,7 +101,7 @@ def state_of(entry: Entry) -> str:
     return entry.state
 
 
-def find_ledger_line(root: StoragePath, prefix: str, scope: str = "") -> LedgerLine:
+def find_ledger_line(root: DataRoot, prefix: str, scope: str = "") -> LedgerLine:
     """Return the one shard whose key begins with ``prefix``.
 
     :param scope: only in the ledger of this API; empty looks in all.

@@ -14,6 +14,7 @@ from nightpress.costs.money import dollars
 from nightpress.costs.prices import find_prices
 from nightpress.costs.question import Question
 from nightpress.errors import BudgetError, ConfigurationError, ResultsError
+from nightpress.folders import RunFolder
 from nightpress.storage import StoragePath, write_atomically
 
 PLAN_VERSION = 1
@@ -191,7 +192,7 @@ def second_round_upper(plan: Plan, articles: int, size_bytes: int) -> float:
 
 def write_plan(plan: Plan, folder: StoragePath) -> StoragePath:
     """Store a plan as ``plan.json`` in its run's folder; return where."""
-    path = folder / "plan.json"
+    path = RunFolder(folder).plan
     write_atomically(path, msgspec.json.format(msgspec.json.encode(plan_values(plan)), indent=2))
     return path
 

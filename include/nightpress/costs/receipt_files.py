@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -16,6 +15,22 @@ from nightpress.statuses import MESSAGE_STATUSES
 from nightpress.storage import StoragePath, Version, list_versions, write_atomically
 
 _Record = TypeVar("_Record", BatchReceipt, DayReceipt)
+
+
+_shown = msgspec.json.Decoder(DayReceipt)
+
+
+def decode_receipt(content: bytes) -> DayReceipt | None:
+    """Return a receipt to be shown, quickly; None when it is none that this version can read.
+
+    What this version does not know is left out, so that it must never be stored again: that is what
+    :func:`read_receipt` is for.
+    """
+    try:
+        receipt = _shown.decode(content)
+    except msgspec.MsgspecError:
+        return None
+    return receipt if receipt.schema_version <= RECEIPT_VERSION else None
 
 
 def read_receipt(path: StoragePath) -> DayReceipt | None:
@@ -67,23 +82,23 @@ def write_receipt(receipt: DayReceipt, root: DataRoot) -> StoragePath:
     as parts came while it was adding up: so whoever writes last has seen all of them.
     """
     path = root.receipt(receipt.pipeline, receipt.day)
-    parts = path.parent / "of_runs" / path.stem
-    mine = f"{hashlib.sha256(receipt.run.encode()).hexdigest()[:16]}.json"
-    write_atomically(parts / mine, _encode(receipt))
+    parts = root.receipt_parts(receipt.pipeline, receipt.day)
+    mine = root.receipt_part(receipt.pipeline, receipt.day, receipt.run)
+    write_atomically(mine, _encode(receipt))
     seen: Mapping[str, Version] | None = None
     while seen != (found := list_versions(parts)):
         seen = found
         # Beside the parts may be what a killed writer left aside.
-        others = [parts / name for name in sorted(found.keys() - {mine}) if name.endswith(".json")]
-        write_atomically(path, _encode(_add_up(receipt, path, others)))
+        others = [parts / name for name in sorted(found.keys() - {mine.name}) if name.endswith(".json")]
+        write_atomically(path, _encode(_add_up(receipt, root, others)))
     return path
 
 
-def _add_up(receipt: DayReceipt, path: StoragePath, others: Iterable[StoragePath]) -> DayReceipt:
+def _add_up(receipt: DayReceipt, root: DataRoot, others: Iterable[StoragePath]) -> DayReceipt:
     """Return the receipt with what the day's stored one and the parts of its other runs have."""
-    earlier = read_receipt(path)
+    earlier = read_receipt(root.receipt(receipt.pipeline, receipt.day))
     if earlier is not None and earlier.offline != receipt.offline:
-        earlier = _change_books(path, earlier)
+        earlier = _change_books(root, earlier)
     if earlier is not None:
         receipt = add_earlier(receipt, earlier)
     for part in map(read_receipt, others):
@@ -96,15 +111,16 @@ def _encode(receipt: DayReceipt) -> bytes:
     return msgspec.json.format(msgspec.json.encode(receipt_values(receipt)), indent=2)
 
 
-def _change_books(path: StoragePath, earlier: DayReceipt) -> DayReceipt | None:
+def _change_books(root: DataRoot, earlier: DayReceipt) -> DayReceipt | None:
     """Put a receipt of the other API aside, and return the one of this API that was put aside before.
 
     What the offline API did cost nothing, so its batches are on no receipt of the real one, nor the reverse;
     and neither is lost when a day is run with both.
     """
-    names = {True: "of_the_offline_api", False: "of_the_api"}
-    write_atomically(path.parent / names[earlier.offline] / path.name, path.read_bytes())
-    return read_receipt(path.parent / names[not earlier.offline] / path.name)
+    pipeline, day, offline = earlier.pipeline, earlier.day, earlier.offline
+    stored = root.receipt(pipeline, day).read_bytes()
+    write_atomically(root.receipt_aside(pipeline, day, offline=offline), stored)
+    return read_receipt(root.receipt_aside(pipeline, day, offline=not offline))
 
 
 def read_answer_history(

@@ -95,7 +95,7 @@ def keep_publication(
     kept = None
     if keep > 0 and current.exists():
         digest = _digest(current)
-        kept = folder / f"{now().astimezone(UTC).strftime(_FORM)}-{digest}.parquet"
+        kept = root.publication(pipeline, day, f"{now().astimezone(UTC).strftime(_FORM)}-{digest}.parquet")
         same = [name for name in _kept_names(folder) if name[24:40] == digest]
         _copy(current, kept)
         for name in same:

@@ -17,18 +17,18 @@ from itertools import zip_longest
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from upath import UPath
 
 from nightpress.days.day_sources import DaySources, ShardSource, read_published, read_sources
 from nightpress.days.publications import keep_publication
 from nightpress.days.publish import DayParts, write_day
 from nightpress.errors import ResultsError
+from nightpress.folders import RunFolder
 from nightpress.layout import DataRoot
 from nightpress.results.decode import StreamReport, iter_outcomes
 from nightpress.results.raw_results import open_raw
 from nightpress.results.shard_rows import Provenance, collect_shard
 from nightpress.shards.shard import Shard, ShardFiles
-from nightpress.storage import StoragePath, atomic_writer, open_parquet
+from nightpress.storage import StoragePath, atomic_writer, open_local, open_parquet
 
 IDENTICAL, SAME_ROWS, DIFFERS, WAS_GONE = "identical", "same rows", "differs", "was gone"
 _COMPARED_ROWS = 20_000
@@ -75,7 +75,7 @@ class _Aside(ShardFiles):
     @property
     def results(self) -> StoragePath:
         """Where the results are made."""
-        return self.scratch / f"results-{self.name}.parquet"
+        return RunFolder(self.scratch).results(self.name)
 
 
 def replay_day(
@@ -101,16 +101,16 @@ def replay_day(
     tell(f"{pipeline} {day}: {len(places)} shard(s), {sum(s.articles for s in sources.first):,} articles")
     report = ReplayReport()
     with tempfile.TemporaryDirectory(prefix="nightpress-replay-") as folder:
-        scratch = UPath(folder)
+        scratch = DataRoot(open_local(folder))
         for number, (source, files) in enumerate(places.items(), start=1):
-            made = _make_shard(source, files, pipeline, scratch)
+            made = _make_shard(source, files, pipeline, scratch.path)
             report.shards.append(_settle(made, files.results, write))
             tell(
                 f"shard {number} of {len(places)} ({files.name}, {source.batch_id}): {_say(report.shards[-1])}"
             )
         if not write and any(made.outcome in {DIFFERS, WAS_GONE} for made in report.shards):
             return report
-        made_day = scratch / "answers.parquet"
+        made_day = scratch.answers(pipeline, day)
         parts = DayParts(
             [places[source].results for source in sources.first],
             rejected,

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightpress.errors import ResultsError
+from nightpress.folders import RunFolder
 from nightpress.outputs.output_schema import OutputSchema
 from nightpress.results.answer_columns import has_earlier_statuses, with_statuses
 from nightpress.results.answers_schema import TAIL, answers_schema
@@ -220,7 +221,7 @@ class ReusedRows:
         schema = answers_schema(metadata, typed.fields)
         table = pa.table([columns[name] for name in schema.names], schema=schema)
         ordinals = np.asarray(waiting.ordinals, np.int64).tobytes()
-        path = reused_file(self.folder, len(self.files))
+        path = RunFolder(self.folder).reused(len(self.files))
         write_parquet(table.replace_schema_metadata({ORDINALS: ordinals.hex()}), path)
         self.files.append(path)
 
@@ -277,11 +278,6 @@ def _with_all_columns(table: pa.Table) -> pa.Table:
         for column in _ANSWER
     ]
     return pa.table(columns, names=[column.name for column in _ANSWER])
-
-
-def reused_file(folder: StoragePath, number: int) -> StoragePath:
-    """Return where the ``number``-th file of reused rows of a run is, counted from 0."""
-    return folder / f"reused-{number:05d}.parquet"
 
 
 def read_ordinals(path: StoragePath) -> np.ndarray:

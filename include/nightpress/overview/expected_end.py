@@ -12,7 +12,7 @@ EXPIRES_AFTER_SECONDS = 86_400.0
 """A batch that has not ended by then expires (API documentation, "Message Batches")."""
 
 _FEWEST = 3
-_MOST = 200
+_MAX_DURATIONS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class BatchDurations:
 
 
 def _summarize(found: list[tuple[float, float]], alike: str) -> Estimate:
-    latest = sorted(seconds for _, seconds in sorted(found)[-_MOST:])
+    latest = sorted(seconds for _, seconds in sorted(found)[-_MAX_DURATIONS:])
     count = len(latest)
     middle = (latest[(count - 1) // 2] + latest[count // 2]) / 2
     return Estimate(middle, latest[min(count - 1, int(count * 0.9))], count, alike)

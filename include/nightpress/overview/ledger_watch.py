@@ -10,9 +10,10 @@ from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.ledger_changes import LedgerChanges, day_of
 from nightpress.batches.ledger_records import decode
 from nightpress.errors import LedgerError
+from nightpress.layout import DataRoot
 from nightpress.overview.batch_rows import BatchRow, read_damaged, read_row
 from nightpress.overview.file_cache import FileCache
-from nightpress.storage import StoragePath, is_local
+from nightpress.storage import is_local
 
 LARGE_LEDGER = 2_000
 """Entries from which on an object store's ledger is not listed in full at each look."""
@@ -31,21 +32,21 @@ class LedgerWatch:
     A large ledger on an object store is shown from the copies of what changed in the last days, so that a look costs
     what it costs with a few entries; all of it is listed once an hour, from the second look on.
 
-    :param root: the ledger's folder.
+    :param root: the data root.
     :param limit: entries kept in memory at most.
     :param clock: epoch seconds.
     """
 
     def __init__(
-        self, root: StoragePath, scope: str, *, limit: int, clock: Callable[[], float] = time.time
+        self, root: DataRoot, scope: str, *, limit: int, clock: Callable[[], float] = time.time
     ) -> None:
-        self._ledger = Ledger(root, scope)
+        self._ledger = Ledger(root.ledger(), scope)
         self._scope = scope
         self._limit = limit
         self._clock = clock
         self._files = FileCache(self._ledger.folder, self._decode, limit=limit)
         self._caught_up: dict[str, BatchRow] = {}
-        self._changes = None if is_local(root) else LedgerChanges(self._ledger.folder)
+        self._changes = None if is_local(root.path) else LedgerChanges(self._ledger.folder)
         self._days: dict[str, FileCache[BatchRow | None]] = {}
         self._size: int | None = None
         self._listed_at = 0.0
@@ -167,9 +168,9 @@ class LedgerWatch:
         return None if content == b"{}" else self._decode(name, content, modified)
 
 
-def open_watches(root: StoragePath, known: dict[str, LedgerWatch], *, limit: int) -> dict[str, LedgerWatch]:
+def open_watches(root: DataRoot, known: dict[str, LedgerWatch], *, limit: int) -> dict[str, LedgerWatch]:
     """Return a watch for each API in the ledger, the known ones as they are."""
     return {
         scope: known.get(scope) or LedgerWatch(root, scope, limit=limit)
-        for scope in manual_ledger.scopes(root)
+        for scope in manual_ledger.list_apis(root)
     }

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from nightpress.batches import manual_ledger
+from nightpress.layout import DataRoot
 from nightpress.overview.batch_rows import BatchRow
 from nightpress.overview.expected_end import BatchDurations
 from nightpress.overview.ledger_watch import LedgerWatch, open_watches
@@ -17,14 +18,13 @@ from nightpress.overview.started_runs import RUNNING, StartedRun, join_started
 from nightpress.overview.stored_plans import Plans
 from nightpress.overview.stored_receipts import Receipts
 from nightpress.overview.stored_reports import Reports
-from nightpress.storage import StoragePath
 
-MOST_ENTRIES = 50_000
+MAX_ENTRIES = 50_000
 """Ledger entries of one API that are kept in memory, the newest; about 100 MB."""
 
 QUESTIONS_SHOWN = 20
 RUNS_OF_A_PAGE = 20
-MOST_DAYS = 400
+MAX_DAYS = 400
 
 _FRESH_SECONDS = 1.0
 _PATIENCE_SECONDS = 5.0
@@ -114,18 +114,18 @@ class Overview:
 
     def __init__(
         self,
-        root: StoragePath,
+        root: DataRoot,
         clock: Callable[[], float] = time.time,
         *,
-        most_entries: int = MOST_ENTRIES,
+        max_entries: int = MAX_ENTRIES,
         fresh_seconds: float = _FRESH_SECONDS,
     ) -> None:
         self._root = root
         self._clock = clock
-        self._most_entries = most_entries
+        self._max_entries = max_entries
         self._fresh_seconds = fresh_seconds
         self._watches: dict[str, LedgerWatch] = {}
-        self._receipts = Receipts(root / "receipts")
+        self._receipts = Receipts(root)
         self._plans = Plans(root)
         self._reports = Reports(root)
         self._pipelines: set[str] = set()
@@ -185,7 +185,7 @@ class Overview:
             questions=questions[:QUESTIONS_SHOWN],
             question_count=len(questions),
             pipelines=sorted({run.pipeline for run in readable if run.pipeline}),
-            days=sorted({run.day for run in readable if run.day}, reverse=True)[:MOST_DAYS],
+            days=sorted({run.day for run in readable if run.day}, reverse=True)[:MAX_DAYS],
             left_out=picture.left_out,
             needing=sum(run.needs_person for run in runs),
             running=sum(run.status == RUNNING for run in runs),
@@ -221,7 +221,7 @@ class Overview:
             self._lock.release()
 
     def _look(self, now: float) -> _Picture:
-        watches = open_watches(self._root / "ledger", self._watches, limit=self._most_entries)
+        watches = open_watches(self._root, self._watches, limit=self._max_entries)
         changed = watches.keys() != self._watches.keys()
         self._watches = watches
         for watch in watches.values():

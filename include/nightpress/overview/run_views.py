@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nightpress.batches.ledger import Example
+from nightpress.costs.plan import Plan
+from nightpress.costs.receipt import DayReceipt
 from nightpress.overview.batch_rows import STATES, BatchRow
-from nightpress.overview.stored_plans import Plan
-from nightpress.overview.stored_receipts import Receipt, Receipts
+from nightpress.overview.stored_receipts import Receipts, paid_by_batch
 
 if TYPE_CHECKING:
     from nightpress.overview.started_runs import StartedRun
@@ -64,7 +65,7 @@ class RunView:
     run: str
     dag_id: str
     rows: list[BatchRow]
-    receipt: Receipt | None = None
+    receipt: DayReceipt | None = None
     plan: Plan | None = None
     states: Counter[str] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
@@ -110,7 +111,7 @@ class RunView:
     @property
     def to_come(self) -> int:
         """Planned shards whose submit task has not begun; 0 when that cannot be told."""
-        if self.plan is None or self.plan.shards is None or self.plan.attached or not self.active:
+        if self.plan is None or self.plan.attached or not self.active:
             return 0
         return max(0, self.plan.shards - sum(row.round == 1 for row in self.rows))
 
@@ -122,7 +123,7 @@ class RunView:
     @property
     def unanswered(self) -> int:
         """Requests that failed and were not answered in the second round."""
-        numbers = (self.receipt.numbers or {}) if self.receipt is not None and self.published else {}
+        numbers = self.receipt.numbers if self.receipt is not None and self.published else {}
         failed = numbers.get("failed")
         if isinstance(failed, dict) and all(isinstance(count, int) for count in failed.values()):
             return sum(failed.values())
@@ -164,7 +165,7 @@ def group_runs(rows: Iterable[BatchRow], receipts: Receipts, now: float) -> list
     for key, members in groups.items():
         run = RunView(*key, rows=members, receipt=receipts.find(key[1], key[2]))
         if run.receipt is not None and (key[1], key[2]) not in paid:
-            paid[key[1], key[2]] = run.receipt.paid_by_batch()
+            paid[key[1], key[2]] = paid_by_batch(run.receipt)
         _add_up(run, paid.get((key[1], key[2]), {}), now)
         runs.append(run)
     # Entries that cannot be read are of no run; they are questions, and stand above all runs as such.

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from nightpress.costs.plan import Plan
 from nightpress.overview.run_views import RunView
-from nightpress.overview.stored_plans import Plan
 from nightpress.overview.stored_receipts import Receipts
 
 APPROVAL = "approval"

@@ -1,34 +1,19 @@
-"""What the overview takes from the plans of running runs: how many shards will come, and what they may cost."""
+"""The plans of running runs, for the overview: how many shards will come, and what they may cost."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
+from nightpress.costs.plan import Plan, read_plan
+from nightpress.errors import ResultsError
+from nightpress.folders import RunFolder
 from nightpress.layout import DataRoot
-from nightpress.storage import StoragePath
 
 _KEPT_SECONDS = 30.0
-_MOST = 1_000
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """A run's plan, as far as it is shown; every field may be missing.
-
-    :param attached: articles of shards that another run submitted before; those shards stay with that run.
-    """
-
-    shards: int | None = None
-    attached: int | None = None
-    cost_expected_usd: float | None = None
-    cost_upper_usd: float | None = None
-    articles: int | None = None
-    to_send: int | None = None
-    reused: int | None = None
-    plan_only: bool = False
-    offline: bool = False
-    verdict: str = ""
+_MAX_KEPT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +22,11 @@ class _Kept:
     plan: Plan | None
 
 
-_plan = msgspec.json.Decoder(Plan)
-
-
 class Plans:
     """Plans by the folder of their run; a look is good for half a minute, for plans hardly change."""
 
-    def __init__(self, root: StoragePath) -> None:
-        self._root = DataRoot(root)
+    def __init__(self, root: DataRoot) -> None:
+        self._root = root
         self._kept: dict[str, _Kept] = {}
 
     def find(self, folder: str, now: float) -> Plan | None:
@@ -54,7 +36,7 @@ class Plans:
         """
         kept = self._kept.get(folder)
         if kept is None or not 0 <= now - kept.at < _KEPT_SECONDS:
-            if len(self._kept) >= _MOST:
+            if len(self._kept) >= _MAX_KEPT:
                 self._kept.clear()
             kept = self._kept[folder] = _Kept(now, self._read(folder))
         return kept.plan
@@ -63,6 +45,7 @@ class Plans:
         if not folder:
             return None
         try:
-            return _plan.decode(self._root.open(f"{folder}/plan.json").read_bytes())
-        except (OSError, ValueError):  # a foreign reference is a ValueError, too
+            content = RunFolder(self._root.open(folder)).plan.read_bytes()
+            return read_plan(msgspec.json.decode(content, type=dict[str, Any]))
+        except (OSError, ValueError, ResultsError):  # a foreign reference is a ValueError, too
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nightpress.layout import DataRoot, is_day
-from nightpress.storage import StoragePath, list_versions
+from nightpress.storage import list_versions
 
 _KEPT_SECONDS = 15.0
 _MAX_DAYS = 1_000
@@ -12,8 +12,8 @@ _MAX_DAYS = 1_000
 class Reports:
     """Reports by day; a look is good for a quarter of a minute."""
 
-    def __init__(self, root: StoragePath) -> None:
-        self._root = DataRoot(root)
+    def __init__(self, root: DataRoot) -> None:
+        self._root = root
         self._kept: dict[str, tuple[float, float | None]] = {}
 
     def covers(self, day: str, published_at: float, now: float) -> bool:

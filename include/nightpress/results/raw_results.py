@@ -17,7 +17,7 @@ from nightpress.batches.client import BatchApi
 from nightpress.errors import ResultsError
 from nightpress.results.decode import MAX_LINE_BYTES
 from nightpress.results.result_lines import read_line
-from nightpress.storage import StoragePath, atomic_writer
+from nightpress.storage import StoragePath, as_arrow_file, atomic_writer, compressed_output
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +135,7 @@ class _LineCounter:
 def _copy(chunks: Iterator[bytes], target: BinaryIO) -> _Stream:
     counter, digest, size, broken = _LineCounter(), 0, 0, False
     try:
-        with pa.CompressedOutputStream(pa.PythonFile(target, mode="w"), "zstd") as compressed:
+        with compressed_output(target) as compressed:
             for chunk in chunks:
                 compressed.write(chunk)
                 digest = zlib.crc32(chunk, digest)
@@ -170,5 +170,5 @@ def open_raw(path: StoragePath) -> Iterator[BinaryIO]:
         raise ResultsError(
             f"the kept results {path} are gone; they can be had from the API for 29 days"
         ) from None
-    with stream, pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), "zstd") as decompressed:
+    with stream, pa.CompressedInputStream(as_arrow_file(stream), "zstd") as decompressed:
         yield decompressed

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel
 
+from nightpress.folders import RunFolder
 from nightpress.outputs.arrow_columns import arrow_fields
 from nightpress.outputs.output_schema import OutputSchema
 from nightpress.outputs.problems import Problem
@@ -24,7 +25,6 @@ from nightpress.shards.shard import ShardFiles
 from nightpress.statuses import INVALID_OUTPUT, MESSAGE_STATUSES, SUCCEEDED, TRUNCATED, UNFINISHED
 from nightpress.storage import StoragePath, write_atomically
 
-_FILE = "output.json"
 _BY_VALIDATORS: Literal["model_check"] = "model_check"
 
 
@@ -43,7 +43,7 @@ class TypedAnswers:
 
 def keep_output(schema: OutputSchema | None, folder: StoragePath) -> None:
     """Store a run's schema in its folder; a run without one has no such file."""
-    path = folder / _FILE
+    path = RunFolder(folder).output_schema
     if schema is not None:
         write_atomically(path, schema.to_json().encode())
     elif path.exists():
@@ -56,7 +56,7 @@ def kept_output(folder: StoragePath, model: type[BaseModel] | None = None) -> Ou
     :param model: whose validators check as well.
     """
     try:
-        return OutputSchema.from_json((folder / _FILE).read_bytes(), model)
+        return OutputSchema.from_json(RunFolder(folder).output_schema.read_bytes(), model)
     except FileNotFoundError:
         return None
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import msgspec
 
 from nightpress.errors import AccountTroubleError
+from nightpress.folders import RunFolder
 from nightpress.storage import StoragePath, create_exclusively
 
 _CAUSES = (
@@ -68,7 +69,9 @@ def pause_once(
     causes = sorted({trouble.cause for trouble in met})
     record = msgspec.json.encode({"message": message})
     # All of them, not only the first: each is in the message.
-    new = [cause for cause in causes if create_exclusively(folder / f"paused-{stage}{cause}.json", record)]
+    new = [
+        cause for cause in causes if create_exclusively(RunFolder(folder).paused(f"{stage}{cause}"), record)
+    ]
     if new:
         raise AccountTroubleError(message, code=code)
     return True

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from nightpress.errors import ConfigurationError, InputError
+from nightpress.folders import RunFolder
 from nightpress.layout import DataRoot
 from nightpress.settings import API_MAX_BYTES, API_MAX_REQUESTS, ShardLimits
 from nightpress.shards.requests import canonical_params
@@ -45,7 +46,7 @@ def stage_requests(
     :param name: of the task, made part of the file names: lower-case letters, digits and dashes.
     :raises InputError: a request that the API would refuse, or more than one batch takes; nothing is sent.
     """
-    record = folder / f"given-{name}.json"
+    record = RunFolder(folder).given(name)
     try:
         return Shard.from_reference(msgspec.json.decode(record.read_bytes()))
     except FileNotFoundError:

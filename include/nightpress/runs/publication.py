@@ -12,9 +12,9 @@ from nightpress.costs.receipt import DayReceipt, batch_receipt, make_receipt
 from nightpress.costs.receipt_files import write_receipt
 from nightpress.days.day_sources import OFFLINE, TEMPLATE
 from nightpress.days.publish import DayParts, DaySummary, Replacing, publish_day
-from nightpress.days.reuse import reused_file
 from nightpress.days.second_round import judge
 from nightpress.errors import ResultsError
+from nightpress.folders import RunFolder
 from nightpress.runs.account_pause import pause_once
 from nightpress.runs.failed_articles import refused_articles, results_path
 from nightpress.runs.run import Run
@@ -145,12 +145,12 @@ def publish_run(
     made_by = {RUN: run.run_id} | ({DAG_ID: dag_id} if dag_id else {})
     if plan is not None:
         made_by |= {TEMPLATE: plan.template, OFFLINE: "yes" if plan.offline else "no"}
-    root = run.root
+    root, files = run.root, RunFolder(run.folder)
     parts = DayParts(
         [root.open(result["uri"]) for result in results.first],
-        run.folder / "rejected.parquet",
+        files.rejected,
         [root.open(result["uri"]) for result in results.second],
-        [reused_file(run.folder, number) for number in range(plan.reused_files if plan else 0)],
+        [files.reused(number) for number in range(plan.reused_files if plan else 0)],
         made_by,
     )
     summary = publish_day(root, run.pipeline, run.day, parts, replacing)

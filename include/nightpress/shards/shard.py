@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nightpress.errors import ConfigurationError
+from nightpress.folders import RunFolder
 from nightpress.storage import StoragePath
 
 _REQUESTS = re.compile(r"requests-(?P<name>[0-9a-z-]+)\.json")
@@ -94,24 +95,24 @@ class ShardFiles:
     @property
     def requests(self) -> StoragePath:
         """The exact POST body."""
-        return self.folder / f"requests-{self.name}.json"
+        return RunFolder(self.folder).requests(self.name)
 
     @property
     def articles(self) -> StoragePath:
         """The shard's articles, in the order of the body."""
-        return self.folder / f"articles-{self.name}.parquet"
+        return RunFolder(self.folder).articles(self.name)
 
     @property
     def raw(self) -> StoragePath:
         """The result stream, untouched."""
-        return self.folder / f"raw-{self.name}.jsonl.zst"
+        return RunFolder(self.folder).raw(self.name)
 
     @property
     def checks(self) -> StoragePath:
         """What the output model's own validators refused, by ordinal; only where there was something."""
-        return self.folder / f"checks-{self.name}.json"
+        return RunFolder(self.folder).checks(self.name)
 
     @property
     def results(self) -> StoragePath:
         """One row for each article of the shard."""
-        return self.folder / f"results-{self.name}.parquet"
+        return RunFolder(self.folder).results(self.name)

@@ -20,6 +20,7 @@ from nightpress.articles.article import Article, Rejected, show_position
 from nightpress.articles.field_mapping import show_names
 from nightpress.costs.text_sizes import RequestSizes, measure_requests
 from nightpress.errors import InputError, TooManyRejectsError
+from nightpress.folders import RunFolder
 from nightpress.settings import ShardLimits
 from nightpress.shards.column_names import MetadataColumnNames
 from nightpress.shards.metadata_columns import metadata_column
@@ -129,7 +130,7 @@ def write_shards(
     fields: list[str] = []
     writer = _ShardWriter(folder, limits, salt=salt, answered=answered, write=write, betas=template.betas)
     writer.names = MetadataColumnNames(template.output_names)
-    with _RejectedFile(folder / "rejected.parquet") if write else nullcontext() as rejected_file:
+    with _RejectedFile(RunFolder(folder).rejected) if write else nullcontext() as rejected_file:
         for row in rows:
             refused = row if isinstance(row, Rejected) else _add_article(writer, row, template, report)
             if refused is not None:
@@ -154,7 +155,7 @@ def write_shards(
         raise TooManyRejectsError(
             f"{report.rejected_share:.1%} of the rows were rejected ({reasons}), more than "
             f"max_rejected_share={max_rejected_share:.1%} allows. Nothing was sent. "
-            f"See {folder / 'rejected.parquet'}, mend the source, or raise max_rejected_share."
+            f"See {RunFolder(folder).rejected}, mend the source, or raise max_rejected_share."
         )
     return report
 

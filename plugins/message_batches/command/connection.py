@@ -21,14 +21,17 @@ if TYPE_CHECKING:
     from upath import UPath
 
     from nightpress.batches.client import MessageBatches
+    from nightpress.layout import DataRoot
 
 _ANY_KEY = "offline"
 """An offline API that was started by hand takes any key, unless it was given one."""
 
 
-def open_root(settings: Mapping[str, str], given: str = "") -> UPath:
+def open_root(settings: Mapping[str, str], given: str = "") -> DataRoot:
     """Return the data root: given, else ``NIGHTPRESS_ROOT``, else ``data/`` in the project."""
-    return open_path(find_root_url(settings, given))
+    from nightpress.layout import DataRoot
+
+    return DataRoot(open_path(find_root_url(settings, given)))
 
 
 def open_path(url: str) -> UPath:
@@ -60,9 +63,9 @@ def _open_with_airflow(url: str) -> UPath | None:
 
     prepare_airflow({**read_settings(), "NIGHTPRESS_ROOT": url})
     try:
-        from airflow.sdk import ObjectStoragePath
+        from message_batches import config
 
-        path = ObjectStoragePath(url)
+        path = config.open_path(url)
         _ = path.fs
     except (ImportError, ValueError, LookupError, OSError, RuntimeError):
         return None

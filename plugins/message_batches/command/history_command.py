@@ -31,9 +31,8 @@ def history(
     Example: `nightpress history --day 2026-11-22`
     """
     from nightpress.days.publications import list_publications
-    from nightpress.layout import DataRoot
 
-    found = list_publications(DataRoot(connection.open_root(read_settings(), root)), pipeline, day)
+    found = list_publications(connection.open_root(read_settings(), root), pipeline, day)
     if as_json:
         say_json([_plain(publication) for publication in found])
     elif not found:
@@ -63,9 +62,8 @@ def restore(
     Example: `nightpress restore --day 2026-11-22 --name 20261123T020304.567890Z-0123456789abcdef.parquet`
     """
     from nightpress.days.publications import restore_publication
-    from nightpress.layout import DataRoot
 
-    data = DataRoot(connection.open_root(read_settings(), root))
+    data = connection.open_root(read_settings(), root)
     restored = restore_publication(data, pipeline, day, name)
     say(
         f"Restored {local_path(str(data.answers(pipeline, day)))}: {restored.answered:,} of {restored.articles:,} "

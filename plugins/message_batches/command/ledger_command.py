@@ -15,9 +15,8 @@ from message_batches.command.console import local_path, say, say_json, warn
 from message_batches.command.options import Json, Root, read_day
 
 if TYPE_CHECKING:
-    from upath import UPath
-
     from nightpress.batches.manual_ledger import LedgerLine
+    from nightpress.layout import DataRoot
 
 STATES = ("intended", "submitted", "collected", "open", "damaged")
 
@@ -107,9 +106,9 @@ def list_shards(
     """
     from nightpress.batches import manual_ledger
 
-    folder = _open_ledgers(root)
+    data = connection.open_root(read_settings(), root)
     chosen = Filter(pipeline, day, state, api, open_only)
-    lines = [line for line in manual_ledger.iter_ledger_lines(folder) if chosen.accepts(line)]
+    lines = [line for line in manual_ledger.iter_ledger_lines(data) if chosen.accepts(line)]
     lines.sort(key=lambda line: (line.scope, line.entry.day, line.entry.pipeline, line.entry.uri))
     now = time.time()
     questions = [question for line in lines if (question := manual_ledger.find_open_question(line, now))]
@@ -119,7 +118,7 @@ def list_shards(
         ledger_text.print_questions(questions)
         ledger_text.print_table(lines, now)
     else:
-        say(ledger_text.say_empty(folder, filtered=chosen != Filter(), open_only=open_only))
+        say(ledger_text.say_empty(data.ledger(), filtered=chosen != Filter(), open_only=open_only))
 
 
 @app.command()
@@ -130,17 +129,16 @@ def show(*, key: Key, api: OneApi = "", root: Root = "", as_json: Json = False) 
     """
     from nightpress.batches import manual_ledger
     from nightpress.batches.ledger import Ledger
-    from nightpress.layout import DataRoot
 
-    folder = _open_ledgers(root)
-    line, now = manual_ledger.find_ledger_line(folder, key, api), time.time()
-    batches = Ledger(folder, line.scope).batches_of(line.entry.key)
+    data = connection.open_root(read_settings(), root)
+    line, now = manual_ledger.find_ledger_line(data, key, api), time.time()
+    batches = Ledger(data.ledger(), line.scope).batches_of(line.entry.key)
     if as_json:
         say_json(ledger_text.as_json([line], [], now)["entries"][0] | {"owns": batches})
         return
     question = manual_ledger.find_open_question(line, now)
     ledger_text.print_questions([question] if question else [])
-    ledger_text.print_shard(line, batches, DataRoot(folder.parent))
+    ledger_text.print_shard(line, batches, data)
 
 
 @app.command()
@@ -165,11 +163,11 @@ def adopt(
     from nightpress.batches import manual_ledger
     from nightpress.batches.ledger import Ledger
 
-    folder = _open_ledgers(root)
-    line = manual_ledger.find_ledger_line(folder, key, api)
+    data = connection.open_root(read_settings(), root)
+    line = manual_ledger.find_ledger_line(data, key, api)
     client = connection.open_api(read_settings(), line.scope, base_url=base_url)
     batch, proved = manual_ledger.adopt_batch(
-        line, batch_id, client, Ledger(folder, line.scope), unproved=unproved
+        line, batch_id, client, Ledger(data.ledger(), line.scope), unproved=unproved
     )
     say(ledger_text.describe_adopted(line, batch, proved))
     say("Clear submit_batch of the shard, or run the day again: it attaches to this batch and pays nothing.")
@@ -194,9 +192,9 @@ def discard(
     from nightpress.batches import manual_ledger
     from nightpress.batches.ledger import Ledger
 
-    folder = _open_ledgers(root)
-    line = manual_ledger.find_ledger_line(folder, key, api)
-    ledger, now = Ledger(folder, line.scope), time.time()
+    data = connection.open_root(read_settings(), root)
+    line = manual_ledger.find_ledger_line(data, key, api)
+    ledger, now = Ledger(data.ledger(), line.scope), time.time()
     batches = manual_ledger.check_discard(line, ledger, now, even_submitted=even_submitted)
     short, state = line.entry.key[:16], ledger_text.show_state(line.state)
     say(f"Discarding shard {short} ({state}, {line.entry.requests:,} requests) sends it AGAIN.")
@@ -204,7 +202,7 @@ def discard(
     for batch_id in batches:
         say(f"  It has batch {batch_id}: paid for; its results stay at the API for 29 days.")
     if line.state in {"open", "intended"}:
-        _print_candidates(line, folder, base_url, now)
+        _print_candidates(line, data, base_url, now)
     if not yes:
         warn("Nothing was changed. To do it: the same command with --yes.")
         raise typer.Exit(1)
@@ -213,11 +211,7 @@ def discard(
     say("Clear submit_batch of the shard, or run the day again, to send it.")
 
 
-def _open_ledgers(root: str) -> UPath:
-    return connection.open_root(read_settings(), root) / "ledger"
-
-
-def _print_candidates(line: LedgerLine, folder: UPath, base_url: str, now: float) -> None:
+def _print_candidates(line: LedgerLine, data: DataRoot, base_url: str, now: float) -> None:
     import anthropic
 
     from nightpress.batches import manual_ledger
@@ -227,7 +221,7 @@ def _print_candidates(line: LedgerLine, folder: UPath, base_url: str, now: float
         client = connection.open_api(read_settings(), line.scope, base_url=base_url)
         if client.scope != line.scope:
             raise CommandError(f"the connection is to {client.scope}, the shard was sent to {line.scope}")
-        found = manual_ledger.find_candidates(line.entry, client, Ledger(folder, line.scope), now)
+        found = manual_ledger.find_candidates(line.entry, client, Ledger(data.ledger(), line.scope), now)
     except (CommandError, anthropic.AnthropicError) as error:
         say(f"  The API's list could NOT be looked at ({str(error)[:300]}): a batch may exist unseen.")
         return

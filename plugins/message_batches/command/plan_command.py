@@ -17,10 +17,9 @@ from message_batches.command.options import DEFAULT_PIPELINE, Json, Pipeline, Ro
 from nightpress.errors import NightpressError
 
 if TYPE_CHECKING:
-    from upath import UPath
-
     from message_batches import ReadArticlesOperator
     from nightpress.costs.plan import Plan
+    from nightpress.layout import DataRoot
 
 _COLUMNS = ("day", "articles", "to send", "submitted", "reused", "rejected", "shards", "expected", "at most")
 _MAX_DAYS = 3_660
@@ -76,7 +75,7 @@ class _Planner:
     """Plans a day as the pipeline's first task would in a run without a form."""
 
     def __init__(
-        self, reader: ReadArticlesOperator, root: UPath, scope: str, model: str, fresh: bool
+        self, reader: ReadArticlesOperator, root: DataRoot, scope: str, model: str, fresh: bool
     ) -> None:
         self.reader = reader
         self.root = root
@@ -90,7 +89,6 @@ class _Planner:
         :raises NightpressError: it cannot be read.
         """
         from nightpress.batches.ledger import Ledger
-        from nightpress.layout import DataRoot
         from nightpress.runs.run import Run
 
         dag = self.reader.dag
@@ -101,7 +99,7 @@ class _Planner:
         task.render_template_fields(context)
         task.chosen_model = self.model or task.chosen_model
         task.fresh = self.fresh or task.fresh
-        root = DataRoot(self.root)
+        root = self.root
         return task.prepare(
             Run(self.reader.pipeline, day, "preview", root, Ledger(root.ledger(), self.scope)),
             context,

@@ -26,10 +26,9 @@ def replay(
     Example: `nightpress replay --day 2026-11-22 --check`
     """
     from nightpress.days.replay import replay_day
-    from nightpress.layout import DataRoot
 
     report = replay_day(
-        DataRoot(connection.open_root(read_settings(), root)),
+        connection.open_root(read_settings(), root),
         pipeline,
         day,
         tell=say,

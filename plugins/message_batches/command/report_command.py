@@ -37,12 +37,11 @@ def report(
     Example: `nightpress report --day 2026-11-22`
     """
     from nightpress.errors import ConfigurationError, NightpressError
-    from nightpress.layout import DataRoot
     from nightpress.reports.day.write_day_report import write_report
 
-    folder = connection.open_root(read_settings(), root)
+    data = connection.open_root(read_settings(), root)
     try:
-        written = write_report(DataRoot(folder), day, pipelines=[pipeline] if pipeline else None)
+        written = write_report(data, day, pipelines=[pipeline] if pipeline else None)
     except ConfigurationError:
         raise
     except (NightpressError, OSError) as error:

@@ -26,6 +26,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from message_batches.remedies import FAILURE
+from nightpress.costs.plan import Plan, read_plan
+from nightpress.errors import ResultsError
 from nightpress.layout import is_day, is_pipeline_name
 from nightpress.overview.started_runs import (
     ACCOUNT,
@@ -39,7 +41,6 @@ from nightpress.overview.started_runs import (
     UNREADABLE,
     StartedRun,
 )
-from nightpress.overview.stored_plans import Plan
 from nightpress.plain_text import for_log
 
 log = logging.getLogger(__name__)
@@ -327,8 +328,8 @@ def _find_step(tasks: Mapping[str, Sequence[Task]]) -> str:
 
 def _read_plan(values: Any) -> Plan | None:
     try:
-        return msgspec.convert(values, Plan, strict=False) if isinstance(values, dict) else None
-    except msgspec.ValidationError:
+        return read_plan(values) if isinstance(values, dict) else None
+    except ResultsError:
         return None
 
 

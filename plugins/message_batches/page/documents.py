@@ -21,7 +21,7 @@ from message_batches.page.store_access import StoreAccess
 from nightpress.plain_text import for_document
 from nightpress.reports.html_document import HEAD_BYTES, read_dags
 from nightpress.reports.stored_days import DAG_ID
-from nightpress.storage import StoragePath
+from nightpress.storage import StoragePath, as_arrow_file
 
 _PIECE_BYTES = 1_000_000
 _ROWS = 2_000
@@ -72,7 +72,7 @@ def stream_answers(
 
     def open_file() -> tuple[IO[bytes], pq.FileMetaData]:
         stream = path.open("rb")
-        return stream, pq.read_metadata(pa.PythonFile(stream, mode="r"))
+        return stream, pq.read_metadata(as_arrow_file(stream))
 
     try:
         stream, about = _ask(store, open_file, f"The day is not published: there is no {name}.")
@@ -111,7 +111,7 @@ def _iter_csv(stream: IO[bytes]) -> Iterator[bytes]:
     """Yield the rows as CSV that spreadsheets open as UTF-8; lists and nested fields are JSON."""
     with ExitStack() as stack:
         stack.enter_context(stream)
-        file = pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+        file = pq.ParquetFile(as_arrow_file(stream))
         buffer = io.StringIO()
         write = csv.writer(buffer).writerow
         buffer.write("\ufeff")

@@ -12,26 +12,25 @@ from message_batches.page.notices import render_page
 from nightpress.costs.plan import Plan, read_plan
 from nightpress.costs.plan_lines import Section, plan_sections
 from nightpress.errors import ResultsError
-from nightpress.layout import is_run_folder_name, run_folder_name
+from nightpress.folders import RunFolder
+from nightpress.layout import DataRoot, is_run_folder_name, run_folder_name
 from nightpress.plain_text import Html
-from nightpress.storage import StoragePath
 
 _MAX_BYTES = 1_000_000
 
 
-def find_plan(root: StoragePath, pipeline: str, day: str, run: str) -> Plan:
+def find_plan(root: DataRoot, pipeline: str, day: str, run: str) -> Plan:
     """Return the plan of a run.
 
     :param run: the run's id, or the name of its folder.
     :raises HTTPException: 404 when there is none, 422 when it cannot be read.
     """
-    name = run_folder_name(run)
-    folders = [root / "runs" / pipeline / day / name]
-    if run != name and is_run_folder_name(run):
-        folders.append(root / "runs" / pipeline / day / run)
+    folders = [root.run_folder(pipeline, day, run)]
+    if run != run_folder_name(run) and is_run_folder_name(run):
+        folders.append(root.runs(pipeline, day) / run)
     for folder in folders:
         try:
-            content = (folder / "plan.json").read_bytes()
+            content = RunFolder(folder).plan.read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             continue
         return _decode(content)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-from airflow.sdk import ObjectStoragePath
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
@@ -24,7 +23,7 @@ from message_batches.page.overview_json import describe_page
 from message_batches.page.responses import SafeHeaders, html
 from message_batches.page.store_access import StoreAccess
 from nightpress.errors import ConfigurationError, NightpressError
-from nightpress.layout import check_day, check_pipeline_name
+from nightpress.layout import DataRoot, check_day, check_pipeline_name
 from nightpress.overview import Overview
 from nightpress.overview import Query as OverviewQuery
 
@@ -70,7 +69,7 @@ def build_pages(app: FastAPI | None = None) -> SafeHeaders:
 
 @lru_cache(maxsize=4)
 def _overview(root: str) -> Overview:
-    return Overview(ObjectStoragePath(root))
+    return Overview(DataRoot(config.open_path(root)))
 
 
 def overview() -> Overview:
@@ -127,7 +126,7 @@ def show_plan(request: Request, pipeline: str, day: str, run: str, may_read: Rea
     _check_pipeline(pipeline)
     _check_day(day)
     check_dags(may_read, _find_owners(pipeline) or [""])
-    found = store.ask(lambda: plan_page.find_plan(config.data_root().path, pipeline, day, run))
+    found = store.ask(lambda: plan_page.find_plan(config.data_root(), pipeline, day, run))
     return html(plan_page.render_plan(found, notices.to_static(request)))
 
 

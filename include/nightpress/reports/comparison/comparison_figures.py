@@ -16,7 +16,7 @@ from nightpress.costs.receipt import DayReceipt
 from nightpress.days.day_sources import OFFLINE
 from nightpress.days.side_by_side import AFTER_TYPED, BEFORE_TYPED, CHOICES, VARIANTS
 from nightpress.errors import ResultsError
-from nightpress.layout import DataRoot, is_pipeline_name, list_names
+from nightpress.layout import DataRoot
 from nightpress.reports.comparison.agreement import Agreement, Difference, Tally, numbers
 from nightpress.reports.stored_days import find_receipt, open_answers
 from nightpress.statuses import SUCCEEDED
@@ -135,7 +135,7 @@ def _read(root: DataRoot, name: str, day: str, path: StoragePath) -> Comparison:
 def read_comparisons(root: DataRoot, day: str, pipelines: Collection[str]) -> list[Comparison]:
     """Return the comparisons of a day that one of these pipelines is part of, by name."""
     found = []
-    for name in filter(is_pipeline_name, list_names(root.path / "comparisons")):
+    for name in root.comparison_names():
         if root.comparison(name, day).exists():
             comparison = read_comparison(root, name, day)
             if any(each.pipeline in pipelines for each in comparison.variants):

@@ -65,7 +65,7 @@ def write_report(
     day = check_day(day)
     names = None if pipelines is None else sorted(set(map(check_pipeline_name, pipelines)))
     html_path = root.report(day)
-    message_path, full_path = (html_path.with_name(name) for name in ("report.md", "report-full.md"))
+    message_path, full_path = (root.report_markdown(day, full=full) for full in (False, True))
     for _ in range(_READINGS):
         seen = published_files(root, day)
         report = gather(root, day, names, now or datetime.now(UTC))
