@@ -8,11 +8,13 @@ because a rename there is copy and delete.
 
 from __future__ import annotations
 
+import inspect
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
@@ -243,7 +245,19 @@ def read_bytes(path: StoragePath) -> bytes:
     if is_local(path):
         return Path(path.path).read_bytes()
     with store_errors(path):
-        return bytes(path.fs.cat_file(path.path))
+        return bytes(path.fs.cat_file(path.path, **_by_one_request(type(path.fs))))
+
+
+@cache
+def _by_one_request(driver: type) -> dict[str, int]:
+    """Return the arguments with which a driver reads a whole file by one request.
+
+    s3fs would ask for the size first, to read a large file in parts: twice the requests, and an error when the file
+    is replaced in between.
+    """
+    read = getattr(driver, "_cat_file", None)
+    wanted = "max_concurrency"
+    return {wanted: 1} if read is not None and wanted in inspect.signature(read).parameters else {}
 
 
 def list_versions(folder: StoragePath) -> dict[str, Version]:
@@ -265,6 +279,25 @@ def list_versions(folder: StoragePath) -> dict[str, Version]:
         for info in infos
         if info.get("type") != "directory"
     }
+
+
+def list_names_from(folder: StoragePath, prefix: str) -> list[str]:
+    """Return the names in a folder that begin with a text, sorted; on most object stores by one request.
+
+    :raises OSError: the store cannot be asked; a folder that does not exist has no names.
+    """
+    with store_errors(folder):
+        fs, base = folder.fs, folder.path.rstrip("/")
+        search = getattr(fs, "_find", None)
+        if search is not None and "prefix" in inspect.signature(search).parameters:
+            found = [name for name in fs.find(base, prefix=prefix) if name.rpartition("/")[0] == base]
+        else:
+            try:
+                found = fs.ls(folder.path, detail=False)
+            except (FileNotFoundError, NotADirectoryError):
+                found = []
+    names = (str(name).rstrip("/").rpartition("/")[2] for name in found)
+    return sorted(name for name in names if name.startswith(prefix))
 
 
 def _local_version(entry: os.DirEntry[str]) -> Version:
@@ -291,7 +324,9 @@ def read_files(folder: StoragePath, names: Sequence[str]) -> Iterator[tuple[str,
         else:
             paths = [f"{folder.path.rstrip('/')}/{name}" for name in chunk]
             with store_errors(folder):
-                contents = folder.fs.cat_ranges(paths, None, None, on_error="return")
+                contents = folder.fs.cat_ranges(
+                    paths, None, None, on_error="return", **_by_one_request(type(folder.fs))
+                )
         for name, content in zip(chunk, contents, strict=True):
             if isinstance(content, FileNotFoundError):
                 continue

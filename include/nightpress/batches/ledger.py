@@ -7,6 +7,7 @@ Under the ledger's folder, per API (batch ids of the offline API mean nothing to
     <api>/owners/<batch id>.json          which shard a batch belongs to; made exclusively
     <api>/owned/<shard key>/<batch>.json  which batches a shard may own: made before the owner, so that it can be asked
     <api>/changes/<day>/<shard key>.json  on object stores: what changed when, see ``ledger_changes.py``
+    <api>/changes/entries.msgpack.gz      on object stores: copies of many entries, see ``ledger_snapshot.py``
     <api>/discarded/<time>-<key>/         entries and attempts that a person set aside
 
 An entry is replaced atomically. An attempt or an owner is created exclusively; which stores can do that is in
@@ -40,6 +41,7 @@ from nightpress.batches.ledger_records import (
     decode,
     encode,
 )
+from nightpress.batches.ledger_snapshot import LedgerSnapshot
 from nightpress.errors import LedgerError
 from nightpress.folders import LedgerFolder
 from nightpress.storage import (
@@ -47,14 +49,16 @@ from nightpress.storage import (
     check_exclusive_creates,
     create_exclusively,
     is_local,
+    list_names_from,
+    list_versions,
     read_bytes,
+    read_files,
     trust_no_listing,
     write_atomically,
 )
 
 __all__ = ["Attempt", "Entry", "Example", "Ledger"]
 
-_READ_AT_ONCE = 1_000
 _GAP = 5
 """Numbers of attempts that may be missing in a row: setting aside may have been interrupted."""
 
@@ -179,10 +183,11 @@ class Ledger:
     def scan(self) -> Iterator[tuple[str, Entry | LedgerError]]:
         """Yield every shard key with its entry and all its attempts, or with why the entry cannot be read.
 
-        Many files are read at a time, since a ledger may have tens of thousands on an object store.
+        Many files are read at a time, since a ledger may have tens of thousands on an object store; there, copies
+        of those that have not changed come from one file, see :mod:`nightpress.batches.ledger_snapshot`.
         """
         attempts = self.count_attempts()
-        for name, data in self._read_all(self.folder):
+        for name, data in self._read_entries():
             key = name.removesuffix(".json")
             try:
                 entry = decode(Entry, data, str(self.folder / name))
@@ -190,6 +195,18 @@ class Ledger:
                 if len(entry.attempts) < attempts.get(key, 0):
                     entry = self.load(key) or entry
                 yield key, entry
+            except LedgerError as error:
+                yield key, error
+
+    def find(self, prefix: str) -> Iterator[tuple[str, Entry | LedgerError]]:
+        """Yield the shards whose key begins with a text, reading no other entries; see :meth:`scan`."""
+        for name in list_names_from(self.folder, prefix):
+            if not name.endswith(".json") or name.startswith("."):
+                continue
+            key = name.removesuffix(".json")
+            try:
+                if (entry := self.load(key)) is not None:
+                    yield key, entry
             except LedgerError as error:
                 yield key, error
 
@@ -254,19 +271,22 @@ class Ledger:
         names = (str(path).rstrip("/").rsplit("/", 1)[-1] for path in found)
         return [name for name in names if name.endswith(".json") and not name.startswith(".")]
 
+    def _read_entries(self) -> Iterator[tuple[str, bytes]]:
+        if is_local(self.folder):
+            yield from self._read_all(self.folder)
+            return
+        versions = list_versions(self.folder)
+        names = [name for name in versions if name.endswith(".json") and not name.startswith(".")]
+        for name, content in LedgerSnapshot(self.folder).read_files(names, versions):
+            if isinstance(content, OSError):
+                raise content
+            yield name, content
+
     def _read_all(self, folder: StoragePath) -> Iterator[tuple[str, bytes]]:
-        names = self._list(folder)
-        for start in range(0, len(names), _READ_AT_ONCE):
-            chunk = names[start : start + _READ_AT_ONCE]
-            paths = [(folder / name).path for name in chunk]
-            for name, data in zip(
-                chunk, folder.fs.cat_ranges(paths, None, None, on_error="return"), strict=True
-            ):
-                if isinstance(data, FileNotFoundError):
-                    continue
-                if isinstance(data, BaseException):
-                    raise data
-                yield name, data
+        for name, data in read_files(folder, self._list(folder)):
+            if isinstance(data, OSError):
+                raise data
+            yield name, data
 
     def _encode_readable(self, entry: Entry) -> bytes:
         """Return an entry as it is stored; one that could not be read again is never stored."""

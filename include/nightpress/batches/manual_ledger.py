@@ -107,11 +107,8 @@ def find_ledger_line(root: DataRoot, prefix: str, scope: str = "") -> LedgerLine
     :param scope: only in the ledger of this API; empty looks in all.
     :raises ConfigurationError: none or several do.
     """
-    found = [
-        line
-        for line in iter_ledger_lines(root)
-        if line.entry.key.startswith(prefix) and scope in {"", line.scope} and prefix
-    ]
+    apis = [api for api in list_apis(root) if scope in {"", api}] if prefix else []
+    found = [_line(api, key, entry) for api in apis for key, entry in Ledger(root.ledger(), api).find(prefix)]
     if len(found) == 1:
         return found[0]
     if not found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from nightpress.storage import StoragePath, Version, list_versions, read_files
@@ -20,6 +20,7 @@ class FileCache(Generic[T]):
 
     :param decode: from the file's name, its content (or why it cannot be read) and when it was modified.
     :param limit: files kept at most, the newest ones; the others are counted in ``left_out``.
+    :param read: reads some of the folder's files, given what its listing says of all; None reads them one by one.
     """
 
     def __init__(
@@ -28,8 +29,11 @@ class FileCache(Generic[T]):
         decode: Callable[[str, bytes | OSError, float | None], T],
         *,
         limit: int,
+        read: Callable[[Sequence[str], Mapping[str, Version]], Iterator[tuple[str, bytes | OSError]]]
+        | None = None,
     ) -> None:
         self._folder = folder
+        self._read = read or (lambda names, _: read_files(folder, names))
         self._decode = decode
         self._limit = limit
         self._kept: dict[str, _Kept[T]] = {}
@@ -55,18 +59,17 @@ class FileCache(Generic[T]):
 
         :raises OSError: the store cannot be asked; what was kept stays.
         """
-        versions = self._newest(
-            {
-                name: version
-                for name, version in list_versions(self._folder).items()
-                if name.endswith(".json") and not name.startswith(".")
-            }
-        )
+        listed = {
+            name: version
+            for name, version in list_versions(self._folder).items()
+            if name.endswith(".json") and not name.startswith(".")
+        }
+        versions = self._newest(listed)
         stale = [name for name, version in versions.items() if self._is_stale(name, version)]
         gone = self._kept.keys() - versions.keys()
         found = {
             name: _Kept(versions[name], self._decode(name, content, versions[name].modified))
-            for name, content in read_files(self._folder, stale)
+            for name, content in self._read(stale, listed)
         }
         self.reads += len(stale)
         for name in gone:

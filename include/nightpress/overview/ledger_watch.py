@@ -9,6 +9,7 @@ from nightpress.batches import manual_ledger
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.ledger_changes import LedgerChanges, day_of
 from nightpress.batches.ledger_records import decode
+from nightpress.batches.ledger_snapshot import LedgerSnapshot
 from nightpress.errors import LedgerError
 from nightpress.layout import DataRoot
 from nightpress.overview.batch_rows import BatchRow, read_damaged, read_row
@@ -44,7 +45,8 @@ class LedgerWatch:
         self._scope = scope
         self._limit = limit
         self._clock = clock
-        self._files = FileCache(self._ledger.folder, self._decode, limit=limit)
+        snapshot = None if is_local(root) else LedgerSnapshot(self._ledger.folder).read_files
+        self._files = FileCache(self._ledger.folder, self._decode, limit=limit, read=snapshot)
         self._caught_up: dict[str, BatchRow] = {}
         self._changes = None if is_local(root.path) else LedgerChanges(self._ledger.folder)
         self._days: dict[str, FileCache[BatchRow | None]] = {}
