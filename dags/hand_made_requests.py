@@ -1,12 +1,13 @@
 """# Hand-made requests
 
 Requests of your own, in half a page: a function yields them, one batch is paid for exactly once whatever is retried
-or cleared, and the answers come out as Parquet. No articles, no plan, no budget: what you yield is what you pay.
+or cleared, and the answers come out as Parquet. Requests that may cost more than the budget are refused before
+anything is sent.
 
     SELECT article_id, text, cost_usd FROM 'data/runs/hand_made_requests/*/*/results-*.parquet'
 
-`article_id` is the `custom_id` of the request. `requests=` also takes a list, or the path of a file with one request
-a line. What was staged at first is what every try sends; a new run asks anew.
+`article_id` is the `custom_id` of the request. `requests` may also be a list, the path of a file with one request a
+line, or what a `@task` returned: such a path. What was staged at first is what every try sends; a new run asks anew.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, task
 
-from message_batches import MessageBatchSensor, SubmitBatchOperator, WriteResultsOperator
+from message_batches import send_requests
 
 LANGUAGES = ("Chinese", "French", "German", "Spanish")
 
@@ -35,15 +36,13 @@ def ask_for_slogans(context: Any) -> Iterator[dict[str, Any]]:  # noqa: ARG001 -
         }
 
 
+@task
+def count_answers(results: dict[str, Any]) -> int:
+    """Tell how many were answered; `results["uri"]` is where the answers are, below the data root."""
+    return int(results["by_status"].get("succeeded", 0))
+
+
 NAME = "hand_made_requests"
 TAGS = ["nightpress", "example", "requests"]
 with DAG(NAME, schedule=None, catchup=False, is_paused_upon_creation=True, doc_md=__doc__, tags=TAGS) as dag:
-    batch = SubmitBatchOperator(task_id="submit_batch", pipeline=NAME, requests=ask_for_slogans, retries=5)
-    ended = MessageBatchSensor(task_id="wait_for_batch", batch_id=batch.output, retries=5)
-    WriteResultsOperator(
-        task_id="write_results",
-        pipeline=NAME,
-        shard=batch.staged_shard,
-        batch_id=ended.output,
-        retries=5,
-    )
+    count_answers(send_requests(NAME, ask_for_slogans, max_cost_usd=0.10))

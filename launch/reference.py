@@ -15,7 +15,7 @@ import message_batches
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "reference.md"
 
-FUNCTIONS = ("message_batch_pipeline", "message_batch_comparison", "published")
+FUNCTIONS = ("message_batch_pipeline", "message_batch_comparison", "published", "send_requests")
 CLASSES = (
     "ReadArticlesOperator",
     "ApprovePlanOperator",
@@ -44,6 +44,7 @@ def write_reference() -> str:
     for name in CLASSES:
         found = getattr(message_batches, name)
         parts.append(_section(name, found.__init__, inspect.getdoc(found)))
+    parts.append(_form_keys())
     parts.append(_commands())
     return "\n".join(parts)
 
@@ -86,6 +87,33 @@ def _plain(text: str) -> str:
     """Return reStructuredText as Markdown: roles and double backquotes become code."""
     text = re.sub(r":\w+:`~?\.?(?:[\w.]+\.)?(\w+)`", r"`\1`", text)
     return text.replace("``", "`")
+
+
+def _form_keys() -> str:
+    """Return every field of the trigger form, which is every key of a run's ``conf``."""
+    from airflow.sdk import DAG
+
+    with DAG("pipeline", schedule=None) as dag:
+        message_batches.message_batch_pipeline("pipeline", prompt="{content}")
+    lines = [
+        "\n## The form, and the keys of `--conf`\n",
+        "Every field of a pipeline's trigger form, under the name that `airflow dags trigger --conf`, a backfill's "
+        "`--dag-run-conf`, the REST API's `conf` and `nightpress run --NAME=…` take. A key that is none of them is "
+        "refused by the first task, with the one that was probably meant; nothing is sent.\n",
+        "| key | in the form | type | default | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for name in dag.params:
+        param = dag.params.get_param(name)
+        schema = param.schema
+        kinds = schema.get("type", "string")
+        kind = " or ".join(each for each in ([kinds] if isinstance(kinds, str) else kinds) if each != "null")
+        shown = "" if param.value is None else f"`{_shown(param.value)}`"
+        where = f"{schema.get('section', '')}: {schema.get('title', name)}"
+        lines.append(
+            f"| `{name}` | {where} | {kind} | {shown} | {' '.join((param.description or '').split())} |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def _commands() -> str:

@@ -22,6 +22,12 @@ DEFAULT_MAX_REJECTED_SHARE = 0.2
 DEFAULT_MAX_REQUESTS_IN_FLIGHT = 200_000
 """Requests that may wait at the API at once: the queue of its lowest tier (documentation, "Rate limits")."""
 
+DEFAULT_KEPT_PUBLICATIONS = 3
+"""How many earlier publications of a day are kept unless another number is set."""
+
+DEFAULT_MIN_ANSWERED_SHARE = 0.0
+"""With 0 a published day with answers is replaced by any that has an answer, but by none without."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShardLimits:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from message_batches.assets import PUBLISHED_DAYS as PUBLISHED_DAYS
     from message_batches.comparison import message_batch_comparison
+    from message_batches.hand_made import send_requests
     from message_batches.operators import (
         ApprovePlanOperator,
         CollectFailuresOperator,
@@ -39,6 +40,7 @@ __all__ = [
     "message_batch_comparison",
     "message_batch_pipeline",
     "published",
+    "send_requests",
 ]
 
 _MODULES = {
@@ -48,6 +50,7 @@ _MODULES = {
     "message_batch_comparison": "comparison",
     "message_batch_pipeline": "pipeline",
     "published": "pipeline",
+    "send_requests": "hand_made",
 }
 
 

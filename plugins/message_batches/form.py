@@ -13,6 +13,8 @@ from nightpress.runs.ceilings import MAX_ANSWER_TOKENS, MAX_LIMIT, Ceilings
 from nightpress.settings import DEFAULT_MAX_TOKENS, DEFAULT_MODEL
 
 _ARTICLES, _QUESTION, _MONEY = "1 · Articles", "2 · Question", "3 · Money"
+_SWITCH = ["boolean", "null"]
+"""Type of a switch; with null, Airflow shows no red star, as it does for what must be filled in."""
 
 _SYSTEM_CHARS = 1_000
 """Characters of a system prompt that the form shows."""
@@ -156,7 +158,7 @@ def _money(shown: Mapping[str, Any], ceilings: Ceilings) -> dict[str, Param]:
     return {
         "plan_only": Param(
             False,
-            type=["boolean", "null"],  # null: no red star, as for a field that must be filled in
+            type=_SWITCH,
             title="Plan only",
             section=_MONEY,
             description="Read and count, tell the cost, and end there. Nothing is sent.",
@@ -183,7 +185,7 @@ def _money(shown: Mapping[str, Any], ceilings: Ceilings) -> dict[str, Param]:
         ),
         "fresh": Param(
             shown.get("fresh", False),
-            type=["boolean", "null"],  # null: no red star, as for a field that must be filled in
+            type=_SWITCH,
             title="Fresh answers",
             section=_MONEY,
             description="Ask again what was answered before, and pay again.",
@@ -197,6 +199,14 @@ def _money(shown: Mapping[str, Any], ceilings: Ceilings) -> dict[str, Param]:
             section=_MONEY,
             description="Days before this one whose answers to the very same request are copied, not paid again. "
             "The day's own answers always are.",
+        ),
+        "lose_answers": Param(
+            shown.get("lose_answers", False),
+            type=_SWITCH,
+            title="Replace whatever was answered",
+            section=_MONEY,
+            description="Publish the day even if it has fewer answers than what is published now, or none. The earlier "
+            "publication is kept; nightpress restore brings it back.",
         ),
     }
 

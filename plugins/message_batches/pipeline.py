@@ -29,8 +29,10 @@ from nightpress.errors import ConfigurationError
 from nightpress.layout import check_pipeline_name
 from nightpress.runs.ceilings import Ceilings
 from nightpress.settings import (
+    DEFAULT_KEPT_PUBLICATIONS,
     DEFAULT_MAX_CONTENT_CHARS,
     DEFAULT_MAX_REQUESTS_IN_FLIGHT,
+    DEFAULT_MIN_ANSWERED_SHARE,
     DEFAULT_MODEL,
 )
 from nightpress.shards.prompts import PromptTemplate
@@ -67,6 +69,8 @@ class TaskOptions:
     self_approval: bool = True
     max_requests_in_flight: int = DEFAULT_MAX_REQUESTS_IN_FLIGHT
     notify: Sequence[BaseNotifier] = ()
+    min_answered_share: float = DEFAULT_MIN_ANSWERED_SHARE
+    keep_publications: int = DEFAULT_KEPT_PUBLICATIONS
 
 
 def message_batch_pipeline(
@@ -93,6 +97,8 @@ def message_batch_pipeline(
     self_approval: bool = True,
     max_requests_in_flight: int = DEFAULT_MAX_REQUESTS_IN_FLIGHT,
     notify: Sequence[BaseNotifier] = (),
+    min_answered_share: float = DEFAULT_MIN_ANSWERED_SHARE,
+    keep_publications: int = DEFAULT_KEPT_PUBLICATIONS,
     **reading: Any,
 ) -> Asset:
     """Add a whole pipeline to the DAG in whose context this is called, and its trigger form.
@@ -130,6 +136,9 @@ def message_batch_pipeline(
         would exceed it waits before it is submitted. The API's own queue holds 200,000 to 500,000 by tier.
     :param notify: Airflow notifiers that are told when a plan waits for approval, when a day is published, and when a
         run failed: each once, whatever the number of shards. See docs/notify.md.
+    :param min_answered_share: 0 to 1, of the articles that must have an answer if the published day has any; with 0,
+        one answer is enough. The form's *Replace whatever was answered* lifts it for one run.
+    :param keep_publications: earlier publications of a day that are kept for ``nightpress restore``; 0 keeps none.
     :param reading: further arguments of :class:`ReadArticlesOperator`: fields, max_content_chars, … and
         defaults of the form's money section: max_cost_usd, approve_above_usd, fresh, reuse_days.
     :return: the asset that a published day updates, partition by day.
@@ -149,6 +158,8 @@ def message_batch_pipeline(
         self_approval=self_approval,
         max_requests_in_flight=max_requests_in_flight,
         notify=notify,
+        min_answered_share=min_answered_share,
+        keep_publications=keep_publications,
     )
     shown = describe_request(system, output)
     arguments = with_form(asked, models=models, beside_prompt=shown) | {"request": request, "betas": betas}
@@ -170,6 +181,8 @@ def add_tasks(name: str, arguments: Mapping[str, Any], options: TaskOptions) -> 
     :param arguments: further ones of :class:`ReadArticlesOperator`, ``prompt`` and ``day`` among them.
     """
     asset = Asset(name)
+    arguments = dict(arguments)
+    lose_answers = arguments.pop("lose_answers", False)
     chained = Published.of_source(options.source)
     read = ReadArticlesOperator(
         task_id="read_articles",
@@ -226,6 +239,9 @@ def add_tasks(name: str, arguments: Mapping[str, Any], options: TaskOptions) -> 
         pipeline=name,
         day=arguments["day"],
         conn_id=options.conn_id,
+        min_answered_share=options.min_answered_share,
+        lose_answers=lose_answers,
+        keep_publications=options.keep_publications,
         outlets=[asset, PUBLISHED_DAYS],
         on_success_callback=list(options.notify) or None,
         # Without failures there is no second round to wait for, and the day is published all the same.

@@ -30,6 +30,7 @@ BY_HAND = {"product_descriptions": {}, "moderate": {}, "question_pairs": {"limit
 BY_THE_DAY = ("article_summaries", "translate", "digest_of_the_day")
 CHAINED = BY_THE_DAY[1:]
 COMPARED = "compare_prompts"
+HAND_MADE = "hand_made_requests"
 VARIANTS = ("plain", "guided", "larger_model")
 ENUM = "dictionary<values=string, indices=int32, ordered=0>"
 FAULTY = "moderate"
@@ -53,6 +54,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowInstanc
         runs = {
             dag: airflow.trigger(dag, {"day": DAY, **conf}, unpause=False) for dag, conf in by_hand.items()
         }
+        runs[HAND_MADE] = airflow.trigger(HAND_MADE, unpause=False)
         airflow.api.set_paused(FAULTY, False)
         # Its batch is the first, so that the fault is its own.
         airflow.wait_for_state(runs[FAULTY], "shard.wait_for_batch", "deferred")
@@ -111,6 +113,19 @@ def test_every_example_publishes_typed_columns(airflow: AirflowInstance) -> None
     assert types["digest_of_the_day"]["themes"].startswith(
         "list<element: struct<name: string, articles: int64"
     )
+
+
+def test_hand_made_requests_are_answered_in_one_batch_and_counted(airflow: AirflowInstance) -> None:
+    (run,) = airflow.api.runs(HAND_MADE)
+    written = airflow.api.xcom(HAND_MADE, run["dag_run_id"], f"{HAND_MADE}.write_results")
+    rows = pd.read_parquet(airflow.data / written["uri"])
+    assert sorted(rows["article_id"]) == [
+        f"slogan-{name}" for name in ("chinese", "french", "german", "spanish")
+    ]
+    assert airflow.api.xcom(HAND_MADE, run["dag_run_id"], "count_answers") == 4
+    plan = airflow.api.xcom(HAND_MADE, run["dag_run_id"], f"{HAND_MADE}.submit_batch", key="plan")
+    assert plan["models"] == {"claude-haiku-4-5": 4}
+    assert 0 < rows["cost_usd"].sum() <= plan["cost_upper_usd"] <= 0.10
 
 
 def test_what_did_not_fit_was_asked_once_more(airflow: AirflowInstance) -> None:

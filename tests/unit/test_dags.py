@@ -86,7 +86,7 @@ def test_the_pipeline_is_the_one_of_the_design(tmp_path: Path) -> None:
     assert isinstance(params, dict)
     asked = {"source", "day", "limit", "model", "other_model", "prompt", "max_tokens"}
     asked |= {"thinking", "effort"}
-    money = {"plan_only", "max_cost_usd", "approve_above_usd", "fresh", "reuse_days"}
+    money = {"plan_only", "max_cost_usd", "approve_above_usd", "fresh", "reuse_days", "lose_answers"}
     assert params.keys() == asked | money
 
 

@@ -103,7 +103,7 @@ def make_question(
         cached_tokens,
         caches_all=b"cache_control" in msgspec.json.encode(options.further),
         added_tokens=added,
-        searches=_searches(options.further),
+        searches=count_searches(options.further),
         us_expected=asked == "us" or (asked is None and seen_in_us),
         # Without a request's own word, the workspace decides; only its answers show what it is.
         us_possible=asked == "us" or (asked is None and (seen_in_us or not geographies)),
@@ -116,7 +116,7 @@ def _skeleton(options: RequestOptions) -> tuple[int, ...]:
     return count_kinds(msgspec.json.encode(params))
 
 
-def _searches(further: Mapping[str, object]) -> int | None:
+def count_searches(further: Mapping[str, object]) -> int | None:
     """Return how many times the API itself may search or fetch for a request; None when nothing bounds it."""
     tools = further.get("tools")
     total = 0

@@ -21,14 +21,9 @@ import pyarrow.compute as pc
 from nightpress.days.day_sources import read_published
 from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot, list_names
+from nightpress.settings import DEFAULT_KEPT_PUBLICATIONS
 from nightpress.statuses import SUCCEEDED
 from nightpress.storage import StoragePath, atomic_writer, open_parquet
-
-DEFAULT_KEPT_PUBLICATIONS = 3
-"""How many earlier publications of a day are kept unless another number is set."""
-
-DEFAULT_MIN_ANSWERED_SHARE = 0.0
-"""With 0 a published day with answers is replaced by any that has an answer, but by none without."""
 
 CURRENT = "current"
 """Name of the publication that readers see."""

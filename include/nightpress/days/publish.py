@@ -13,18 +13,13 @@ import pyarrow.compute as pc
 from nightpress.days.day_rows import SecondRoundRows, interleave, merge
 from nightpress.days.day_schema import last_published_schema, plan_schema
 from nightpress.days.day_sources import KEY, describe_sources
-from nightpress.days.publications import (
-    DEFAULT_KEPT_PUBLICATIONS,
-    DEFAULT_MIN_ANSWERED_SHARE,
-    check_replacement,
-    keep_publication,
-)
+from nightpress.days.publications import check_replacement, keep_publication
 from nightpress.days.reuse import read_ordinals
 from nightpress.errors import ConfigurationError
 from nightpress.layout import DataRoot
 from nightpress.results.answers_schema import iter_writable
 from nightpress.results.typed_answers import kept_output
-from nightpress.settings import is_offline
+from nightpress.settings import DEFAULT_KEPT_PUBLICATIONS, DEFAULT_MIN_ANSWERED_SHARE, is_offline
 from nightpress.shards.shard import ShardFiles
 from nightpress.statuses import SUCCEEDED
 from nightpress.storage import StoragePath, open_parquet, parquet_writer, read_parquet

@@ -15,9 +15,13 @@ from typing import Any
 
 import msgspec
 
+from nightpress.batches.ledger import Ledger
 from nightpress.errors import ConfigurationError, InputError
 from nightpress.folders import RunFolder
 from nightpress.layout import DataRoot
+from nightpress.models.lookup import get_model
+from nightpress.runs.ceilings import MAX_ANSWER_TOKENS
+from nightpress.runs.given_cost import GivenCost, GivenPlan, read_given_plan, write_given_plan
 from nightpress.settings import API_MAX_BYTES, API_MAX_REQUESTS, ShardLimits
 from nightpress.shards.requests import canonical_params
 from nightpress.shards.shard import Shard, ShardFiles
@@ -51,8 +55,9 @@ def stage_requests(
         return Shard.from_reference(msgspec.json.decode(record.read_bytes()))
     except FileNotFoundError:
         pass
+    cost = GivenCost()
     shards = write_staged_shards(
-        _iter_staged(requests), folder, limits=_ONE_BATCH, prefix=f"given-{name}-", salt="", betas=betas
+        _iter_staged(requests, cost), folder, limits=_ONE_BATCH, prefix=f"given-{name}-", salt="", betas=betas
     )
     if len(shards) != 1:
         found = (
@@ -63,8 +68,29 @@ def stage_requests(
         raise InputError(f"{found} were given; one batch takes 1 to {API_MAX_REQUESTS:,}. Nothing was sent.")
     (shard,) = shards
     shard = replace(shard, uri=root.reference(ShardFiles(folder, shard.name).requests))
+    write_given_plan(cost.plan(), plan_path(folder, name))
     write_atomically(record, msgspec.json.encode(shard.to_reference()))
     return shard
+
+
+def plan_path(folder: StoragePath, name: str) -> StoragePath:
+    """Return where it is kept what the requests of a task may cost."""
+    return folder / f"given-{name}.plan.json"
+
+
+def check_given_budget(
+    shard: Shard, folder: StoragePath, name: str, max_cost_usd: float | None, ledger: Ledger
+) -> GivenPlan:
+    """Refuse staged requests that may cost more than is allowed, unless their batch is paid for already.
+
+    :param name: as they were staged under.
+    :raises BudgetError: they may; nothing was sent.
+    """
+    plan = read_given_plan(plan_path(folder, name), shard.articles)
+    entry = ledger.load(shard.key)
+    if entry is None or entry.batch_id is None:
+        plan.check_budget(max_cost_usd)
+    return plan
 
 
 def read_requests(path: StoragePath) -> Iterator[Mapping[str, Any]]:
@@ -100,7 +126,7 @@ def _read_lines(text: bytes, path: StoragePath) -> list[Any]:
     return found
 
 
-def _iter_staged(requests: Iterable[Mapping[str, Any]]) -> Iterator[StagedRequest]:
+def _iter_staged(requests: Iterable[Mapping[str, Any]], cost: GivenCost) -> Iterator[StagedRequest]:
     seen: set[str] = set()
     for position, request in enumerate(requests, start=1):
         custom_id, params = _check(request, position)
@@ -111,7 +137,9 @@ def _iter_staged(requests: Iterable[Mapping[str, Any]]) -> Iterator[StagedReques
         seen.add(custom_id)
         row: dict[str, object] = {"article_id": custom_id, "title": None}
         row |= {"source_file": "requests", "source_position": position}
-        yield StagedRequest(canonical_params(dict(params)), row)
+        encoded = canonical_params(dict(params))
+        cost.add(params, encoded)
+        yield StagedRequest(encoded, row)
 
 
 def _check(request: Any, position: int) -> tuple[str, Mapping[str, Any]]:
@@ -136,10 +164,17 @@ def _check(request: Any, position: int) -> tuple[str, Mapping[str, Any]]:
     if params.get("stream"):
         raise InputError(f"request {position} ({custom_id}) asks for a stream, which a batch cannot give")
     tokens = params["max_tokens"]
-    if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 1:
+    if not isinstance(tokens, int) or isinstance(tokens, bool) or not 1 <= tokens <= MAX_ANSWER_TOKENS:
         raise InputError(
-            f"max_tokens of request {position} ({custom_id}) is {tokens!r:.40}; it must be 1 or more"
+            f"max_tokens of request {position} ({custom_id}) is {tokens!r:.40}; it must be 1 or more, "
+            f"{MAX_ANSWER_TOKENS:,} at most. Nothing was sent."
         )
+    try:
+        get_model(params["model"])
+    except ConfigurationError as error:
+        raise InputError(f"request {position} ({custom_id}): {error}. Nothing was sent.") from None
+    if not isinstance(params["messages"], list):
+        raise InputError(f"the messages of request {position} ({custom_id}) are no list; nothing was sent")
     return custom_id, params
 
 

@@ -14,6 +14,7 @@ from message_batches.links import TaskLink, answers_url, report_url
 from message_batches.operators.references import as_list, tell_assets
 from message_batches.remedies import fail_without_retry
 from nightpress.layout import check_pipeline_name
+from nightpress.settings import DEFAULT_KEPT_PUBLICATIONS, DEFAULT_MIN_ANSWERED_SHARE
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -35,13 +36,15 @@ class PublishResultsOperator(BaseOperator):
     :param day: YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
     :param min_answered_share: 0 to 1, of the articles that must have an answer if the published day has any; with 0,
         one answer is enough.
-    :param lose_answers: replace a published day that has answers whatever was answered.
+    :param lose_answers: replace a published day that has answers whatever was answered; it is kept, and
+        ``nightpress restore`` brings it back.
+    :param keep_publications: earlier publications of the day that are kept; 0 keeps none.
     :param conn_id: Airflow connection of type ``anthropic``, whose ledger tells why a shard has no results; None
         when that does not matter.
     """
 
     template_fields: Sequence[str] = (
-        *("shards", "results", "second_shards", "second_results", "plan", "day", "conn_id"),
+        *("shards", "results", "second_shards", "second_results", "plan", "day", "conn_id", "lose_answers"),
     )
     operator_extra_links = (TaskLink("Answers"), TaskLink("Report"))
     ui_color = "#dcf0e4"
@@ -57,13 +60,15 @@ class PublishResultsOperator(BaseOperator):
         plan: Any = None,
         day: Any = None,
         conn_id: str | None = None,
-        min_answered_share: float = 0.0,
-        lose_answers: bool = False,
+        min_answered_share: float = DEFAULT_MIN_ANSWERED_SHARE,
+        lose_answers: Any = False,
+        keep_publications: int = DEFAULT_KEPT_PUBLICATIONS,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.min_answered_share = min_answered_share
         self.lose_answers = lose_answers
+        self.keep_publications = keep_publications
         self.shards = shards
         self.results = results
         self.second_shards = second_shards
@@ -100,7 +105,7 @@ class PublishResultsOperator(BaseOperator):
                 plan,
                 time.time,
                 dag_id=context["ti"].dag_id,
-                replacing=Replacing(self.min_answered_share, self.lose_answers),
+                replacing=Replacing(self.min_answered_share, bool(self.lose_answers), self.keep_publications),
             )
         summary = published.summary
         self.answers_url, self.report_url = answers_url(self.pipeline, day), report_url(day)

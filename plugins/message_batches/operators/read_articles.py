@@ -10,6 +10,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
 from message_batches import config
+from message_batches.form_keys import check_run_keys
 from message_batches.links import TaskLink, plan_url
 from message_batches.remedies import fail_without_retry
 from nightpress.errors import ConfigurationError
@@ -218,6 +219,7 @@ class ReadArticlesOperator(BaseOperator):
         from nightpress.costs.plan_lines import plan_lines
 
         with fail_without_retry():
+            check_run_keys(self.get_dag(), context["dag_run"])
             run = self._run(context)
             self.plan_url = plan_url(run.pipeline, run.day, run.folder.name)
             # For the Batches page, which shows the run before there is a plan.

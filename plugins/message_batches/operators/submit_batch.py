@@ -12,6 +12,7 @@ from airflow.sdk import BaseOperator, XComArg
 from airflow.sdk.exceptions import AirflowSkipException
 
 from message_batches import config, metrics
+from message_batches.form_keys import check_run_keys
 from message_batches.links import TaskLink, batch_url
 from message_batches.operators.references import label_map_index
 from message_batches.remedies import fail_without_retry
@@ -22,9 +23,12 @@ from nightpress.layout import check_pipeline_name
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from nightpress.batches.ledger import Ledger
     from nightpress.batches.submission import Wait
+    from nightpress.layout import DataRoot
     from nightpress.runs.shard_submission import Sender
     from nightpress.shards.shard import Shard
+    from nightpress.storage import StoragePath
 
 _SAFE_FIRST_WAIT_SECONDS = 15.0
 """A trigger that resumes its task sooner may be faster than the scheduler, which costs the task a try."""
@@ -41,9 +45,13 @@ class SubmitBatchOperator(BaseOperator):
     :param requests: instead of a shard, requests made by hand, ``{"custom_id": …, "params": {…}}`` as in the API: a
         list, the path of a file with one a line, or a function of Airflow's context that yields them. They are staged
         once in the run's folder; their texts reach neither XCom nor Airflow's database unless a list comes by XCom.
-        :attr:`staged_shard` is what :class:`WriteResultsOperator` needs. There is no plan and no budget.
+        :attr:`staged_shard` is what :class:`WriteResultsOperator` needs. What they may cost is in the log and, as
+        numbers, in XCom under ``plan``. :func:`message_batches.send_requests` adds all three tasks in one call.
     :param betas: beta headers of a batch of ``requests``.
     :param day: of ``requests``, YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
+    :param max_cost_usd: USD; ``requests`` that may cost more are refused before anything is sent, and so are those of
+        which it cannot be told: images, files, a model without a known price. None has no budget.
+    :param chosen_max_cost_usd: what a person gave in the form; it can only lower ``max_cost_usd``.
     :param pipeline: name of the pipeline, for the ledger.
     :param conn_id: Airflow connection of type ``anthropic``.
     :param max_requests_in_flight: requests that may wait at the API at once, of everybody who uses its workspace;
@@ -53,7 +61,7 @@ class SubmitBatchOperator(BaseOperator):
         skip instead of failing, so that :class:`CollectFailuresOperator` says it once for all shards.
     """
 
-    template_fields: Sequence[str] = ("shard", "conn_id", "day")
+    template_fields: Sequence[str] = ("shard", "conn_id", "day", "max_cost_usd", "chosen_max_cost_usd")
     operator_extra_links = (TaskLink("Batch"),)
     ui_color = "#f0e8dc"
 
@@ -65,6 +73,8 @@ class SubmitBatchOperator(BaseOperator):
         requests: Any = None,
         betas: Sequence[str] = (),
         day: Any = None,
+        max_cost_usd: Any = None,
+        chosen_max_cost_usd: Any = None,
         conn_id: str = config.DEFAULT_CONN_ID,
         max_requests_in_flight: int | None = None,
         skip_on_account_trouble: bool = False,
@@ -83,6 +93,12 @@ class SubmitBatchOperator(BaseOperator):
         self.requests = requests
         self.betas = tuple(betas)
         self.day = day
+        if max_cost_usd is not None and requests is None:
+            raise ConfigurationError(
+                "max_cost_usd goes with requests; a shard's budget is that of its plan, in ReadArticlesOperator"
+            )
+        self.max_cost_usd = max_cost_usd
+        self.chosen_max_cost_usd = chosen_max_cost_usd
         # Not a template field: its rendered value, the prompts, would be stored in Airflow's database.
         XComArg.apply_upstream_relationship(self, requests)
         self.pipeline = check_pipeline_name(pipeline)
@@ -104,6 +120,8 @@ class SubmitBatchOperator(BaseOperator):
             shard = Shard.from_reference(self.shard) if self.requests is None else self._stage(context)
             label_map_index(shard)
             api = config.connect(self.conn_id)
+            if self.requests is not None:
+                self._check_budget(shard, config.open_ledger(api.scope), context)
             try:
                 outcome = send_shard(
                     shard,
@@ -130,20 +148,41 @@ class SubmitBatchOperator(BaseOperator):
 
     def _stage(self, context: Context) -> Shard:
         """Store the hand-made requests as a shard, once, and hand its reference on."""
-        from nightpress.runs.given_requests import read_requests, stage_requests, task_file_name
+        from nightpress.runs.given_requests import read_requests, stage_requests
 
-        root, task = config.data_root(), context["ti"]
+        check_run_keys(self.get_dag(), context["dag_run"])
         day = config.day_of_run(context, self.day or None)
         found = config.resolve(self.requests, context)
         if callable(found):
             found = found(context)
         elif isinstance(found, (str, PurePath)):
             found = read_requests(config.source_path(str(found), day))
-        folder = root.run_folder(self.pipeline, day, context["run_id"])
-        name = task_file_name(task.task_id, -1 if task.map_index is None else task.map_index)
-        shard = stage_requests(found, folder, root, name, betas=self.betas)
-        task.xcom_push(key="shard", value=shard.to_reference())
+        shard = stage_requests(found, *self._place(context), betas=self.betas)
+        context["ti"].xcom_push(key="shard", value=shard.to_reference())
         return shard
+
+    def _place(self, context: Context) -> tuple[StoragePath, DataRoot, str]:
+        """Return where the hand-made requests of this task are staged."""
+        from nightpress.runs.given_requests import task_file_name
+
+        root, task = config.data_root(), context["ti"]
+        day = config.day_of_run(context, self.day or None)
+        name = task_file_name(task.task_id, -1 if task.map_index is None else task.map_index)
+        return root.run_folder(self.pipeline, day, context["run_id"]), root, name
+
+    def _check_budget(self, shard: Shard, ledger: Ledger, context: Context) -> None:
+        """Tell what the hand-made requests may cost, and refuse what is over the budget."""
+        from nightpress.costs.money import dollars
+        from nightpress.runs.ceilings import read_usd
+        from nightpress.runs.given_requests import check_given_budget
+
+        folder, _, name = self._place(context)
+        amounts = (read_usd("max_cost_usd", each) for each in (self.max_cost_usd, self.chosen_max_cost_usd))
+        budget = min((amount for amount in amounts if amount is not None), default=None)
+        plan = check_given_budget(shard, folder, name, budget, ledger)
+        context["ti"].xcom_push(key="plan", value=plan.to_values())
+        why = f" ({plan.unbounded})" if plan.unbounded else ""
+        self.log.info("%s requests, at most %s%s", f"{plan.requests:,}", dollars(plan.cost_upper_usd), why)
 
     def _sender(self, context: Context) -> Sender:
         from nightpress.runs.shard_submission import Sender

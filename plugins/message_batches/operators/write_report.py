@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from message_batches import config
+from message_batches.form_keys import check_run_keys
 from message_batches.links import TaskLink, report_url
 from message_batches.operators.references import tell_assets
 from message_batches.remedies import fail_without_retry
@@ -49,6 +50,7 @@ class WriteReportOperator(BaseOperator):
         from nightpress.reports.day.write_day_report import write_report
 
         with fail_without_retry():
+            check_run_keys(self.get_dag(), context["dag_run"])
             day = config.day_of_run(context, self.day or None)
             written = write_report(
                 config.data_root(), day, pipelines=self.pipelines, link=_public_url(report_url(day))

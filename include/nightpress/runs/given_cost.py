@@ -1,0 +1,182 @@
+"""What requests made by hand may cost at most, known before any is sent.
+
+They say everything themselves, model by model, so their bound needs no prompt template: each request's text can have
+as many tokens as :mod:`nightpress.costs.estimate` allows, and its answer all of its ``max_tokens``. What its text does
+not bound (an image, a file, a server tool without ``max_uses``, a model without a known price) makes the bound unknown,
+and an unknown amount is above every budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import msgspec
+
+from nightpress.costs.estimate import estimate
+from nightpress.costs.money import dollars
+from nightpress.costs.question import FORMAT_TOKENS, FRAMING_TOKENS, TOOL_TOKENS, Question, count_searches
+from nightpress.costs.text_sizes import RequestSizes, measure_requests
+from nightpress.errors import BudgetError, ResultsError
+from nightpress.models.lookup import get_model
+from nightpress.storage import StoragePath, write_atomically
+
+_MEASURED_AT_ONCE = 500
+_TEXT_BLOCKS = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
+_HELD = ("speed", "container", "mcp_servers")
+"""Parameters whose price the text does not tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenPlan:
+    """What the requests of one batch may cost.
+
+    :param models: requests by model.
+    :param input_tokens_upper: of all of them; None when something other than text is sent.
+    :param output_tokens_upper: of all of them: every answer uses its whole ``max_tokens``.
+    :param cost_upper_usd: USD at batch prices; None when it is not bounded or not known.
+    :param unbounded: why not, in words; empty when it is.
+    """
+
+    requests: int
+    models: Mapping[str, int]
+    input_tokens_upper: int | None
+    output_tokens_upper: int
+    cost_upper_usd: float | None
+    unbounded: str = ""
+
+    def to_values(self) -> dict[str, Any]:
+        """Return the plan as plain values, for XCom."""
+        return asdict(self)
+
+    def check_budget(self, max_cost_usd: float | None) -> None:
+        """Refuse requests that may cost more than is allowed.
+
+        :param max_cost_usd: USD; None allows everything.
+        :raises BudgetError: they may; an unknown amount is above every budget.
+        """
+        if max_cost_usd is None or (self.cost_upper_usd is not None and self.cost_upper_usd <= max_cost_usd):
+            return
+        if self.cost_upper_usd is None:
+            raise BudgetError(
+                f"it cannot be told what {self.requests:,} requests may cost ({self.unbounded}), so not whether they "
+                f"stay within max_cost_usd={max_cost_usd:g}. Nothing was sent. Leave that out of the requests, or "
+                "leave max_cost_usd empty."
+            )
+        raise BudgetError(
+            f"{self.requests:,} requests may cost up to {dollars(self.cost_upper_usd)}, more than "
+            f"max_cost_usd={max_cost_usd:g}. Nothing was sent. Send fewer requests, lower their max_tokens, choose a "
+            "cheaper model, or raise max_cost_usd."
+        )
+
+
+class GivenCost:
+    """Adds up what requests may cost, one after the other, without holding them."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Question, list[bytes]] = {}
+        self._sizes: dict[Question, RequestSizes] = {}
+        self._unbounded = ""
+
+    def add(self, params: Mapping[str, Any], encoded: bytes) -> None:
+        """Add a request.
+
+        :param encoded: its canonical params.
+        :raises ConfigurationError: the model's id is a near miss of a known one.
+        """
+        question = _ask(params, encoded)
+        if not self._unbounded:
+            self._unbounded = _find_unbounded(params, question)
+        waiting = self._waiting.setdefault(question, [])
+        waiting.append(encoded)
+        if len(waiting) >= _MEASURED_AT_ONCE:
+            self._measure(question)
+
+    def _measure(self, question: Question) -> None:
+        found = measure_requests(self._waiting.pop(question, []))
+        self._sizes[question] = self._sizes.get(question, RequestSizes()) + found
+
+    def plan(self) -> GivenPlan:
+        """Return what all of them may cost."""
+        for question in list(self._waiting):
+            self._measure(question)
+        models: dict[str, int] = {}
+        tokens, answers, usd, unbounded = 0, 0, 0.0, self._unbounded
+        for question, sizes in self._sizes.items():
+            cost = estimate(sizes, question)
+            models[question.model] = models.get(question.model, 0) + sizes.requests
+            tokens += cost.input_upper
+            answers += cost.output_upper
+            if cost.upper_usd is None:
+                unbounded = unbounded or f"the price of {question.model} is not known"
+            else:
+                usd += cost.upper_usd
+        return GivenPlan(
+            sum(models.values()),
+            models,
+            None if self._unbounded else tokens,
+            answers,
+            None if unbounded else usd,
+            unbounded,
+        )
+
+
+def write_given_plan(plan: GivenPlan, path: StoragePath) -> None:
+    """Store a plan."""
+    write_atomically(path, msgspec.json.encode(plan))
+
+
+def read_given_plan(path: StoragePath, requests: int) -> GivenPlan:
+    """Read a stored plan; one of an earlier version, which stored none, is not bounded.
+
+    :raises ResultsError: it is damaged.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=GivenPlan)
+    except FileNotFoundError:
+        return GivenPlan(requests, {}, None, 0, None, "they were staged by an earlier version")
+    except msgspec.MsgspecError as error:
+        raise ResultsError(f"the plan {path} cannot be read ({error}); nothing was sent") from None
+
+
+def _ask(params: Mapping[str, Any], encoded: bytes) -> Question:
+    tools, geography = params.get("tools"), params.get("inference_geo")
+    typed = bool(params.get("output_config") or params.get("output_format"))
+    return Question(
+        get_model(params["model"]).id,
+        params["max_tokens"],
+        caches_all=b'"cache_control"' in encoded,
+        added_tokens=FRAMING_TOKENS + (TOOL_TOKENS if tools else 0) + (FORMAT_TOKENS if typed else 0),
+        searches=count_searches(params),
+        us_expected=geography == "us",
+        us_possible=geography in {None, "us"},
+    )
+
+
+def _find_unbounded(params: Mapping[str, Any], question: Question) -> str:
+    """Return what of a request its text does not bound; empty when there is nothing."""
+    held = [name for name in _HELD if params.get(name)]
+    if held:
+        return f"a request sets {held[0]}"
+    if question.searches is None:
+        return "a request lets the API use a tool as often as it likes"
+    messages = params["messages"]
+    contents = [message.get("content") for message in messages if isinstance(message, Mapping)]
+    kinds = [*map(_other_than_text, contents), _other_than_text(params.get("system"))]
+    return next((f"a request sends {kind}" for kind in kinds if kind), "")
+
+
+def _other_than_text(content: object) -> str:
+    """Return the type of the first block that is not text; empty when all is."""
+    if not isinstance(content, Sequence) or isinstance(content, (str, bytes)):
+        return ""
+    for block in content:
+        kind = str(block.get("type", "")) if isinstance(block, Mapping) else ""
+        if kind == "tool_result":
+            found = _other_than_text(block.get("content"))
+        else:
+            found = "" if kind in _TEXT_BLOCKS or isinstance(block, str) else kind or "something unknown"
+        if found:
+            return f"{found:.40}"
+    return ""

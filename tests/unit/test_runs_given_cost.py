@@ -1,0 +1,117 @@
+"""What requests made by hand may cost: never below the bill, unknown where nothing bounds it, refused over a budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from upath import UPath
+
+from nightpress.batches.ledger import Ledger
+from nightpress.costs.prices import find_prices
+from nightpress.errors import BudgetError, InputError
+from nightpress.layout import DataRoot
+from nightpress.runs.given_cost import GivenCost, GivenPlan
+from nightpress.runs.given_requests import check_given_budget, plan_path, stage_requests
+from nightpress.shards.requests import canonical_params
+
+FOLDER = "runs/p/2026-11-22/one"
+IMAGE = {"type": "image", "source": {"type": "url", "url": "https://example.org/a.png"}}
+
+
+def request(custom_id: str = "a-1", text: Any = "Hi there.", **changes: Any) -> dict[str, Any]:
+    params = {"model": "claude-haiku-4-5", "max_tokens": 50, "messages": [{"role": "user", "content": text}]}
+    return {"custom_id": custom_id, "params": params | changes}
+
+
+def plan_of(*requests: dict[str, Any]) -> GivenPlan:
+    cost = GivenCost()
+    for each in requests:
+        cost.add(each["params"], canonical_params(each["params"]))
+    return cost.plan()
+
+
+def test_every_model_is_counted_at_its_own_price_and_every_answer_whole() -> None:
+    many = [request(f"a{n}") for n in range(1_200)] + [request("b", model="claude-opus-5", max_tokens=4_000)]
+    plan = plan_of(*many)
+    assert (plan.requests, plan.models) == (1_201, {"claude-haiku-4-5": 1_200, "claude-opus-5": 1})
+    assert plan.output_tokens_upper == 1_200 * 50 + 4_000
+    haiku, opus = find_prices("claude-haiku-4-5"), find_prices("claude-opus-5")
+    assert haiku and opus and plan.cost_upper_usd is not None and plan.input_tokens_upper is not None
+    answers = (1_200 * 50 * haiku.batch[0].output + 4_000 * opus.batch[0].output) / 1e6
+    assert answers < plan.cost_upper_usd < 4 * answers
+    assert plan.input_tokens_upper > 1_201 * 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"text": [{"type": "text", "text": "What is it?"}, IMAGE]}, "sends image"),
+        ({"text": [{"type": "document", "source": {"type": "file", "file_id": "f"}}]}, "sends document"),
+        ({"text": [{"type": "tool_result", "tool_use_id": "t", "content": [IMAGE]}]}, "sends image"),
+        ({"system": [IMAGE]}, "sends image"),
+        ({"text": [{"type": "container_upload"}]}, "sends container_upload"),
+        ({"text": [7]}, "sends something unknown"),
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "as often as it likes"),
+        ({"tools": [{"type": "code_execution_20250825", "name": "c"}]}, "as often as it likes"),
+        ({"mcp_servers": [{"url": "https://example.org"}]}, "sets mcp_servers"),
+        ({"container": "c"}, "sets container"),
+        ({"speed": "fast"}, "sets speed"),
+        ({"model": "claude-sonnet-9"}, "price of claude-sonnet-9 is not known"),
+    ],
+)
+def test_what_nothing_bounds_is_unknown_and_above_every_budget(changes: dict[str, Any], why: str) -> None:
+    plan = plan_of(request("a"), request("b", **changes))
+    assert plan.cost_upper_usd is None
+    assert why in plan.unbounded
+    plan.check_budget(None)
+    with pytest.raises(BudgetError, match="cannot be told"):
+        plan.check_budget(10_000.0)
+
+
+def test_text_in_blocks_and_own_tools_are_bounded() -> None:
+    blocks = [{"type": "text", "text": "Hi."}, {"type": "tool_result", "tool_use_id": "t", "content": "x"}]
+    tools = [{"name": "mine", "input_schema": {"type": "object"}}]
+    plain = plan_of(request("a", blocks)).cost_upper_usd
+    with_tools = plan_of(request("a", blocks, tools=tools)).cost_upper_usd
+    cached = plan_of(request("a", [{**blocks[0], "cache_control": {"type": "ephemeral"}}] * 9)).cost_upper_usd
+    assert plain and with_tools and cached
+    assert plain < with_tools
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"model": "claude-haiku-4.5"}, "did you mean 'claude-haiku-4-5'"),
+        ({"max_tokens": 10**9}, "300,000 at most"),
+        ({"max_tokens": 10**400}, "300,000 at most"),
+        ({"messages": "Hi there."}, "are no list"),
+    ],
+)
+def test_what_cannot_be_priced_is_refused_before_anything_is_staged(
+    tmp_path: Path, changes: dict[str, Any], named: str
+) -> None:
+    root = DataRoot(UPath(tmp_path))
+    with pytest.raises(InputError) as caught:
+        stage_requests([request("a", **changes)], root.open(FOLDER), root, "t")
+    assert named in str(caught.value)
+    assert "Hi there" not in str(caught.value)
+
+
+def test_the_budget_holds_on_every_try_until_the_batch_is_paid_for(tmp_path: Path) -> None:
+    root = DataRoot(UPath(tmp_path))
+    ledger = Ledger(root.ledger(), "offline")
+    folder = root.open(FOLDER)
+    shard = stage_requests([request(f"a{n}") for n in range(100)], folder, root, "t")
+    upper = check_given_budget(shard, folder, "t", None, ledger).cost_upper_usd
+    assert upper is not None
+    for _ in range(2):
+        shard = stage_requests([request("other")], folder, root, "t")
+        with pytest.raises(BudgetError, match="100 requests may cost up to"):
+            check_given_budget(shard, folder, "t", upper / 2, ledger)
+    assert check_given_budget(shard, folder, "t", upper, ledger).requests == 100
+    # Staged by a version that kept no plan.
+    plan_path(folder, "t").unlink()
+    with pytest.raises(BudgetError, match="earlier version"):
+        check_given_budget(shard, folder, "t", upper, ledger)
