@@ -128,7 +128,7 @@ def test_one_shard_is_found_without_reading_the_others(root: UPath, monkeypatch:
 def test_the_first_process_on_a_large_ledger_reads_the_snapshot(
     with_snapshot: UPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watch = LedgerWatch(with_snapshot / "ledger", API, limit=50_000)
+    watch = LedgerWatch(DataRoot(with_snapshot), API, limit=50_000)
     with counted(monkeypatch) as requests:
         watch.refresh()
     assert len(watch.rows) == ENTRIES
