@@ -17,7 +17,11 @@ from nightpress.layout import check_pipeline_name
 from nightpress.settings import DEFAULT_KEPT_PUBLICATIONS, DEFAULT_MIN_ANSWERED_SHARE
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
+
+    from nightpress.costs.plan import Plan
+    from nightpress.storage import StoragePath
 
 
 class PublishResultsOperator(BaseOperator):
@@ -78,6 +82,7 @@ class PublishResultsOperator(BaseOperator):
         self.day = day
         self.conn_id = conn_id
         self.answers_url = self.report_url = ""
+        self._told: tuple[dict[str, Any], StoragePath, Plan | None] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish the day, write its receipt and tell the asset."""
@@ -115,4 +120,11 @@ class PublishResultsOperator(BaseOperator):
         numbers = asdict(summary) | {"receipt_uri": str(published.receipt)}
         metrics.show_day(self.pipeline, numbers)
         tell_assets(self.outlets, context, day, numbers)
+        self._told = numbers, run.root.answers(self.pipeline, day), plan
         return numbers
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage | None:  # noqa: ARG002
+        """Tell OpenLineage of the day's source, its answers and their cost; the provider calls this."""
+        from message_batches.lineage import published_day
+
+        return published_day(*self._told) if self._told else None

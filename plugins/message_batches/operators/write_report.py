@@ -17,6 +17,7 @@ from nightpress.errors import ConfigurationError
 from nightpress.layout import check_pipeline_name
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
 
@@ -44,6 +45,7 @@ class WriteReportOperator(BaseOperator):
         self.day = day
         self.pipelines = pipelines and [check_pipeline_name(name) for name in pipelines]
         self.report_url = ""
+        self._told: tuple[str, list[str]] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Write the report and tell the asset."""
@@ -70,7 +72,17 @@ class WriteReportOperator(BaseOperator):
             )
         numbers = asdict(written)
         tell_assets(self.outlets, context, day, numbers)
+        self._told = day, written.pipelines
         return numbers
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage | None:  # noqa: ARG002
+        """Tell OpenLineage of the report and the answers it is about; the provider calls this."""
+        from message_batches.lineage import written_report
+
+        if self._told is None:
+            return None
+        (day, pipelines), root = self._told, config.data_root()
+        return written_report([root.answers(name, day) for name in pipelines], root.report(day))
 
 
 def _public_url(path: str) -> str:
