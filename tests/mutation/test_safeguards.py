@@ -29,7 +29,7 @@ def test_a_missing_safeguard_turns_a_test_red() -> None:
 
 def test_a_change_that_no_test_sees_is_told() -> None:
     harmless = replace(of("d"), new="SETTLING_SECONDS = 61.0\n")
-    verdict = try_mutation(harmless, ["tests/unit/test_batches_submission.py"])
+    verdict = try_mutation(harmless, ["tests/unit/test_batches_submission.py", "-k", "adopt"])
     assert not verdict.noticed
     assert verdict.by == "NO TEST WENT RED"
 

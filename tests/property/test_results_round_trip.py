@@ -39,7 +39,7 @@ rows = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(source=st.lists(rows, max_size=20), per_shard=st.integers(1, 6), seed=st.integers(0, 99))
 def test_any_article_gets_its_own_answer_in_its_own_row(
     source: list[dict[str, object]], per_shard: int, seed: int

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,14 +32,16 @@ def rows(count: int) -> Iterator[tuple[str, str]]:
         yield f"article-{n}", f"{n} is a number, and 数 too. " * 60
 
 
+def batched(values: Iterator[tuple[str, str]], size: int) -> Iterator[list[tuple[str, str]]]:
+    while part := list(islice(values, size)):
+        yield part
+
+
 def write(path: Path, count: int) -> None:
     if path.suffix == ".parquet":
         with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
-            for start in range(0, count, 50_000):
-                part = list(rows(count))[start : start + 50_000]
-                writer.write_table(
-                    pa.table(list(zip(*part, strict=True)), schema=SCHEMA), row_group_size=50_000
-                )
+            for part in batched(rows(count), 6_000):
+                writer.write_table(pa.table(list(zip(*part, strict=True)), schema=SCHEMA))
         return
     with path.open("w", encoding="utf-8") as stream:
         for n, (article_id, content) in enumerate(rows(count)):
@@ -55,7 +58,7 @@ def write(path: Path, count: int) -> None:
 @pytest.mark.parametrize("suffix", [".json", ".jsonl", ".csv", ".parquet"])
 def test_memory_does_not_grow_with_the_input(suffix: str, tmp_path: Path) -> None:
     peaks = []
-    for count in (10_000, 100_000):
+    for count in (6_000, 36_000):
         path = tmp_path / f"in{suffix}"
         write(path, count)
         child = subprocess.run(

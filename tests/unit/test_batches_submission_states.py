@@ -158,4 +158,4 @@ class Submission(RuleBasedStateMachine):
 
 
 TestSubmission = Submission.TestCase
-TestSubmission.settings = settings(max_examples=150, stateful_step_count=20)
+TestSubmission.settings = settings(max_examples=60, stateful_step_count=20)
