@@ -21,7 +21,7 @@ from urllib.error import HTTPError
 import psutil
 
 PROJECT = Path(__file__).resolve().parents[2]
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 
 class LocalApiServer:
@@ -108,7 +108,7 @@ class LocalApiServer:
             return None
         self._process.terminate()
         try:
-            code = self._process.wait(timeout=5)
+            code = self._process.wait(timeout=20)
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()

@@ -52,8 +52,8 @@ def test_stop_is_quick_when_they_obey_and_kills_them_when_not(processes: Process
     stubborn = start(processes, "stubborn", STUBBORN, lines=2)
     assert len(processes.pids()) == 3
     begun = time.monotonic()
-    processes.stop(["polite"])
-    assert time.monotonic() - begun < 2
+    processes.stop(["polite"], seconds=60)
+    assert time.monotonic() - begun < 30
     processes.stop(seconds=0.3)
     assert session_members([polite, stubborn]) == []
     assert processes.pids() == []

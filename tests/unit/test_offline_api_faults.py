@@ -152,7 +152,7 @@ def test_a_hang_that_ends_without_accepting(server: LocalApiServer, client: anth
 
 
 def test_hanging_requests_do_not_block_others(server: LocalApiServer) -> None:
-    server.faults(rule("list", "hang", seconds=3, count=60))
+    server.faults(rule("list", "hang", seconds=20, count=60))
     sockets = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(60)]
     head = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
     for connection in sockets:
@@ -160,7 +160,7 @@ def test_hanging_requests_do_not_block_others(server: LocalApiServer) -> None:
     time.sleep(0.2)
     started = time.monotonic()
     assert server.get(ROUTE)["data"] == []
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10  # half of what the others are held for
     for connection in sockets:
         connection.close()
 
