@@ -178,6 +178,7 @@ def _run_instance(command: str, request: Request | None, port: int | None, repor
             day_run.interrupted(instance, reporter)
             raise
         finally:
+            reporter.finish()
             stopping = time.monotonic()
             instance.stop()
             reporter.say(f"Everything is stopped ({time.monotonic() - stopping:.0f} s).")

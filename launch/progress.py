@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Any
 
 STEPS = ("submit_batch", "wait_for_batch", "write_results")
-MANY_SHARDS = 20
 _BROKEN = ("failed", "upstream_failed")
-_QUIET = ("written", "planned")
+IDLE = ("written", "planned")
+"""States in which a shard is not at work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,29 +108,6 @@ def totals(shards: Sequence[ShardProgress]) -> str:
     written = counts.pop("written", 0)
     rest = ", ".join(f"{count} {state}" for state, count in counts.most_common())
     return f"shards written {written} of {len(shards)}" + (f": {rest}" if rest else "")
-
-
-def block(shards: Sequence[ShardProgress], now: datetime, *, columns: int = 100) -> list[str]:
-    """Lay out the live block: a line for each shard, only the active when there are many, then totals."""
-    shown = [shard for shard in shards if shard.state != "skipped"]
-    hidden = 0
-    if len(shown) > MANY_SHARDS:
-        active = [shard for shard in shown if shard.state not in _QUIET]
-        hidden = max(0, len(active) - MANY_SHARDS)
-        shown = active[:MANY_SHARDS]
-    label_width = max((len(shard.label) for shard in shown), default=0)
-    state_width = max((len(describe_state(shard, now)) for shard in shown), default=0)
-    lines = [_line(shard, now, label_width, state_width) for shard in shown]
-    if hidden:
-        lines.append(f"  and {hidden} more at work")
-    lines.append(totals(shards))
-    return [line[: max(20, columns - 1)] for line in lines]
-
-
-def _line(shard: ShardProgress, now: datetime, label_width: int, state_width: int) -> str:
-    articles = "" if shard.articles is None else f"{shard.articles:>7,} articles"
-    parts = (f"  {shard.label:<{label_width}}", f"{describe_state(shard, now):<{state_width}}", articles)
-    return "  ".join((*parts, shard.batch_id or "")).rstrip()
 
 
 def changes(before: Sequence[ShardProgress], after: Sequence[ShardProgress]) -> list[str]:

@@ -1,77 +1,108 @@
-"""Where `nightpress run` and `up` print: a block that is redrawn on a terminal, plain lines anywhere else."""
+"""Where ``nightpress run`` and ``up`` print: a block that rich redraws on a terminal, plain lines anywhere else."""
 
 from __future__ import annotations
 
-import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TextIO
 
-from launch.progress import ShardProgress, block, changes
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from launch.live_view import MAX_LINES, render_progress
+from launch.progress import ShardProgress, changes
+from nightpress.plain_text import for_terminal_lines
+
+_LINES_BELOW = 4
+"""Lines of a terminal that are left to the bar and to what comes after."""
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Go on in silence; rich itself would end the process, and with it the run."""
+        self.quiet = True
 
 
 class Reporter:
-    """Prints lines, and keeps one live block below them.
+    """Prints lines that stay, and on a terminal keeps one live block below them.
 
     :param stream: (default: standard output).
+    :param console: of the terminal; tests give one that records (default: one for the stream, if that is a terminal).
     """
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, console: Console | None = None) -> None:
         self._stream = stream or sys.stdout
-        self._live = self._stream.isatty()
-        self._drawn: list[str] = []
+        if console is None and self._stream.isatty():
+            console = _Console(file=self._stream, highlight=False, markup=False, emoji=False)
+        self._console = None if console is None or console.is_dumb_terminal else console
+        self._live: Live | None = None
         self._shards: list[ShardProgress] = []
         self._status = ""
 
     def say(self, line: str) -> None:
         """Print a line that stays."""
-        self._erase()
-        self._write(line + "\n")
+        if self._console is None:
+            self._write(f"{line}\n")
+        else:
+            with self._patience():
+                # rich prints above the live block and draws it again.
+                self._console.print(Text(for_terminal_lines(line)), soft_wrap=True)
 
     def status(self, line: str) -> None:
         """Show a line that the next one replaces; without a terminal it is printed when it is new."""
-        if self._live:
-            self._draw([line] if line else [])
+        if self._console is not None:
+            self._draw(Text(for_terminal_lines(line), style="cyan") if line else None)
         elif line and line != self._status:
-            self._write(line + "\n")
+            self._write(f"{line}\n")
         self._status = line
 
     def show(self, shards: Sequence[ShardProgress]) -> None:
-        """Show where the shards are."""
-        if self._live:
-            columns = shutil.get_terminal_size().columns
-            self._draw(block(shards, datetime.now(UTC), columns=columns))
+        """Show where the shards are; without a terminal a line for each that has changed."""
+        now = datetime.now(UTC)
+        if self._console is not None:
+            lines = max(1, min(MAX_LINES, self._console.height - _LINES_BELOW))
+            self._draw(render_progress(shards, now, lines=lines))
         else:
             for line in changes(self._shards, shards):
-                self._write(f"{datetime.now():%H:%M:%S} {line}\n")
+                self._write(f"{now.astimezone():%H:%M:%S} {line}\n")
         self._shards = list(shards)
 
     def finish(self) -> None:
-        """Leave the live block where it is."""
-        self._drawn = []
+        """Leave the live block where it is; what is printed next comes below it."""
+        if self._live is not None:
+            live, self._live = self._live, None
+            with self._patience():
+                live.stop()
 
-    def _draw(self, lines: list[str]) -> None:
-        if lines == self._drawn:
+    def _draw(self, block: RenderableType | None) -> None:
+        assert self._console is not None
+        if block is None:
+            if self._live is not None:
+                self._live.transient = True
+            self.finish()
             return
-        self._erase()
-        self._write("".join(f"{line}\n" for line in lines))
-        self._drawn = lines
-
-    def _erase(self) -> None:
-        if self._drawn:
-            self._write(f"\x1b[{len(self._drawn)}A\x1b[J")
-            self._drawn = []
+        with self._patience():
+            if self._live is None:
+                # Drawn when something has changed, not by a thread: there are child processes and signals here.
+                self._live = Live(
+                    console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+                )
+                self._live.start()
+            self._live.update(block, refresh=True)
 
     def _write(self, text: str) -> None:
-        try:
-            self._stream.write(text)
+        with self._patience():
+            self._stream.write(for_terminal_lines(text))
             self._stream.flush()
-        except (BrokenPipeError, ValueError):
-            self._stream = open_null()
-            self._live = False
 
-
-def open_null() -> TextIO:
-    """Give a stream that forgets: whoever read the output is gone, the run goes on."""
-    return open("/dev/null", "w", encoding="utf-8")  # noqa: PTH123
+    @contextmanager
+    def _patience(self) -> Iterator[None]:
+        """Go on in silence when whoever read the output is gone."""
+        try:
+            yield
+        except (OSError, ValueError):
+            self._console = self._live = None
+            self._stream = open("/dev/null", "w", encoding="utf-8")  # noqa: PTH123, SIM115

@@ -9,6 +9,7 @@ because a rename there is copy and delete.
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -118,7 +119,7 @@ def write_atomically(path: StoragePath, data: bytes) -> None:
         stream.write(data)
 
 
-def as_arrow_file(stream: IO[bytes]) -> pa.PythonFile:
+def as_arrow_file(stream: IO[bytes] | io.RawIOBase) -> pa.PythonFile:
     """Return an open stream as Arrow's readers take it."""
     import pyarrow as pa
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from launch.progress import ShardProgress, block, changes, describe_state, match_articles, read_shards, totals
+from launch.progress import ShardProgress, changes, describe_state, match_articles, read_shards, totals
 
 NOW = datetime(2026, 11, 23, 14, 5, 30, tzinfo=UTC)
 
@@ -74,23 +74,6 @@ def test_totals_count_and_leave_out_skipped_groups() -> None:
         ShardProgress("retry", 0, "skipped"),
     ]
     assert totals(shards) == "shards written 1 of 2: 1 waiting"
-
-
-def test_few_shards_all_show_and_many_only_when_active() -> None:
-    few = [
-        ShardProgress("shard", 0, "written", None, 10_000, "msgbatch_1"),
-        ShardProgress("shard", 1, "submitting", None, 5),
-    ]
-    assert block(few, NOW) == [
-        "  shard 1  written      10,000 articles  msgbatch_1",
-        "  shard 2  submitting        5 articles",
-        "shards written 1 of 2: 1 submitting",
-    ]
-    many = [ShardProgress("shard", i, "written" if i < 25 else "submitted") for i in range(60)]
-    lines = block(many, NOW, columns=40)
-    assert len(lines) == 22
-    assert lines[-2:] == ["  and 15 more at work", "shards written 25 of 60: 35 submitted"]
-    assert max(map(len, lines)) < 40
 
 
 def test_without_a_terminal_each_change_is_one_line() -> None:
