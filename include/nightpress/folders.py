@@ -68,6 +68,10 @@ class RunFolder:
         """Return the record of the requests that a task was given."""
         return self.path / f"given-{task}.json"
 
+    def given_plan(self, task: str) -> StoragePath:
+        """Return the plan of the requests that a task was given."""
+        return self.path / f"given-{task}.plan.json"
+
     def paused(self, cause: str) -> StoragePath:
         """Return the mark of an account problem that the run was stopped for."""
         return self.path / f"paused-{cause}.json"
@@ -96,6 +100,11 @@ class LedgerFolder:
     def size(self) -> StoragePath:
         """How many entries there were when the ledger was last listed in full."""
         return self.path / "changes" / "size.json"
+
+    @property
+    def snapshot(self) -> StoragePath:
+        """All entries in one file, for who shows a large ledger."""
+        return self.path / "changes" / "entries.msgpack.gz"
 
     def entry(self, key: str) -> StoragePath:
         """Return a shard's entry."""

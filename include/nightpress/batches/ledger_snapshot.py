@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from nightpress.folders import LedgerFolder
 from nightpress.storage import StoragePath, Version, read_bytes, read_files, write_atomically
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class LedgerSnapshot:
 
     def __init__(self, folder: StoragePath) -> None:
         self._folder = folder
-        self._path = folder / "changes" / "entries.msgpack.gz"
+        self._path = LedgerFolder(folder).snapshot
 
     def read_files(
         self, names: Sequence[str], versions: Mapping[str, Version]

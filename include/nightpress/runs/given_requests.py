@@ -75,7 +75,7 @@ def stage_requests(
 
 def plan_path(folder: StoragePath, name: str) -> StoragePath:
     """Return where it is kept what the requests of a task may cost."""
-    return folder / f"given-{name}.plan.json"
+    return RunFolder(folder).given_plan(name)
 
 
 def check_given_budget(
