@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
@@ -249,7 +248,6 @@ def read_bytes(path: StoragePath) -> bytes:
         return bytes(path.fs.cat_file(path.path, **_by_one_request(type(path.fs))))
 
 
-@cache
 def _by_one_request(driver: type) -> dict[str, int]:
     """Return the arguments with which a driver reads a whole file by one request.
 

@@ -7,7 +7,7 @@ an article's text or a prompt is told: names, numbers and the digest of the prom
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
 import attr
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from nightpress.costs.plan import Plan
+
+Lineage: TypeAlias = OperatorLineage[Dataset, RunFacet]
+"""What an operator tells the OpenLineage provider."""
 
 _FROM_SOURCE = {"article_id": "id", "title": "title"}
 _OF_ANSWER = "text"
@@ -72,7 +75,7 @@ def dataset_name(uri: str) -> tuple[str, str]:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", parts.path.strip("/") or "/"
 
 
-def published_day(numbers: Mapping[str, Any], answers: StoragePath, plan: Plan | None) -> OperatorLineage:
+def published_day(numbers: Mapping[str, Any], answers: StoragePath, plan: Plan | None) -> Lineage:
     """Return the lineage of a published day.
 
     :param numbers: the fields of :class:`nightpress.days.publish.DaySummary`.
@@ -100,7 +103,7 @@ def published_day(numbers: Mapping[str, Any], answers: StoragePath, plan: Plan |
     return OperatorLineage(inputs=inputs, outputs=[output], run_facets={"nightpress": facet})
 
 
-def written_report(days: Iterable[StoragePath], report: StoragePath) -> OperatorLineage:
+def written_report(days: Iterable[StoragePath], report: StoragePath) -> Lineage:
     """Return the lineage of a day's report over the answers of some pipelines."""
     return OperatorLineage(
         inputs=[InputDataset(*dataset_name(str(answers))) for answers in days],

@@ -176,7 +176,8 @@ def main() -> int:
             tempfile.TemporaryDirectory(prefix="nightpress-races-") as folder,
             STORES[name](Path(folder)) as store,
         ):
-            outcome = run_races(*store, given.races)
+            root, options = store
+            outcome = run_races(root, options, given.races)
         print(f"{name}: {outcome.describe()}", flush=True)
         bad |= not outcome.is_exclusive
     return int(bad)

@@ -17,9 +17,9 @@ from nightpress.layout import check_pipeline_name
 from nightpress.settings import DEFAULT_KEPT_PUBLICATIONS, DEFAULT_MIN_ANSWERED_SHARE
 
 if TYPE_CHECKING:
-    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
+    from message_batches.lineage import Lineage
     from nightpress.costs.plan import Plan
     from nightpress.storage import StoragePath
 
@@ -123,7 +123,7 @@ class PublishResultsOperator(BaseOperator):
         self._told = numbers, run.root.answers(self.pipeline, day), plan
         return numbers
 
-    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage | None:  # noqa: ARG002
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> Lineage | None:  # noqa: ARG002
         """Tell OpenLineage of the day's source, its answers and their cost; the provider calls this."""
         from message_batches.lineage import published_day
 

@@ -17,8 +17,9 @@ from nightpress.errors import ConfigurationError
 from nightpress.layout import check_pipeline_name
 
 if TYPE_CHECKING:
-    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
+
+    from message_batches.lineage import Lineage
 
 
 class WriteReportOperator(BaseOperator):
@@ -75,7 +76,7 @@ class WriteReportOperator(BaseOperator):
         self._told = day, written.pipelines
         return numbers
 
-    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage | None:  # noqa: ARG002
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> Lineage | None:  # noqa: ARG002
         """Tell OpenLineage of the report and the answers it is about; the provider calls this."""
         from message_batches.lineage import written_report
 
