@@ -19,7 +19,7 @@ NIGHTPRESS := $(BIN)/nightpress
 TEST_HOME = AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run up look plan airflow ledger replay report test chaos mutation cluster cluster-test races bench reference lint format lock clean python
+.PHONY: help setup setup-dev run up look plan airflow ledger replay report prune test chaos mutation cluster cluster-test races bench reference lint format lock clean python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ replay: setup ## rebuild a published day from its kept raw results, without the 
 
 report: setup ## write a day's report again, without Airflow: DAY=2026-11-22 [PIPELINE=]
 	@$(NIGHTPRESS) report $(OPTIONS) $(ARGS)
+
+prune: setup ## what is stored, and what of it may go; removes that with ARGS=--yes: [DAYS=30]
+	@$(NIGHTPRESS) prune $(OPTIONS) $(ARGS)
 
 test: lint ## lint, types, import contracts and all tests: [ARGS="-k name"]
 	@$(TEST_HOME) $(BIN)/python -m pytest $(or $(ARGS),$(SIDE_BY_SIDE) --ignore=tests/cluster)

@@ -50,6 +50,8 @@ REMEDIES = {
     "api_time_unknown": "When the API answers again, clear the task {task}: it looks for the batch first.",
     "list_unreadable": "If the retries end, clear the task {task}: it looks for the batch first.",
     "api_unreachable": "If the retries end, clear the task {task}; nothing is paid twice.",
+    "body_gone": "Clear the task {group}read_articles with its downstream tasks: it stages the shards again and pays "
+    "nothing twice.",
     "newer_schema": "Upgrade Nightpress on every worker, then clear the task {task}.",
     "unsafe_store": "When the store is chosen, clear the task {task}.",
     "receipt_damaged": "Then clear the task {task}.",

@@ -196,7 +196,13 @@ def _post(
 
 
 def _check_before_post(entry: Entry, body: Body) -> None:
-    actual = body.path.stat().st_size
+    try:
+        actual = body.path.stat().st_size
+    except FileNotFoundError:
+        raise LedgerError(
+            f"{body.path}, the body of shard {entry.key[:16]}, is gone; nothing was sent. Read the articles again.",
+            code="body_gone",
+        ) from None
     if actual != body.size:
         raise LedgerError(
             f"{body.path} has {actual:,} bytes, the shard {body.size:,}: it was changed after it was staged. "

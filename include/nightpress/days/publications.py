@@ -72,6 +72,15 @@ def list_publications(root: DataRoot, pipeline: str, day: str) -> list[StoredPub
     return found
 
 
+def list_publication_files(root: DataRoot, pipeline: str, day: str) -> list[StoragePath]:
+    """Return the files of a day's publications that are there, the current one first; none is opened."""
+    current, folder = root.answers(pipeline, day), root.publications(pipeline, day)
+    return [
+        *([current] if current.exists() else []),
+        *(folder / name for name in reversed(_kept_names(folder))),
+    ]
+
+
 def keep_publication(
     root: DataRoot,
     pipeline: str,

@@ -19,6 +19,7 @@ from message_batches.command import (
     licences_command,
     look_command,
     plan_command,
+    prune_command,
     replay_command,
     report_command,
 )
@@ -97,6 +98,7 @@ def build_command(checkout: typer.Typer | None = None) -> typer.Typer:
     app.command("licences")(licences_command.licences)
     app.command("history")(history_command.history)
     app.command("restore")(history_command.restore)
+    app.command("prune")(prune_command.prune)
     return app
 
 

@@ -1,0 +1,254 @@
+"""What may be removed from the data root: nothing that a promise rests on.
+
+Always kept: the ledger, receipts, published days and their earlier publications, reports, inboxes; everything of a
+run that has a batch which is not collected, or an attempt whose outcome is not known; everything that a publication
+that is kept was made of, so that it can be replayed; the results of hand-made requests, which are published nowhere;
+and everything of a run that is younger than the age that is asked for.
+
+What may go, so that at worst a later step is refused with a clear message, and never pays twice:
+
+* **bodies**: the POST body of a shard whose results are collected. Nothing sends it again.
+* **unsent runs**: runs of which nothing was ever submitted: plans alone, rejected plans, failed reads.
+* **leftovers**: what a killed writer left aside.
+* **replaced runs**, only when asked for: results of a run whose day was published by another run since, and of which
+  no publication is kept. The ledger still knows their batches, so the same articles are not paid again; once the API
+  has forgotten the results (29 days), they cannot be had either.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from nightpress.batches.ledger import Entry, Ledger
+from nightpress.batches.manual_ledger import list_apis
+from nightpress.days.day_sources import read_sources
+from nightpress.days.publications import list_publication_files
+from nightpress.errors import ConfigurationError, InvalidReferenceError, LedgerError, ResultsError
+from nightpress.layout import DataRoot, is_day, is_pipeline_name, list_names
+from nightpress.runs.stored_files import (
+    BODIES,
+    LEFTOVERS,
+    RAW,
+    StoredFile,
+    Usage,
+    add_up,
+    list_files,
+    remove_file,
+)
+
+DEFAULT_DAYS = 30
+API_KEEPS_DAYS = 29
+"""The API keeps results so long; documentation, "Message Batches: results availability"."""
+
+COLLECTED_BODY = "staged bodies of collected shards"
+UNSENT_RUN = "runs of which nothing was sent"
+LEFT_ASIDE = "leftovers of killed writers"
+REPLACED_RUN = "results of runs whose day another run has published since"
+
+_DAY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class PruneRules:
+    """What is asked for.
+
+    :param days: only runs of which no file changed for so many days, 1 or more.
+    :param replaced_days: the same for results of replaced runs, more than the API's 29; None keeps them all.
+    :raises ConfigurationError: a number is out of its range.
+    """
+
+    days: int = DEFAULT_DAYS
+    replaced_days: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.days < 1:
+            raise ConfigurationError(
+                f"{self.days} days are too few; a run that goes on needs its files: 1 or more"
+            )
+        if self.replaced_days is not None and self.replaced_days <= API_KEEPS_DAYS:
+            raise ConfigurationError(
+                f"results of replaced runs may go after {self.replaced_days} days; the API still has them then, and a "
+                f"run may want them: more than {API_KEEPS_DAYS} are needed"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class PrunePlan:
+    """What would go.
+
+    :param usage: what is stored now, by kind.
+    :param going: what may go, by reason.
+    :param kept: runs that are kept, by reason; their number.
+    """
+
+    usage: Mapping[str, Usage]
+    going: Mapping[str, Sequence[StoredFile]]
+    kept: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Usage:
+        """All that may go."""
+        files = [file for group in self.going.values() for file in group]
+        return Usage(len(files), sum(file.size_bytes for file in files))
+
+
+@dataclass(slots=True)
+class _Needs:
+    """What promises rest on.
+
+    :param folders: run folders that a kept publication was made of.
+    :param unknown: ``(pipeline, day)`` of which a publication does not say what it was made of.
+    :param publishers: run folders of the current publication, by ``(pipeline, day)``.
+    :param replaced_at: when the first file of those changed, epoch seconds: what is older was replaced by it.
+    :param entries: ledger entries by run folder.
+    """
+
+    folders: set[str] = field(default_factory=set)
+    unknown: set[tuple[str, str]] = field(default_factory=set)
+    publishers: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    replaced_at: dict[tuple[str, str], float] = field(default_factory=dict)
+    entries: defaultdict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
+
+
+def plan_prune(root: DataRoot, rules: PruneRules, now: float) -> PrunePlan:
+    """Return what may go; nothing is changed.
+
+    :param now: epoch seconds.
+    :raises LedgerError: the ledger holds what cannot be read: it cannot be told what is needed.
+    :raises OSError: the store cannot be asked.
+    """
+    files = list_files(root)
+    needs = _find_needs(root)
+    going: defaultdict[str, list[StoredFile]] = defaultdict(list)
+    kept: defaultdict[str, int] = defaultdict(int)
+    runs: defaultdict[str, list[StoredFile]] = defaultdict(list)
+    for file in files:
+        if file.run:
+            runs[file.run].append(file)
+        elif file.kind == LEFTOVERS and _days_old([file], now) >= 1:
+            going[LEFT_ASIDE].append(file)
+    for place, folders in needs.publishers.items():
+        moments = [file.modified for folder in folders for file in runs.get(folder, [])]
+        if moments and None not in moments:
+            needs.replaced_at[place] = min(moment for moment in moments if moment is not None)
+    for run, own in runs.items():
+        why_kept, found = _judge(run, own, needs, rules, now)
+        if why_kept:
+            kept[why_kept] += 1
+        for reason, group in found.items():
+            going[reason].extend(group)
+    return PrunePlan(add_up(files), dict(going), dict(kept))
+
+
+def prune(root: DataRoot, rules: PruneRules, now: float) -> Iterator[tuple[str, StoredFile]]:
+    """Remove what may go, and yield each file with its reason once it is gone.
+
+    Each run is judged once more by its files just before, so that a run that was started again meanwhile keeps them.
+    A kill in the middle leaves some files that the next call removes: none of those that go needs another one.
+
+    :raises LedgerError: see :func:`plan_prune`; nothing was removed.
+    """
+    plan = plan_prune(root, rules, now)
+    fresh: dict[str, bool] = {}
+    for reason, group in plan.going.items():
+        for file in group:
+            if file.run and file.run not in fresh:
+                fresh[file.run] = _days_old(list_files(root, file.run), now) >= rules.days
+            if (not file.run or fresh[file.run]) and remove_file(root, file):
+                yield reason, file
+
+
+def _judge(
+    run: str, files: Sequence[StoredFile], needs: _Needs, rules: PruneRules, now: float
+) -> tuple[str, dict[str, list[StoredFile]]]:
+    """Return why a run is kept, if it is, and what of it may go."""
+    _, pipeline, day, _ = run.split("/", 3)
+    entries, old = needs.entries.get(run, []), _days_old(files, now)
+    if old < rules.days:
+        return "younger than asked for", {}
+    if any(entry.batch_id is None or entry.collected_at is None for entry in entries):
+        return "with a batch that is open", {}
+    if run in needs.folders or (pipeline, day) in needs.unknown:
+        return "needed by a publication", _bodies(files)
+    if not entries and not any(file.kind == RAW for file in files):
+        return "", {UNSENT_RUN: list(files)}
+    if any(file.name.startswith("given-") for file in files):
+        return "of hand-made requests", _bodies(files)
+    replaced_at = needs.replaced_at.get((pipeline, day))
+    if rules.replaced_days is None or old < rules.replaced_days or not _before(files, replaced_at):
+        return "with answers that were paid for", _bodies(files)
+    return "", {REPLACED_RUN: list(files)}
+
+
+def _bodies(files: Sequence[StoredFile]) -> dict[str, list[StoredFile]]:
+    """Return the bodies of shards whose results are there."""
+    there = {file.name for file in files}
+    found = [
+        file
+        for file in files
+        if file.kind == BODIES
+        and f"results-{file.name.removeprefix('requests-').removesuffix('.json')}.parquet" in there
+    ]
+    return {COLLECTED_BODY: found} if found else {}
+
+
+def _before(files: Sequence[StoredFile], moment: float | None) -> bool:
+    """Tell whether all files are older; not when it is not known."""
+    return moment is not None and all(file.modified is not None and file.modified < moment for file in files)
+
+
+def _days_old(files: Sequence[StoredFile], now: float) -> float:
+    """Return how long ago the youngest file changed, in days; 0 when the store does not say."""
+    moments = [file.modified for file in files]
+    known = [moment for moment in moments if moment is not None]
+    if not files or len(known) < len(moments):
+        return 0.0
+    return (now - max(known)) / _DAY_SECONDS
+
+
+def _find_needs(root: DataRoot) -> _Needs:
+    needs = _Needs()
+    for scope in list_apis(root):
+        for key, entry in Ledger(root.ledger(), scope).scan():
+            if isinstance(entry, LedgerError):
+                raise LedgerError(
+                    f"the ledger's entry {key:.16} of {scope} cannot be read, so it cannot be told what is needed; "
+                    f"nothing was removed. Look at it first: {entry}"
+                )
+            for folder in {
+                _folder_of(root, name) for name in (entry.uri, entry.raw or "", entry.results or "")
+            }:
+                needs.entries[folder].append(entry)
+    pipelines = {*root.iter_pipelines(), *filter(is_pipeline_name, list_names(root.path / "publications"))}
+    for pipeline in pipelines:
+        days = {*root.published_days(pipeline), *list_names(root.path / "publications" / pipeline)}
+        for day in filter(is_day, days):
+            _add_publications(root, pipeline, day, needs)
+    return needs
+
+
+def _add_publications(root: DataRoot, pipeline: str, day: str, needs: _Needs) -> None:
+    for path in list_publication_files(root, pipeline, day):
+        try:
+            sources = read_sources(path)
+            named = [source.results for source in (*sources.first, *sources.second)]
+            folders = {_folder_of(root, name) for name in (*named, sources.rejected, *sources.reused)}
+        except ResultsError:
+            needs.unknown.add((pipeline, day))
+            continue
+        if "" in folders:
+            needs.unknown.add((pipeline, day))
+        needs.folders |= folders
+        if path == root.answers(pipeline, day):
+            needs.publishers[pipeline, day] = folders
+
+
+def _folder_of(root: DataRoot, reference: str) -> str:
+    """Return the run folder of a recorded reference; empty when it is in none."""
+    try:
+        relative = root.reference(root.open(reference)) if reference else ""
+    except InvalidReferenceError:
+        return ""
+    return StoredFile(relative, 0, None).run
