@@ -34,8 +34,8 @@ _RUN_TESTS = (
     "tests/unit/test_runs_given_requests.py",
     "tests/unit/test_runs_unrequested.py",
 )
-_TIMEOUT_SECONDS = 300
-_WORKERS = 4
+_TIMEOUT_SECONDS = 1_200
+_WORKERS = 2
 _ENOUGH = 2
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from nightpress.models.catalogue import CATALOGUE
 from nightpress.models.lookup import offered_ids
+from nightpress.runs import counted_tokens
 from nightpress.shards.prompts import PromptTemplate
 from nightpress.shards.requests import RequestTemplate
 from tests.support.offline_api_server import LocalApiServer
@@ -79,6 +80,11 @@ def test_a_table_of_every_model(runs: PricedRuns, capsys: pytest.CaptureFixture[
         assert all(texts), model
         assert (results.thinking_tokens > 0) is (CATALOGUE[model].thinking_default == "always")
         check(priced)
+        # Room for thinking is a limit, not an estimate: how much of it a model takes is only known afterwards.
+        upper, room = priced.plan.cost_upper_usd or 0.0, priced.plan.room_upper_usd or 0.0
+        assert upper - room <= 2 * priced.billed_usd, model
+        assert (room > 0) is (CATALOGUE[model].thinking_default == "always")
+        assert upper <= (3 if room else 1.5) * priced.billed_usd, model
         tokens = results.input_tokens + results.output_tokens
         lines.append(
             f"{model:<20}{answered:>9}{tokens:>8,}{results.thinking_tokens:>9,}"
@@ -195,6 +201,28 @@ def test_answers_of_300_000_tokens_go_with_their_beta(runs: PricedRuns) -> None:
     priced = runs.price(TEXTS[:2], ask("claude-opus-5", 200_000, betas=("output-300k-2026-03-24",)))
     assert set(priced.results[0].by_status) <= {"succeeded", "truncated"}
     check(priced)
+
+
+@pytest.mark.parametrize("most", [0, 100])
+def test_the_upper_bound_holds_whether_all_requests_are_counted_or_some(
+    runs: PricedRuns, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(counted_tokens, "MAX_ALL", most)
+    priced = runs.price(TEXTS, ask("claude-sonnet-5"))
+    check(priced)
+    billed = sum(result.input_tokens for result in priced.results)
+    assert (priced.plan.input_tokens_expected == billed) is (most > 0)
+
+
+def test_counting_that_stops_half_way_bounds_nothing(runs: PricedRuns) -> None:
+    runs.server.faults({"endpoint": "count_tokens", "kind": "status", "status": 429, "skip": 5})
+    try:
+        priced = runs.price(TEXTS, ask("claude-sonnet-5"))
+    finally:
+        runs.server.request("DELETE", "/local/faults")
+    check(priced)
+    assert priced.plan.input_tokens_upper > 1.3 * sum(result.input_tokens for result in priced.results)
+    assert runs.server.request_counts()["POST /v1/messages/count_tokens"] > 5
 
 
 def test_the_expectation_is_near_the_bill_when_the_api_counts(runs: PricedRuns) -> None:

@@ -7,6 +7,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from upath import UPath
 
@@ -15,6 +16,7 @@ from nightpress.costs.plan import (
     PLAN_VERSION,
     Limits,
     ModelCost,
+    again_upper_usd,
     plan_values,
     read_plan,
     second_round_upper,
@@ -92,7 +94,53 @@ def test_history_says_how_long_answers_are_but_never_longer_than_allowed() -> No
 
 def test_room_for_thinking_is_part_of_the_upper_bound() -> None:
     sizes = sizes_of("a", requests=10)
-    assert estimate(sizes, ask("claude-opus-5-5", room_tokens=2_048)).output_upper == 10 * 2_248
+    plain, cost = ask("claude-opus-5-5"), estimate(sizes, ask("claude-opus-5-5", room_tokens=2_048))
+    assert cost.output_upper == 10 * 2_248
+    assert cost.room_usd == pytest.approx(10 * 2_048 * 10 / 1e6)
+    assert (cost.upper_usd or 0) - (cost.room_usd or 0) == pytest.approx(estimate(sizes, plain).upper_usd)
+
+
+def test_counted_tokens_bound_the_input_but_of_long_prompts() -> None:
+    sizes = sizes_of("a" * 3_400, requests=100)
+    cost = estimate(sizes, ask(), AnswerHistory(counted_tokens=100_000))
+    assert cost.input_expected == 100_000 < cost.input_upper < 110_000
+    assert (cost.upper_usd or 0) < (estimate(sizes, ask()).upper_usd or 0)
+    long = sizes + sizes_of("a" * 95_000)
+    assert (
+        estimate(long, ask(), AnswerHistory(counted_tokens=120_000)).input_upper
+        == estimate(long, ask()).input_upper
+    )
+
+
+def test_what_is_sent_again_is_bounded_by_its_own_tokens() -> None:
+    def params(tokens: int, text: str = "a" * 100, **more: object) -> bytes:
+        body = {"model": HAIKU, "max_tokens": tokens, "messages": [{"role": "user", "content": text}], **more}
+        return msgspec.json.encode(body)
+
+    one, two = again_upper_usd(plan(), [params(400)]), again_upper_usd(plan(), [params(400), params(800)])
+    assert one > 400 * 2.5 / 1e6
+    assert two - one > 800 * 2.5 / 1e6
+    cached = params(400, system=[{"type": "text", "text": "b", "cache_control": {"type": "ephemeral"}}])
+    assert again_upper_usd(plan(), [cached]) > one
+    tools = {"tools": [{"type": "web_search_20260209", "name": "web_search", "max_uses": 2}]}
+    assert again_upper_usd(plan(), [params(400, **tools)]) > one + 0.02
+    assert again_upper_usd(plan(), [params(1, tools=[{"type": "code_execution_20260120"}])]) == inf
+    assert again_upper_usd(plan(model="claude-nope-9"), [params(400)]) == inf
+    us = again_upper_usd(plan(model="claude-opus-5", us_possible=True), [params(400)])
+    assert us == pytest.approx(1.1 * again_upper_usd(plan(model="claude-opus-5"), [params(400)]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "usd"),
+    [
+        ({"cost_upper_usd": 2.0, "settled_usd": 0.5}, 2.5),
+        ({"cost_upper_usd": 2.0, "settled_usd": 0.5, "max_cost_usd": 1.0}, 1.0),
+        ({"cost_upper_usd": 2.0, "settled_usd": None, "max_cost_usd": 9.0}, 9.0),
+        ({"cost_upper_usd": None, "settled_usd": 0.5}, inf),
+    ],
+)
+def test_what_a_run_may_cost_with_its_second_round(changes: dict[str, Any], usd: float) -> None:
+    assert plan(**changes).ceiling_usd == usd
 
 
 def test_only_long_prompts_are_planned_at_the_price_of_long_prompts() -> None:
@@ -119,6 +167,9 @@ def test_inference_in_the_us_costs_more_from_4_6_on() -> None:
         ({}, (), False, True),
         ({}, ("global",), False, False),
         ({}, ("global", "us"), True, True),
+        # What a model before 4.6 says of it shows nothing.
+        ({}, ("not_available",), False, True),
+        ({}, ("global", "not_available"), False, False),
         ({"inference_geo": "us"}, ("global",), True, True),
         ({"inference_geo": "global"}, ("us",), False, False),
     ],

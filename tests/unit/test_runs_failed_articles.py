@@ -54,6 +54,16 @@ def test_a_second_round_stays_within_the_budget() -> None:
     assert affordable(0.5 - 1e-9, cost=None) == 0
 
 
+def test_a_second_round_stays_within_the_plans_upper_bound_without_a_budget() -> None:
+    each = second_round_upper(plan(), 10, 5_000)
+    results = [{"cost_usd": 1.0 - 2.5 * each, "articles": 5, "by_status": {}}]
+    assert len(within_budget(AGAIN, [], results, plan(settled_usd=0.0))) == 2
+    # What was paid before the plan was made is no part of its upper bound.
+    assert len(within_budget(AGAIN, [], results, plan(settled_usd=each))) == 3
+    # A batch that exists already costs nothing more.
+    assert len(within_budget(AGAIN, [], results, plan(settled_usd=0.0), lambda _: 0.0)) == 3
+
+
 @pytest.mark.parametrize(
     ("reason", "cause"),
     [

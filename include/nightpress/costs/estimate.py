@@ -3,7 +3,7 @@
 The upper bound is never below the bill, as far as sizes can tell:
 
 * input: characters by kind with the most tokens that each can have (:mod:`nightpress.costs.text_sizes`), and what
-  the API adds to a request;
+  the API adds to a request; where the API counted every request, what it counted, and a little more;
 * output: all of the request's ``max_tokens``, room for thinking included, for every request;
 * a prompt that may be long, at the price of long prompts;
 * what may be written to the prompt cache, at the price of writing;
@@ -30,6 +30,11 @@ THINKING_SHARE = 0.25
 """Share of the room for thinking that is expected to be used, while no published day tells."""
 
 
+COUNT_MARGIN, COUNT_MARGIN_TOKENS = 1.05, 3
+"""What is added to the tokens that the API counted, as a factor and for each request: the vendor calls the count an
+estimate, which may differ from what is billed by a small amount."""
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerHistory:
     """What answers came to on the last published day.
@@ -39,6 +44,7 @@ class AnswerHistory:
     :param input_share: input tokens that were counted, in shares of what was expected; None when none were.
     :param upper_share: the same of the upper bound, of the request where it is highest.
     :param geographies: where inference ran, as the answers said.
+    :param counted_tokens: that the API counted for all of the requests together; None when it did not count all.
     """
 
     day: str = ""
@@ -46,11 +52,15 @@ class AnswerHistory:
     input_share: float | None = None
     upper_share: float | None = None
     geographies: tuple[str, ...] = ()
+    counted_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What requests may cost, in tokens and USD at batch prices; None where it is not known."""
+    """What requests may cost, in tokens and USD at batch prices; None where it is not known.
+
+    :param room_usd: the part of ``upper_usd`` that is room for thinking.
+    """
 
     input_expected: int
     input_upper: int
@@ -59,6 +69,7 @@ class Cost:
     expected_usd: float | None
     upper_usd: float | None
     list_upper_usd: float | None
+    room_usd: float | None = None
 
 
 def estimate(sizes: RequestSizes, question: Question, history: AnswerHistory = AnswerHistory()) -> Cost:
@@ -67,22 +78,28 @@ def estimate(sizes: RequestSizes, question: Question, history: AnswerHistory = A
     :param history: gives the expected tokens of an answer, and how good the estimate of the input was.
     """
     facts, sizes = question.facts, sizes.without(question.skeleton)
-    input_expected = round(sizes.expected_tokens(facts) * (history.input_share or 1.0))
+    # What was counted is one number: of long prompts, which have another price, it would have to be two.
+    counted = history.counted_tokens if not sizes.long_requests else None
+    input_expected = counted or round(sizes.expected_tokens(facts) * (history.input_share or 1.0))
     output_expected = round(_expected_answer(question, history) * sizes.requests)
-    # Only ever up: a sample bounds nothing.
-    raised = max(history.upper_share or 1.0, 1.0)
-    input_upper = ceil(raised * (_upper_input(sizes.short, question) + _upper_input(sizes.long, question)))
+    if counted is not None:
+        short = _upper_input(sizes.short, question, counted)
+    else:
+        # Only ever up: a sample bounds nothing.
+        raised = max(history.upper_share or 1.0, 1.0)
+        short = ceil(raised * _upper_input(sizes.short, question))
+    long = ceil(max(history.upper_share or 1.0, 1.0) * _upper_input(sizes.long, question))
     output_upper = question.request_max_tokens * sizes.requests
     prices = find_prices(question.model)
-    if prices is None:
-        usd: tuple[float | None, ...] = (None, None, None)
-    else:
+    usd: tuple[float | None, ...] = (None, None, None, None)
+    if prices is not None:
         usd = (
             _expected_usd(prices.batch, sizes, question, input_expected, output_expected),
-            _upper_usd(prices.batch, sizes, question, raised),
-            _upper_usd(prices.list_price, sizes, question, raised),
+            _upper_usd(prices.batch, sizes, question, short, long),
+            _upper_usd(prices.list_price, sizes, question, short, long),
+            question.room_tokens * sizes.requests * prices.batch[0].output / 1e6 * question.us_factor,
         )
-    return Cost(input_expected, max(input_upper, input_expected), output_expected, output_upper, *usd)
+    return Cost(input_expected, max(short + long, input_expected), output_expected, output_upper, *usd)
 
 
 def request_upper_usd(sizes: RequestSizes, question: Question) -> float | None:
@@ -106,8 +123,10 @@ def _expected_answer(question: Question, history: AnswerHistory) -> float:
     return DEFAULT_OUTPUT_SHARE * question.max_tokens + THINKING_SHARE * question.room_tokens
 
 
-def _upper_input(sizes: RequestSizes, question: Question) -> int:
+def _upper_input(sizes: RequestSizes, question: Question, counted: int | None = None) -> int:
     text = sizes.upper_tokens(question.facts) + question.added_tokens * sizes.requests
+    if counted is not None:
+        text = ceil(counted * COUNT_MARGIN) + COUNT_MARGIN_TOKENS * sizes.requests
     searches = question.searches or 0
     # Each search sends the prompt, and what was found so far, once more.
     again = searches * (searches + 1) // 2 * SEARCH_RESULT_TOKENS * sizes.requests
@@ -136,20 +155,22 @@ def _expected_usd(
 
 
 def _upper_usd(
-    tiers: Sequence[UnitPrices], sizes: RequestSizes, question: Question, raised: float
+    tiers: Sequence[UnitPrices], sizes: RequestSizes, question: Question, short: int, long: int
 ) -> float | None:
-    """Return USD at most; prompts that may be long pay the dearest price."""
+    """Return USD at most; prompts that may be long pay the dearest price.
+
+    :param short: input tokens at most of those that are not long.
+    """
     if question.searches is None:
         return None
     # What searches find may make any prompt a long one.
     short_price = tiers[-1] if question.searches else tiers[0]
-    short, long = (ceil(raised * _upper_input(part, question)) for part in (sizes.short, sizes.long))
     usd_short = _usd_of(short, sizes.short.requests, question, short_price)
     return usd_short + _usd_of(long, sizes.long_requests, question, tiers[-1])
 
 
 def _usd_of(input_tokens: int, requests: int, question: Question, price: UnitPrices) -> float:
-    written = input_tokens if question.caches_all else question.cached_tokens * requests
+    written = input_tokens if question.caches_all else min(question.cached_tokens * requests, input_tokens)
     tokens = input_tokens * price.input + question.request_max_tokens * requests * price.output
     usd = tokens / 1e6 + written * cache_surcharge(price)
     searches = (question.searches or 0) * requests * SEARCH_USD

@@ -9,10 +9,17 @@ from typing import Any
 
 import msgspec
 
-from nightpress.costs.estimate import cache_surcharge
+from nightpress.costs.estimate import cache_surcharge, estimate
 from nightpress.costs.money import dollars
 from nightpress.costs.prices import find_prices
-from nightpress.costs.question import Question
+from nightpress.costs.question import (
+    FORMAT_TOKENS,
+    FRAMING_TOKENS,
+    TOOL_TOKENS,
+    Question,
+    count_searches,
+)
+from nightpress.costs.text_sizes import measure_requests
 from nightpress.errors import BudgetError, ConfigurationError, ResultsError
 from nightpress.folders import RunFolder
 from nightpress.storage import StoragePath, write_atomically
@@ -66,6 +73,9 @@ class Plan:
     :param cost_upper_usd: USD at batch prices if every answer uses all its ``max_tokens``; None when the
         model's price is not known or nothing bounds the cost.
     :param request_upper_usd: the same for the largest single request.
+    :param room_upper_usd: the part of ``cost_upper_usd`` that is room for thinking.
+    :param settled_usd: what the batches had cost that were collected before this plan was made; ``cost_upper_usd``
+        comes on top of it. None in records of earlier versions.
     :param template: SHA-256 of the model, the prompt and its settings; tells whether they changed.
     :param cached_tokens: of each request's input, at most so many may be written to the prompt cache.
     :param reused_files: how many ``reused-*.parquet`` there are in the run's folder.
@@ -111,6 +121,8 @@ class Plan:
     request_upper_usd: float | None = None
     us_possible: bool = False
     other_models: Sequence[ModelCost] = field(default_factory=tuple)
+    room_upper_usd: float | None = None
+    settled_usd: float | None = None
     schema_version: int = PLAN_VERSION
     further: Mapping[str, Any] = field(default_factory=dict)
 
@@ -123,6 +135,17 @@ class Plan:
     def request_max_tokens(self) -> int:
         """``max_tokens`` of a request: the answer's, and room for thinking."""
         return self.max_tokens + self.room_tokens
+
+    @property
+    def ceiling_usd(self) -> float:
+        """USD that all of the run's batches may cost, a second round included; infinite when nothing limits it.
+
+        The plan's upper bound is a promise, so a second round has to fit into what the first one leaves of it.
+        """
+        limits = [inf if self.max_cost_usd is None else self.max_cost_usd]
+        if self.cost_upper_usd is not None and self.settled_usd is not None:
+            limits.append(self.cost_upper_usd + self.settled_usd)
+        return min(limits)
 
     @property
     def over_budget(self) -> bool:
@@ -188,6 +211,31 @@ def second_round_upper(plan: Plan, articles: int, size_bytes: int) -> float:
     once_more = (size_bytes * price.input + 2 * plan.request_max_tokens * articles * price.output) / 1e6
     once_more += plan.cached_tokens * articles * cache_surcharge(price)
     return once_more * question.us_factor
+
+
+def again_upper_usd(plan: Plan, requests: Sequence[bytes]) -> float:
+    """Return USD that sending these requests may cost at most; infinite when it is not known.
+
+    :param requests: params of each, as they are sent again.
+    """
+    prices, decoded = find_prices(plan.model), [msgspec.json.decode(params) for params in requests]
+    searches = [count_searches(params) for params in decoded]
+    if prices is None or any(count is None for count in searches):
+        return inf
+    sizes = measure_requests(requests)
+    tools, typed = (any(name in params for params in decoded) for name in ("tools", "output_config"))
+    question = Question(
+        plan.model,
+        max_tokens=0,
+        caches_all=any(b'"cache_control"' in params for params in requests),
+        added_tokens=FRAMING_TOKENS + (TOOL_TOKENS if tools else 0) + (FORMAT_TOKENS if typed else 0),
+        searches=max((count or 0 for count in searches), default=0),
+        us_possible=plan.us_possible,
+    )
+    price = prices.batch[-1] if sizes.long_requests or question.searches else prices.batch[0]
+    tokens = sum(int(params["max_tokens"]) for params in decoded)
+    output = tokens * price.output / 1e6 * question.us_factor
+    return (estimate(sizes, question).upper_usd or 0.0) + output
 
 
 def write_plan(plan: Plan, folder: StoragePath) -> StoragePath:

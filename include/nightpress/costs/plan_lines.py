@@ -72,10 +72,12 @@ def _article_lines(plan: Plan) -> list[PlanLine]:
 
 
 def _money_lines(plan: Plan) -> list[PlanLine]:
+    room = plan.room_upper_usd
     return [
         PlanLine(
             "cost", f"{dollars(plan.cost_expected_usd)} expected, {dollars(plan.cost_upper_usd)} at most"
         ),
+        *([PlanLine("  of that, room for thinking", f"{dollars(room)} at most")] if room else []),
         PlanLine("at list price", f"{dollars(plan.list_upper_usd)} at most"),
         PlanLine("budget", "none" if plan.max_cost_usd is None else dollars(plan.max_cost_usd)),
         PlanLine(

@@ -105,8 +105,9 @@ def make_question(
         added_tokens=added,
         searches=count_searches(options.further),
         us_expected=asked == "us" or (asked is None and seen_in_us),
-        # Without a request's own word, the workspace decides; only its answers show what it is.
-        us_possible=asked == "us" or (asked is None and (seen_in_us or not geographies)),
+        # Without a request's own word, the workspace decides; only its answers show what it is. Those of models
+        # before 4.6 say "not_available", which shows nothing.
+        us_possible=asked == "us" or (asked is None and (seen_in_us or "global" not in geographies)),
         skeleton=_skeleton(options),
     )
 

@@ -32,7 +32,7 @@ from nightpress.errors import ResultsError
 from nightpress.outputs.problems import Problem
 from nightpress.outputs.repair import repair_params
 from nightpress.settings import ShardLimits
-from nightpress.shards.requests import RequestParams, canonical_params
+from nightpress.shards.requests import RequestParams, canonical_params, iter_params
 from nightpress.shards.shard import SECOND_ROUND_PREFIX, Shard, ShardFiles
 from nightpress.shards.writer import StagedRequest, write_staged_shards
 from nightpress.statuses import ERRORED, INVALID_OUTPUT, STATUSES, SUCCEEDED
@@ -200,8 +200,8 @@ def _iter_staged(chosen: SecondRound, shard: Shard, folder: StoragePath) -> Iter
 
 def _read_params(body: StoragePath, ordinals: Sequence[int]) -> list[bytes]:
     try:
-        requests = _decode_body(body.read_bytes()).requests
-        return [bytes(requests[ordinal].params) for ordinal in ordinals]
+        params = list(iter_params(body.read_bytes()))
+        return [params[ordinal] for ordinal in ordinals]
     except (FileNotFoundError, IndexError, msgspec.MsgspecError):
         raise ResultsError(
             f"{body} is not the body that was sent, so nothing of it can be sent again; read the articles again"
@@ -220,14 +220,3 @@ def _with_more_tokens(params: bytes, cap: int) -> bytes | None:
 def _with_repair(params: bytes, wrong: WrongAnswer) -> bytes:
     decoded = msgspec.json.decode(params, type=RequestParams)
     return canonical_params(repair_params(decoded, wrong.text, wrong.problem))
-
-
-class _Request(msgspec.Struct):
-    params: msgspec.Raw
-
-
-class _RequestBody(msgspec.Struct):
-    requests: list[_Request]
-
-
-_decode_body = msgspec.json.Decoder(_RequestBody).decode

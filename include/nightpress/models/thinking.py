@@ -20,7 +20,7 @@ ThinkingSetting: TypeAlias = "str | Mapping[str, object]"
 MIN_BUDGET_TOKENS = 1_024
 """Smallest ``budget_tokens`` of extended thinking (SDK 2.14.0, types/thinking_config_enabled_param.py)."""
 
-ROOM_TOKENS = {"low": 2_048, "medium": 4_096, "high": 8_192, "xhigh": 16_384, "max": 32_768}
+ROOM_TOKENS = {"low": 1_024, "medium": 4_096, "high": 8_192, "xhigh": 16_384, "max": 32_768}
 """Tokens added for thinking by effort. The vendor publishes no bound; these are ours. They are a limit as well: no
 answer can think for more than that, because the request's ``max_tokens`` ends it."""
 

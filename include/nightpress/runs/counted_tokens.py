@@ -1,7 +1,11 @@
-"""Input tokens that the API counts for a few requests of a run, free of charge, to make its plan's expectation good.
+"""Input tokens that the API counts for requests of a run, free of charge, to make its plan good.
 
-The plan's upper bound does not rest on it: a sample bounds nothing. It is raised, though, when the sample shows that
-the estimate is too low.
+Of a small run all requests are counted, and the plan's upper bound rests on it. Of a larger one a few are, which make
+the expectation good; a sample bounds nothing, so it only ever raises the upper bound, when it shows that the estimate
+is too low.
+
+Requests are counted one after the other, so that a run asks about ten times a second at most: the API allows 2,000 a
+minute to an organization of the lowest tier. Counting ends with the first request that is refused.
 """
 
 from __future__ import annotations
@@ -15,15 +19,20 @@ import msgspec
 from nightpress.batches.model_api import ModelApi
 from nightpress.costs.question import Question
 from nightpress.costs.text_sizes import measure_requests
+from nightpress.shards.requests import iter_params
 from nightpress.shards.shard import Shard
 from nightpress.storage import StoragePath
 
-MAX_COUNTED = 12
-"""Requests of a run that are counted."""
+MAX_ALL = 100
+"""Up to so many requests of a run are all counted."""
 
-MAX_SECONDS = 10.0
+MAX_COUNTED = 12
+"""Requests that are counted of a run that has more."""
+
+MAX_SECONDS = 20.0
 """How long counting may take in all."""
 
+_MAX_BODY_BYTES = 16_000_000
 _CHUNK_BYTES = 400_000
 _ENTRY = b'{"custom_id":"'
 
@@ -35,46 +44,52 @@ class CountedTokens:
     :param requests: how many were counted.
     :param expected_share: counted tokens, in shares of the expected ones.
     :param upper_share: the same of the upper bound, of the request where it is highest.
+    :param tokens: of all of them.
     """
 
     requests: int = 0
     expected_share: float | None = None
     upper_share: float | None = None
+    tokens: int = 0
 
 
-def count_sample(
+def count_requests(
     shards: Sequence[Shard],
     folder: StoragePath,
     api: ModelApi,
     question: Question,
     clock: Callable[[], float],
 ) -> CountedTokens:
-    """Count some requests of each shard, as far as number and time allow.
+    """Count the requests of a small run, or some of each shard of a larger one, as far as time allows.
 
     :param folder: of the run, where the bodies of the shards are.
     :param clock: seconds.
     """
     until = clock() + MAX_SECONDS
     counted, expected, highest, requests = 0, 0, 0.0, 0
-    each = max(MAX_COUNTED // max(len(shards), 1), 1)
-    for shard in shards[:MAX_COUNTED]:
-        for params in _iter_sample(
-            folder / shard.uri.rsplit("/", 1)[-1], shard.bytes, min(each, shard.articles)
-        ):
-            if clock() > until or (tokens := api.count_tokens(params)) is None:
-                return _summary(requests, counted, expected, highest)
-            sizes = measure_requests([params]).without(question.skeleton)
-            requests, counted = requests + 1, counted + tokens
-            expected += sizes.expected_tokens(question.facts)
-            upper = sizes.upper_tokens(question.facts) + question.added_tokens
-            highest = max(highest, tokens / max(upper, 1))
-    return _summary(requests, counted, expected, highest)
-
-
-def _summary(requests: int, counted: int, expected: int, highest: float) -> CountedTokens:
+    for params in _iter_chosen(shards, folder):
+        if clock() > until or (tokens := api.count_tokens(params)) is None:
+            break
+        sizes = measure_requests([params]).without(question.skeleton)
+        requests, counted = requests + 1, counted + tokens
+        expected += sizes.expected_tokens(question.facts)
+        upper = sizes.upper_tokens(question.facts) + question.added_tokens
+        highest = max(highest, tokens / max(upper, 1))
     if not requests or not expected:
         return CountedTokens()
-    return CountedTokens(requests, counted / expected, highest)
+    return CountedTokens(requests, counted / expected, highest, counted)
+
+
+def _iter_chosen(shards: Sequence[Shard], folder: StoragePath) -> Iterator[bytes]:
+    small = sum(shard.bytes for shard in shards) <= _MAX_BODY_BYTES
+    if small and sum(shard.articles for shard in shards) <= MAX_ALL:
+        for shard in shards:
+            yield from iter_params((folder / shard.uri.rsplit("/", 1)[-1]).read_bytes())
+        return
+    each = max(MAX_COUNTED // max(len(shards), 1), 1)
+    for shard in shards[:MAX_COUNTED]:
+        body = folder / shard.uri.rsplit("/", 1)[-1]
+        yield from _iter_sample(body, shard.bytes, min(each, shard.articles))
 
 
 def _iter_sample(body: StoragePath, size_bytes: int, count: int) -> Iterator[bytes]:

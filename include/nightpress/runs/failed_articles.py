@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 from nightpress.batches.ledger import Ledger
-from nightpress.costs.plan import Plan, second_round_upper
+from nightpress.costs.plan import Plan, again_upper_usd, second_round_upper
 from nightpress.days.second_round import SecondRound, judge, write_second_round
 from nightpress.layout import DataRoot, run_folder_name
 from nightpress.runs.account_pause import AccountTrouble, pause_once
 from nightpress.settings import ShardLimits
+from nightpress.shards.requests import iter_params
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.storage import StoragePath
 
@@ -28,7 +30,7 @@ class Resend:
     :param again: new shards, made of the articles that failed.
     :param reasons: articles in ``again``, by why they are sent again.
     :param cut_off: answers cut off by ``max_tokens`` that are not sent again, because they are too many.
-    :param over_budget: articles that are not sent again, because that might exceed the run's budget.
+    :param over_budget: articles that are not sent again, because that might exceed the run's budget or its plan.
     :param resumed: True when the run was stopped for an account problem before and goes on now.
     """
 
@@ -81,7 +83,9 @@ def collect_failures(  # noqa: PLR0917 - what a run knows
     mine = {shard.name for shard in sent if _sent_by(shard, ledger) in {None, folder.name}}
     resumed = pause_once(folder, [*_refused_shards(unsent, ledger), *refused_articles(chosen, mine)])
     again = [_relative(shard, folder, root) for shard in write_second_round(chosen, sent, folder, limits)]
-    affordable = within_budget(again, unsent, results, plan)
+    affordable = within_budget(
+        again, unsent, results, plan, lambda shard: _upper_usd(shard, plan, ledger, root)
+    )
     return Resend(
         unsent,
         affordable,
@@ -93,24 +97,39 @@ def collect_failures(  # noqa: PLR0917 - what a run knows
 
 
 def within_budget(
-    again: Sequence[Shard], unsent: Sequence[Shard], results: Sequence[Mapping[str, Any]], plan: Plan | None
+    again: Sequence[Shard],
+    unsent: Sequence[Shard],
+    results: Sequence[Mapping[str, Any]],
+    plan: Plan | None,
+    upper_usd: Callable[[Shard], float] | None = None,
 ) -> list[Shard]:
-    """Return the shards that fit what is left of the run's budget, in order.
+    """Return the shards that fit what is left of the run's budget and of its plan's upper bound, in order.
 
     What was paid counts; what is missing may have been answered and billed, so it counts at the plan's upper
     bound, as do the shards that were not submitted yet.
+
+    :param upper_usd: what sending a shard may cost; None takes it from the shard's size.
     """
-    if plan is None or plan.max_cost_usd is None:
+    if plan is None or plan.ceiling_usd == inf:
         return list(again)
-    left = plan.max_cost_usd - sum(paid_at_most(result, plan) for result in results)
+    left = plan.ceiling_usd - sum(paid_at_most(result, plan) for result in results)
     left -= _articles(unsent) * plan.upper_usd_each if unsent else 0.0
     affordable = []
     for shard in again:
-        upper = second_round_upper(plan, shard.articles, shard.bytes)
-        if upper <= left:
+        upper = upper_usd(shard) if upper_usd else second_round_upper(plan, shard.articles, shard.bytes)
+        # A rounding error is no reason.
+        if upper <= max(left, 0.0) + 1e-12:
             affordable.append(shard)
             left -= upper
     return affordable
+
+
+def _upper_usd(shard: Shard, plan: Plan | None, ledger: Ledger, root: DataRoot) -> float:
+    """Return what sending a shard again may cost; nothing when its batch exists already."""
+    entry = ledger.load(shard.key)
+    if plan is None or (entry is not None and entry.batch_id is not None):
+        return 0.0
+    return again_upper_usd(plan, list(iter_params(root.open(shard.uri).read_bytes())))
 
 
 def paid_at_most(result: Mapping[str, Any], plan: Plan) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from nightpress.costs.estimate import Cost
+from nightpress.costs.estimate import AnswerHistory, Cost
 from nightpress.costs.money import dollars
 from nightpress.costs.prices import find_prices
 from nightpress.costs.question import SEARCH_RESULT_TOKENS, SEARCH_USD, Question
@@ -56,10 +56,12 @@ def notes_on_model(options: RequestOptions, today: date) -> list[str]:
     return notes
 
 
-def notes_on_cost(cost: Cost, question: Question, history_day: str, counted: CountedTokens) -> list[str]:
+def notes_on_cost(
+    cost: Cost, question: Question, history: AnswerHistory, counted: CountedTokens
+) -> list[str]:
     """Say what the cost is estimated from.
 
-    :param counted: input tokens that the API counted for a few of the requests.
+    :param counted: input tokens that the API counted for requests of the run.
     """
     notes = []
     prices = find_prices(question.model)
@@ -77,11 +79,10 @@ def notes_on_cost(cost: Cost, question: Question, history_day: str, counted: Cou
     if question.us_expected:
         notes.append("Inference runs in the US, which costs 1.1 times as much.")
     if counted.requests:
-        notes.append(
-            f"Expected input tokens rest on {counted.requests:,} requests that the API counted (free)."
-        )
-    if history_day and cost.output_expected:
-        notes.append(f"Expected answers are as long as on {history_day}.")
+        whole = "Expected input tokens rest" if history.counted_tokens is None else "Input tokens rest"
+        notes.append(f"{whole} on {counted.requests:,} requests that the API counted (free).")
+    if history.day and cost.output_expected:
+        notes.append(f"Expected answers are as long as on {history.day}.")
     return notes
 
 

@@ -15,7 +15,7 @@ from nightpress.days.day_sources import OFFLINE, read_published
 from nightpress.days.reuse import AnswerIndex, ReusedRows
 from nightpress.errors import ConfigurationError
 from nightpress.results.typed_answers import keep_output
-from nightpress.runs.counted_tokens import CountedTokens, count_sample
+from nightpress.runs.counted_tokens import CountedTokens, count_requests
 from nightpress.runs.live_models import check_model, today_of
 from nightpress.runs.run import Reuse, Run, Source
 from nightpress.runs.run_plan import make_plan
@@ -58,7 +58,7 @@ def prepare_run(
 
     :param notes: what else a person should read with the plan.
     :param write: False stores nothing at all: a preview.
-    :param model_api: is asked for its models and for the tokens of a few requests, both free; None asks nothing.
+    :param model_api: is asked for its models and for the tokens of requests, both free; None asks nothing.
     :param now: epoch seconds.
     :raises ConfigurationError: the model is retired, or batches do not take it.
     :raises InputError: the source cannot be read.
@@ -84,7 +84,7 @@ def prepare_run(
     if model_api is not None and write and not plan_only:
         # A plan alone sends no article anywhere.
         question = make_question(template.options, typed=template.output is not None)
-        counted = count_sample(report.shards, run.folder, model_api, question, now)
+        counted = count_requests(report.shards, run.folder, model_api, question, now)
     plan = make_plan(
         run, source, template, report, reuse, limits, counted=counted, plan_only=plan_only, now=now
     )

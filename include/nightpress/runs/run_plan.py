@@ -30,6 +30,7 @@ from nightpress.runs.plan_notes import (
 from nightpress.runs.run import Reuse, Run, Source
 from nightpress.shards.requests import RequestTemplate
 from nightpress.shards.writer import ReadReport
+from nightpress.statuses import STATUSES
 
 
 def make_plan(  # noqa: PLR0917 - called once
@@ -50,7 +51,7 @@ def make_plan(  # noqa: PLR0917 - called once
     :param now: epoch seconds.
     """
     today = today_of(now())
-    attached, billed = _split_by_ledger(run, report)
+    attached, billed, settled_usd = _split_by_ledger(run, report)
     digest = digest_of(template)
     history = read_answer_history(run.root, run.pipeline, digest, run.offline)
     prefix = SharedPrefix.of(template.system, template.model) if template.cache and template.system else None
@@ -61,7 +62,13 @@ def make_plan(  # noqa: PLR0917 - called once
         typed=template.output is not None,
         geographies=history.geographies,
     )
-    history = replace(history, input_share=counted.expected_share, upper_share=counted.upper_share)
+    all_counted = not attached and counted.requests == billed.requests
+    history = replace(
+        history,
+        input_share=counted.expected_share,
+        upper_share=counted.upper_share,
+        counted_tokens=counted.tokens if all_counted else None,
+    )
     cost = estimate(billed, question, history)
     return Plan(
         pipeline=run.pipeline,
@@ -97,11 +104,13 @@ def make_plan(  # noqa: PLR0917 - called once
         cut=max(report.cut.values(), default=0),
         request_upper_usd=request_upper_usd(billed, question),
         us_possible=question.us_possible,
-        other_models=_other_models(template, billed, question, today),
+        room_upper_usd=cost.room_usd,
+        settled_usd=settled_usd,
+        other_models=_other_models(template, billed, question, history.counted_tokens, today),
         notes=[
             *notes_on_the_day(run, source, report, reuse, digest),
             *notes_on_model(template.options, today),
-            *notes_on_cost(cost, question, history.day, counted),
+            *notes_on_cost(cost, question, history, counted),
             *notes_on_cache(prefix, billed.requests),
         ],
     )
@@ -114,9 +123,12 @@ def _thinking_in_words(template: RequestTemplate) -> str:
 
 
 def _other_models(
-    template: RequestTemplate, sizes: RequestSizes, asked: Question, today: date
+    template: RequestTemplate, sizes: RequestSizes, asked: Question, counted: int | None, today: date
 ) -> list[ModelCost]:
-    """Return what the same requests would cost with the other models that can be asked so, cheapest first."""
+    """Return what the same requests would cost with the other models that can be asked so, cheapest first.
+
+    :param counted: tokens that the API counted for all of them; good for each model with the same tokenizer.
+    """
     found = []
     for model in offered_ids(today):
         try:
@@ -133,19 +145,20 @@ def _other_models(
         question = make_question(
             options, cached_tokens=asked.cached_tokens, typed=template.output is not None
         )
+        same_tokens = question.facts.chars_per_token == asked.facts.chars_per_token
         cost = estimate(
             sizes,
             replace(question, us_expected=asked.us_expected, us_possible=asked.us_possible),
-            AnswerHistory(),
+            AnswerHistory(counted_tokens=counted if same_tokens else None),
         )
         found.append(ModelCost(model=model, expected_usd=cost.expected_usd, upper_usd=cost.upper_usd))
     others = [cost for cost in found if cost.model != template.model]
     return sorted(others, key=lambda cost: inf if cost.upper_usd is None else cost.upper_usd)
 
 
-def _split_by_ledger(run: Run, report: ReadReport) -> tuple[int, RequestSizes]:
-    """Return how many articles are in shards that have a batch already, and what may still be billed."""
-    attached, billed = 0, RequestSizes()
+def _split_by_ledger(run: Run, report: ReadReport) -> tuple[int, RequestSizes, float]:
+    """Return how many articles are in shards that have a batch already, what may still be billed, and USD paid."""
+    attached, billed, settled_usd = 0, RequestSizes(), 0.0
     for shard, sizes in zip(report.shards, report.sizes, strict=True):
         entry = run.ledger.load(shard.key) if run.ledger is not None else None
         if entry is None or entry.batch_id is None:
@@ -153,11 +166,18 @@ def _split_by_ledger(run: Run, report: ReadReport) -> tuple[int, RequestSizes]:
             continue
         attached += shard.articles
         if entry.collected_at is not None:
-            # What has no answer is asked again, whoever asked first.
+            # What has no answer is asked again, whoever asked first; with more room, or with its answer and what was
+            # wrong with it, which is no more than twice the request.
             billed += sizes.scaled(shard.articles - (entry.answered or 0))
+            twice = sizes.scaled(sum((entry.by_status or {}).get(name, 0) for name in _ASKED_DIFFERENTLY))
+            billed += twice + twice
+            settled_usd += entry.cost_usd or 0.0
         elif (entry.pipeline, entry.day) == (run.pipeline, run.day):
             billed += sizes
-    return attached, billed
+    return attached, billed, settled_usd
+
+
+_ASKED_DIFFERENTLY = [name for name, status in STATUSES.items() if status.again in {"more_room", "repair"}]
 
 
 def digest_of(template: RequestTemplate) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -27,6 +27,26 @@ RequestParams: TypeAlias = dict[str, object]
 def canonical_params(params: RequestParams) -> bytes:
     """Return the canonical JSON of a request's params: keys sorted, UTF-8, no spaces."""
     return _encoder.encode(params)
+
+
+class _Request(msgspec.Struct):
+    params: msgspec.Raw
+
+
+class _RequestBody(msgspec.Struct):
+    requests: list[_Request]
+
+
+_decode_body = msgspec.json.Decoder(_RequestBody).decode
+
+
+def iter_params(body: bytes) -> Iterator[bytes]:
+    """Yield the params of each request of a POST body, as they are there.
+
+    :raises msgspec.MsgspecError: it is no such body.
+    """
+    for request in _decode_body(body).requests:
+        yield bytes(request.params)
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,8 +74,8 @@ class CollectFailuresOperator(BaseOperator):
             )
         if resend.over_budget:
             self.log.warning(
-                "%s articles are not sent again: that might exceed max_cost_usd. Raise it and run the day again: "
-                "only they are sent.",
+                "%s articles are not sent again: that might exceed max_cost_usd or the plan's upper bound. Run the day "
+                "again, with a higher max_cost_usd if there is one: only they are sent.",
                 f"{resend.over_budget:,}",
             )
         if resend.again:
