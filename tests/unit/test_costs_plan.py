@@ -122,8 +122,8 @@ def test_what_is_sent_again_is_bounded_by_its_own_tokens() -> None:
     assert two - one > 800 * 2.5 / 1e6
     cached = params(400, system=[{"type": "text", "text": "b", "cache_control": {"type": "ephemeral"}}])
     assert again_upper_usd(plan(), [cached]) > one
-    tools = {"tools": [{"type": "web_search_20260209", "name": "web_search", "max_uses": 2}]}
-    assert again_upper_usd(plan(), [params(400, **tools)]) > one + 0.02
+    tools = [{"type": "web_search_20260209", "name": "web_search", "max_uses": 2}]
+    assert again_upper_usd(plan(), [params(400, tools=tools)]) > one + 0.02
     assert again_upper_usd(plan(), [params(1, tools=[{"type": "code_execution_20260120"}])]) == inf
     assert again_upper_usd(plan(model="claude-nope-9"), [params(400)]) == inf
     us = again_upper_usd(plan(model="claude-opus-5", us_possible=True), [params(400)])
