@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
@@ -112,7 +114,30 @@ def source_path(source: str | None, day: str) -> ObjectStoragePath:
         inbox = data_root().inbox(day)
         assert isinstance(inbox, ObjectStoragePath)
         return inbox
-    return open_path(absolute_source(source, day))
+    source = absolute_source(source, day)
+    check_connection(source)
+    return open_path(source)
+
+
+def check_connection(source: str) -> None:
+    """Refuse a source whose Airflow connection does not exist: hooks would take the store's default credentials.
+
+    :raises ConfigurationError: naming the connection.
+    """
+    user, at, _ = urlsplit(source).netloc.rpartition("@")
+    if not at or not user:
+        return
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    with suppress(AirflowNotFoundException):
+        BaseHook.get_connection(user)
+        return
+    raise ConfigurationError(
+        f"the source names the Airflow connection {user!r:.100}, which does not exist; create it, or name the store "
+        "without one to use its own credentials. Nothing was read",
+        code="connection_unknown",
+    )
 
 
 def absolute_source(source: str, day: str) -> str:

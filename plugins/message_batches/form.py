@@ -1,4 +1,4 @@
-"""The trigger form of a pipeline: its params, in three sections, with a word of help each."""
+"""The trigger form of a pipeline: its params, in four sections, with a word of help each."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 
+from nightpress.articles.reading_options import QUOTING
 from nightpress.models.catalogue import EFFORTS
 from nightpress.models.lookup import find_model, offered_ids
-from nightpress.runs.ceilings import MAX_ANSWER_TOKENS, MAX_LIMIT, Ceilings
-from nightpress.settings import DEFAULT_MAX_TOKENS, DEFAULT_MODEL
+from nightpress.runs.ceilings import MAX_ANSWER_TOKENS, MAX_CHARACTERS, MAX_LIMIT, Ceilings
+from nightpress.settings import DEFAULT_MAX_CONTENT_CHARS, DEFAULT_MAX_TOKENS, DEFAULT_MODEL
 
-_ARTICLES, _QUESTION, _MONEY = "1 · Articles", "2 · Question", "3 · Money"
+_ARTICLES, _QUESTION, _MONEY, _READING = "1 · Articles", "2 · Question", "3 · Money", "4 · Reading"
 _SWITCH = ["boolean", "null"]
 """Type of a switch; with null, Airflow shows no red star, as it does for what must be filled in."""
 
@@ -43,7 +44,7 @@ def add_form(
     :param notes: what is added to the help of a param, by name.
     :return: arguments of :class:`ReadArticlesOperator`.
     """
-    form = _articles(shown, ceilings) | _question(shown, ceilings) | _money(shown, ceilings)
+    form = _articles(shown, ceilings) | _question(shown, ceilings) | _money(shown, ceilings) | _reading(shown)
     if beside_prompt:
         # Airflow shows this in place of the description.
         form["prompt"].schema["description_md"] = f"{form['prompt'].description}\n\n{beside_prompt}"
@@ -70,7 +71,7 @@ def _articles(shown: Mapping[str, Any], ceilings: Ceilings) -> dict[str, Param]:
             type=["null", "string"],
             title="Source",
             section=_ARTICLES,
-            description="File, glob or folder of JSON, JSONL, CSV or Parquet, here or on an object store (s3://…); "
+            description="File, glob or folder of JSON, CSV, Parquet, Excel, XML …, here or on a store (s3://…); "
             "{day} is the day. Empty: what the pipeline reads every day.",
         ),
         "day": Param(
@@ -207,6 +208,65 @@ def _money(shown: Mapping[str, Any], ceilings: Ceilings) -> dict[str, Param]:
             section=_MONEY,
             description="Publish the day even if it has fewer answers than what is published now, or none. The earlier "
             "publication is kept; nightpress restore brings it back.",
+        ),
+    }
+
+
+def _reading(shown: Mapping[str, Any]) -> dict[str, Param]:
+    return {
+        "max_content_chars": Param(
+            shown.get("max_content_chars", DEFAULT_MAX_CONTENT_CHARS),
+            type=["null", "integer"],
+            minimum=1,
+            maximum=MAX_CHARACTERS,
+            title="Cut at",
+            section=_READING,
+            description="Characters of each field that are sent; the plan says how many articles are cut. Empty: all.",
+        ),
+        "fields": Param(
+            shown.get("fields"),
+            type=["null", "object"],
+            title="Names of the fields",
+            section=_READING,
+            description='What the source calls them, such as {"id": "sku", "content": "body"}; a dotted path leads '
+            "into objects. Empty: the usual names are looked for, and the plan says which were found.",
+        ),
+        "encoding": Param(
+            shown.get("encoding"),
+            type=["null", "string"],
+            title="Encoding",
+            section=_READING,
+            description="Of text files, such as cp1252, gb18030 or utf-16. Empty: it is detected.",
+        ),
+        "delimiter": Param(
+            None,
+            type=["null", "string"],
+            maxLength=3,
+            title="Delimiter",
+            section=_READING,
+            description="The character between the values of a table; tab for a tabulator. Empty: it is detected.",
+        ),
+        "quoting": Param(
+            None,
+            type=["null", "string"],
+            enum=[None, *QUOTING],
+            values_display={
+                "double": "double: values may stand in quotes",
+                "none": "none: quotes are text",
+                "backslash": "backslash: a backslash escapes inside quotes",
+                "escaped": "escaped: no quotes, as MySQL and Postgres write",
+            },
+            title="Quoting",
+            section=_READING,
+            description="How the values of a table are quoted. Empty: it is detected.",
+        ),
+        "read_options": Param(
+            shown.get("read_options"),
+            type=["null", "object"],
+            title="Reading options",
+            section=_READING,
+            description='What else should not be detected: {"record_path": "data.items", "metadata": ["brand"]}. '
+            "docs/sources.md has all of them.",
         ),
     }
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from copy import copy
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG, BaseNotifier
+from airflow.sdk.exceptions import AirflowNotFoundException
 from pydantic import BaseModel
 
-from message_batches import message_batch_comparison, message_batch_pipeline
+from message_batches import config, message_batch_comparison, message_batch_pipeline
+from nightpress.articles.article import ReadStats
 from nightpress.errors import ConfigurationError
+from nightpress.runs.ceilings import RunSettings
 
 PROMPT = "Say it.\n{content}"
 DECLARED: dict[str, Any] = {"max_cost_usd": 5.0, "approve_above_usd": 1.0, "max_tokens": 300, "limit": 1000}
@@ -133,3 +137,81 @@ def test_switches_have_no_red_star() -> None:
     dag = declare()
     for name in ("plan_only", "fresh"):
         assert dag.params.get_param(name).schema["type"] == ["boolean", "null"]
+
+
+def reader_of(dag: DAG, **given: Any) -> Any:
+    """The reader as a run with these params renders it."""
+    task: Any = dag.get_task("read_articles").prepare_for_execution()
+    task.render_template_fields({"params": dag.params.dump() | given, "dag_run": SimpleNamespace(conf={})})
+    return task
+
+
+def test_the_form_says_how_the_source_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("Nr~Wörter\n1~'Größe' und\n".encode("cp1252"))
+    dag = declare(source=str(tmp_path / "a.csv"))
+    given = {"fields": {"content": "Wörter"}, "encoding": "cp1252", "delimiter": "~", "quoting": "none"}
+    task = reader_of(dag, **given, read_options={"metadata": []}, max_content_chars=3)
+    source = task._source(SimpleNamespace(day="2026-11-22"), lambda path: path, None, False)
+    rows = list(source.iter_rows("2026-11-22", ReadStats()))
+    assert [(row.content, row.metadata) for row in rows] == [("'Größe' und", {})]
+    context = {"params": dag.params.dump(), "dag_run": SimpleNamespace(conf={})}
+    template = task._template(context, RunSettings("claude-haiku-4-5", 100))
+    assert template.prompt.max_content_chars == 3
+    assert (
+        reader_of(dag)._template(context, RunSettings("claude-haiku-4-5", 100)).prompt.max_content_chars
+        == 2000
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"fields": {"body": "x"}}, "only id, title and content"),
+        ({"fields": {"content": 3}}, "must be the name of a field"),
+        ({"fields": "content"}, "must be an object"),
+        ({"encoding": "klingon"}, "Python does not know"),
+        ({"delimiter": "ab"}, "one character"),
+        ({"quoting": "sometimes"}, "must be one of double"),
+        ({"read_options": {"delimeter": ";"}}, "unknown reading options 'delimeter'"),
+        ({"read_options": {"columns": "id,content"}}, "must be a list of names"),
+        ({"read_options": {"unfinished_line": "no"}}, "must be true or false"),
+        ({"read_options": {"format": 3}}, "must be text"),
+        ({"read_options": [1]}, "must be an object"),
+        ({"max_content_chars": "many"}, "whole number"),
+    ],
+)
+def test_what_the_form_cannot_mean_is_refused(tmp_path: Path, given: dict[str, Any], message: str) -> None:
+    (tmp_path / "a.csv").write_text("id,content\n1,x\n")
+    task = reader_of(declare(source=str(tmp_path / "a.csv")), **given)
+    with pytest.raises(ConfigurationError, match=message):
+        task._source(SimpleNamespace(day="2026-11-22"), lambda path: path, None, False)
+        task._template({}, RunSettings("claude-haiku-4-5", 100))
+
+
+def test_folders_of_a_list_of_sources_may_be_named_in_the_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIGHTPRESS_ROOT", f"file://{tmp_path}/data")
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.csv").write_text("id,content\n1,x\n")
+    dag = declare(source=[f"{tmp_path}/one/", f"{tmp_path}/two/*.csv"])
+    for name in ("one", "two"):
+        task = reader_of(dag, source=f"{tmp_path}/{name}/a.csv")
+        assert len(task._source(SimpleNamespace(day="2026-11-22"), lambda path: path, None, False).files) == 1
+    with pytest.raises(ConfigurationError, match="not one that a trigger form may name"):
+        reader_of(dag, source=f"{tmp_path}/three/a.csv")._source(
+            SimpleNamespace(day="2026-11-22"), lambda path: path, None, False
+        )
+
+
+def test_an_unknown_connection_is_named_and_never_replaced_by_default_credentials(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unknown(name: str) -> None:
+        raise AirflowNotFoundException(name)
+
+    monkeypatch.setattr("airflow.sdk.BaseHook.get_connection", unknown)
+    monkeypatch.setattr(config, "ObjectStoragePath", lambda url: pytest.fail(f"{url} was opened"))
+    with pytest.raises(ConfigurationError, match="the Airflow connection 'nope', which does not exist"):
+        config.source_path("s3://nope@bucket/in/{day}/", "2026-11-22")

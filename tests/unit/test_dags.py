@@ -103,7 +103,8 @@ def test_the_pipeline_is_the_one_of_the_design(dags: dict[str, dict[str, Any]]) 
     asked = {"source", "day", "limit", "model", "other_model", "prompt", "max_tokens"}
     asked |= {"thinking", "effort"}
     money = {"plan_only", "max_cost_usd", "approve_above_usd", "fresh", "reuse_days", "lose_answers"}
-    assert params.keys() == asked | money
+    reading = {"max_content_chars", "fields", "encoding", "delimiter", "quoting", "read_options"}
+    assert params.keys() == asked | money | reading
 
 
 def test_the_daily_prompt_stands_in_its_dag_file() -> None:

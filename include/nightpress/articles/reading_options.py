@@ -11,6 +11,7 @@ from nightpress.articles.source_report import SourceReport
 from nightpress.errors import ConfigurationError
 
 LINE_BREAKS = ("lf", "crlf", "any")
+_TABS = ("\\t", "tab")
 QUOTING = ("double", "none", "backslash", "escaped")
 FORMATS = (
     *("json", "jsonl", "csv", "tsv", "psv", "parquet", "arrow", "orc", "xlsx", "xml", "feed"),
@@ -39,6 +40,27 @@ class FieldMap:
             raise ConfigurationError(
                 f"fields maps id, content and title to {', '.join(map(repr, names))}; name different fields"
             )
+
+    @classmethod
+    def of(cls, names: object) -> FieldMap:
+        """Read names as a DAG file or a form gives them: an object, or nothing; an empty name is not given.
+
+        :raises ConfigurationError: something else is mapped, or a name is not text.
+        """
+        given: Mapping[str, Any] = {} if names in (None, "") else names  # type: ignore[assignment]
+        if not isinstance(given, Mapping):
+            raise ConfigurationError(
+                f"fields is of type {type(given).__name__}; it must be an object such as {{'content': 'body'}}"
+            )
+        unknown = sorted(str(name) for name in given if name not in {"id", "title", "content"})
+        if unknown:
+            raise ConfigurationError(f"fields names {unknown}; only id, title and content can be mapped")
+        for name, value in given.items():
+            if value is not None and not isinstance(value, str):
+                raise ConfigurationError(
+                    f"fields maps {name} to {value!r:.60}; it must be the name of a field"
+                )
+        return cls(**{name: value for name, value in given.items() if value})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +128,8 @@ class ReadOptions:
             raise ConfigurationError(
                 f"line_break is {self.line_break!r}; it must be one of {', '.join(LINE_BREAKS)}"
             )
+        if self.delimiter in _TABS:
+            object.__setattr__(self, "delimiter", "\t")
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '\r\n"'):
             raise ConfigurationError(
                 f"delimiter is {self.delimiter!r}; it must be one character, no quote and no line break"
@@ -121,6 +145,10 @@ class ReadOptions:
 
         :raises ConfigurationError: an unknown name, or a value that cannot be.
         """
+        if not isinstance(options, Mapping):
+            raise ConfigurationError(
+                f"read_options is of type {type(options).__name__}; it must be an object such as {{'delimiter': ';'}}"
+            )
         names = {option.name for option in fields(cls)} - {"limits"}
         limits = {limit.name for limit in fields(ReadLimits)}
         unknown = sorted(options.keys() - names - limits)
@@ -129,12 +157,29 @@ class ReadOptions:
                 f"unknown reading options {', '.join(map(repr, unknown))}; there are "
                 + ", ".join(sorted(names | limits))
             )
+        for name in names & options.keys():
+            _check_type(name, options[name])
         given: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in options.items()
             if name in names and value not in (None, "")
         }
         return cls(limits=ReadLimits(**{name: options[name] for name in options if name in limits}), **given)
+
+
+def _check_type(name: str, value: object) -> None:
+    """Raise ConfigurationError unless an option's value is of its kind; None and an empty text mean: not given."""
+    if value is None or value == "":
+        return
+    if name in {"columns", "metadata"}:
+        known = isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value)
+        kind = "a list of names"
+    elif name in {"partition_columns", "unfinished_line"}:
+        known, kind = isinstance(value, bool), "true or false"
+    else:
+        known, kind = isinstance(value, str), "text"
+    if not known:
+        raise ConfigurationError(f"{name} is {value!r:.60}; it must be {kind}")
 
 
 @dataclass(frozen=True, slots=True)

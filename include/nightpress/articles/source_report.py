@@ -56,8 +56,8 @@ class SourceReport:
         if len(self.skipped) < _MAX_KEPT:
             self.skipped[path] = reason
 
-    def notes(self) -> list[str]:
-        """Return everything worth knowing before money is spent, one sentence each."""
+    def facts(self) -> list[str]:
+        """Return what was detected, mapped, made and skipped, one sentence each; nothing that is doubtful."""
         notes = []
         if self.kinds:
             kinds = "; ".join(f"{count:,} × {kind}" for kind, count in self.kinds.most_common(5))
@@ -77,7 +77,11 @@ class SourceReport:
             shown = "; ".join(f"{path} ({why})" for path, why in list(self.skipped.items())[:5])
             more = f"; and {self.skipped_count - 5:,} more" if self.skipped_count > 5 else ""
             notes.append(f"Not read: {self.skipped_count:,} files: {shown}{more}.")
-        warnings = self.warnings
+        return notes
+
+    def notes(self) -> list[str]:
+        """Return everything worth knowing before money is spent, one sentence each."""
+        notes, warnings = self.facts(), self.warnings
         notes += warnings[:_MAX_SHOWN]
         if len(warnings) > _MAX_SHOWN:
             notes.append(f"And {len(warnings) - _MAX_SHOWN:,} more warnings about the source.")

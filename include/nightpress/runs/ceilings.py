@@ -17,6 +17,9 @@ from nightpress.errors import ConfigurationError
 MAX_LIMIT = 100_000_000
 """Articles of one run at most: 10,000 batches of 10,000."""
 
+MAX_CHARACTERS = 100_000_000
+"""Characters of a field at most; a batch holds 256 MB."""
+
 MAX_ANSWER_TOKENS = 300_000
 """The longest answer of any model, with its beta header; each model's own limit is checked with the request."""
 

@@ -113,6 +113,12 @@ class PublishResultsOperator(BaseOperator):
                 replacing=Replacing(self.min_answered_share, bool(self.lose_answers), self.keep_publications),
             )
         summary = published.summary
+        for name, change in summary.changed_types.items():
+            self.log.warning(
+                "column %s is %s, unlike the last published day: tell readers of several days which type it has",
+                name,
+                change,
+            )
         self.answers_url, self.report_url = answers_url(self.pipeline, day), report_url(day)
         self.log.info(
             "published %s: %s articles; receipt %s", summary.uri, f"{summary.articles:,}", published.receipt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -76,6 +77,8 @@ class ReadArticlesOperator(BaseOperator):
     :param encoding: of text files; None detects it.
     :param read_options: what is not to be detected, by the names of :class:`ReadOptions`: delimiter, quoting, columns,
         record_path, metadata …
+    :param delimiter: between the values of a table; wins over that of ``read_options``.
+    :param quoting: of a table; wins over that of ``read_options``.
     :param limits: when a shard closes.
     :param max_rejected_share: 0 to 1; more rejected rows than this fail the task before money is spent.
     :param max_cost_usd: USD; a plan whose upper bound is above it fails; None for no budget.
@@ -109,6 +112,7 @@ class ReadArticlesOperator(BaseOperator):
             "thinking",
             "effort",
         ),
+        *("max_content_chars", "fields", "encoding", "read_options", "delimiter", "quoting"),
     )
     operator_extra_links = (TaskLink("Plan"),)
     ui_color = "#e4ecf0"
@@ -130,10 +134,12 @@ class ReadArticlesOperator(BaseOperator):
         request: Mapping[str, object] | None = None,
         betas: Sequence[str] = (),
         limit: Any = None,
-        max_content_chars: int | None = DEFAULT_MAX_CONTENT_CHARS,
-        fields: dict[str, str] | None = None,
-        encoding: str | None = None,
-        read_options: Mapping[str, Any] | None = None,
+        max_content_chars: Any = DEFAULT_MAX_CONTENT_CHARS,
+        fields: Any = None,
+        encoding: Any = None,
+        read_options: Any = None,
+        delimiter: Any = None,
+        quoting: Any = None,
         limits: ShardLimits | None = None,
         max_rejected_share: float = DEFAULT_MAX_REJECTED_SHARE,
         max_cost_usd: Any = None,
@@ -168,9 +174,11 @@ class ReadArticlesOperator(BaseOperator):
         self.betas = betas
         self.limit = limit
         self.max_content_chars = max_content_chars
-        self.fields = dict(fields or {})
+        self.fields = fields
         self.encoding = encoding
-        self.read_options = dict(read_options or {})
+        self.read_options = read_options
+        self.delimiter = delimiter
+        self.quoting = quoting
         self.limits = limits or ShardLimits()
         self.max_rejected_share = max_rejected_share
         self.max_cost_usd = max_cost_usd
@@ -195,14 +203,17 @@ class ReadArticlesOperator(BaseOperator):
         if isinstance(self.prompt, str):
             from nightpress.shards.prompts import PromptTemplate
 
-            PromptTemplate(self.prompt, self.max_content_chars)
+            PromptTemplate(self.prompt, None if _open(self.max_content_chars) else self.max_content_chars)
         if self.cache and not self.system:
             raise ConfigurationError("cache needs system: the shared part of the prompts is what is cached")
-        unknown = self.fields.keys() - {"id", "title", "content"}
-        if unknown:
-            raise ConfigurationError(
-                f"fields names {sorted(unknown)}; only id, title and content can be mapped"
-            )
+        from nightpress.articles.reading_options import FieldMap, ReadOptions, check_encoding
+
+        if not _open(self.fields):
+            FieldMap.of(self.fields)
+        if not _open(self.read_options):
+            ReadOptions.of(self.read_options or {})
+        if self.encoding and not _open(self.encoding):
+            check_encoding(self.encoding)
         check_model_options(vars(self))
         from nightpress.runs.ceilings import Ceilings
 
@@ -229,8 +240,9 @@ class ReadArticlesOperator(BaseOperator):
         lines = plan_lines(plan)
         width = max(len(name) for name, _ in lines)
         self.log.info("plan\n%s", "\n".join(f"  {name:<{width}}  {value}" for name, value in lines))
+        facts = set(prepared.stats.source.facts())
         for note in plan.notes:
-            self.log.warning(note)
+            self.log.log(logging.INFO if note in facts else logging.WARNING, "%s", note)
         if prepared.stats.replaced_characters:
             self.log.warning(
                 "%d characters that are no text (NUL, lone surrogates) were replaced",
@@ -349,9 +361,14 @@ class ReadArticlesOperator(BaseOperator):
         from nightpress.articles.row_sources import as_row_source, stage_rows
         from nightpress.runs.run import Source
 
-        given, fields = self.chosen_source or self.source, FieldMap(**self.fields)
+        given, fields, said = (
+            self.chosen_source or self.source,
+            FieldMap.of(self.fields),
+            self._read_options(),
+        )
+        declared = self.source if isinstance(self.source, (list, tuple)) else [self.source]
         allowed = (
-            config.allowed_sources([self.source, *self.allowed_sources], run.day)
+            config.allowed_sources([*declared, *self.allowed_sources], run.day)
             if self.chosen_source
             else None
         )
@@ -361,30 +378,42 @@ class ReadArticlesOperator(BaseOperator):
             file = open_path(config.data_root().answers(published.pipeline, run.day))
             return Source(given, [file], FieldMap(), limit=limit, published=published)
         if (rows := as_row_source(given)) is not None:
-            options = ReadOptions.of({**self.read_options, "partition_columns": False})
+            options = ReadOptions.of({**said, "partition_columns": False})
             if not write:
                 return Source(rows.shown, [], fields, limit=limit, options=options, rows=rows)
             files = stage_rows(rows, run.day, run.folder, options.limits)
             return Source(rows.shown, files, fields, limit=limit, options=options)
         # The folders of the inbox say the day, which is the run's own.
-        options = ReadOptions.of({"partition_columns": bool(given), **self.read_options})
+        options = ReadOptions.of({"partition_columns": bool(given), **said})
         several = given if isinstance(given, (list, tuple)) else [given]
         places = [open_path(config.source_path(place, run.day)) for place in several]
         files = find_files(places, missing_ok=not given or self._may_miss(given), format=options.format)
         if allowed is not None:
             allowed.check_files([file.path for file in files])
         shown = ", ".join(map(str, places))
-        return Source(shown, files, fields, self.encoding, limit, options=options)
+        return Source(shown, files, fields, limit=limit, options=options)
+
+    def _read_options(self) -> dict[str, Any]:
+        """Return what is said about the source; a field of the form wins over the object that has the same name."""
+        options = self.read_options or {}
+        if not isinstance(options, Mapping):
+            raise ConfigurationError(
+                f"read_options is of type {type(options).__name__}; it must be an object such as {{'delimiter': ';'}}"
+            )
+        own = {"encoding": self.encoding, "delimiter": self.delimiter, "quoting": self.quoting}
+        return {**options, **{name: value for name, value in own.items() if value}}
 
     def _may_miss(self, given: Any) -> bool:
         """Tell whether an absent source is a day without articles: only one that the DAG file names by day."""
         return not self.chosen_source and "{day}" in str(given) and self.on_missing_day != "fail"
 
     def _template(self, context: Context, settings: RunSettings) -> RequestTemplate:
+        from nightpress.runs.ceilings import MAX_CHARACTERS, read_count
         from nightpress.shards.prompts import PromptTemplate
         from nightpress.shards.requests import RequestTemplate
 
-        prompt = PromptTemplate(str(config.resolve(self.prompt, context)), self.max_content_chars)
+        longest = read_count("max_content_chars", self.max_content_chars, MAX_CHARACTERS)
+        prompt = PromptTemplate(str(config.resolve(self.prompt, context)), longest)
         return RequestTemplate(
             settings.model,
             settings.max_tokens,
@@ -397,6 +426,11 @@ class ReadArticlesOperator(BaseOperator):
             request=self.request,
             betas=tuple(self.betas),
         )
+
+
+def _open(value: Any) -> bool:
+    """Tell whether a value is known only when a run has rendered it."""
+    return isinstance(value, ResolveMixin) or (isinstance(value, str) and "{{" in value)
 
 
 def check_map_length(shards: int) -> None:
