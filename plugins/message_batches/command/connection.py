@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -23,15 +24,59 @@ if TYPE_CHECKING:
     from nightpress.batches.client import MessageBatches
     from nightpress.layout import DataRoot
 
+PATIENCE_SECONDS = 10.0
+"""How long a command waits for the first answer of the data root's store."""
+
 _ANY_KEY = "offline"
 """An offline API that was started by hand takes any key, unless it was given one."""
 
 
 def open_root(settings: Mapping[str, str], given: str = "") -> DataRoot:
-    """Return the data root: given, else ``NIGHTPRESS_ROOT``, else ``data/`` in the project."""
+    """Return the data root: given, else ``NIGHTPRESS_ROOT``, else ``data/`` in the project.
+
+    :raises CommandError: its store does not answer within :data:`PATIENCE_SECONDS`.
+    """
     from nightpress.layout import DataRoot
 
-    return DataRoot(open_path(find_root_url(settings, given)))
+    path = open_path(find_root_url(settings, given))
+    check_answers(path)
+    return DataRoot(path)
+
+
+def check_answers(path: UPath, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    """Ask an object store for one file: its driver would try a store that is away for up to some minutes.
+
+    :raises CommandError: it does not answer in time, or refuses.
+    """
+    from nightpress.storage import is_local
+
+    if is_local(path):
+        return
+    failed: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            path.fs.info(f"{path.path.rstrip('/')}/ledger")
+        except FileNotFoundError:
+            pass
+        except Exception as error:
+            failed.append(error)
+
+    # A daemon: whoever waits for the store in vain must not hold up the end of the command.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(patience_seconds)
+    if not asking.is_alive() and not failed:
+        return
+    why = (
+        f"{type(failed[0]).__name__}: {str(failed[0])[:300]}"
+        if failed
+        else f"no answer in {patience_seconds:g} s"
+    )
+    raise CommandError(
+        f"the data root {path} cannot be reached ({why}). Is the store up, reachable from this machine, and is the "
+        "Airflow connection in its URL known here?"
+    )
 
 
 def open_path(url: str) -> UPath:
