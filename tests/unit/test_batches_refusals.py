@@ -42,6 +42,26 @@ ACCOUNT = [
     (400, "invalid_request_error", "x", "organization_on_hold"),
     (400, "invalid_request_error", "x", "workspace_human_review_disabled"),
     (400, "invalid_request_error", "x", "cmek_key_disabled"),
+    # What gateways make of the same, and their own words.
+    (400, "invalid_request_error", f"litellm.BadRequestError: AnthropicException - {CREDIT}", None),
+    (400, "invalid_request_error", f"API Error: 400 {LIMIT}", None),
+    (
+        400,
+        "api_error",
+        'litellm.BadRequestError: AnthropicException - {"type":"error","error":{"type":"invalid_request_error",'
+        f'"message":"{CREDIT}"}}}}',
+        None,
+    ),
+    (400, "invalid_request_error", "Credit balance is too low", None),
+    (
+        400,
+        "budget_exceeded",
+        "litellm.BudgetExceededError: ExceededBudget: Crossed spend threshold. Budget has been exceeded!",
+        None,
+    ),
+    (429, "budget_exceeded", "Budget has been exceeded! Current cost: 5.0, Max budget: 1.0", None),
+    (400, "invalid_request_error", "This workspace has been archived.", None),
+    (402, "payment_required", "Insufficient credits. Add more.", None),
     (402, "billing_error", "x", None),
     (402, "billing_error", "x", "linked_organization_spend_limit_reached"),
     (429, "rate_limit_error", "x", "enforced_spend_limit_reached"),

@@ -9,8 +9,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+
+import msgspec
 
 from nightpress.errors import RequestRefusedError, SubmissionError, SubmitLaterError
 
@@ -52,19 +55,29 @@ ACCOUNT_CODES: Mapping[str, str] = {
 ACCOUNT_WORDS: tuple[tuple[str, str], ...] = (
     # How the message begins, what to do. The replies have no code: HTTP 400 `invalid_request_error`.
     # Reported by users, last in September 2026; items of a running batch come back with the same words.
-    (r"your credit balance is too low", "add credit to the account"),
+    (r"(your )?credit balance is too low", "add credit to the account"),
     # Reported by users in 2026, with and without "workspace".
     (
-        r"you have reached your specified (workspace )?api usage limits?",
+        r"you have (reached|exceeded) your specified (workspace |organization )?api usage limits?",
         "raise the spend limit that was set for the API, or wait until it is renewed",
     ),
     (r"this organization (has been disabled|is on hold)", "ask the vendor's support"),
     (
-        r"(your|this) (account|organization|workspace) (is|has been) (disabled|suspended|on hold)",
+        r"(your|this) (account|organization|workspace) (is|has been) (disabled|suspended|archived|on hold)",
         "ask the vendor",
     ),
+    # LiteLLM's budgets, HTTP 400 and 429; OpenRouter and others that sell credits.
+    (r"(exceededbudget\b|budget has been exceeded)", "raise the budget that the gateway sets for the key"),
+    (r"(insufficient (credits?|funds|balance)|payment required)", "add credit to the account"),
+    (r"you exceeded your current quota", "add credit to the account, or raise its quota"),
 )
 """Words that really come. Only the beginning counts: an error may quote an article that holds the same words."""
+
+_WRAPPING = re.compile(
+    r"""(?:\s|["'] | (?:api\ error|error\ code):?\ (?:\d{3}\b)?[\s:-]* | [\w.]*(?:error|exception)\s*[:-]\s+)*""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""What gateways put before the vendor's own words, such as ``litellm.BadRequestError: AnthropicException - ``."""
 
 NOT_ACCOUNT_CODES = {"ramp_limit_exceeded"}
 """A limit on how fast the use may grow: it passes by itself, and ``retry-after`` says when."""
@@ -127,12 +140,33 @@ def find_account_remedy(
         return None
     if error_code is not None and error_code in ACCOUNT_CODES:
         return ACCOUNT_CODES[error_code]
+    said = _unwrap(message) if message else ""
     for words, remedy in _ACCOUNT_PATTERNS:
-        if message and words.match(message.lstrip(" \"'")):
+        if words.match(said):
             return remedy
     if error_type in _ACCOUNT_TYPES:
         return "check key, credit and permissions of the account"
     return None
+
+
+def _unwrap(message: str) -> str:
+    """Return a message without what a gateway put around it: names of errors, and the vendor's whole reply as JSON.
+
+    >>> _unwrap("litellm.BadRequestError: AnthropicException - Your credit balance is too low")
+    'Your credit balance is too low'
+    """
+    found = _WRAPPING.match(message[:_MAX_WRAPPED])
+    said = message[found.end() if found else 0 :]
+    if said.startswith("{"):
+        with suppress(msgspec.MsgspecError, TypeError):
+            reply = msgspec.json.decode(said, type=dict[str, object])
+            inner = reply.get("error", reply)
+            told = inner.get("message") if isinstance(inner, dict) else inner
+            return _WRAPPING.sub("", told, count=1) if isinstance(told, str) else said
+    return said
+
+
+_MAX_WRAPPED = 300
 
 
 def read_failure(error: BaseException) -> Refusal | None:

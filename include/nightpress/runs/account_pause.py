@@ -19,8 +19,11 @@ from nightpress.folders import RunFolder
 from nightpress.storage import StoragePath, create_exclusively
 
 _CAUSES = (
-    ("credit", re.compile(r"credit balance|billing_error|HTTP 402", re.IGNORECASE)),
-    ("limit", re.compile(r"usage limits|spend[_ ]limit|HTTP 429", re.IGNORECASE)),
+    (
+        "credit",
+        re.compile(r"credit balance|insufficient \w+|payment.required|billing_error|HTTP 402", re.IGNORECASE),
+    ),
+    ("limit", re.compile(r"usage limit|spend[_ ]limit|budget|current quota|HTTP 429", re.IGNORECASE)),
     ("organization", re.compile(r"organization_on_hold|on hold|cmek_key|human_review", re.IGNORECASE)),
     ("key", re.compile(r"authentication_error|HTTP 401|no credentials", re.IGNORECASE)),
     ("permission", re.compile(r"permission_error|HTTP 403", re.IGNORECASE)),
