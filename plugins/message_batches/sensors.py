@@ -128,7 +128,7 @@ class MessageBatchSensor(BaseSensorOperator):
         """Return the batch, or None when one look could not tell: one failure says nothing about it."""
         import anthropic
 
-        from nightpress.batches.client import describe_error
+        from nightpress.batches.redaction import describe_error
 
         try:
             return self.api.retrieve(self.batch_id)

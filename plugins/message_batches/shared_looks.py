@@ -72,7 +72,7 @@ class SharedConnection:
 
     def describe(self, error: Exception) -> str:
         """Return one line on a failure."""
-        from nightpress.batches.client import describe_error
+        from nightpress.batches.redaction import describe_error
 
         return describe_error(error)
 

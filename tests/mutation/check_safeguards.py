@@ -149,7 +149,7 @@ MUTATIONS = (
     Mutation(
         "g",
         "the body is cut off at its deadline",
-        _CLIENT,
+        "include/nightpress/batches/streamed_body.py",
         "            if self.now() > self.deadline:\n",
         "            if False:\n",
     ),

@@ -14,9 +14,10 @@ import anthropic
 import pytest
 from upath import UPath
 
+from nightpress.batches.api_addresses import scope_of
 from nightpress.batches.api_facts import Identity
 from nightpress.batches.batch import Batch, decode_batch, decode_page, is_batch_id
-from nightpress.batches.client import AsyncMessageBatches, MessageBatches, scope_of
+from nightpress.batches.client import AsyncMessageBatches, MessageBatches
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.submission import Body, submit_shard
 from nightpress.errors import ApiReplyError, ConfigurationError, RequestRefusedError, ResultsError

@@ -15,9 +15,9 @@ import pytest
 from upath import UPath
 
 from nightpress import exclusive_create, storage
-from nightpress.batches.client import _Body
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.refusals import BodyNotSentError
+from nightpress.batches.streamed_body import StreamedBody
 from nightpress.errors import ConfigurationError
 from nightpress.layout import DataRoot
 from nightpress.storage import create_exclusively, read_bytes, write_atomically
@@ -158,7 +158,7 @@ def test_a_body_that_the_store_stops_giving_was_not_sent(
 
     path = root / "requests-00000.json"
     write_atomically(path, b"x" * 1_000)
-    whole = b"".join(_Body(path, 10.0, lambda: 0.0, lambda: 0.0))
+    whole = b"".join(StreamedBody(path, 10.0, lambda: 0.0, lambda: 0.0))
     assert whole == b"x" * 1_000
     for error in (
         aiohttp.ClientPayloadError("cut"),
@@ -173,7 +173,7 @@ def test_a_body_that_the_store_stops_giving_was_not_sent(
         monkeypatch.setattr(type(root.fs), "_cat_file", fail)
         monkeypatch.setattr(type(root.fs), "_call_s3", fail)
         with pytest.raises(BodyNotSentError, match=type(error).__name__):
-            b"".join(_Body(path, 10.0, lambda: 0.0, lambda: 0.0))
+            b"".join(StreamedBody(path, 10.0, lambda: 0.0, lambda: 0.0))
 
 
 def test_a_store_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

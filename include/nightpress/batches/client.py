@@ -14,96 +14,24 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, cast
-from urllib.parse import urljoin, urlsplit
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urljoin
 
+from nightpress.batches.api_addresses import ROUTE, is_vendor, origin_of, results_address, scope_of
 from nightpress.batches.api_facts import ApiFacts, Identity, Listed, elapsed_seconds
 from nightpress.batches.batch import Batch, BatchPage, check_batch_id, decode_batch, decode_page
-from nightpress.batches.refusals import BodyNotSentError, describe_status
-from nightpress.errors import ConfigurationError, ResultsError, SubmitLaterError
+from nightpress.batches.redaction import find_secrets, redact_error, remove_secrets
+from nightpress.batches.streamed_body import StreamedBody
+from nightpress.errors import ConfigurationError, SubmitLaterError
 from nightpress.storage import StoragePath
 
 if TYPE_CHECKING:
     import anthropic
     import httpx2
 
-ROUTE = "/v1/messages/batches"
-POST_SECONDS = 600.0
-"""How long a body may take to be sent; the SDK's own default time-out is the same."""
-
 _CHUNK = 256 * 1024
 _MAX_REDIRECTS = 5
 _BETA = re.compile(r"[A-Za-z0-9._-]{1,100}")
-
-
-class BatchApi(Protocol):
-    """What the core needs of the API."""
-
-    @property
-    def scope(self) -> str:
-        """Name of the API that batch ids belong to, e.g. ``api.anthropic.com`` or ``offline``."""
-
-    def identify(self) -> Identity:
-        """Return whose batches this connection sees, as its latest response said."""
-
-    def time(self) -> float | None:
-        """Return the API's own time, epoch seconds; None when no response told it."""
-
-    @property
-    def listed(self) -> Listed:
-        """What the list of batches showed so far."""
-
-    def create(self, body: StoragePath, size: int, *, deadline: float, betas: Sequence[str] = ()) -> Batch:
-        """POST the body once."""
-
-    def retrieve(self, batch_id: str) -> Batch:
-        """Return the state of one batch."""
-
-    def list(self, *, limit: int = 1000, after_id: str | None = None) -> BatchPage:
-        """Return one page of batches, newest first."""
-
-    def stream_results(self, batch: Batch) -> Iterator[bytes]:
-        """Yield the decoded bytes of a result stream."""
-
-
-class _Body:
-    """A file as a request body that can be iterated again, and stops at a deadline.
-
-    :param deadline: by ``now``, this machine's clock.
-    :param elapsed: seconds that no change of the clock affects; the body may take as many of them as were left
-        at the start, so a clock that is set back does not prolong the deadline.
-    :raises BodyNotSentError: while iterating, after ``deadline`` or when the file cannot be read; a body
-        that is not complete is never accepted, so whoever looks for its batch knows how long to look.
-    """
-
-    def __init__(
-        self, path: StoragePath, deadline: float, now: Callable[[], float], elapsed: Callable[[], float]
-    ) -> None:
-        self.path, self.deadline, self.now, self.elapsed = path, deadline, now, elapsed
-        self.latest = elapsed() + min(deadline - now(), POST_SECONDS)
-
-    def __iter__(self) -> Iterator[bytes]:
-        chunks = self._read()
-        while True:
-            try:
-                chunk = next(chunks, None)
-            except Exception as error:
-                # An object store's driver raises its own errors, not only OSError.
-                raise BodyNotSentError(
-                    f"{self.path} cannot be read ({type(error).__name__}: {error})"
-                ) from error
-            if chunk is None:
-                return
-            if self.now() > self.deadline:
-                raise BodyNotSentError("it took too long")
-            if self.elapsed() > self.latest:
-                raise BodyNotSentError("it took too long, while this machine's clock was set back")
-            yield chunk
-
-    def _read(self) -> Iterator[bytes]:
-        with self.path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                yield chunk
 
 
 class _Connection:
@@ -183,7 +111,7 @@ class MessageBatches(_Connection):
         :raises SubmitLaterError: the API has to be asked, and cannot be reached.
         """
         # The vendor's own host, by its certificate, is not the offline API: that need not be asked.
-        offline = not _is_vendor(self.base_url) and self.identify().offline
+        offline = not is_vendor(self.base_url) and self.identify().offline
         return scope_of(self.base_url, offline=offline)
 
     def identify(self) -> Identity:
@@ -219,7 +147,7 @@ class MessageBatches(_Connection):
         try:
             response = self.client.with_options(max_retries=0).post(
                 ROUTE,
-                content=_Body(body, deadline, self.now, self.elapsed),
+                content=StreamedBody(body, deadline, self.now, self.elapsed),
                 cast_to=_response_type(),
                 options=_options(headers=headers),
             )
@@ -356,51 +284,6 @@ class AsyncMessageBatches(_Connection):
         raise AssertionError("the last redirect is raised")
 
 
-def scope_of(base_url: str, *, offline: bool) -> str:
-    """Return the name under which batch ids of an API are kept apart from those of another.
-
-    :param offline: the API says that it is the offline one; its address says nothing.
-    """
-    if offline:
-        return "offline"
-    host = re.sub(r"[^a-z0-9.-]", "_", urlsplit(base_url).hostname or "unknown")[:120].lstrip(".")
-    return f"{host}.host" if host in {"", "offline"} else host
-
-
-def origin_of(url: str) -> tuple[str, str, int | None]:
-    """Return scheme, host and port of a URL; the port of the scheme when it names none.
-
-    :raises ValueError: it is no URL.
-    """
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-
-
-def results_address(batch: Batch, base_url: str) -> str:
-    """Return where a batch's results are read: below the connection's own base URL.
-
-    What ``results_url`` says counts only where the vendor's API names the vendor: a gateway may pass on the
-    vendor's URL, its own under another name, or none, and the connection's key belongs to the connection's host.
-
-    :raises ResultsError: the batch has no results (any more).
-    """
-    if not batch.ended or (batch.results_url is None and batch.archived_at is not None):
-        why = "they are kept for 29 days" if batch.ended else f"it is {batch.processing_status}"
-        raise ResultsError(f"batch {batch.id} has no results at the API: {why}", code="no_results")
-    url = batch.results_url or ""
-    try:
-        if _is_vendor(base_url) and _is_vendor(url):
-            return url
-    except ValueError:
-        pass
-    return f"{ROUTE}/{check_batch_id(batch.id)}/results"
-
-
-def _is_vendor(url: str) -> bool:
-    scheme, host, port = origin_of(url)
-    return scheme == "https" and port == 443 and host.endswith(".anthropic.com")
-
-
 def check_beta(name: str) -> str:
     """Return the name of a beta feature unchanged.
 
@@ -409,55 +292,6 @@ def check_beta(name: str) -> str:
     if not _BETA.fullmatch(name):
         raise ConfigurationError(f"invalid beta {name!r:.120}: use a name such as output-300k-2026-03-24")
     return name
-
-
-def find_secrets(client: object) -> tuple[str, ...]:
-    """Return what must never be stored, logged or raised: the client's key and token."""
-    named = [getattr(client, "api_key", None), getattr(client, "auth_token", None)]
-    headers = getattr(client, "auth_headers", None)
-    if isinstance(headers, dict):
-        named += [str(value).removeprefix("Bearer ") for value in headers.values()]
-    return tuple({value for value in named if isinstance(value, str) and len(value) >= 4})
-
-
-def remove_secrets(text: str, secrets: Sequence[str]) -> str:
-    """Return a text with each secret replaced by a word that says so."""
-    for secret in secrets:
-        text = text.replace(secret, "[key removed]")
-    return text
-
-
-def redact_error(error: BaseException, secrets: Sequence[str]) -> None:
-    """Remove secrets from an error and its causes, where messages, logs and tracebacks take their text from."""
-    seen: set[int] = set()
-    pending: list[BaseException | None] = [error]
-    while pending:
-        found = pending.pop()
-        if found is None or id(found) in seen:
-            continue
-        seen.add(id(found))
-        pending += [found.__cause__, found.__context__]
-        found.args = tuple(_redact_value(value, secrets) for value in found.args)
-        for name in ("message", "body", "api_message", "request_id", "type", "error_code"):
-            if isinstance(value := getattr(found, name, None), (str, dict, list)):
-                setattr(found, name, _redact_value(value, secrets))
-
-
-def _redact_value(value: Any, secrets: Sequence[str]) -> Any:
-    if isinstance(value, str):
-        return remove_secrets(value, secrets)
-    if isinstance(value, dict):
-        return {name: _redact_value(item, secrets) for name, item in value.items()}
-    return [_redact_value(item, secrets) for item in value] if isinstance(value, list) else value
-
-
-def describe_error(error: Exception) -> str:
-    """Return one line on a failed request, for logs and messages."""
-    import anthropic
-
-    if isinstance(error, anthropic.APIStatusError):
-        return describe_status(error)
-    return f"{type(error).__name__}: {str(error)[:300]}"
 
 
 def _list_query(limit: int, after_id: str | None) -> dict[str, object]:

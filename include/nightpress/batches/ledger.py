@@ -67,7 +67,7 @@ class Ledger:
     """The ledger of one API.
 
     :param ledgers: the folder of all ledgers, see :meth:`nightpress.layout.DataRoot.ledger`.
-    :param scope: name of the API, see :func:`nightpress.batches.client.scope_of`.
+    :param scope: name of the API, see :func:`nightpress.batches.api_addresses.scope_of`.
     """
 
     def __init__(self, ledgers: StoragePath, scope: str) -> None:

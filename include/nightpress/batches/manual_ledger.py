@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from nightpress.batches.batch import Batch
-from nightpress.batches.client import BatchApi
+from nightpress.batches.batch_api import BatchApi
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.refusals import read_failure
 from nightpress.batches.submission import (

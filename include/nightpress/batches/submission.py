@@ -33,9 +33,11 @@ import msgspec
 
 from nightpress.batches.api_facts import Identity
 from nightpress.batches.batch import Batch, BatchPage
-from nightpress.batches.client import POST_SECONDS, BatchApi, describe_error
+from nightpress.batches.batch_api import BatchApi
 from nightpress.batches.ledger import Entry, Ledger
+from nightpress.batches.redaction import describe_error
 from nightpress.batches.refusals import is_account_trouble, read_failure
+from nightpress.batches.streamed_body import POST_SECONDS
 from nightpress.errors import ApiReplyError, LedgerError, ResultsError, UnknownOutcomeError
 from nightpress.shards.requests import custom_id_prefix
 from nightpress.storage import StoragePath

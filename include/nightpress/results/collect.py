@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel
 
 from nightpress.batches.batch import Batch
-from nightpress.batches.client import BatchApi
+from nightpress.batches.batch_api import BatchApi
 from nightpress.batches.ledger import Entry, Example, Ledger
 from nightpress.errors import InvalidReferenceError, ResultsError
 from nightpress.layout import DataRoot

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from nightpress.batches.batch import Batch
-from nightpress.batches.client import BatchApi
+from nightpress.batches.batch_api import BatchApi
 from nightpress.errors import ResultsError
 from nightpress.results.decode import MAX_LINE_BYTES
 from nightpress.results.result_lines import read_line

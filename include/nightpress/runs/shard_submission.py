@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nightpress.batches.batch import Batch
-from nightpress.batches.client import BatchApi
+from nightpress.batches.batch_api import BatchApi
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.submission import Body, Submitted, Wait, submit_shard
 from nightpress.errors import SubmitLaterError

@@ -167,7 +167,7 @@ def _find_scope(settings: Mapping[str, str], reader: ReadArticlesOperator) -> st
 
     :raises CommandError: the connection is not known here.
     """
-    from nightpress.batches.client import scope_of
+    from nightpress.batches.api_addresses import scope_of
 
     api = find_api(settings)
     if api is not None:

@@ -1,0 +1,57 @@
+"""Where a connection's API is: its name in the ledger, its own origin, and where results are read."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from nightpress.batches.batch import Batch, check_batch_id
+from nightpress.errors import ResultsError
+
+ROUTE = "/v1/messages/batches"
+
+
+def scope_of(base_url: str, *, offline: bool) -> str:
+    """Return the name under which batch ids of an API are kept apart from those of another.
+
+    :param offline: the API says that it is the offline one; its address says nothing.
+    """
+    if offline:
+        return "offline"
+    host = re.sub(r"[^a-z0-9.-]", "_", urlsplit(base_url).hostname or "unknown")[:120].lstrip(".")
+    return f"{host}.host" if host in {"", "offline"} else host
+
+
+def origin_of(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port of a URL; the port of the scheme when it names none.
+
+    :raises ValueError: it is no URL.
+    """
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+
+
+def results_address(batch: Batch, base_url: str) -> str:
+    """Return where a batch's results are read: below the connection's own base URL.
+
+    What ``results_url`` says counts only where the vendor's API names the vendor: a gateway may pass on the
+    vendor's URL, its own under another name, or none, and the connection's key belongs to the connection's host.
+
+    :raises ResultsError: the batch has no results (any more).
+    """
+    if not batch.ended or (batch.results_url is None and batch.archived_at is not None):
+        why = "they are kept for 29 days" if batch.ended else f"it is {batch.processing_status}"
+        raise ResultsError(f"batch {batch.id} has no results at the API: {why}", code="no_results")
+    url = batch.results_url or ""
+    try:
+        if is_vendor(base_url) and is_vendor(url):
+            return url
+    except ValueError:
+        pass
+    return f"{ROUTE}/{check_batch_id(batch.id)}/results"
+
+
+def is_vendor(url: str) -> bool:
+    """Tell whether a URL is at the vendor's own host, by its certificate."""
+    scheme, host, port = origin_of(url)
+    return scheme == "https" and port == 443 and host.endswith(".anthropic.com")

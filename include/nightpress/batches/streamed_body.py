@@ -1,0 +1,53 @@
+"""A POST body that is streamed from a file and stops at a deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from nightpress.batches.refusals import BodyNotSentError
+from nightpress.storage import StoragePath
+
+POST_SECONDS = 600.0
+"""How long a body may take to be sent; the SDK's own default time-out is the same."""
+
+_CHUNK = 256 * 1024
+
+
+class StreamedBody:
+    """A file as a request body that can be iterated again, and stops at a deadline.
+
+    :param deadline: by ``now``, this machine's clock.
+    :param elapsed: seconds that no change of the clock affects; the body may take as many of them as were left
+        at the start, so a clock that is set back does not prolong the deadline.
+    :raises BodyNotSentError: while iterating, after ``deadline`` or when the file cannot be read; a body
+        that is not complete is never accepted, so whoever looks for its batch knows how long to look.
+    """
+
+    def __init__(
+        self, path: StoragePath, deadline: float, now: Callable[[], float], elapsed: Callable[[], float]
+    ) -> None:
+        self.path, self.deadline, self.now, self.elapsed = path, deadline, now, elapsed
+        self.latest = elapsed() + min(deadline - now(), POST_SECONDS)
+
+    def __iter__(self) -> Iterator[bytes]:
+        chunks = self._read()
+        while True:
+            try:
+                chunk = next(chunks, None)
+            except Exception as error:
+                # An object store's driver raises its own errors, not only OSError.
+                raise BodyNotSentError(
+                    f"{self.path} cannot be read ({type(error).__name__}: {error})"
+                ) from error
+            if chunk is None:
+                return
+            if self.now() > self.deadline:
+                raise BodyNotSentError("it took too long")
+            if self.elapsed() > self.latest:
+                raise BodyNotSentError("it took too long, while this machine's clock was set back")
+            yield chunk
+
+    def _read(self) -> Iterator[bytes]:
+        with self.path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                yield chunk
