@@ -31,7 +31,7 @@ from nightpress.runs.prune import (
     UNSENT_RUN,
     PruneRules,
     plan_prune,
-    prune,
+    remove_unneeded,
 )
 from nightpress.runs.publication import RunResults, publish_run
 from nightpress.runs.run import Run
@@ -142,7 +142,7 @@ def test_whatever_went_a_day_replays_and_nothing_is_paid_twice(press: Press, ser
     for kept in (press.folder / "publications").rglob("*.parquet"):
         kept.unlink()
     kept_always = {path for path in press.files() if not path.startswith("runs/")}
-    gone = {file.reference for _, file in prune(press.root, REPLACED, DAYS_LATER)}
+    gone = {file.reference for _, file in remove_unneeded(press.root, REPLACED, DAYS_LATER)}
     assert gone
     assert kept_always <= press.files()
     assert press.going(REPLACED) == {}
@@ -162,7 +162,7 @@ def test_what_the_api_has_forgotten_too_is_refused_and_not_paid_again(
     press.run("second", until="published")
     for kept in (press.folder / "publications").rglob("*.parquet"):
         kept.unlink()
-    list(prune(press.root, REPLACED, DAYS_LATER))
+    list(remove_unneeded(press.root, REPLACED, DAYS_LATER))
     server.advance_clock(40 * 86_400)
     paid = server.billing()["batches_accepted"]
     with pytest.raises((ResultsError, anthropic.APIError)):
@@ -175,9 +175,9 @@ def test_a_kill_in_the_middle_leaves_what_the_next_call_removes(press: Press, re
     press.run("published", until="published")
     press.run("plan", until="staged")
     expected = set().union(*press.going().values())
-    first = {file.reference for _, file in islice(prune(press.root, RULES, DAYS_LATER), removed)}
+    first = {file.reference for _, file in islice(remove_unneeded(press.root, RULES, DAYS_LATER), removed)}
     assert replay_day(press.root, "p", DAY, tell=lambda line: None).equal
-    second = {file.reference for _, file in prune(press.root, RULES, DAYS_LATER)}
+    second = {file.reference for _, file in remove_unneeded(press.root, RULES, DAYS_LATER)}
     assert first | second == expected
     assert not first & second
 
@@ -185,7 +185,7 @@ def test_a_kill_in_the_middle_leaves_what_the_next_call_removes(press: Press, re
 def test_a_run_that_starts_again_meanwhile_keeps_its_files(press: Press) -> None:
     press.run("plan", until="staged")
     press.age("plan", 50)
-    pruning = prune(press.root, RULES, time.time())
+    pruning = remove_unneeded(press.root, RULES, time.time())
     later = press.folder / "runs" / "p" / DAY / "plan" / "later"
     plan = plan_prune(press.root, RULES, time.time())
     assert plan.total.files
@@ -202,7 +202,7 @@ def test_an_unreadable_ledger_entry_or_list_of_sources_protects(press: Press) ->
     entry = press.ledger.folder / f"{'f' * 64}.json"
     entry.write_bytes(b"{")
     with pytest.raises(LedgerError, match="nothing was removed"):
-        list(prune(press.root, RULES, DAYS_LATER))
+        list(remove_unneeded(press.root, RULES, DAYS_LATER))
 
 
 def test_answers_to_hand_made_requests_stay(press: Press) -> None:
@@ -254,7 +254,7 @@ def test_the_command_removes_only_with_yes(
 
 def test_a_shard_whose_body_went_is_refused_and_not_sent(press: Press, server: LocalApiServer) -> None:
     shard = press.run("plan", until="staged")
-    list(prune(press.root, RULES, DAYS_LATER))
+    list(remove_unneeded(press.root, RULES, DAYS_LATER))
     with pytest.raises(LedgerError, match=r"is gone; nothing was sent\. Read the articles again"):
         send_shard(shard, Sender("p", "plan"), press.api, press.ledger, press.root, time.time)
     assert server.billing()["batches_accepted"] == 0
@@ -273,6 +273,6 @@ def test_an_object_store_is_pruned_too() -> None:
     assert {file.reference for file in plan.going[UNSENT_RUN]} == set(names)
     assert plan.total.size_bytes == 30
     assert plan_prune(root, RULES, time.time()).total.files == 0
-    assert len(list(prune(root, RULES, DAYS_LATER))) == 3
+    assert len(list(remove_unneeded(root, RULES, DAYS_LATER))) == 3
     assert not root.open(names[0]).exists()
     assert root.open(f"p/day={DAY}/other.txt").exists()

@@ -31,8 +31,8 @@ from nightpress.runs.stored_files import (
     BODIES,
     LEFTOVERS,
     RAW,
+    StoredAmount,
     StoredFile,
-    Usage,
     add_up,
     list_files,
     remove_file,
@@ -83,15 +83,15 @@ class PrunePlan:
     :param kept: runs that are kept, by reason; their number.
     """
 
-    usage: Mapping[str, Usage]
+    usage: Mapping[str, StoredAmount]
     going: Mapping[str, Sequence[StoredFile]]
     kept: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def total(self) -> Usage:
+    def total(self) -> StoredAmount:
         """All that may go."""
         files = [file for group in self.going.values() for file in group]
-        return Usage(len(files), sum(file.size_bytes for file in files))
+        return StoredAmount(len(files), sum(file.size_bytes for file in files))
 
 
 @dataclass(slots=True)
@@ -142,7 +142,7 @@ def plan_prune(root: DataRoot, rules: PruneRules, now: float) -> PrunePlan:
     return PrunePlan(add_up(files), dict(going), dict(kept))
 
 
-def prune(root: DataRoot, rules: PruneRules, now: float) -> Iterator[tuple[str, StoredFile]]:
+def remove_unneeded(root: DataRoot, rules: PruneRules, now: float) -> Iterator[tuple[str, StoredFile]]:
     """Remove what may go, and yield each file with its reason once it is gone.
 
     Each run is judged once more by its files just before, so that a run that was started again meanwhile keeps them.

@@ -79,7 +79,7 @@ class StoredFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class StoredAmount:
     """What some files take."""
 
     files: int = 0
@@ -118,12 +118,12 @@ def _moment(info: Mapping[str, Any]) -> float | None:
     return None
 
 
-def add_up(files: Iterable[StoredFile]) -> dict[str, Usage]:
+def add_up(files: Iterable[StoredFile]) -> dict[str, StoredAmount]:
     """Return what each kind of files takes, the largest first."""
-    sums: dict[str, Usage] = {}
+    sums: dict[str, StoredAmount] = {}
     for file in files:
-        before = sums.get(file.kind, Usage())
-        sums[file.kind] = Usage(before.files + 1, before.size_bytes + file.size_bytes)
+        before = sums.get(file.kind, StoredAmount())
+        sums[file.kind] = StoredAmount(before.files + 1, before.size_bytes + file.size_bytes)
     return dict(sorted(sums.items(), key=lambda each: -each[1].size_bytes))
 
 

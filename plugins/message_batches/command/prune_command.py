@@ -15,7 +15,7 @@ from message_batches.command.options import Json, Root
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nightpress.runs.stored_files import Usage
+    from nightpress.runs.stored_files import StoredAmount
 
 
 def prune(
@@ -45,20 +45,19 @@ def prune(
 
     Example: `nightpress prune --days 60`
     """
-    from nightpress.runs.prune import PruneRules, plan_prune
-    from nightpress.runs.prune import prune as remove
-    from nightpress.runs.stored_files import Usage
+    from nightpress.runs.prune import PruneRules, plan_prune, remove_unneeded
+    from nightpress.runs.stored_files import StoredAmount
 
     data, rules = connection.open_root(read_settings(), root), PruneRules(days, replaced_days)
     plan = plan_prune(data, rules, time.time())
     going = {
-        reason: Usage(len(files), sum(file.size_bytes for file in files))
+        reason: StoredAmount(len(files), sum(file.size_bytes for file in files))
         for reason, files in plan.going.items()
     }
-    removed = Usage()
+    removed = StoredAmount()
     if yes:
-        for _, file in remove(data, rules, time.time()):
-            removed = Usage(removed.files + 1, removed.size_bytes + file.size_bytes)
+        for _, file in remove_unneeded(data, rules, time.time()):
+            removed = StoredAmount(removed.files + 1, removed.size_bytes + file.size_bytes)
     if as_json:
         say_json(
             {
@@ -79,11 +78,11 @@ def prune(
         say("Nothing was removed. Remove it with the same command and --yes.")
 
 
-def _plain(usage: Mapping[str, Usage]) -> dict[str, Any]:
+def _plain(usage: Mapping[str, StoredAmount]) -> dict[str, Any]:
     return {kind: {"files": each.files, "bytes": each.size_bytes} for kind, each in usage.items()}
 
 
-def _say_usage(title: str, usage: Mapping[str, Usage]) -> None:
+def _say_usage(title: str, usage: Mapping[str, StoredAmount]) -> None:
     say(f"{title}: {size_text(sum(each.size_bytes for each in usage.values()))}")
     for kind, each in usage.items():
         say(f"  {size_text(each.size_bytes):>10}  {each.files:>9,} files  {kind}")
