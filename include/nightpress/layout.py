@@ -135,6 +135,12 @@ class DataRoot:
         """Return the folder of one run's files."""
         return self.runs(pipeline, day) / run_folder_name(run_id)
 
+    def replaced_days(self) -> dict[str, list[str]]:
+        """Return the days of which earlier publications are kept, by pipeline."""
+        folder = self.path / "publications"
+        pipelines = filter(is_pipeline_name, list_names(folder))
+        return {name: list(filter(is_day, list_names(folder / name))) for name in pipelines}
+
     def publication(self, pipeline: str, day: str, name: str) -> StoragePath:
         """Return where an earlier publication of a day is."""
         return self.publications(pipeline, day) / name

@@ -20,6 +20,7 @@ CHECKOUT = Path(__file__).parents[2]
 ROOMS = ("include/nightpress", "include/offline_api", "plugins", "launch", "dags")
 """What is installed, launched or run by Airflow: tests and benchmarks are not counted."""
 MAX_FUNCTION_LINES = 40
+_FOLDER = r"(?:folder|path|place|parent|target)(?:\(\))?$"
 DUPLICATE_LINES = 6
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -114,7 +115,8 @@ def path_builders(sources: Iterable[Source]) -> dict[str, list[str]]:
 def _builds_a_path(node: ast.AST) -> bool:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
         of_root = re.search(r"(?:^|[._])root(?:\.path)?$|root\(\)(?:\.path)?$", ast.unparse(node.left))
-        return bool(of_root) or _is_written(node.right)
+        named = isinstance(node.right, ast.Name) and not re.search(_FOLDER, ast.unparse(node.left))
+        return bool(of_root) or (_is_written(node.right) and not named)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         return node.func.attr in {"joinpath", "with_name"} and any(map(_is_written, node.args))
     return False

@@ -26,7 +26,7 @@ from nightpress.batches.manual_ledger import list_apis
 from nightpress.days.day_sources import read_sources
 from nightpress.days.publications import list_publication_files
 from nightpress.errors import ConfigurationError, InvalidReferenceError, LedgerError, ResultsError
-from nightpress.layout import DataRoot, is_day, is_pipeline_name, list_names
+from nightpress.layout import DataRoot, is_day
 from nightpress.runs.stored_files import (
     BODIES,
     LEFTOVERS,
@@ -221,10 +221,9 @@ def _find_needs(root: DataRoot) -> _Needs:
                 _folder_of(root, name) for name in (entry.uri, entry.raw or "", entry.results or "")
             }:
                 needs.entries[folder].append(entry)
-    pipelines = {*root.iter_pipelines(), *filter(is_pipeline_name, list_names(root.path / "publications"))}
-    for pipeline in pipelines:
-        days = {*root.published_days(pipeline), *list_names(root.path / "publications" / pipeline)}
-        for day in filter(is_day, days):
+    replaced = root.replaced_days()
+    for pipeline in {*root.iter_pipelines(), *replaced}:
+        for day in filter(is_day, {*root.published_days(pipeline), *replaced.get(pipeline, ())}):
             _add_publications(root, pipeline, day, needs)
     return needs
 
