@@ -191,16 +191,16 @@ def child(name: str, place: Path, url: str) -> None:
         work = Path(tempfile.mkdtemp(dir=batch))
         prepared.append((shard, *contender(shard, work, f"{url}/{batch.name}")))
     prepared[0][1]()
-    before, started = peak_mb(), time.perf_counter()
+    before, started, cpu = peak_mb(), time.perf_counter(), time.process_time()
     for _, run, _ in prepared[1:]:
         run()
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     extra = peak_mb() - before
     for shard, _, answers in prepared:
         count, sample = answers()
         assert count == shard.articles, (name, count)
         assert sample is None or sample.startswith("Answer 12: "), (name, sample)
-    print(json.dumps({"seconds": seconds, "extra_mb": extra}))
+    print(json.dumps({"seconds": seconds, "cpu_seconds": cpu, "extra_mb": extra}))
 
 
 Contender = tuple[Callable[[], None], Callable[[], tuple[int, str | None]]]

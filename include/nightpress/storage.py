@@ -126,15 +126,6 @@ def as_arrow_file(stream: IO[bytes] | io.RawIOBase) -> pa.PythonFile:
 
 
 @contextmanager
-def compressed_output(stream: IO[bytes]) -> Iterator[pa.NativeFile]:
-    """Open a Zstandard compressor that writes to a stream, which stays open."""
-    import pyarrow as pa
-
-    with pa.CompressedOutputStream(pa.PythonFile(stream, mode="w"), "zstd") as compressed:
-        yield compressed
-
-
-@contextmanager
 def open_parquet(path: StoragePath, *, read_dictionary: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file for reading.
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import closing
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nightpress.results import row_buckets
 from nightpress.results.row_buckets import Buckets
 from nightpress.results.shard_rows import iter_slices
 
@@ -18,14 +20,19 @@ SCHEMA = pa.schema([("text", pa.string())])
 
 
 @given(
-    articles=st.integers(1, 40), rows=st.integers(1, 45), a_block=st.integers(1, 9), seed=st.integers(0, 9)
+    articles=st.integers(1, 40),
+    rows=st.integers(1, 45),
+    a_block=st.integers(1, 9),
+    seed=st.integers(0, 9),
+    memory=st.sampled_from([0, 300, 10**6]),
 )
 def test_rows_come_back_in_the_order_of_their_ordinals(
-    articles: int, rows: int, a_block: int, seed: int
+    articles: int, rows: int, a_block: int, seed: int, memory: int
 ) -> None:
     chance = random.Random(seed)
     arriving = chance.sample(range(articles), k=chance.randint(0, articles))
-    with Buckets(SCHEMA, articles, rows) as buckets:
+    with pytest.MonkeyPatch.context() as patch, closing(Buckets(SCHEMA, articles, rows)) as buckets:
+        patch.setattr(row_buckets, "MEMORY_BYTES", memory)
         for begin in range(0, len(arriving), a_block):
             block = arriving[begin : begin + a_block]
             texts = pa.record_batch([pa.array([f"text {n}" for n in block], pa.string())], schema=SCHEMA)

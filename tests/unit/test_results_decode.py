@@ -148,7 +148,7 @@ def test_one_odd_line_among_good_ones_changes_nothing_for_them(odd: bytes) -> No
 def test_lines_are_counted_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     good = [succeeded(custom_id(KEY, n)) for n in range(4)]
     for size in range(1, 3 * len(good[0]), 37):
-        monkeypatch.setattr("nightpress.results.decode._BLOCK", size)
+        monkeypatch.setattr("nightpress.results.decode.BLOCK_BYTES", size)
         found, report = decode(b"".join([*good[:3], b"{\n", good[3]]))
         assert sorted(found) == [0, 1, 2, 3]
         assert report.examples == ["line 4 is malformed"]

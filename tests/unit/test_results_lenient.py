@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import process_time
 from typing import Any
 
@@ -27,11 +26,11 @@ ABSENT = ...
 def read(data: bytes, articles: int = 1) -> tuple[list[dict[str, Any]], StreamReport]:
     report = StreamReport()
     rows: dict[int, dict[str, Any]] = {}
-    for block in iter_blocks(io.BytesIO(data), KEY, articles, report):
-        found = to_columns(block.outcomes)
-        assert found.schema == ANSWERS
-        found.validate(full=True)
-        rows |= dict(zip(block.ordinals.tolist(), found.to_pylist(), strict=True))
+    for block in iter_blocks([data], KEY, articles, report):
+        for ordinals, found in to_columns(block.ordinals, block.outcomes):
+            assert found.schema == ANSWERS
+            found.validate(full=True)
+            rows |= dict(zip(ordinals.tolist(), found.to_pylist(), strict=True))
     return [rows[ordinal] for ordinal in sorted(rows)], report
 
 
@@ -258,18 +257,14 @@ def test_names_are_cut() -> None:
 def test_a_line_without_an_end_takes_no_memory_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, "MAX_LINE_BYTES", 4 * 1024 * 1024)
 
-    class Endless(io.RawIOBase):
-        left = 60
-
-        def read(self, size: int = -1) -> bytes:
-            self.left -= 1
-            if self.left > 0:
-                return b"x" * size
-            return b"\n" + succeeded(NAME) if self.left == 0 else b""
+    def endless() -> Iterator[bytes]:
+        for _ in range(60):
+            yield b"x" * decode.BLOCK_BYTES
+        yield b"\n" + succeeded(NAME)
 
     report = StreamReport()
     tracemalloc.start()
-    blocks = list(iter_blocks(Endless(), KEY, 1, report))  # type: ignore[arg-type]
+    blocks = list(iter_blocks(endless(), KEY, 1, report))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert [block.ordinals.tolist() for block in blocks] == [[0]]

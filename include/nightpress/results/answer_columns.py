@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress
 from operator import attrgetter
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,6 +19,8 @@ from nightpress.statuses import EMPTY, ERRORED, REFUSED, SUCCEEDED, TRUNCATED, U
 TEXT_COLUMNS = ("status", "text", "stop_reason", "model", "error_type", "error_message", "message_id")
 """Columns of decoded answers that are published as they are."""
 
+_NUMBERS = (*TOKEN_COLUMNS, "thinking", "web_searches")
+
 USAGE_COLUMNS = ("inference_geo", "service_tier", "refusal_category")
 """Further text that billing needs."""
 
@@ -26,7 +30,7 @@ ANSWERS = pa.schema(
             (name, pa.large_string() if name == "text" else pa.string())
             for name in (*TEXT_COLUMNS, *USAGE_COLUMNS)
         ),
-        *((name, pa.int64()) for name in (*TOKEN_COLUMNS, "thinking", "web_searches")),
+        *((name, pa.int64()) for name in _NUMBERS),
     ]
 )
 """Columns of decoded answers.
@@ -39,58 +43,68 @@ CUT_OFF = ("max_tokens", "model_context_window_exceeded")
 """Stop reasons of an answer that is not whole."""
 
 _NOT_WHOLE = pa.array(["refusal", "pause_turn", *CUT_OFF])
-_USAGE = attrgetter(
-    "input_tokens",
-    "output_tokens",
-    "cache_creation_input_tokens",
-    "cache_read_input_tokens",
-    "cache_creation",
-    "output_tokens_details",
-    "server_tool_use",
-    "service_tier",
-    "inference_geo",
-)
+_TYPE = attrgetter("type")
 _UNTOLD = Usage()
-_MESSAGE = attrgetter("id", "model", "stop_reason", "stop_details", "usage")
-_NO_MESSAGE = Message()
+_NULLS = {field.name: pa.scalar(None, field.type) for field in ANSWERS}
+_ZERO = pa.scalar(0, pa.int64())
 
 
-def to_columns(outcomes: list[Outcome]) -> pa.RecordBatch:
-    """Return outcomes as rows of :data:`ANSWERS`, in their order."""
-    messages = [None if outcome.type in FAILED else outcome.message for outcome in outcomes]
-    failed = [message is None for message in messages]
-    rows = [_MESSAGE(message or _NO_MESSAGE) for message in messages]
-    ids, models, stops, details, usages = zip(*rows, strict=True) if rows else ((),) * 5
-    columns: dict[str, Any] = {
-        "text": [message and _text(message) for message in messages],
-        "stop_reason": stops,
-        "model": models,
-        "message_id": ids,
-        "refusal_category": [detail and detail.category for detail in details],
-        **_failure_columns(outcomes, failed),
-        **_usage_columns(usages, failed),
+def to_columns(ordinals: np.ndarray, outcomes: list[Outcome]) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
+    """Yield ordinals and their outcomes as rows of :data:`ANSWERS`: first the answers, then the failures.
+
+    Apart from each other, because a column of equal values needs no conversion, and most of both are.
+    """
+    answered = [outcome.message is not None and outcome.type not in FAILED for outcome in outcomes]
+    if all(answered):
+        yield ordinals, _answers([outcome.message for outcome in outcomes if outcome.message])
+        return
+    flags = np.array(answered, dtype=bool)
+    messages = [outcome.message for outcome in compress(outcomes, answered) if outcome.message]
+    if messages:
+        yield ordinals[flags], _answers(messages)
+    failures = [outcome for outcome, has_message in zip(outcomes, answered, strict=True) if not has_message]
+    yield ordinals[~flags], _failures(failures)
+
+
+def _answers(messages: list[Message]) -> pa.RecordBatch:
+    details = [message.stop_details for message in messages]
+    columns = {
+        "text": _column("text", [_text(message) for message in messages]),
+        "stop_reason": _column("stop_reason", [message.stop_reason for message in messages]),
+        "model": _column("model", [message.model for message in messages]),
+        "message_id": _column("message_id", [message.id for message in messages]),
+        "refusal_category": _column("refusal_category", [detail and detail.category for detail in details]),
+        **_usage_columns([message.usage for message in messages]),
     }
-    arrays = {
-        name: values if isinstance(values, pa.Array) else pa.array(values, ANSWERS.field(name).type)
-        for name, values in columns.items()
-    }
-    arrays["status"] = pc.coalesce(
-        arrays.pop("failure"), answer_status(arrays["text"], arrays["stop_reason"])
-    )
-    return pa.record_batch([arrays[name] for name in ANSWERS.names], schema=ANSWERS)
+    columns["status"] = answer_status(columns["text"], columns["stop_reason"])
+    return _record_batch(columns, len(messages))
 
 
-def _failure_columns(outcomes: list[Outcome], failed: list[bool]) -> dict[str, Any]:
-    if not any(failed):
-        nothing = pa.nulls(len(outcomes), pa.string())
-        return dict.fromkeys(("failure", "error_type", "error_message"), nothing)
-    found = [outcome if none else None for outcome, none in zip(outcomes, failed, strict=True)]
-    kinds = [outcome and (outcome.type if outcome.type in FAILED else ERRORED) for outcome in found]
-    return {
-        "failure": pa.array(kinds, pa.string()),
-        "error_type": [outcome and _error_type(outcome) for outcome in found],
-        "error_message": [outcome and outcome.error and outcome.error.error.message for outcome in found],
+def _failures(outcomes: list[Outcome]) -> pa.RecordBatch:
+    errors = [outcome.error.error.message if outcome.error else None for outcome in outcomes]
+    columns: dict[str, pa.Array] = {
+        "status": _column("status", [kind if kind in FAILED else ERRORED for kind in map(_TYPE, outcomes)]),
+        "error_type": _column("error_type", [_error_type(outcome) for outcome in outcomes]),
+        "error_message": _column("error_message", errors),
+        **dict.fromkeys(_NUMBERS, pa.repeat(_ZERO, len(outcomes))),
     }
+    return _record_batch(columns, len(outcomes))
+
+
+def _record_batch(columns: Mapping[str, pa.Array], rows: int) -> pa.RecordBatch:
+    """Return the columns as rows of :data:`ANSWERS`; those that are left out are null."""
+    arrays = [
+        columns[name] if name in columns else pa.repeat(nothing, rows) for name, nothing in _NULLS.items()
+    ]
+    return pa.record_batch(arrays, schema=ANSWERS)
+
+
+def _column(name: str, values: Sequence[object]) -> pa.Array:
+    """Return values as a column of :data:`ANSWERS`; equal ones are converted once."""
+    kind = _NULLS[name].type
+    if values and values[0] == values[-1] and values.count(values[0]) == len(values):
+        return pa.repeat(pa.scalar(values[0], kind), len(values))
+    return pa.array(values, kind)
 
 
 def answer_status(text: Any, stop_reason: Any) -> Any:
@@ -148,40 +162,39 @@ def _text(message: Message) -> str | None:
     return "".join([block.text for block in content if block.text and block.type in ("text", None)]) or None
 
 
-def _usage_columns(usages: Sequence[Usage | None], failed: list[bool]) -> dict[str, Any]:
-    rows = [_USAGE(usage or _UNTOLD) for usage in usages]
-    given, answered, written, read, lifetimes, details, tools, tiers, places = (
-        zip(*rows, strict=True) if rows else ((),) * 9
+def _usage_columns(given: list[Usage | None]) -> dict[str, pa.Array]:
+    usages = [usage or _UNTOLD for usage in given]
+
+    def numbers(name: str, values: list[int | None], absent: int | None = None) -> pa.Array:
+        found = _column(name, values)
+        if absent is None or not found.null_count:
+            return found
+        # The API leaves out, or writes null for, what did not happen; only without any usage it is not known.
+        filled = pc.fill_null(found, absent)
+        return filled if all(given) else pc.if_else(pa.array(map(bool, given), pa.bool_()), filled, None)
+
+    lifetimes = [usage.cache_creation for usage in usages]
+    details = [usage.output_tokens_details for usage in usages]
+    tools = [usage.server_tool_use for usage in usages]
+    hour = numbers(
+        "cache_write_1h", [parts.ephemeral_1h_input_tokens if parts else None for parts in lifetimes], 0
     )
-    # The API leaves out, or writes null for, what did not happen; only without any usage it is not known.
-    told = pa.array([usage is not None for usage in usages], pa.bool_())
-    nothing = pa.array(failed, pa.bool_()) if any(failed) else None
-
-    def numbers(values: Any, absent: int | None = None) -> Any:
-        found = pa.array(values, pa.int64())
-        if absent is not None and found.null_count:
-            found = pc.if_else(told, pc.fill_null(found, absent), found)
-        return found if nothing is None else pc.if_else(nothing, 0, found)
-
-    def parts(structs: Any, name: str, absent: int | None = None) -> Any:
-        part = attrgetter(name)
-        told_any = any(structs)
-        return numbers([struct and part(struct) for struct in structs] if told_any else structs, absent)
-
-    hour = parts(lifetimes, "ephemeral_1h_input_tokens", 0)
-    both = numbers(written)
-    if both.null_count:
-        both = pc.coalesce(both, pc.add(hour, parts(lifetimes, "ephemeral_5m_input_tokens", 0)))
+    written = numbers("cache_write_5m", [usage.cache_creation_input_tokens for usage in usages])
+    if written.null_count:
+        minutes = [parts.ephemeral_5m_input_tokens if parts else None for parts in lifetimes]
+        written = pc.coalesce(written, pc.add(hour, numbers("cache_write_5m", minutes, 0)))
     return {
-        "input": numbers(given),
-        "output": numbers(answered),
-        "cache_write_5m": pc.max_element_wise(pc.subtract(both, hour), 0, skip_nulls=False),
+        "input": numbers("input", [usage.input_tokens for usage in usages]),
+        "output": numbers("output", [usage.output_tokens for usage in usages]),
+        "cache_write_5m": pc.max_element_wise(pc.subtract(written, hour), 0, skip_nulls=False),
         "cache_write_1h": hour,
-        "cache_read": numbers(read, 0),
-        "thinking": parts(details, "thinking_tokens"),
-        "web_searches": parts(tools, "web_search_requests", 0),
-        "service_tier": tiers,
-        "inference_geo": places,
+        "cache_read": numbers("cache_read", [usage.cache_read_input_tokens for usage in usages], 0),
+        "thinking": numbers("thinking", [parts.thinking_tokens if parts else None for parts in details]),
+        "web_searches": numbers(
+            "web_searches", [parts.web_search_requests if parts else None for parts in tools], 0
+        ),
+        "service_tier": _column("service_tier", [usage.service_tier for usage in usages]),
+        "inference_geo": _column("inference_geo", [usage.inference_geo for usage in usages]),
     }
 
 

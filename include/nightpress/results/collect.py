@@ -21,7 +21,7 @@ from nightpress.errors import InvalidReferenceError, ResultsError
 from nightpress.layout import DataRoot
 from nightpress.results.decode import StreamReport, iter_outcomes
 from nightpress.results.raw_results import keep_raw, open_raw
-from nightpress.results.shard_rows import Provenance, ShardResults, collect_shard
+from nightpress.results.shard_rows import Provenance, ShardResults, ShardRows, collect_shard
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.statuses import BILLABLE_STATUSES, MISSING, SUCCEEDED
 from nightpress.storage import StoragePath, atomic_writer, read_parquet
@@ -128,11 +128,12 @@ def _download(  # noqa: PLR0917 - private, called once
     sleep: Callable[[float], None],
 ) -> ShardResults:
     """Keep and collect the results; read them again while any is missing, for what is missing is paid again."""
-    for _ in range(READINGS):
-        lines = keep_raw(batch, files.raw, api, shard.articles, sleep)
-        results = collect_shard(shard, files, provenance, model)
-        if lines < shard.articles or not results.by_status.get(MISSING):
-            break
+    with ShardRows(shard, files, provenance, model) as rows:
+        for _ in range(READINGS):
+            lines = keep_raw(batch, files.raw, api, shard.articles, read=rows.read, sleep=sleep)
+            results = rows.write()
+            if lines < shard.articles or not results.by_status.get(MISSING):
+                break
     return results
 
 

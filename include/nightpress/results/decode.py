@@ -7,7 +7,7 @@ and every result is counted as exactly one of good, repeated, foreign or malform
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
@@ -22,7 +22,9 @@ from nightpress.shards.requests import custom_id_prefix
 MAX_LINE_BYTES = 64 * 1024 * 1024
 """A longer line is skipped: no answer has as much, and memory has to end somewhere."""
 
-_BLOCK = 1024 * 1024
+BLOCK_BYTES = 1024 * 1024
+"""A stream is decoded in blocks of this size."""
+
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -33,12 +35,18 @@ class StreamReport:
     :param foreign: results of no request of this shard; never merged.
     :param repeated: results of a request that had one already.
     :param malformed: lines that cannot be read, or successes without a message.
+    :param lines: that are not blank; the last one also without a line feed, if it can be read.
+    :param ended: false when the last line has no line feed and cannot be read.
+    :param answered: a bit for each request of the shard, set when it has a result.
     """
 
     good: int = 0
     foreign: int = 0
     repeated: int = 0
     malformed: int = 0
+    lines: int = 0
+    ended: bool = True
+    answered: bytes = b""
     examples: list[str] = field(default_factory=list)
 
     def note(self, kind: str, line: int) -> None:
@@ -62,20 +70,27 @@ def iter_outcomes(
     stream: BinaryIO, key: str, articles: int, report: StreamReport
 ) -> Iterator[tuple[int, Outcome]]:
     """Yield ``(ordinal, outcome)`` of each request of the shard; see :func:`iter_blocks`."""
-    for block in iter_blocks(stream, key, articles, report):
+    for block in iter_blocks(read_blocks(stream), key, articles, report):
         yield from zip(block.ordinals.tolist(), block.outcomes, strict=True)
 
 
-def iter_blocks(stream: BinaryIO, key: str, articles: int, report: StreamReport) -> Iterator[Block]:
-    """Yield the outcomes of the shard's requests, some thousands at a time, in the order of the stream.
+def read_blocks(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the bytes of a stream."""
+    return iter(lambda: stream.read(BLOCK_BYTES), b"")
 
+
+def iter_blocks(blocks: Iterable[bytes], key: str, articles: int, report: StreamReport) -> Iterator[Block]:
+    """Yield the outcomes of the shard's requests, some hundreds at a time, in the order of the stream.
+
+    :param blocks: the stream, in pieces of about :data:`BLOCK_BYTES`.
     :param key: the shard key; a line with another shard's custom_id is foreign.
     :param articles: requests in the shard; ordinals are 0 to ``articles - 1``.
-    :param report: filled on the way.
+    :param report: filled on the way, complete at the end.
     """
     reader = _LineReader(key, articles, report)
-    for text in _iter_whole_lines(stream, reader.skip):
+    for text in _iter_whole_lines(blocks, reader):
         yield reader.read(text)
+    reader.finish()
 
 
 class _LineReader:
@@ -96,10 +111,16 @@ class _LineReader:
         self._report.good += len(block.outcomes)
         return block
 
-    def skip(self) -> None:
+    def skip(self, *, ended: bool) -> None:
         """Count a line that is too long to be read."""
         self._lines_before += 1
         self._report.note("malformed", self._lines_before)
+        self._report.lines += ended
+        self._report.ended = ended
+
+    def finish(self) -> None:
+        """Complete the report."""
+        self._report.answered = np.packbits(self._seen).tobytes()
 
     def _read_good(self, text: bytes, count: int) -> Block | None:
         """Return the outcomes if every line has one that counts, else None; nothing is noted then."""
@@ -119,15 +140,20 @@ class _LineReader:
         if np.unique(ordinals).size != len(ordinals):
             self._seen[ordinals] = False
             return None
+        self._report.lines += count
         return Block(ordinals, outcomes)
 
     def _read_each(self, text: bytes) -> Block:
         ordinals: list[int] = []
         outcomes: list[Outcome] = []
-        for number, data in enumerate(text.split(b"\n"), start=self._lines_before + 1):
+        *_, tail = pieces = text.split(b"\n")
+        for number, data in enumerate(pieces, start=self._lines_before + 1):
             if not data.strip():
                 continue
             lines = _read_any(data)
+            # A stream that was cut ends in the middle of a line.
+            self._report.ended = bool(lines) or data is not tail
+            self._report.lines += self._report.ended
             if not lines:
                 self._report.note("malformed", number)
             for line in lines:
@@ -191,18 +217,18 @@ def make_custom_ids(prefix: str, ordinals: np.ndarray) -> pa.Array:
     return pc.binary_join_element_wise(prefix, pc.cast(pa.array(ordinals), pa.string()), "")
 
 
-def _iter_whole_lines(stream: BinaryIO, skip: Callable[[], None]) -> Iterator[bytes]:
-    """Yield a few megabytes of whole lines at a time; only the last may lack its line feed.
+def _iter_whole_lines(blocks: Iterable[bytes], reader: _LineReader) -> Iterator[bytes]:
+    """Yield whole lines, about a block at a time; only the last may lack its line feed.
 
-    :param skip: called for a line that is longer than :data:`MAX_LINE_BYTES`, which is left out.
+    A line that is longer than :data:`MAX_LINE_BYTES` is left out, and the reader told.
     """
     waiting: list[bytes] = []
     size = 0
-    while block := stream.read(_BLOCK):
+    for block in blocks:
         end = block.rfind(b"\n") + 1
         if end:
             if size > MAX_LINE_BYTES:
-                skip()
+                reader.skip(ended=True)
                 first = block.find(b"\n") + 1
                 if first < end:
                     yield block[first:end]
@@ -215,6 +241,6 @@ def _iter_whole_lines(stream: BinaryIO, skip: Callable[[], None]) -> Iterator[by
         else:
             waiting.append(block[end:])
     if size > MAX_LINE_BYTES:
-        skip()
+        reader.skip(ended=False)
     elif size:
         yield b"".join(waiting)

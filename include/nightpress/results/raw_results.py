@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -15,30 +13,18 @@ import pyarrow as pa
 from nightpress.batches.batch import Batch
 from nightpress.batches.batch_api import BatchApi
 from nightpress.errors import ResultsError
-from nightpress.results.decode import MAX_LINE_BYTES
-from nightpress.results.result_lines import read_line
-from nightpress.storage import StoragePath, as_arrow_file, atomic_writer, compressed_output
+from nightpress.results.decode import BLOCK_BYTES, StreamReport
+from nightpress.second_thread import SecondThread
+from nightpress.storage import StoragePath, as_arrow_file, atomic_writer
 
 log = logging.getLogger(__name__)
 
 DOWNLOADS = 10
 """How often a result stream is read before what it says is believed or refused."""
 
-_BLANKS = (b"\n\n", b"\n\r", b"\n ", b"\n\t")
+_WAITING_BLOCKS = 4
 
-
-@dataclass(frozen=True, slots=True)
-class _Stream:
-    """What a reading of a stream brought.
-
-    :param lines: that are not blank, the last one also without a line feed if it is whole.
-    :param ended: it ended by itself, behind a whole line.
-    """
-
-    lines: int
-    size: int
-    digest: int
-    ended: bool
+_CODEC = "zstd"
 
 
 def keep_raw(
@@ -46,42 +32,47 @@ def keep_raw(
     path: StoragePath,
     api: BatchApi,
     requests: int,
+    *,
+    read: Callable[[Iterator[bytes]], StreamReport],
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
     """Store the results of ``batch`` under ``path``, zstd-compressed, and return the number of lines.
 
-    A stream can be cut without an error, also between two lines, so its lines are counted. One that is short is
-    read again; one that is short in the same way every time is what the API has, and is kept: its articles become
-    ``missing``. One that has a line for each request is whole, however it ended.
+    They are decoded as they come, so nothing has to be read back. A stream can be cut without an error, also
+    between two lines, so its lines are counted. One that is short is read again; one that is short in the same way
+    every time is what the API has, and is kept: its articles become ``missing``. One that has a line for each
+    request is whole, however it ended.
 
     :param requests: of the batch; each has one line.
+    :param read: decodes a stream that comes in blocks; what it found counts when this function has returned, and
+        replaces what an earlier reading found.
     :param sleep: takes the seconds to wait before the next reading.
     :raises ResultsError: cut differently each time, or not readable; nothing is kept.
     """
-    previous: _Stream | None = None
-    agreed = True
+    found: tuple[int, int, bytes] | None = None
+    lines, agreed = 0, True
     for download in range(1, DOWNLOADS + 1):
-        try:
-            with atomic_writer(path) as target:
-                stream = _copy(api.stream_results(batch), target)
-                if stream.lines < requests:
-                    # What is missing is sent, and paid, again; so it is believed as late as possible.
-                    agreed = agreed and stream.ended and previous in (None, stream)
-                    if not agreed or download < DOWNLOADS:
-                        raise _ShortError
-        except _ShortError:
-            log.warning(
-                "the results of batch %s ended after %d of %d lines (reading %d of %d)",
-                *(batch.id, stream.lines, requests, download, DOWNLOADS),
-            )
-            previous = stream
-            if download < DOWNLOADS:
-                sleep(min(2.0**download, 10.0))
-            continue
-        return stream.lines
+        with suppress(_ShortError), atomic_writer(path) as target, SecondThread(_WAITING_BLOCKS) as beside:
+            stream = _Kept(api.stream_results(batch), target, beside)
+            report = read(stream.iter_blocks())
+            previous, found = found, (report.lines, stream.size, report.answered)
+            lines = report.lines
+            if lines < requests:
+                # What is missing is sent, and paid, again; so it is believed as late as possible.
+                agreed = agreed and report.ended and not stream.broken and previous in (None, found)
+                if not agreed or download < DOWNLOADS:
+                    raise _ShortError
+        if lines >= requests or (agreed and download == DOWNLOADS):
+            return lines
+        log.warning(
+            "the results of batch %s ended after %d of %d lines (reading %d of %d)",
+            *(batch.id, lines, requests, download, DOWNLOADS),
+        )
+        if download < DOWNLOADS:
+            sleep(min(2.0**download, 10.0))
     raise ResultsError(
         f"the results of batch {batch.id} were cut {DOWNLOADS} times, the last time after "
-        f"{previous.lines if previous else 0:,} of {requests:,} lines. They are paid for and kept by the API for "
+        f"{lines:,} of {requests:,} lines. They are paid for and kept by the API for "
         "29 days; reading them again pays nothing.",
         code="results_cut",
     )
@@ -91,65 +82,49 @@ class _ShortError(Exception):
     """Leave the writer, so that nothing is kept."""
 
 
-class _LineCounter:
-    """Counts the lines of a stream that comes in pieces, blank ones left out."""
+class _Kept:
+    """A result stream that is compressed into a file, beside the reader, while it is read.
 
-    def __init__(self) -> None:
-        self._ended = 0
-        self._last: list[bytes] = []
-        self._last_size = 0
+    :ivar size: bytes so far.
+    :ivar broken: it ended with an error.
+    """
 
-    def add(self, chunk: bytes) -> None:
-        end = chunk.rfind(b"\n") + 1
-        if end:
-            first = chunk.find(b"\n")
-            self._ended += bool(b"".join((*self._last, chunk[:first])).strip())
-            inside = chunk[first + 1 : end]
-            if any(blank in chunk for blank in _BLANKS):
-                self._ended += sum(1 for line in inside.split(b"\n") if line.strip())
-            else:
-                self._ended += inside.count(b"\n")
-            self._last, self._last_size = [], 0
-        self._last_size += len(chunk) - end
-        # Of a line that is too long to be read, some bytes are enough to count it.
-        if self._last_size <= MAX_LINE_BYTES:
-            self._last.append(chunk[end:])
+    def __init__(self, chunks: Iterator[bytes], target: BinaryIO, beside: SecondThread) -> None:
+        self._chunks, self._target, self._beside = chunks, target, beside
+        self._codec = pa.Codec(_CODEC)
+        self.size = 0
+        self.broken = False
 
-    @property
-    def has_tail(self) -> bool:
-        """True when there is something behind the last line feed."""
-        return bool(b"".join(self._last).strip())
+    def iter_blocks(self) -> Iterator[bytes]:
+        """Yield the stream in blocks; each is a zstd frame of its own in the file."""
+        waiting: list[bytes] = []
+        size = 0
+        for chunk in self._iter_chunks():
+            waiting.append(chunk)
+            size += len(chunk)
+            if size >= BLOCK_BYTES:
+                yield self._keep(b"".join(waiting))
+                waiting, size = [], 0
+        # One frame at least: an empty file is none.
+        if size or not self.size:
+            yield self._keep(b"".join(waiting))
 
-    @property
-    def lines(self) -> int:
-        return self._ended + (self.has_tail and self._tail_is_whole())
+    def _keep(self, block: bytes) -> bytes:
+        self.size += len(block)
+        self._beside.run(self._write, block)
+        return block
 
-    @property
-    def ended(self) -> bool:
-        return not self.has_tail or self._tail_is_whole()
+    def _write(self, block: bytes) -> None:
+        self._target.write(self._codec.compress(block))
 
-    def _tail_is_whole(self) -> bool:
-        return self._last_size <= MAX_LINE_BYTES and bool(read_line(b"".join(self._last)))
-
-
-def _copy(chunks: Iterator[bytes], target: BinaryIO) -> _Stream:
-    counter, digest, size, broken = _LineCounter(), 0, 0, False
-    try:
-        with compressed_output(target) as compressed:
-            for chunk in chunks:
-                compressed.write(chunk)
-                digest = zlib.crc32(chunk, digest)
-                size += len(chunk)
-                counter.add(chunk)
-            compressed.flush()
-    except OSError:
-        raise
-    except Exception as error:
-        if not _is_cut(error):
-            raise
-        log.warning("the result stream broke off (%s)", type(error).__name__)
-        broken = True
-    return _Stream(counter.lines, size, digest, counter.ended and not broken)
+    def _iter_chunks(self) -> Iterator[bytes]:
+        try:
+            yield from self._chunks
+        except Exception as error:
+            if not _is_cut(error):
+                raise
+            log.warning("the result stream broke off (%s)", type(error).__name__)
+            self.broken = True
 
 
 def _is_cut(error: Exception) -> bool:
@@ -170,5 +145,5 @@ def open_raw(path: StoragePath) -> Iterator[BinaryIO]:
         raise ResultsError(
             f"the kept results {path} are gone; they can be had from the API for 29 days"
         ) from None
-    with stream, pa.CompressedInputStream(as_arrow_file(stream), "zstd") as decompressed:
+    with stream, pa.CompressedInputStream(as_arrow_file(stream), _CODEC) as decompressed:
         yield decompressed

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,11 @@ from nightpress.errors import ResultsError
 from nightpress.results.answer_columns import ANSWERS, TEXT_COLUMNS, to_columns
 from nightpress.results.answers_schema import answers_schema, iter_writable, with_large_text
 from nightpress.results.billing import cache_saved, costs
-from nightpress.results.decode import StreamReport, iter_blocks, make_custom_ids
+from nightpress.results.decode import StreamReport, iter_blocks, make_custom_ids, read_blocks
 from nightpress.results.raw_results import open_raw
 from nightpress.results.row_buckets import Buckets
 from nightpress.results.typed_answers import ShardTyping, TypedAnswers
+from nightpress.second_thread import SecondThread
 from nightpress.shards.requests import custom_id_prefix
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.statuses import MESSAGE_STATUSES, MISSING
@@ -97,50 +99,81 @@ class ShardResults:
     geographies: tuple[str, ...] = ()
 
 
+class ShardRows:
+    """The rows of a shard: decoded from its result stream, then written in article order.
+
+    Memory holds a share of a large shard, see :mod:`nightpress.results.row_buckets`.
+
+    :param files: where the shard's files are; the articles must be there.
+    :param model: of a run with typed answers: its own validators check them, too.
+    """
+
+    def __init__(
+        self, shard: Shard, files: ShardFiles, provenance: Provenance, model: type[BaseModel] | None = None
+    ) -> None:
+        self._shard, self._files, self._provenance = shard, files, provenance
+        self._typing = ShardTyping(files, model)
+        self._buckets = Buckets(ANSWERS, shard.articles, BUCKET_ROWS)
+        self._report = StreamReport()
+
+    def __enter__(self) -> ShardRows:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._buckets.close()
+
+    def read(self, blocks: Iterator[bytes]) -> StreamReport:
+        """Decode a result stream; it replaces what an earlier one brought."""
+        self._buckets.close()
+        self._buckets = Buckets(ANSWERS, self._shard.articles, BUCKET_ROWS)
+        self._report = StreamReport()
+        with _no_cyclic_gc():
+            for block in iter_blocks(blocks, self._shard.key, self._shard.articles, self._report):
+                for ordinals, rows in to_columns(block.ordinals, block.outcomes):
+                    self._buckets.add(rows, ordinals)
+        return self._report
+
+    def write(self) -> ShardResults:
+        """Write ``results-<name>.parquet``, once for each reading.
+
+        :raises ResultsError: the articles are not those of the shard.
+        """
+        self._log_unused_lines()
+        totals = _Totals()
+        with _open_articles(self._files.articles, self._shard) as articles:
+            schema = _results_schema(articles.schema_arrow, self._typing, self._shard, self._provenance)
+            with parquet_writer(self._files.results, schema) as writer, SecondThread(1) as beside:
+                slices = zip(iter_slices(articles, BUCKET_ROWS), self._buckets.iter_tables(), strict=True)
+                for number, (slice_, arrived) in enumerate(slices):
+                    first = number * BUCKET_ROWS
+                    typed = self._typing.read(_with_missing(arrived), first)
+                    rows = _table(slice_, typed, schema, first, self._shard, self._provenance)
+                    totals.add(rows, typed.answers)
+                    for piece in iter_writable(rows):
+                        beside.run(writer.write_table, piece)
+        self._typing.keep_checks()
+        return totals.to_results(self._shard, self._files.results, self._provenance)
+
+    def _log_unused_lines(self) -> None:
+        report = self._report
+        if report.foreign or report.repeated or report.malformed:
+            log.warning(
+                "batch %s: %d foreign, %d repeated and %d malformed lines were left out (%s)",
+                *(self._provenance.batch_id, report.foreign, report.repeated, report.malformed),
+                ", ".join(report.examples),
+            )
+
+
 def collect_shard(
     shard: Shard, files: ShardFiles, provenance: Provenance, model: type[BaseModel] | None = None
 ) -> ShardResults:
-    """Write ``results-<name>.parquet`` of a shard from its kept result stream.
-
-    Memory holds a few thousand rows, however large the shard is.
-
-    :param files: where the shard's files are; the articles and the raw results must be there.
-    :param model: of a run with typed answers: its own validators check them, too.
-    :raises ResultsError: the articles are not those of the shard.
-    """
-    typing = ShardTyping(files, model)
-    totals = _Totals()
-    with (
-        _open_articles(files.articles, shard) as articles,
-        Buckets(ANSWERS, shard.articles, BUCKET_ROWS) as buckets,
-    ):
-        _put_aside(shard, files, provenance, buckets)
-        schema = _results_schema(articles.schema_arrow, typing, shard, provenance)
-        with parquet_writer(files.results, schema) as writer:
-            slices = zip(iter_slices(articles, BUCKET_ROWS), buckets.iter_tables(), strict=True)
-            for number, (slice_, arrived) in enumerate(slices):
-                first = number * BUCKET_ROWS
-                typed = typing.read(_with_missing(arrived), first)
-                rows = _table(slice_, typed, schema, first, shard, provenance)
-                totals.add(rows, typed.answers)
-                for piece in iter_writable(rows):
-                    writer.write_table(piece)
-    typing.keep_checks()
-    return totals.to_results(shard, files.results, provenance)
-
-
-def _put_aside(shard: Shard, files: ShardFiles, provenance: Provenance, buckets: Buckets) -> None:
-    """Decode the kept stream into buckets of article order."""
-    report = StreamReport()
-    with open_raw(files.raw) as stream, _no_cyclic_gc():
-        for block in iter_blocks(stream, shard.key, shard.articles, report):
-            buckets.add(to_columns(block.outcomes), block.ordinals)
-    if report.foreign or report.repeated or report.malformed:
-        log.warning(
-            "batch %s: %d foreign, %d repeated and %d malformed lines were left out (%s)",
-            *(provenance.batch_id, report.foreign, report.repeated, report.malformed),
-            ", ".join(report.examples),
-        )
+    """Write ``results-<name>.parquet`` of a shard from its kept result stream; see :class:`ShardRows`."""
+    with ShardRows(shard, files, provenance, model) as rows:
+        with open_raw(files.raw) as stream:
+            rows.read(read_blocks(stream))
+        return rows.write()
 
 
 @contextmanager
