@@ -88,7 +88,8 @@ def alternate(names: Iterable[str], rounds: int, run: Callable[[str], dict[str, 
     for number in range(rounds):
         for name, found in measured.items():
             found.append(run(name))
-            say(f"round {number + 1} of {rounds}: {name}: {found[-1]['seconds']:.2f} s, CPU {found[-1].get('cpu_seconds', 0):.2f}")
+            seconds, cpu = found[-1]["seconds"], found[-1].get("cpu_seconds", 0)
+            say(f"round {number + 1} of {rounds}: {name}: {seconds:.2f} s, CPU {cpu:.2f} s")
     return measured
 
 
