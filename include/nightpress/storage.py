@@ -12,7 +12,7 @@ import inspect
 import io
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -149,12 +149,35 @@ def read_parquet(path: StoragePath, columns: Sequence[str] | None = None) -> pa.
 
 
 @contextmanager
-def parquet_writer(path: StoragePath, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    """Open a Parquet file for writing that appears under ``path``, whole, when the block ends without an error."""
+def parquet_writer(
+    path: StoragePath, schema: pa.Schema, distinct: Collection[str] = ()
+) -> Iterator[pq.ParquetWriter]:
+    """Open a Parquet file for writing that appears under ``path``, whole, when the block ends without an error.
+
+    :param distinct: columns whose values hardly repeat; a dictionary of them takes time and no less space.
+    """
     import pyarrow.parquet as pq
 
-    with atomic_writer(path) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+    repeating = [name for field in schema if field.name not in distinct for name in _leaves(field)]
+    with (
+        atomic_writer(path) as stream,
+        pq.ParquetWriter(stream, schema, compression="zstd", use_dictionary=repeating) as writer,
+    ):
         yield writer
+
+
+def _leaves(field: pa.Field, prefix: str = "") -> Iterator[str]:
+    """Yield the names that Parquet gives to a column, or to the parts of a nested one."""
+    import pyarrow as pa
+
+    name = prefix + field.name
+    if pa.types.is_list(field.type) or pa.types.is_large_list(field.type):
+        yield from _leaves(field.type.value_field.with_name("element"), f"{name}.list.")
+    elif pa.types.is_struct(field.type):
+        for part in field.type:
+            yield from _leaves(part, f"{name}.")
+    else:
+        yield name
 
 
 def write_parquet(table: pa.Table, path: StoragePath) -> None:

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nightpress.results import row_buckets
 from nightpress.results.row_buckets import Buckets
 from nightpress.results.shard_rows import iter_slices
 
@@ -20,19 +19,14 @@ SCHEMA = pa.schema([("text", pa.string())])
 
 
 @given(
-    articles=st.integers(1, 40),
-    rows=st.integers(1, 45),
-    a_block=st.integers(1, 9),
-    seed=st.integers(0, 9),
-    memory=st.sampled_from([0, 300, 10**6]),
+    articles=st.integers(1, 40), rows=st.integers(1, 45), a_block=st.integers(1, 9), seed=st.integers(0, 9)
 )
 def test_rows_come_back_in_the_order_of_their_ordinals(
-    articles: int, rows: int, a_block: int, seed: int, memory: int
+    articles: int, rows: int, a_block: int, seed: int
 ) -> None:
     chance = random.Random(seed)
     arriving = chance.sample(range(articles), k=chance.randint(0, articles))
-    with pytest.MonkeyPatch.context() as patch, closing(Buckets(SCHEMA, articles, rows)) as buckets:
-        patch.setattr(row_buckets, "MEMORY_BYTES", memory)
+    with closing(Buckets(SCHEMA, articles, rows)) as buckets:
         for begin in range(0, len(arriving), a_block):
             block = arriving[begin : begin + a_block]
             texts = pa.record_batch([pa.array([f"text {n}" for n in block], pa.string())], schema=SCHEMA)

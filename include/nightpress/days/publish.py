@@ -17,7 +17,7 @@ from nightpress.days.publications import check_replacement, keep_publication
 from nightpress.days.reuse import read_ordinals
 from nightpress.errors import ConfigurationError
 from nightpress.layout import DataRoot
-from nightpress.results.answers_schema import iter_writable
+from nightpress.results.answers_schema import DISTINCT, iter_writable
 from nightpress.results.typed_answers import kept_output
 from nightpress.settings import DEFAULT_KEPT_PUBLICATIONS, DEFAULT_MIN_ANSWERED_SHARE, is_offline
 from nightpress.shards.shard import ShardFiles
@@ -149,7 +149,7 @@ def write_day(  # noqa: PLR0917 - what a day is
     numbers = _Numbers()
     sent = (columns.fit(rows) for rows in _iter_rows(parts, numbers))
     copies = ((read_ordinals(path), columns.fit(read_parquet(path))) for path in parts.reused)
-    with parquet_writer(target, schema) as writer:
+    with parquet_writer(target, schema, DISTINCT) as writer:
         for table in interleave(sent, copies):
             numbers.add(table)
             for piece in iter_writable(table):

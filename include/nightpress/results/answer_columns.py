@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from nightpress.results.answers_schema import output_fields
 from nightpress.results.billing import TOKEN_COLUMNS
-from nightpress.results.result_lines import FAILED, Message, Outcome, Usage
+from nightpress.results.result_lines import FAILED, ContentBlock, Message, Outcome, Usage
 from nightpress.statuses import EMPTY, ERRORED, REFUSED, SUCCEEDED, TRUNCATED, UNFINISHED
 
 TEXT_COLUMNS = ("status", "text", "stop_reason", "model", "error_type", "error_message", "message_id")
@@ -69,7 +69,7 @@ def to_columns(ordinals: np.ndarray, outcomes: list[Outcome]) -> Iterator[tuple[
 def _answers(messages: list[Message]) -> pa.RecordBatch:
     details = [message.stop_details for message in messages]
     columns = {
-        "text": _column("text", [_text(message) for message in messages]),
+        "text": pa.array(_texts(messages), _NULLS["text"].type),
         "stop_reason": _column("stop_reason", [message.stop_reason for message in messages]),
         "model": _column("model", [message.model for message in messages]),
         "message_id": _column("message_id", [message.id for message in messages]),
@@ -152,13 +152,18 @@ def with_statuses(table: pa.Table, schema: pa.Schema) -> pa.Table:
     )
 
 
-def _text(message: Message) -> str | None:
+def _texts(messages: list[Message]) -> list[str | None]:
+    """Return what each message says; most have one text block."""
+    return [
+        (found.text or None)
+        if message.content and len(message.content) == 1 and (found := message.content[0]).type == "text"
+        else _joined_text(message.content or ())
+        for message in messages
+    ]
+
+
+def _joined_text(content: Sequence[ContentBlock]) -> str | None:
     """Return the text blocks joined; a block of no type that has a text is one."""
-    content = message.content
-    if content is None:
-        return None
-    if len(content) == 1 and content[0].type == "text":
-        return content[0].text or None
     return "".join([block.text for block in content if block.text and block.type in ("text", None)]) or None
 
 

@@ -59,6 +59,9 @@ TAIL = [
 ]
 """Columns after the source's metadata."""
 
+DISTINCT = ("article_id", "title", "custom_id", "request_key", "text", "error_message", "message_id")
+"""Columns whose values hardly repeat."""
+
 
 def answers_schema(metadata: Sequence[pa.Field] = (), output: Sequence[pa.Field] = ()) -> pa.Schema:
     """Return the schema of answers.

@@ -22,7 +22,7 @@ from nightpress.shards.requests import custom_id_prefix
 MAX_LINE_BYTES = 64 * 1024 * 1024
 """A longer line is skipped: no answer has as much, and memory has to end somewhere."""
 
-BLOCK_BYTES = 1024 * 1024
+BLOCK_BYTES = 2 * 1024 * 1024
 """A stream is decoded in blocks of this size."""
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -137,7 +137,7 @@ class _LineReader:
         if ordinals is None or self._seen[ordinals].any():
             return None
         self._seen[ordinals] = True
-        if np.unique(ordinals).size != len(ordinals):
+        if np.count_nonzero(self._seen) != self._report.good + count:
             self._seen[ordinals] = False
             return None
         self._report.lines += count

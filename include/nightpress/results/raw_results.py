@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 DOWNLOADS = 10
 """How often a result stream is read before what it says is believed or refused."""
 
-_WAITING_BLOCKS = 4
+_WAITING_BLOCKS = 2
 
 _CODEC = "zstd"
 

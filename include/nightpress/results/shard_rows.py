@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from nightpress.errors import ResultsError
 from nightpress.results.answer_columns import ANSWERS, TEXT_COLUMNS, to_columns
-from nightpress.results.answers_schema import answers_schema, iter_writable, with_large_text
+from nightpress.results.answers_schema import DISTINCT, answers_schema, iter_writable, with_large_text
 from nightpress.results.billing import cache_saved, costs
 from nightpress.results.decode import StreamReport, iter_blocks, make_custom_ids, read_blocks
 from nightpress.results.raw_results import open_raw
@@ -102,7 +102,7 @@ class ShardResults:
 class ShardRows:
     """The rows of a shard: decoded from its result stream, then written in article order.
 
-    Memory holds a share of a large shard, see :mod:`nightpress.results.row_buckets`.
+    Memory holds a few thousand rows, however large the shard is.
 
     :param files: where the shard's files are; the articles must be there.
     :param model: of a run with typed answers: its own validators check them, too.
@@ -113,7 +113,7 @@ class ShardRows:
     ) -> None:
         self._shard, self._files, self._provenance = shard, files, provenance
         self._typing = ShardTyping(files, model)
-        self._buckets = Buckets(ANSWERS, shard.articles, BUCKET_ROWS)
+        self._buckets: Buckets | None = None
         self._report = StreamReport()
 
     def __enter__(self) -> ShardRows:
@@ -122,17 +122,21 @@ class ShardRows:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._buckets.close()
+        self._close()
+
+    def _close(self) -> None:
+        if self._buckets is not None:
+            self._buckets.close()
 
     def read(self, blocks: Iterator[bytes]) -> StreamReport:
         """Decode a result stream; it replaces what an earlier one brought."""
-        self._buckets.close()
-        self._buckets = Buckets(ANSWERS, self._shard.articles, BUCKET_ROWS)
+        self._close()
+        self._buckets = buckets = Buckets(ANSWERS, self._shard.articles, BUCKET_ROWS)
         self._report = StreamReport()
         with _no_cyclic_gc():
             for block in iter_blocks(blocks, self._shard.key, self._shard.articles, self._report):
                 for ordinals, rows in to_columns(block.ordinals, block.outcomes):
-                    self._buckets.add(rows, ordinals)
+                    buckets.add(rows, ordinals)
         return self._report
 
     def write(self) -> ShardResults:
@@ -140,11 +144,13 @@ class ShardRows:
 
         :raises ResultsError: the articles are not those of the shard.
         """
+        if self._buckets is None:
+            raise ValueError("no stream was read")
         self._log_unused_lines()
         totals = _Totals()
         with _open_articles(self._files.articles, self._shard) as articles:
             schema = _results_schema(articles.schema_arrow, self._typing, self._shard, self._provenance)
-            with parquet_writer(self._files.results, schema) as writer, SecondThread(1) as beside:
+            with parquet_writer(self._files.results, schema, DISTINCT) as writer, SecondThread(1) as beside:
                 slices = zip(iter_slices(articles, BUCKET_ROWS), self._buckets.iter_tables(), strict=True)
                 for number, (slice_, arrived) in enumerate(slices):
                     first = number * BUCKET_ROWS
