@@ -127,7 +127,7 @@ def plan_prune(root: DataRoot, rules: PruneRules, now: float) -> PrunePlan:
     for file in files:
         if file.run:
             runs[file.run].append(file)
-        elif file.kind == LEFTOVERS and _days_old([file], now) >= 1:
+        elif file.kind == LEFTOVERS and _unchanged_for(1, [file], now):
             going[LEFT_ASIDE].append(file)
     for place, folders in needs.publishers.items():
         moments = [file.modified for folder in folders for file in runs.get(folder, [])]
@@ -151,12 +151,12 @@ def remove_unneeded(root: DataRoot, rules: PruneRules, now: float) -> Iterator[t
     :raises LedgerError: see :func:`plan_prune`; nothing was removed.
     """
     plan = plan_prune(root, rules, now)
-    fresh: dict[str, bool] = {}
+    still_old: dict[str, bool] = {}
     for reason, group in plan.going.items():
         for file in group:
-            if file.run and file.run not in fresh:
-                fresh[file.run] = _days_old(list_files(root, file.run), now) >= rules.days
-            if (not file.run or fresh[file.run]) and remove_file(root, file):
+            if file.run and file.run not in still_old:
+                still_old[file.run] = _unchanged_for(rules.days, list_files(root, file.run), now)
+            if (not file.run or still_old[file.run]) and remove_file(root, file):
                 yield reason, file
 
 
@@ -165,8 +165,8 @@ def _judge(
 ) -> tuple[str, dict[str, list[StoredFile]]]:
     """Return why a run is kept, if it is, and what of it may go."""
     _, pipeline, day, _ = run.split("/", 3)
-    entries, old = needs.entries.get(run, []), _days_old(files, now)
-    if old < rules.days:
+    entries = needs.entries.get(run, [])
+    if not _unchanged_for(rules.days, files, now):
         return "younger than asked for", {}
     if any(entry.batch_id is None or entry.collected_at is None for entry in entries):
         return "with a batch that is open", {}
@@ -176,8 +176,8 @@ def _judge(
         return "", {UNSENT_RUN: list(files)}
     if any(file.name.startswith("given-") for file in files):
         return "of hand-made requests", _bodies(files)
-    replaced_at = needs.replaced_at.get((pipeline, day))
-    if rules.replaced_days is None or old < rules.replaced_days or not _before(files, replaced_at):
+    replaced = _before(files, needs.replaced_at.get((pipeline, day)))
+    if rules.replaced_days is None or not (replaced and _unchanged_for(rules.replaced_days, files, now)):
         return "with answers that were paid for", _bodies(files)
     return "", {REPLACED_RUN: list(files)}
 
@@ -199,13 +199,10 @@ def _before(files: Sequence[StoredFile], moment: float | None) -> bool:
     return moment is not None and all(file.modified is not None and file.modified < moment for file in files)
 
 
-def _days_old(files: Sequence[StoredFile], now: float) -> float:
-    """Return how long ago the youngest file changed, in days; 0 when the store does not say."""
-    moments = [file.modified for file in files]
-    known = [moment for moment in moments if moment is not None]
-    if not files or len(known) < len(moments):
-        return 0.0
-    return (now - max(known)) / _DAY_SECONDS
+def _unchanged_for(days: float, files: Sequence[StoredFile], now: float) -> bool:
+    """Tell whether no file changed for so many days; not when the store does not say."""
+    limit = now - days * _DAY_SECONDS
+    return bool(files) and all(file.modified is not None and file.modified <= limit for file in files)
 
 
 def _find_needs(root: DataRoot) -> _Needs:
