@@ -8,6 +8,7 @@ ARGS ?=
 SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 RUNS ?= 1000
 SEED ?= 1
+MINUTES ?= 60
 
 # What was given on make's command line (make plan FROM=…) becomes options of `nightpress` (--FROM=…), which refuses
 # what it does not know. `value` keeps a $ as it is; the shell only ever sees a quoted variable.
@@ -19,7 +20,7 @@ NIGHTPRESS := $(BIN)/nightpress
 TEST_HOME = AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run up look plan airflow ledger replay report prune test chaos mutation cluster cluster-test races bench reference lint format lock clean python
+.PHONY: help setup setup-dev run up look plan airflow ledger replay report prune test chaos fuzz mutation cluster cluster-test races bench reference lint format lock clean python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +70,9 @@ test: lint ## lint, types, import contracts and all tests: [ARGS="-k name"]
 
 chaos: setup-dev ## kill a run at every step, then RUNS random runs from SEED on: [RUNS=1000] [SEED=1]
 	@$(BIN)/python -m tests.chaos $(RUNS) $(SEED)
+
+fuzz: setup-dev ## damage small inputs of every reader for a time: [MINUTES=60] [SEED=1] [ARGS="--only reader"]
+	@PYTHONPATH=.:include:plugins $(TEST_HOME) $(BIN)/python -m tests.fuzz $(MINUTES) $(SEED) $(ARGS)
 
 cluster: setup-dev ## Celery, Postgres, Redis and S3 on this machine, to see and to break: [ARGS=--once]
 	@exec $(BIN)/python -m launch.cluster $(ARGS)

@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
+import msgspec
 from upath import UPath
 from upath.extensions import ProxyUPath
 
@@ -27,6 +28,9 @@ from nightpress.exclusive_create import check_exclusive_create, create_if_absent
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+INVALID_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not the JSON they should be; the second is no error of its own."""
 
 StoragePath: TypeAlias = UPath | ProxyUPath
 """Any fsspec-backed path, Airflow's ObjectStoragePath included."""

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from nightpress.errors import ApiReplyError, ConfigurationError
+from nightpress.storage import INVALID_JSON
 
 _BATCH_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -120,7 +121,7 @@ def decode_batch(data: bytes) -> Batch:
     """
     try:
         return _strict_batch.decode(data)
-    except msgspec.MsgspecError:
+    except INVALID_JSON:
         found = _read_leniently(_decode_any(data))
     if isinstance(found, OddBatch):
         raise ApiReplyError(f"the API's reply describes no batch with a usable id ({len(data):,} bytes)")
@@ -135,7 +136,7 @@ def decode_page(data: bytes) -> BatchPage:
     try:
         page = _strict_page.decode(data)
         return BatchPage(tuple(page.data), page.has_more, page.last_id or _last_id(page.data))
-    except msgspec.MsgspecError:
+    except INVALID_JSON:
         content = _decode_any(data)
     elements = content.get("data") if isinstance(content, dict) else None
     if not isinstance(elements, list):
@@ -158,7 +159,7 @@ def _last_id(batches: list[Batch]) -> str | None:
 def _decode_any(data: bytes) -> Any:
     try:
         return msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except INVALID_JSON as error:
         raise ApiReplyError(f"the API's reply is no JSON ({len(data):,} bytes, {error})") from None
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from nightpress.folders import LedgerFolder
-from nightpress.storage import StoragePath, read_bytes, write_atomically
+from nightpress.storage import INVALID_JSON, StoragePath, read_bytes, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class LedgerChanges:
         """Return how many entries the ledger had when it was last listed in full; 0 when it never was."""
         try:
             return msgspec.json.decode(read_bytes(self._files.size), type=_Size).entries
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, *INVALID_JSON):
             return 0
 
     def note_size(self, entries: int) -> None:

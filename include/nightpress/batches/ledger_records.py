@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from nightpress.batches.batch import BatchId, Count
 from nightpress.errors import LedgerError
+from nightpress.storage import INVALID_JSON
 
 SCHEMA_VERSION = 1
 
@@ -190,7 +191,7 @@ def decode(kind: type[Record], data: bytes, name: str) -> Record:
         _check_version(_version(data).schema_version, name)
         record: Record = _decoders[kind].decode(data)
         return _with_unknown_fields(record, data, name)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except INVALID_JSON as error:
         raise LedgerError(
             f"the ledger entry {name} cannot be read ({str(error)[:300]}). Nothing is sent until a person has "
             "looked at it: restore the file, or remove it after making sure that its batch does not exist."

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from nightpress.folders import LedgerFolder
-from nightpress.storage import StoragePath, Version, read_bytes, read_files, write_atomically
+from nightpress.storage import INVALID_JSON, StoragePath, Version, read_bytes, read_files, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class LedgerSnapshot:
             return msgspec.msgpack.decode(gzip.decompress(read_bytes(self._path)), type=dict[str, _Copy])
         except FileNotFoundError:
             return {}
-        except (OSError, EOFError, zlib.error, msgspec.MsgspecError) as error:
+        except (OSError, EOFError, zlib.error, *INVALID_JSON) as error:
             log.warning("the snapshot of the ledger cannot be read (%s); entries are read one by one", error)
             return {}
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from nightpress.storage import INVALID_JSON
+
 if TYPE_CHECKING:
     import anthropic
     import httpx2
@@ -74,7 +76,7 @@ class SdkModelApi:
             found = msgspec.json.decode(response.content)["data"] if response is not None else None
             if not isinstance(found, list):
                 return None
-        except (msgspec.MsgspecError, KeyError, TypeError):
+        except (*INVALID_JSON, KeyError, TypeError):
             return None
         return [model for entry in found if (model := _read_model(entry)) is not None]
 
@@ -86,7 +88,7 @@ class SdkModelApi:
         response = self._ask("POST", "/v1/messages/count_tokens", options, msgspec.json.encode(body))
         try:
             count = msgspec.json.decode(response.content)["input_tokens"] if response is not None else None
-        except (msgspec.MsgspecError, KeyError, TypeError):
+        except (*INVALID_JSON, KeyError, TypeError):
             return None
         return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
 

@@ -40,7 +40,7 @@ from nightpress.batches.refusals import is_account_trouble, read_failure
 from nightpress.batches.streamed_body import POST_SECONDS
 from nightpress.errors import ApiReplyError, LedgerError, ResultsError, UnknownOutcomeError
 from nightpress.shards.requests import custom_id_prefix
-from nightpress.storage import StoragePath
+from nightpress.storage import INVALID_JSON, StoragePath
 
 log = logging.getLogger(__name__)
 
@@ -399,7 +399,7 @@ def is_ours(entry: Entry, batch: Batch, api: BatchApi) -> bool:
         ) from error
     try:
         first = _decode_head(head).custom_id
-    except msgspec.MsgspecError as error:
+    except INVALID_JSON as error:
         raise UnknownOutcomeError(
             f"the first result of batch {batch.id} cannot be read ({error}), so it cannot be told whether it is "
             f"that of shard {entry.key[:16]}. Nothing is sent; a retry reads it again."

@@ -12,7 +12,7 @@ from nightpress.costs.receipt import RECEIPT_VERSION, BatchReceipt, DayReceipt, 
 from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot, list_names
 from nightpress.statuses import MESSAGE_STATUSES
-from nightpress.storage import StoragePath, Version, list_versions, write_atomically
+from nightpress.storage import INVALID_JSON, StoragePath, Version, list_versions, write_atomically
 
 _Record = TypeVar("_Record", BatchReceipt, DayReceipt)
 
@@ -28,7 +28,7 @@ def decode_receipt(content: bytes) -> DayReceipt | None:
     """
     try:
         receipt = _shown.decode(content)
-    except msgspec.MsgspecError:
+    except INVALID_JSON:
         return None
     return receipt if receipt.schema_version <= RECEIPT_VERSION else None
 
@@ -50,7 +50,7 @@ def read_receipt(path: StoragePath) -> DayReceipt | None:
         return msgspec.structs.replace(_read(values | {"batches": []}, DayReceipt), batches=batches)
     except FileNotFoundError:
         return None
-    except (msgspec.MsgspecError, AttributeError, KeyError, TypeError) as error:
+    except (*INVALID_JSON, AttributeError, KeyError, TypeError) as error:
         raise ResultsError(
             f"the receipt {path} cannot be read ({error}). It holds what the day's earlier runs paid: restore it, or "
             "move it away; the ledger still knows every batch",

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot
-from nightpress.storage import StoragePath, open_parquet
+from nightpress.storage import INVALID_JSON, StoragePath, open_parquet
 
 SCHEMA_VERSION = 2
 """Of the list of sources."""
@@ -117,7 +117,7 @@ def _decode(found: bytes, published: StoragePath) -> DaySources:
         version = msgspec.json.decode(found, type=_Versioned).schema_version
         if version <= SCHEMA_VERSION:
             return msgspec.json.decode(found, type=DaySources)
-    except msgspec.MsgspecError as error:
+    except INVALID_JSON as error:
         raise ResultsError(
             f"the list of sources in {published} cannot be read ({error})", code="damaged_day"
         ) from None

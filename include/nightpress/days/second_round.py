@@ -36,7 +36,7 @@ from nightpress.shards.requests import RequestParams, canonical_params, iter_par
 from nightpress.shards.shard import SECOND_ROUND_PREFIX, Shard, ShardFiles
 from nightpress.shards.writer import StagedRequest, write_staged_shards
 from nightpress.statuses import ERRORED, INVALID_OUTPUT, STATUSES, SUCCEEDED
-from nightpress.storage import StoragePath, read_parquet
+from nightpress.storage import INVALID_JSON, StoragePath, read_parquet
 
 PASSING_ERRORS = ("api_error", "overloaded_error", "rate_limit_error", "timeout_error")
 MAX_TOKENS_CAP = 4_096
@@ -202,7 +202,7 @@ def _read_params(body: StoragePath, ordinals: Sequence[int]) -> list[bytes]:
     try:
         params = list(iter_params(body.read_bytes()))
         return [params[ordinal] for ordinal in ordinals]
-    except (FileNotFoundError, IndexError, msgspec.MsgspecError):
+    except (FileNotFoundError, IndexError, *INVALID_JSON):
         raise ResultsError(
             f"{body} is not the body that was sent, so nothing of it can be sent again; read the articles again"
         ) from None

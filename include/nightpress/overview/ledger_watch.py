@@ -45,7 +45,7 @@ class LedgerWatch:
         self._scope = scope
         self._limit = limit
         self._clock = clock
-        snapshot = None if is_local(root) else LedgerSnapshot(self._ledger.folder).read_files
+        snapshot = None if is_local(root.path) else LedgerSnapshot(self._ledger.folder).read_files
         self._files = FileCache(self._ledger.folder, self._decode, limit=limit, read=snapshot)
         self._caught_up: dict[str, BatchRow] = {}
         self._changes = None if is_local(root.path) else LedgerChanges(self._ledger.folder)

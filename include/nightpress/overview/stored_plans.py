@@ -47,5 +47,10 @@ class Plans:
         try:
             content = RunFolder(self._root.open(folder)).plan.read_bytes()
             return read_plan(msgspec.json.decode(content, type=dict[str, Any]))
-        except (OSError, ValueError, ResultsError):  # a foreign reference is a ValueError, too
+        except (
+            OSError,
+            ValueError,
+            RecursionError,
+            ResultsError,
+        ):  # a foreign reference is a ValueError, too
             return None

@@ -49,5 +49,5 @@ def read_dags(head: bytes) -> dict[str, str] | None:
         return None
     try:
         return msgspec.json.decode(unescape(found[1].decode()), type=dict[str, str])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -20,7 +20,7 @@ from nightpress.costs.question import FORMAT_TOKENS, FRAMING_TOKENS, TOOL_TOKENS
 from nightpress.costs.text_sizes import RequestSizes, measure_requests
 from nightpress.errors import BudgetError, ResultsError
 from nightpress.models.lookup import get_model
-from nightpress.storage import StoragePath, write_atomically
+from nightpress.storage import INVALID_JSON, StoragePath, write_atomically
 
 _MEASURED_AT_ONCE = 500
 _TEXT_BLOCKS = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
@@ -136,7 +136,7 @@ def read_given_plan(path: StoragePath, requests: int) -> GivenPlan:
         return msgspec.json.decode(path.read_bytes(), type=GivenPlan)
     except FileNotFoundError:
         return GivenPlan(requests, {}, None, 0, None, "they were staged by an earlier version")
-    except msgspec.MsgspecError as error:
+    except INVALID_JSON as error:
         raise ResultsError(f"the plan {path} cannot be read ({error}); nothing was sent") from None
 
 

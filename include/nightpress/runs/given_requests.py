@@ -26,7 +26,7 @@ from nightpress.settings import API_MAX_BYTES, API_MAX_REQUESTS, ShardLimits
 from nightpress.shards.requests import canonical_params
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.shards.writer import StagedRequest, write_staged_shards
-from nightpress.storage import StoragePath, write_atomically
+from nightpress.storage import INVALID_JSON, StoragePath, write_atomically
 
 _CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _NEEDED = ("model", "max_tokens", "messages")
@@ -107,7 +107,7 @@ def read_requests(path: StoragePath) -> Iterator[Mapping[str, Any]]:
     try:
         whole = msgspec.json.decode(text)
         found = whole.get("requests", [whole]) if isinstance(whole, dict) else whole
-    except msgspec.DecodeError:
+    except INVALID_JSON:
         found = _read_lines(text, path)
     if not isinstance(found, list):
         raise InputError(f"{path} is no list of requests; nothing was sent")
@@ -121,7 +121,7 @@ def _read_lines(text: bytes, path: StoragePath) -> list[Any]:
             continue
         try:
             found.append(msgspec.json.decode(line))
-        except msgspec.DecodeError as error:
+        except INVALID_JSON as error:
             raise InputError(f"line {number} of {path} is no JSON ({error}); nothing was sent") from None
     return found
 

@@ -17,7 +17,7 @@ from nightpress.errors import ConfigurationError
 from nightpress.layout import DataRoot
 from nightpress.models.lookup import find_model, offered_ids
 from nightpress.models.request_options import RequestOptions
-from nightpress.storage import write_atomically
+from nightpress.storage import INVALID_JSON, write_atomically
 
 KEPT_SECONDS = 86_400.0
 """How long a list of models is good for."""
@@ -111,7 +111,7 @@ def _list_models(api: ModelApi, root: DataRoot, now: float, keep: bool) -> Seque
     try:
         content = path.read_bytes()
         kept = msgspec.json.decode(content, type=_Kept) if len(content) <= _MAX_BYTES else None
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *INVALID_JSON):
         kept = None
     if kept is not None and 0 <= now - kept.asked_at < KEPT_SECONDS:
         return kept.models

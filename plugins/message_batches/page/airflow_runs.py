@@ -42,6 +42,7 @@ from nightpress.overview.started_runs import (
     StartedRun,
 )
 from nightpress.plain_text import for_log
+from nightpress.storage import INVALID_JSON
 
 log = logging.getLogger(__name__)
 
@@ -220,7 +221,7 @@ def _plain(value: Any) -> Any:
             break
         try:
             value = msgspec.json.decode(value)
-        except msgspec.DecodeError:
+        except INVALID_JSON:
             break
     return value
 

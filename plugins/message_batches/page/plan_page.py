@@ -15,6 +15,7 @@ from nightpress.errors import ResultsError
 from nightpress.folders import RunFolder
 from nightpress.layout import DataRoot, is_run_folder_name, run_folder_name
 from nightpress.plain_text import Html
+from nightpress.storage import INVALID_JSON
 
 _MAX_BYTES = 1_000_000
 
@@ -46,7 +47,7 @@ def _decode(content: bytes) -> Plan:
         if len(content) > _MAX_BYTES:
             raise ResultsError(f"{len(content):,} bytes are too many")
         return read_plan(msgspec.json.decode(content, type=dict[str, Any]))
-    except (msgspec.MsgspecError, ResultsError) as error:
+    except (*INVALID_JSON, ResultsError) as error:
         raise HTTPException(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             f"The plan cannot be read ({error}). Clear the run from read_articles on: it is written again.",

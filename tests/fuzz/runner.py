@@ -1,0 +1,150 @@
+"""One input after the other, each with a bound on its time and its memory."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from nightpress.errors import NightpressError
+from tests.fuzz.mutations import mutate
+from tests.fuzz.targets import Target, make_targets
+
+MAX_SECONDS = 1.0
+"""Of CPU, for one input."""
+MAX_BYTES = 300 * 1024 * 1024
+"""Of memory, above what the process held before."""
+_HANG_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An input that failed.
+
+    :param place: the kind of failure; two of one kind are one fault.
+    """
+
+    number: int
+    target: str
+    place: str
+    detail: str
+
+    def to_values(self) -> dict[str, object]:
+        """Return it as JSON values."""
+        return asdict(self)
+
+    def show(self, seed: int, only: str) -> str:
+        """Return it for people, with the command that repeats it."""
+        again = f"python -m tests.fuzz --one {seed}:{self.number}" + (f" --only {only}" if only else "")
+        return f"{self.target}: {self.place}: {self.detail[:300]}\n    {again}"
+
+
+class _HangError(BaseException):
+    """An input took far too long."""
+
+
+def run_inputs(
+    seed: int, first: int, count: int, only: str = "", note: Path | None = None
+) -> Iterator[Failure]:
+    """Yield the inputs that failed.
+
+    :param note: is told the number of each input before it is read, for the case that a parser crashes.
+    """
+    targets = _chosen(only)
+    for target in targets:  # what is imported on the way is not charged to an input
+        for name, data in target.corpus:
+            with suppress(NightpressError):
+                target.run(name, data, random.Random(0))
+    for number in range(first, first + count):
+        if note is not None:
+            note.write_text(str(number))
+        target, name, data, draw = _input(targets, seed, number)
+        if (failure := _try(target, name, data, draw, number)) is not None:
+            yield failure
+
+
+def run_one(seed: int, number: int, only: str = "") -> None:
+    """Read one input, without catching anything but our own errors."""
+    target, name, data, draw = _input(_chosen(only), seed, number)
+    print(target.name, name, len(data), data[:2000])
+    started = time.process_time()
+    with suppress(NightpressError):
+        target.run(name, data, draw)
+    print(f"{time.process_time() - started:.3f} s")
+
+
+def _chosen(only: str) -> list[Target]:
+    return [target for target in make_targets() if only in ("", target.name)]
+
+
+def _input(targets: list[Target], seed: int, number: int) -> tuple[Target, str, bytes, random.Random]:
+    draw = random.Random(f"{seed}:{number}")
+    target = targets[number % len(targets)]
+    name, data = draw.choice(target.corpus)
+    return target, name, mutate(data, [other for _, other in target.corpus], draw), draw
+
+
+def _try(target: Target, name: str, data: bytes, draw: random.Random, number: int) -> Failure | None:
+    before = _forget_peak()
+    started = time.process_time()
+    try:
+        with _alarm():
+            target.run(name, data, draw)
+    except NightpressError:
+        pass
+    except (Exception, _HangError) as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        own = [step for step in traceback.extract_tb(error.__traceback__) if "/nightpress/" in step.filename]
+        place = own[-1] if own else frame
+        return Failure(
+            number,
+            target.name,
+            f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}",
+            str(error),
+        )
+    seconds, grown = time.process_time() - started, _peak() - before
+    if seconds > MAX_SECONDS:
+        return Failure(
+            number, target.name, f"too slow ({Path(name).suffix})", f"{seconds:.1f} s for {len(data):,} bytes"
+        )
+    if grown > MAX_BYTES:
+        return Failure(number, target.name, f"too much memory ({Path(name).suffix})", f"{grown:,} bytes")
+    return None
+
+
+@contextmanager
+def _alarm() -> Iterator[None]:
+    def ring(*_: object) -> None:
+        raise _HangError
+
+    earlier = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, _HANG_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, earlier)
+
+
+def _forget_peak() -> int:
+    """Let the kernel count the highest use of memory anew; return what is used now, in bytes."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS")
+
+
+def _peak() -> int:
+    return _status("VmHWM")
+
+
+def _status(name: str) -> int:
+    with suppress(OSError):
+        for text in Path("/proc/self/status").read_text().splitlines():
+            if text.startswith(f"{name}:"):
+                return int(text.split()[1]) * 1024
+    return 0
