@@ -139,6 +139,24 @@ def test_an_unknown_price_is_said(root: UPath) -> None:
     assert "$" not in markdown
 
 
+def test_of_a_cost_that_is_not_wholly_known_the_known_part_is_shown(root: UPath) -> None:
+    receipt = {
+        "paid_usd": None,
+        "list_usd": None,
+        "known_paid_usd": 1.25,
+        "unknown_requests": 2,
+        "batches": [],
+    }
+    publish(root, [answer(0), answer(1, cost_usd=None, list_cost_usd=None)], receipt=receipt)
+    for text in report(root):
+        shown = text.replace("&#36;", "$")
+        assert "$1.25" in shown
+        assert "requests of unknown cost" in shown
+        assert "not known; it was $1.25 at least" in shown
+    written = write_report(DataRoot(root), DAY)
+    assert (written.paid_usd, written.known_paid_usd, written.unknown_requests) == (None, 1.25, 2)
+
+
 def test_a_day_nobody_ran(root: UPath) -> None:
     html, markdown = report(root)
     assert "Not published: no pipeline has answers for this day." in check_harmless(html).text

@@ -8,6 +8,18 @@ UNKNOWN = "unknown"
 _SMALLEST_SHOWN = 0.0001
 
 
+def paid_in_words(amount: float | None, known: float | None, unknown_requests: int) -> str:
+    """Write what was paid; of a sum that is not wholly known, what is known of it and how much is missing.
+
+    >>> paid_in_words(0.5, 0.5, 0), paid_in_words(None, 0.25, 2), paid_in_words(None, None, 0)
+    ('$0.5000', 'at least $0.2500; 2 requests unknown', 'unknown')
+    """
+    if amount is not None or not known or not unknown_requests:
+        return dollars(amount)
+    plural = "request" if unknown_requests == 1 else "requests"
+    return f"at least {dollars(known)}; {unknown_requests:,} {plural} unknown"
+
+
 def dollars(amount: float | None, unknown: str = UNKNOWN) -> str:
     """Write an amount in USD with the digits that matter: cents, and more of them below a dollar.
 

@@ -52,7 +52,7 @@ def report(
 
 
 def _describe(written: WrittenReport) -> list[str]:
-    from nightpress.costs.money import dollars
+    from nightpress.costs.money import paid_in_words
     from nightpress.reports.wording import counted
 
     lines = [f"{name} has not published {written.day}; the report says so." for name in written.absent]
@@ -61,7 +61,8 @@ def _describe(written: WrittenReport) -> list[str]:
     if written.pipelines:
         lines.append(
             f"{', '.join(written.pipelines)}: {counted(written.articles, 'article')}, {written.succeeded:,} answered, "
-            f"{written.failed:,} failed, {dollars(written.paid_usd)} paid"
+            f"{written.failed:,} failed, "
+            f"{paid_in_words(written.paid_usd, written.known_paid_usd, written.unknown_requests)} paid"
             + (" (offline API: nothing was billed)" if written.offline else "")
         )
     return [

@@ -46,6 +46,8 @@ class VariantFigures:
     :param per_thousand_usd: what 1,000 of its articles cost at batch prices, reused answers too; None when the
         price of a model is not known or there are no articles.
     :param paid_usd: over all runs of its day, from the receipt; None when not known.
+    :param known_paid_usd: what is known of it.
+    :param unknown_requests: requests whose cost is not known.
     :param characters: of the answer's text.
     """
 
@@ -59,6 +61,8 @@ class VariantFigures:
     models: Sequence[str]
     per_thousand_usd: float | None
     paid_usd: float | None
+    known_paid_usd: float | None
+    unknown_requests: int
     cache_saved_usd: float | None
     output_tokens: Spread
     characters: Spread
@@ -218,6 +222,8 @@ class _Sums:
             models=sorted(self.models),
             per_thousand_usd=1_000 * self.cost / self.articles if known else None,
             paid_usd=receipt.paid_usd if receipt else None,
+            known_paid_usd=receipt.known_paid_usd if receipt else None,
+            unknown_requests=receipt.unknown_requests if receipt else 0,
             cache_saved_usd=receipt.cache_saved_usd if receipt else None,
             output_tokens=_spread(self.tokens),
             characters=_spread(self.characters),

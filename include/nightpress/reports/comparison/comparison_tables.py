@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nightpress.advice import label
-from nightpress.costs.money import dollars
+from nightpress.costs.money import dollars, paid_in_words
 from nightpress.reports.comparison.agreement import Agreement
 from nightpress.reports.comparison.comparison_figures import Comparison, VariantFigures
 from nightpress.reports.tables import Table
@@ -45,7 +45,11 @@ def variants_table(compared: Comparison) -> Table:
         lines.append(("Not among its articles", lambda each: count(each.absent), False))
     lines += [
         ("Cost of 1,000 articles", lambda each: dollars(each.per_thousand_usd), False),
-        ("Paid, all runs of the day", lambda each: dollars(each.paid_usd), False),
+        (
+            "Paid, all runs of the day",
+            lambda each: paid_in_words(each.paid_usd, each.known_paid_usd, each.unknown_requests),
+            False,
+        ),
     ]
     if any(each.cache_saved_usd for each in compared.variants):
         lines.append(("saved by the prompt cache", lambda each: dollars(each.cache_saved_usd), True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from nightpress.advice import advise, label
-from nightpress.costs.money import dollars
+from nightpress.costs.money import dollars, paid_in_words
 from nightpress.plain_text import Html, shorten
 from nightpress.reports.comparison.comparison_tables import agreement_table, variants_table
 from nightpress.reports.comparison.comparison_tables import sentence as sentence_of
@@ -96,7 +96,12 @@ def _glance(day: PipelineDay) -> Iterator[Html]:
         ("Failed", count(today.failures), failed, "bad" * bool(today.failures)),
         ("Rejected", count(today.rejected), "not sent", ""),
         ("Reused", count(today.reused), "paid for earlier", ""),
-        ("Paid", dollars(today.paid_usd), f"list price {dollars(today.list_usd)}", ""),
+        (
+            "Paid",
+            paid_in_words(today.paid_usd, today.known_paid_usd, today.unknown_requests),
+            f"list price {dollars(today.list_usd)}",
+            "",
+        ),
     ]
     if today.seconds is not None:
         tiles.append(("Took", duration(today.seconds), "first submission to last end", ""))

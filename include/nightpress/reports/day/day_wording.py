@@ -40,7 +40,10 @@ def money(day: PipelineDay) -> str:
     """Say in a sentence what it cost."""
     today = day.today
     if today.paid_usd is None:
-        return "What it cost is not known: the price of a model, or what an answer used, is not known."
+        known = today.known_paid_usd
+        least = f"; it was {dollars(known)} at least" if known else ""
+        requests = f" of {counted(today.unknown_requests, 'request')}" if today.unknown_requests else ""
+        return f"What it cost is not known{least}: the price of a model, or the use{requests}, is not known."
     if not today.paid_usd:
         return "Nothing was paid."
     verb = "would have been paid" if today.offline else "was paid"
@@ -111,6 +114,10 @@ def _lines(day: PipelineDay) -> list[tuple[str, _Take, _Write, bool]]:
     unknown: list[tuple[str, _Take, _Write, bool]] = [
         ("answers that do not tell theirs", lambda figures: figures.tokens_unknown, _whole, True)
     ]
+    in_part: list[tuple[str, _Take, _Write, bool]] = [
+        ("of that known", lambda figures: figures.known_paid_usd, dollars, True),
+        ("requests of unknown cost", lambda figures: figures.unknown_requests, _whole, True),
+    ]
     return [
         *lines,
         ("Rejected before sending", lambda figures: figures.rejected, _whole, False),
@@ -120,6 +127,7 @@ def _lines(day: PipelineDay) -> list[tuple[str, _Take, _Write, bool]]:
         *(thinking if thought else ()),
         *(unknown if day.today.tokens_unknown else ()),
         ("Paid, all runs of the day", lambda figures: figures.paid_usd, dollars, False),
+        *(in_part if day.today.unknown_requests and day.today.known_paid_usd else ()),
         ("List price", lambda figures: figures.list_usd, dollars, False),
         ("Saved", lambda figures: figures.saved_usd, dollars, False),
         *(caching if cached else ()),

@@ -43,7 +43,9 @@ class DayFigures:
     :param input_tokens: of new answers, those of the cache included.
     :param thinking_tokens: part of ``output_tokens``; None when no answer told.
     :param tokens_unknown: new answers that do not tell their tokens, which are therefore in no sum.
-    :param paid_usd: over all runs of the day.
+    :param paid_usd: over all runs of the day; None when what any request cost is not known.
+    :param known_paid_usd: what is known of that sum.
+    :param unknown_requests: requests whose cost is not known.
     :param saved_usd: list price less what was paid.
     :param unused_usd: paid for on the day, but not in what is published: replaced by a second round or a later run.
     :param seconds: of the run that published the day, from its first submission to the end of its last batch; None
@@ -77,6 +79,8 @@ class DayFigures:
     models: Sequence[str]
     offline: bool
     cache_saved_usd: float | None = None
+    known_paid_usd: float | None = None
+    unknown_requests: int = 0
 
     @property
     def failures(self) -> int:
@@ -146,6 +150,8 @@ def compute(
         saved_usd=None if paid is None or listed is None else listed - paid,
         unused_usd=_unused(frame, receipt),
         cache_saved_usd=receipt.cache_saved_usd if receipt else None,
+        known_paid_usd=receipt.known_paid_usd if receipt else float(new["cost_usd"].sum()),
+        unknown_requests=receipt.unknown_requests if receipt else int(new["cost_usd"].isna().sum()),
         seconds=(max(end for _, end in published) - min(start for start, _ in published)).total_seconds()
         if published
         else None,

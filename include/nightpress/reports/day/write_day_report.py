@@ -22,7 +22,9 @@ class WrittenReport:
 
     :param absent: pipelines that have not published the day.
     :param failed: articles without an answer.
-    :param paid_usd: None when a model's price is not known.
+    :param paid_usd: None when what any request cost is not known.
+    :param known_paid_usd: what is known of that sum.
+    :param unknown_requests: requests whose cost is not known.
     """
 
     report_uri: str
@@ -38,6 +40,8 @@ class WrittenReport:
     paid_usd: float | None
     saved_usd: float | None
     offline: bool
+    known_paid_usd: float | None = None
+    unknown_requests: int = 0
 
 
 def write_report(
@@ -101,4 +105,6 @@ def _sum_up(report: DayReport, html_path: StoragePath, markdown_path: StoragePat
         paid_usd=None if unknown else sum(day.paid_usd or 0.0 for day in days),
         saved_usd=None if unsaved else sum(day.saved_usd or 0.0 for day in days),
         offline=report.offline,
+        known_paid_usd=sum(day.known_paid_usd or 0.0 for day in days),
+        unknown_requests=sum(day.unknown_requests for day in days),
     )
