@@ -164,12 +164,7 @@ class Overview:
         page = min(max(1, query.page), pages)
         shown = runs[(page - 1) * query.per_page : page * query.per_page]
         for run in shown:
-            if run.started is not None and run.started.plan is not None:
-                run.plan = run.started.plan
-            elif run.active and run.rows:
-                run.plan = self._plans.find(run.rows[0].folder, now)
-            if run.published and run.receipt is not None and run.receipt.published_at is not None:
-                run.reported = self._reports.covers(run.day, run.receipt.published_at.timestamp(), now)
+            self._add_plan_and_report(run, now)
         questions = _find_questions(runs, now)
         return RunsPage(
             looked_at=picture.looked_at,
@@ -192,6 +187,15 @@ class Overview:
             empty=not readable,
             history=picture.history,
         )
+
+    def _add_plan_and_report(self, run: RunView, now: float) -> None:
+        """Add what is only looked up for the runs of the page that is shown."""
+        if run.started is not None and run.started.plan is not None:
+            run.plan = run.started.plan
+        elif run.active and run.rows:
+            run.plan = self._plans.find(run.rows[0].folder, now)
+        if run.published and run.receipt is not None and run.receipt.published_at is not None:
+            run.reported = self._reports.covers(run.day, run.receipt.published_at.timestamp(), now)
 
     def owners(self, pipeline: str) -> set[str]:
         """Return the DAGs that submitted batches of a pipeline; an empty id where one is not known.
