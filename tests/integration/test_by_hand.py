@@ -29,7 +29,7 @@ SCRIPT = "<script>window.pwned=1</script><img src=x onerror='window.pwned=1'>"
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-class Desk:
+class AnalystScreen:
     """An Airflow, an offline API whose batches end when told to, and the analyst's browser."""
 
     def __init__(
@@ -88,7 +88,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, browser: Browser) -> Iterator[Desk]:
+def screen(tmp_path: Path, browser: Browser) -> Iterator[AnalystScreen]:
     wanted = os.environ.get("NIGHTPRESS_SCREENSHOTS")
     shots = PROJECT / wanted if wanted else None
     context = browser.new_context(viewport={"width": 1280, "height": 860})
@@ -102,7 +102,7 @@ def desk(tmp_path: Path, browser: Browser) -> Iterator[Desk]:
         ):
             airflow.instance.wait_for_dag(DAG)
             airflow.instance.wait_for_dag("daily_report")
-            yield Desk(server, airflow, page, shots)
+            yield AnalystScreen(server, airflow, page, shots)
         assert said == []
     finally:
         context.close()
@@ -117,69 +117,69 @@ def write_articles(path: Path, mark: str) -> Path:
     return path
 
 
-def test_an_analyst_asks_approves_watches_and_reads(desk: Desk, tmp_path: Path) -> None:
-    source = write_articles(tmp_path / "articles.jsonl", "" if desk.shots else SCRIPT)
-    page = desk.page
-    desk.show(f"/dags/{DAG}")
+def test_an_analyst_asks_approves_watches_and_reads(screen: AnalystScreen, tmp_path: Path) -> None:
+    source = write_articles(tmp_path / "articles.jsonl", "" if screen.shots else SCRIPT)
+    page = screen.page
+    screen.show(f"/dags/{DAG}")
     page.get_by_role("button", name="Trigger").first.click()
     form = page.get_by_role("dialog")
-    if desk.shots:
+    if screen.shots:
         form.get_by_text("Run this Dag for a range of dates").click()
-        desk.picture("backfill")
+        screen.picture("backfill")
         form.get_by_text("Trigger a single run of this Dag").click()
     form.get_by_role("button", name="1 · Articles").click()
     form.locator("#element_source").fill(str(source))
     form.locator("#element_day").fill(DAY)
     form.get_by_role("button", name="2 · Question").click()
     assert form.get_by_text("claude-haiku-4-5 · $0.50 in, $2.50 out per million tokens").is_visible()
-    desk.picture("form")
+    screen.picture("form")
     form.get_by_role("button", name="3 · Money").click()
     form.locator("[name=element_approve_above_usd]").fill("0.001")
-    known = {run["dag_run_id"] for run in desk.airflow.api.runs(DAG)}
+    known = {run["dag_run_id"] for run in screen.airflow.api.runs(DAG)}
     form.get_by_role("button", name="Trigger", exact=True).click()
-    run_id = desk.new_run(known)
-    desk.wait_for(run_id, "approve_plan", "awaiting_input")
+    run_id = screen.new_run(known)
+    screen.wait_for(run_id, "approve_plan", "awaiting_input")
 
     run_path = f"/dags/{DAG}/runs/{quote(run_id, safe='')}"
-    desk.show(f"{run_path}/tasks/read_articles/details")
+    screen.show(f"{run_path}/tasks/read_articles/details")
     link = page.locator("a[href*='/nightpress/plans/']")
     link.wait_for()
     assert link.inner_text() == "Plan"
-    page.goto(desk.airflow.api.url + str(link.get_attribute("href")))
+    page.goto(screen.airflow.api.url + str(link.get_attribute("href")))
     page.get_by_text("waits for approval").wait_for()
     assert "24" in page.inner_text("body")
-    desk.picture("plan", 470)
-    desk.nothing_ran()
+    screen.picture("plan", 470)
+    screen.nothing_ran()
 
-    desk.show(f"{run_path}/tasks/approve_plan/required_actions")
+    screen.show(f"{run_path}/tasks/approve_plan/required_actions")
     page.get_by_text("24 articles, at most").wait_for()
-    desk.picture("approval")
-    assert desk.server.billing()["batches_accepted"] == 0
-    desk.approve(run_id)
-    desk.wait_for(run_id, "shard.wait_for_batch", "deferred")
-    desk.show("/plugin/batches")
+    screen.picture("approval")
+    assert screen.server.billing()["batches_accepted"] == 0
+    screen.approve(run_id)
+    screen.wait_for(run_id, "shard.wait_for_batch", "deferred")
+    screen.show("/plugin/batches")
     frame = page.frame_locator("iframe[title=Batches]")
     frame.get_by_text("0 of 1 ended").wait_for()
-    desk.picture("batches")
-    desk.nothing_ran()
+    screen.picture("batches")
+    screen.nothing_ran()
 
-    desk.server.advance_clock(BATCH_SECONDS)
-    assert desk.airflow.wait(run_id, dag_id=DAG)["state"] == "success"
-    report = desk.report()
+    screen.server.advance_clock(BATCH_SECONDS)
+    assert screen.airflow.wait(run_id, dag_id=DAG)["state"] == "success"
+    report = screen.report()
     frame.get_by_text("published", exact=True).first.wait_for()
-    desk.nothing_ran()
-    desk.show(run_path)
-    desk.picture("grid")
-    if desk.shots:
+    screen.nothing_ran()
+    screen.show(run_path)
+    screen.picture("grid")
+    if screen.shots:
         page.get_by_role("button", name="Graph").first.click()
-        desk.picture("graph")
-    desk.show(f"/nightpress/reports/{DAY}")
+        screen.picture("graph")
+    screen.show(f"/nightpress/reports/{DAY}")
     page.get_by_text("Published, every article answered").wait_for()
-    desk.picture("report")
+    screen.picture("report")
     page.emulate_media(color_scheme="dark")
-    desk.picture("report-dark")
+    screen.picture("report-dark")
     page.goto(report.as_uri())
     page.get_by_text("Published, every article answered").wait_for()
-    desk.nothing_ran()
+    screen.nothing_ran()
     assert page.locator("script").count() == 0
-    assert desk.shots or "<script>" in page.inner_text("body")
+    assert screen.shots or "<script>" in page.inner_text("body")

@@ -75,6 +75,7 @@ class MutationError(Exception):
 
 
 _SUBMISSION, _LEDGER = "include/nightpress/batches/submission.py", "include/nightpress/batches/ledger.py"
+_CANDIDATES = "include/nightpress/batches/candidates.py"
 _FAILED = "include/nightpress/runs/failed_articles.py"
 _CLIENT, _POLLING = "include/nightpress/batches/client.py", "include/nightpress/batches/polling.py"
 
@@ -107,7 +108,7 @@ MUTATIONS = (
     Mutation(
         "c",
         "a candidate is proved by its custom_id",
-        _SUBMISSION,
+        _CANDIDATES,
         "    return first.startswith(custom_id_prefix(entry.key))\n",
         "    return True\n",
     ),
@@ -128,7 +129,7 @@ MUTATIONS = (
     Mutation(
         "f1",
         "another shard's batch is no candidate",
-        _SUBMISSION,
+        _CANDIDATES,
         "            if ledger.owner(batch.id) in {None, entry.key}:\n",
         "            if True:\n",
     ),
@@ -142,7 +143,7 @@ MUTATIONS = (
     Mutation(
         "f3",
         "a batch that bought nothing is no candidate",
-        _SUBMISSION,
+        _CANDIDATES,
         "    known = {*entry.earlier, *list_known_before(entry)}\n",
         "    known = set(list_known_before(entry))\n",
     ),

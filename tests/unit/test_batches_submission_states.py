@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from nightpress.batches.ledger import Ledger
+from nightpress.batches.streamed_body import POST_SECONDS
 from nightpress.batches.submission import (
     MAX_LOST_ATTEMPTS,
-    POST_SECONDS,
     SETTLING_SECONDS,
     UNKNOWN_RECHECK_SECONDS,
     Submitted,
@@ -22,7 +22,7 @@ from nightpress.batches.submission import (
 from nightpress.errors import SubmissionError
 from nightpress.shards.requests import custom_id_prefix
 from tests.support.model_api import Crash, Sent, status_error
-from tests.unit.test_batches_submission import Desk
+from tests.support.shard_sender import ShardSender
 
 POSTS = ("accept", "accept_then_drop", "drop", "accept_then_crash", "crash", 429, 500)
 
@@ -70,9 +70,9 @@ class Submission(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
-        self.desk = Desk(self.folder)
-        self.ledger = CrashingLedger(self.desk.ledger.folder.parent, self.desk.api.scope)
-        self.desk.ledger = self.ledger
+        self.sender = ShardSender(self.folder)
+        self.ledger = CrashingLedger(self.sender.ledger.folder.parent, self.sender.api.scope)
+        self.sender.ledger = self.ledger
         self.done: str | None = None
 
     def teardown(self) -> None:
@@ -82,8 +82,8 @@ class Submission(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     def ours(self) -> list[Sent]:
-        prefix = custom_id_prefix(self.desk.shard.key)
-        return [sent for sent in self.desk.api.batches if sent.custom_ids[0].startswith(prefix)]
+        prefix = custom_id_prefix(self.sender.shard.key)
+        return [sent for sent in self.sender.api.batches if sent.custom_ids[0].startswith(prefix)]
 
     @rule(
         what=st.sampled_from(POSTS),
@@ -93,15 +93,15 @@ class Submission(RuleBasedStateMachine):
         after=st.booleans(),
     )
     def submit(self, what: object, delay: float, offset: float, crash_at: int | None, after: bool) -> None:
-        self.desk.api.plan = [status_error(what) if isinstance(what, int) else what]
-        self.desk.api.listing_delay, self.desk.api.creation_offset = delay, offset
+        self.sender.api.plan = [status_error(what) if isinstance(what, int) else what]
+        self.sender.api.listing_delay, self.sender.api.creation_offset = delay, offset
         self.ledger.crash_at, self.ledger.after = crash_at, after
         try:
-            outcome = self.desk.submit()
+            outcome = self.sender.submit()
         except (SubmissionError, Crash):
             return
         finally:
-            self.desk.api.plan.clear()
+            self.sender.api.plan.clear()
             self.ledger.crash_at = None
         if isinstance(outcome, Submitted):
             assert self.done in {None, outcome.batch_id}
@@ -109,22 +109,22 @@ class Submission(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1.0, 20.0, SETTLING_SECONDS, 700.0, 4000.0]))
     def time_passes(self, seconds: float) -> None:
-        self.desk.clock.now += seconds
+        self.sender.clock.now += seconds
 
     @rule(hours=st.sampled_from([-30.0, -3.0, -0.1, 0.1, 3.0, 30.0]))
     def the_local_clock_is_set_wrong(self, hours: float) -> None:
         """Or this task runs on another machine now: the API's clock goes on as before."""
-        self.desk.clock.now += hours * 3600
-        self.desk.api.skew -= hours * 3600
+        self.sender.clock.now += hours * 3600
+        self.sender.api.skew -= hours * 3600
 
     @rule(which=st.integers(0, 5))
     def a_batch_ends(self, which: int) -> None:
-        if which < len(self.desk.api.batches):
-            self.desk.api.batches[which].ended = True
+        if which < len(self.sender.api.batches):
+            self.sender.api.batches[which].ended = True
 
     @rule(count=st.sampled_from([3, 4]))
     def somebody_else_submits(self, count: int) -> None:
-        self.desk.api.put([f"{'e' * 16}-{n}" for n in range(count)])
+        self.sender.api.put([f"{'e' * 16}-{n}" for n in range(count)])
 
     @invariant()
     def never_paid_twice(self) -> None:
@@ -136,11 +136,11 @@ class Submission(RuleBasedStateMachine):
         A local clock that was set wrong can delay that by as much again, and no more.
         """
         for _ in range(4 + 2 * round((POST_SECONDS + SETTLING_SECONDS) / UNKNOWN_RECHECK_SECONDS)):
-            for sent in self.desk.api.batches:
+            for sent in self.sender.api.batches:
                 sent.ended = True
             lost = sum(attempt.outcome == "lost" for attempt in self.attempts())
             try:
-                outcome = self.desk.submit()
+                outcome = self.sender.submit()
             except SubmissionError:
                 assert lost >= MAX_LOST_ATTEMPTS
                 return
@@ -148,12 +148,12 @@ class Submission(RuleBasedStateMachine):
                 assert [sent.id for sent in self.ours()] == [outcome.batch_id]
                 return
             assert isinstance(outcome, Wait)
-            assert outcome.until > self.desk.clock.now
-            self.desk.clock.now = outcome.until
+            assert outcome.until > self.sender.clock.now
+            self.sender.clock.now = outcome.until
         raise AssertionError("still waiting after everything has ended")
 
     def attempts(self):  # type: ignore[no-untyped-def]
-        entry = self.ledger.load(self.desk.shard.key)
+        entry = self.ledger.load(self.sender.shard.key)
         return entry.attempts if entry else ()
 
 

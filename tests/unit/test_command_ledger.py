@@ -18,13 +18,13 @@ from message_batches.command.command_settings import CommandError
 from message_batches.command.main import main
 from nightpress.batches.ledger import Attempt, Entry, Ledger
 from tests.support.model_api import ModelApi
-from tests.unit.test_batches_submission import Desk
+from tests.support.shard_sender import ShardSender
 
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-class Office(Desk):
-    """A desk whose clock is the machine's, with the command."""
+class Office(ShardSender):
+    """A sender whose clock is the machine's, with the command."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -12,17 +12,10 @@ from datetime import UTC, datetime
 
 from nightpress.batches.batch import Batch
 from nightpress.batches.batch_api import BatchApi
+from nightpress.batches.candidates import earliest_creation, is_ours, iter_candidates, list_known_before
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.refusals import read_failure
-from nightpress.batches.submission import (
-    MAX_LOST_ATTEMPTS,
-    SETTLING_SECONDS,
-    earliest_creation,
-    is_ours,
-    iter_candidates,
-    list_known_before,
-    record_batch,
-)
+from nightpress.batches.submission import MAX_LOST_ATTEMPTS, SETTLING_SECONDS, record_batch
 from nightpress.errors import ConfigurationError, LedgerError, UnknownOutcomeError
 from nightpress.layout import DataRoot, list_names
 from nightpress.storage import StoragePath

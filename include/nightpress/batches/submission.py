@@ -18,37 +18,34 @@ That no batch exists is decided by the API's time alone (the ``Date`` of its res
 may be wrong, and may have been right when the POST was made. It is decided only for the workspace in which the
 POST was made, since a list shows one workspace.
 
-:func:`submit_shard` does one walk through this and returns; whoever calls it waits if asked to and calls
+:func:`submit_shard` goes through this once and returns; whoever calls it waits if asked to and calls
 again. No step guesses.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
 
 from nightpress.batches.api_facts import Identity
-from nightpress.batches.batch import Batch, BatchPage
+from nightpress.batches.batch import Batch
 from nightpress.batches.batch_api import BatchApi
+from nightpress.batches.candidates import Oddities, earliest_creation, is_ours, iter_candidates
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.redaction import describe_error
 from nightpress.batches.refusals import is_account_trouble, read_failure
 from nightpress.batches.streamed_body import POST_SECONDS
-from nightpress.errors import ApiReplyError, LedgerError, ResultsError, UnknownOutcomeError
-from nightpress.shards.requests import custom_id_prefix
-from nightpress.storage import INVALID_JSON, StoragePath
+from nightpress.errors import ApiReplyError, LedgerError, UnknownOutcomeError
+from nightpress.storage import StoragePath
 
 log = logging.getLogger(__name__)
 
 SETTLING_SECONDS = 60.0
 """How long after the last moment of a POST its batch may be missing from the list."""
-
-CLOCK_MARGIN_SECONDS = 300.0
-"""How far two moments of the API may be out of order: its servers' clocks differ a little."""
 
 UNKNOWN_RECHECK_SECONDS = 30.0
 """Between two looks for the batch of a POST whose outcome is unknown; another process may still be at it."""
@@ -58,12 +55,6 @@ RUNNING_RECHECK_SECONDS = 3600.0
 
 MAX_LOST_ATTEMPTS = 5
 """POSTs of one shard that may vanish before a person has to look."""
-
-MAX_HEAD_BYTES = 64 * 1024 * 1024
-"""The longest first line of a result stream that is read to tell whose it is."""
-
-MAX_PAGES = 1_000
-"""Pages of the list of batches that are read at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,25 +263,6 @@ def _wait_for_settling(entry: Entry, api_now: float | None, ledger: Ledger, now:
     return Wait(why, now + min(remaining, UNKNOWN_RECHECK_SECONDS))
 
 
-def earliest_creation(entry: Entry) -> float | None:
-    """Return the moment before which no batch of the shard was created, by the API's clock; None: any may be.
-
-    The newest batch that was listed before the first POST and a batch of it come from the same clock, so one is
-    not much younger than the other. A ``Date`` alone may be a gateway's, whose clock may differ from the API's.
-    """
-    if not entry.attempts or entry.attempts[0].newest_batch_at is None:
-        return None
-    first = entry.attempts[0]
-    newest = first.newest_batch_at
-    assert newest is not None
-    return (newest if first.api_at is None else min(newest, first.api_at)) - CLOCK_MARGIN_SECONDS
-
-
-def list_known_before(entry: Entry) -> tuple[str, ...]:
-    """Return ids of batches that were there before the shard's first POST: none of them is the shard's."""
-    return entry.attempts[0].listed_before if entry.attempts else ()
-
-
 def _check_same_workspace(entry: Entry, seen: Identity) -> None:
     """Make sure that the list shows the workspace in which the POST was made.
 
@@ -318,115 +290,6 @@ def _cannot_look(entry: Entry, error: Exception) -> Exception:
         f"the outcome of a POST of shard {entry.key[:16]} is unknown, and the API's list of batches cannot be "
         f"read to find it ({describe_error(error)}). Nothing is sent; a retry looks again."
     )
-
-
-class Oddities:
-    """What in the list of batches keeps it from telling that a batch does not exist."""
-
-    def __init__(self) -> None:
-        self.reasons: list[str] = []
-
-    def check(self, entry: Entry) -> None:
-        """Make sure that the list could be read in full.
-
-        :raises UnknownOutcomeError: it could not.
-        """
-        if self.reasons:
-            raise UnknownOutcomeError(
-                f"no batch of shard {entry.key[:16]} was found in the API's list, but the list cannot be read in "
-                f"full: {'; '.join(self.reasons[:3])}. Nothing is sent; a retry reads it again.",
-                code="list_unreadable",
-            )
-
-
-def iter_candidates(
-    entry: Entry, api: BatchApi, ledger: Ledger, since: float | None, odd: Oddities | None = None
-) -> Iterator[Batch]:
-    """Yield batches that could be this shard's: young enough, as many requests, not another shard's.
-
-    A batch whose creation time or number of requests is not told could be.
-
-    :param since: epoch seconds by the API's clock; older batches are not looked at. None looks at all.
-    :param odd: takes down why the list does not tell all.
-    """
-    odd = odd or Oddities()
-    known = {*entry.earlier, *list_known_before(entry)}
-    cursors: set[str | None] = {None}
-    after_id: str | None = None
-    for _ in range(MAX_PAGES):
-        page = api.list(after_id=after_id)
-        old = _note_odd(page, entry, since, odd)
-        for batch in page.data:
-            if since is not None and batch.created_at is not None and batch.created_at.timestamp() < since:
-                old = True
-                continue
-            if batch.id in known or batch.request_counts.total not in {0, entry.requests}:
-                continue
-            if ledger.owner(batch.id) in {None, entry.key}:
-                yield batch
-        if old or not page.has_more or page.last_id is None:
-            return
-        after_id = page.last_id
-        if after_id in cursors:
-            odd.reasons.append(f"it repeats the page after {after_id}")
-            return
-        cursors.add(after_id)
-    odd.reasons.append(f"it has more than {MAX_PAGES:,} pages")
-
-
-def _note_odd(page: BatchPage, entry: Entry, since: float | None, odd: Oddities) -> bool:
-    """Take down elements without a usable id that could be this shard's batch; tell whether one is too old."""
-    old = False
-    for batch in page.odd:
-        if since is not None and batch.created_at is not None and batch.created_at.timestamp() < since:
-            old = True
-        elif batch.type == "message_batch" and batch.requests in {None, entry.requests}:
-            odd.reasons.append("it holds a batch without a usable id")
-    return old
-
-
-def is_ours(entry: Entry, batch: Batch, api: BatchApi) -> bool:
-    """Prove by the first custom_id of its results whether an ended batch is this shard's.
-
-    :raises UnknownOutcomeError: its results cannot be read, so it cannot be told.
-    """
-    try:
-        head = _first_line(api.stream_results(batch))
-    except ResultsError as error:
-        raise UnknownOutcomeError(
-            f"batch {batch.id} could be that of shard {entry.key[:16]}, and its results cannot be read to tell "
-            f"({error}). Nothing is sent."
-        ) from error
-    try:
-        first = _decode_head(head).custom_id
-    except INVALID_JSON as error:
-        raise UnknownOutcomeError(
-            f"the first result of batch {batch.id} cannot be read ({error}), so it cannot be told whether it is "
-            f"that of shard {entry.key[:16]}. Nothing is sent; a retry reads it again."
-        ) from None
-    return first.startswith(custom_id_prefix(entry.key))
-
-
-class _Head(msgspec.Struct):
-    custom_id: str
-
-
-_decode_head = msgspec.json.Decoder(_Head).decode
-
-
-def _first_line(stream: Iterator[bytes]) -> bytes:
-    """Return the first line that is not blank, read no further than the longest line there can be."""
-    parts: list[bytes] = []
-    size = 0
-    for chunk in stream:
-        begun = chunk if parts else chunk.lstrip(b"\r\n \t")
-        line, end, _ = begun.partition(b"\n")
-        if line:
-            parts.append(line)
-            size += len(line)
-        if (end and parts) or size > MAX_HEAD_BYTES:
-            break
-    return b"".join(parts)[:MAX_HEAD_BYTES]
 
 
 def record_batch(
