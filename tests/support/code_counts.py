@@ -118,7 +118,10 @@ def _builds_a_path(node: ast.AST) -> bool:
         named = isinstance(node.right, ast.Name) and not re.search(_FOLDER, ast.unparse(node.left))
         return bool(of_root) or (_is_written(node.right) and not named)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        return node.func.attr in {"joinpath", "with_name"} and any(map(_is_written, node.args))
+        of_path = node.func.attr in {"joinpath", "with_name"} and re.search(
+            _FOLDER, ast.unparse(node.func.value)
+        )
+        return bool(of_path) and any(map(_is_written, node.args))
     return False
 
 
