@@ -4,8 +4,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
-# Two test files at a time: most of them wait for an Airflow. In order, or the longest, which have few tests, come last.
-SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 RUNS ?= 1000
 SEED ?= 1
 MINUTES ?= 60
@@ -20,7 +18,7 @@ NIGHTPRESS := $(BIN)/nightpress
 TEST_HOME = AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run up look plan airflow ledger replay report prune test chaos fuzz mutation cluster cluster-test races bench reference lint format lock clean python
+.PHONY: help setup setup-dev run up look plan airflow ledger replay report prune test chaos fuzz mutation cluster cluster-test races compat bench reference lint format lock clean python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,7 +64,7 @@ prune: setup ## what is stored, and what of it may go; removes that with ARGS=--
 	@$(NIGHTPRESS) prune $(OPTIONS) $(ARGS)
 
 test: lint ## lint, types, import contracts and all tests: [ARGS="-k name"]
-	@$(TEST_HOME) $(BIN)/python -m pytest $(or $(ARGS),$(SIDE_BY_SIDE) --ignore=tests/cluster)
+	@$(TEST_HOME) $(BIN)/python -m tests $(or $(ARGS),-n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/cluster)
 
 chaos: setup-dev ## kill a run at every step, then RUNS random runs from SEED on: [RUNS=1000] [SEED=1]
 	@$(BIN)/python -m tests.chaos $(RUNS) $(SEED)
@@ -82,6 +80,9 @@ races: setup-dev ## two processes race for the right to POST, on SeaweedFS and m
 
 cluster-test: setup-dev ## break the cluster in every way; tests/cluster is the sampled form of it
 	@NIGHTPRESS_CLUSTER_SWEEP=1 AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}" $(BIN)/python -m pytest tests/cluster $(ARGS)
+
+compat: setup-dev ## what depends on Airflow, against other versions of it: [ARGS="3.3.0 3.4.0b2"]
+	@$(BIN)/python -m launch.compat $(ARGS)
 
 bench: setup-dev ## speed and memory beside the alternatives, goals beside what was measured: [QUICK=1] [ARGS="submit polls"]
 	@exec $(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)

@@ -46,9 +46,13 @@ def signal_all(pids: Iterable[int], number: signal.Signals) -> None:
 
 
 def end_sessions(sessions: Iterable[int], grace_seconds: float = GRACE_SECONDS) -> None:
-    """SIGTERM to every member, then SIGKILL to those alive after the grace, until none is left."""
+    """SIGTERM to every member, then SIGKILL to those alive after the grace, until none is left.
+
+    Without a grace there is no SIGTERM: what ends as a machine that dies does must not end in good order.
+    """
     wanted = tuple(sessions)
-    signal_all(session_members(wanted), signal.SIGTERM)
+    if grace_seconds > 0:
+        signal_all(session_members(wanted), signal.SIGTERM)
     deadline = time.monotonic() + grace_seconds
     while (alive := session_members(wanted)) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -23,6 +23,7 @@ from typing import Self
 from dotenv import dotenv_values
 
 from launch.airflow_api import AirflowApi, AirflowApiError
+from launch.cluster.host import HOST_NAME
 from launch.cluster.servers import BUCKET, Servers
 from launch.environment import LaunchError, free_port, login_settings
 from launch.login import USER, read_secrets, write_login
@@ -120,6 +121,8 @@ class Cluster:
             "PYTHONUNBUFFERED": "1",
             "NO_PROXY": "127.0.0.1,localhost",
             "no_proxy": "127.0.0.1,localhost",
+            HOST_NAME: host,
+            "AIRFLOW__CORE__HOSTNAME_CALLABLE": "launch.cluster.host.host_name",
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
             "AIRFLOW__API__HOST": "127.0.0.1",
@@ -154,6 +157,8 @@ class Cluster:
             "ANTHROPIC_CONNECTION": offline.connection(),
             # A killed worker is noticed in a test's time.
             "TASK_HEARTBEAT_TIMEOUT": "30",
+            "TASK_QUEUED_TIMEOUT": "60",
+            "TASK_QUEUED_CHECK_INTERVAL": "10",
         }
 
     def start(self) -> None:

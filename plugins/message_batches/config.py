@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow.sdk import ObjectStoragePath
-from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
+from message_batches.airflow_private import ResolveMixin
 from nightpress.articles.published_source import SCHEME
 from nightpress.errors import ConfigurationError
 from nightpress.layout import DataRoot, check_day

@@ -8,9 +8,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.sdk import DAG, Asset, task_group
-from airflow.sdk.definitions._internal.contextmanager import DagContext
-from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
+from message_batches.airflow_private import DagContext, ResolveMixin
 from message_batches.assets import PUBLISHED_DAYS
 from message_batches.config import DEFAULT_CONN_ID
 from message_batches.form import add_form, describe_request

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from airflow.sdk.bases.xcom import BaseXCom
-from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import BaseEventTrigger, TaskSuccessEvent, TriggerEvent
 
+from message_batches.airflow_private import return_value
 from message_batches.shared_looks import (
     SharedConnection,
     effective_poll_seconds,
@@ -171,25 +170,12 @@ class MessageBatchTrigger(BaseEventTrigger):
     async def _event(self, outcome: PollOutcome) -> TriggerEvent:
         self.log.info(outcome.message)
         if outcome.status == "ended" and self.result is not None and self.task_instance is not None:
-            await self._return_result(self.task_instance)
+            # Not by `TaskSuccessEvent(xcoms=…)`: Airflow 3.3.2 encodes a string twice on that way, and the next task
+            # gets it with quotes.
+            await return_value(self.task_instance, self.result)
             return TaskSuccessEvent()
         await asyncio.sleep(max(0.0, self._started + _SAFE_FIRST_WAIT_SECONDS - time.time()))
         return TriggerEvent({"status": outcome.status, "message": outcome.message})  # type: ignore[no-untyped-call]
-
-    async def _return_result(self, task_instance: Any) -> None:
-        """Store what the task returns.
-
-        Not by ``TaskSuccessEvent(xcoms=…)``: Airflow 3.3.2 encodes a string twice on that way, and the
-        next task gets it with quotes.
-        """
-        await XCom.aset(
-            BaseXCom.XCOM_RETURN_KEY,
-            self.result,
-            dag_id=task_instance.dag_id,
-            task_id=task_instance.task_id,
-            run_id=task_instance.run_id,
-            map_index=task_instance.map_index,
-        )
 
     def _log_progress(self, wait: BatchWait, look: Look) -> None:
         for batch_id in wait.open:

@@ -1,6 +1,12 @@
-"""Every promise on Celery, Postgres and S3: what is killed in the middle is paid once and lost never."""
+"""Every promise on Celery, Postgres and S3: what is killed in the middle is paid once and lost never.
+
+Without ``NIGHTPRESS_CLUSTER_SWEEP`` a sample is run; ``make cluster-test`` runs all.
+"""
 
 from __future__ import annotations
+
+import os
+from collections.abc import Sequence
 
 import pytest
 
@@ -21,61 +27,74 @@ from tests.support.cluster_runs import (
 )
 
 pytestmark = pytest.mark.airflow
-ARTICLES = 1_000
+ARTICLES = 500
+sweep = pytest.mark.skipif(not os.environ.get("NIGHTPRESS_CLUSTER_SWEEP"), reason="make cluster-test runs it")
+
+
+def start_days(cluster: Cluster, days: Sequence[str]) -> list[str]:
+    """Put articles for some days and start a run for each."""
+    for day in days:
+        put_articles(cluster, day, ARTICLES)
+    return [start_run(cluster, day) for day in days]
+
+
+def check_days(cluster: Cluster, runs: Sequence[str], days: Sequence[str], billed_before: int) -> None:
+    """Every run succeeds, each article is paid once by the API's meter and the receipts, and none is lost."""
+    assert [wait_for_run(cluster, run) for run in runs] == ["success"] * len(runs)
+    assert billed(cluster) - billed_before == ARTICLES * len(days) == billed_by_receipts(cluster, *days)
+    assert [published_rows(cluster, day) for day in days] == [(ARTICLES, ARTICLES)] * len(days)
 
 
 def test_a_day_is_paid_once_and_its_second_run_costs_nothing(cluster: Cluster) -> None:
-    day, before = "2026-11-18", billed(cluster)
-    put_articles(cluster, day, ARTICLES)
-    assert wait_for_run(cluster, start_run(cluster, day)) == "success"
-    assert billed(cluster) - before == ARTICLES
-    assert published_rows(cluster, day) == (ARTICLES, ARTICLES)
-    assert wait_for_run(cluster, start_run(cluster, day)) == "success"
-    assert billed(cluster) - before == ARTICLES == billed_by_receipts(cluster, day)
+    days, before = ["2026-11-18"], billed(cluster)
+    check_days(cluster, start_days(cluster, days), days, before)
+    assert wait_for_run(cluster, start_run(cluster, *days)) == "success"
+    assert billed(cluster) - before == ARTICLES == billed_by_receipts(cluster, *days)
     fs = cluster.servers.file_system()
-    wait_until("the report of the day", lambda: fs.exists(f"{ROOT}/reports/day={day}/report.html"))
-    assert receipt(cluster, day)["paid_usd"] > 0
+    wait_until("the report of the day", lambda: fs.exists(f"{ROOT}/reports/day={days[0]}/report.html"))
+    assert receipt(cluster, *days)["paid_usd"] > 0
 
 
-def test_a_worker_that_dies_while_it_writes_results(cluster: Cluster) -> None:
-    day, before = "2026-11-17", billed(cluster)
-    put_articles(cluster, day, ARTICLES)
-    run_id = start_run(cluster, day)
-    wait_for_task(cluster, run_id, "shard.write_results", "running")
-    hosts = workers_of(cluster, run_id, "shard.write_results")
-    cluster.kill("worker-1" if any("worker-1" in host for host in hosts) or not hosts else "worker-2")
-    assert wait_for_run(cluster, run_id) == "success"
-    assert billed(cluster) - before == ARTICLES == billed_by_receipts(cluster, day)
-    assert published_rows(cluster, day) == (ARTICLES, ARTICLES)
+def test_days_side_by_side_while_a_worker_dies_writing_results(cluster: Cluster) -> None:
+    days, before = ["2026-11-13", "2026-11-14"], billed(cluster)
+    runs = start_days(cluster, days)
+    wait_for_task(cluster, runs[0], "shard.write_results", "running")
+    cluster.kill(min(workers_of(cluster, runs[0], "shard.write_results"), default="worker-1"))
+    check_days(cluster, runs, days, before)
 
 
 def test_a_triggerer_a_scheduler_and_the_servers_die_while_batches_are_waited_for(cluster: Cluster) -> None:
-    day, before = "2026-11-16", billed(cluster)
-    put_articles(cluster, day, ARTICLES)
-    run_id = start_run(cluster, day)
-    wait_for_task(cluster, run_id, "shard.submit_batch", "running", "success")
+    days, before = ["2026-11-16"], billed(cluster)
+    runs = start_days(cluster, days)
+    wait_for_task(cluster, runs[0], "shard.submit_batch", "running", "success")
     cluster.kill("scheduler-1")
-    wait_for_task(cluster, run_id, "shard.wait_for_batch", "deferred", "success")
+    wait_for_task(cluster, runs[0], "shard.wait_for_batch", "deferred", "success")
     for name in ("triggerer-1", "redis", "s3"):
         cluster.kill(name)
     cluster.servers.start_one("redis")
     cluster.servers.start_one("s3")
-    assert wait_for_run(cluster, run_id) == "success"
-    assert billed(cluster) - before == ARTICLES == billed_by_receipts(cluster, day)
-    assert published_rows(cluster, day) == (ARTICLES, ARTICLES)
+    check_days(cluster, runs, days, before)
 
 
-def test_days_side_by_side_while_a_worker_is_replaced(cluster: Cluster) -> None:
-    days, before = ("2026-11-13", "2026-11-14"), billed(cluster)
-    for day in days:
-        put_articles(cluster, day, ARTICLES // 2)
-    runs = [start_run(cluster, day) for day in days]
+@sweep
+def test_a_worker_that_dies_while_it_submits(cluster: Cluster) -> None:
+    """A POST whose outcome is not known is not repeated before it is sure that no batch came of it."""
+    days, before = ["2026-11-12"], billed(cluster)
+    runs = start_days(cluster, days)
+    wait_for_task(cluster, runs[0], "shard.submit_batch", "running")
+    cluster.kill(min(workers_of(cluster, runs[0], "shard.submit_batch"), default="worker-1"))
+    assert wait_for_run(cluster, runs[0], 1_200.0) == "success"
+    check_days(cluster, runs, days, before)
+
+
+@sweep
+def test_a_worker_is_replaced_in_good_order(cluster: Cluster) -> None:
+    days, before = ["2026-11-10", "2026-11-11"], billed(cluster)
+    runs = start_days(cluster, days)
     wait_for_task(cluster, runs[0], "shard.submit_batch", "running", "success")
     cluster.stop_warmly("worker-2")
     cluster.start_component("worker-2")
-    assert [wait_for_run(cluster, run) for run in runs] == ["success", "success"]
-    assert billed(cluster) - before == ARTICLES == billed_by_receipts(cluster, *days)
-    assert [published_rows(cluster, day) for day in days] == [(ARTICLES // 2, ARTICLES // 2)] * 2
+    check_days(cluster, runs, days, before)
 
 
 def test_nothing_is_left_aside_on_s3(cluster: Cluster) -> None:

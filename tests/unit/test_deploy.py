@@ -51,7 +51,7 @@ def test_the_chart_sets_what_the_settings_set() -> None:
 
 def _names() -> set[str]:
     found = {name for text in settings().values() for name, _ in PLACEHOLDER.findall(text or "")}
-    return found - {"TASK_HEARTBEAT_TIMEOUT"}
+    return found - {"TASK_HEARTBEAT_TIMEOUT", "TASK_QUEUED_TIMEOUT", "TASK_QUEUED_CHECK_INTERVAL"}
 
 
 def test_compose_runs_the_components_of_the_cluster() -> None:

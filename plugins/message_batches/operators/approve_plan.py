@@ -10,6 +10,7 @@ from airflow.providers.standard.exceptions import HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from message_batches.airflow_private import request_approval
 from message_batches.operators.references import as_list
 from nightpress.errors import ConfigurationError
 
@@ -135,22 +136,7 @@ class ApprovePlanOperator(ApprovalOperator):
 
         :raises AirflowFailException: it shows another; a yes to that would be no yes to this.
         """
-        from airflow.sdk.api.datamodels._generated import HITLUser
-        from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetailRequestResult
-        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
-
-        shown = SUPERVISOR_COMMS.send(
-            CreateHITLDetailPayload(
-                ti_id=ti_id,
-                options=self.options,
-                subject=self.subject,
-                body=self.body,
-                params={},
-                multiple=False,
-                assigned_users=[HITLUser(**user) for user in self.assigned_users or []],
-            )
-        )
-        assert isinstance(shown, HITLDetailRequestResult)
+        shown = request_approval(ti_id, self)
         if (shown.subject, shown.body) != (self.subject, self.body):
             raise AirflowFailException(
                 f"the plan is now “{self.subject}”, but Airflow would go on showing the one that this run asked "

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator
-from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
 from message_batches import config
+from message_batches.airflow_private import ResolveMixin
 from message_batches.form_keys import check_run_keys
 from message_batches.links import TaskLink, plan_url
 from message_batches.remedies import fail_without_retry
