@@ -114,10 +114,13 @@ def _results() -> list[tuple[str, bytes]]:
 def _decode_results(_name: str, data: bytes, _draw: random.Random) -> None:
     report = StreamReport()
     for block in iter_blocks(io.BytesIO(data), _KEY, 4, report):
-        columns = to_columns(block.outcomes)
-        columns.validate(full=True)
-        assert len(block.ordinals) == columns.num_rows
-        assert all(0 <= ordinal < 4 for ordinal in block.ordinals.tolist())
+        rows = 0
+        for ordinals, columns in to_columns(block.ordinals, block.outcomes):
+            columns.validate(full=True)
+            assert len(ordinals) == columns.num_rows
+            assert all(0 <= ordinal < 4 for ordinal in ordinals.tolist())
+            rows += columns.num_rows
+        assert rows == len(block.ordinals)
 
 
 _BATCH: dict[str, Any] = {

@@ -154,6 +154,13 @@ def _zip(files: Mapping[str, str]) -> bytes:
     return data.getvalue()
 
 
+def _zip_in_zip() -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("b.zip", _zip({"a.jsonl": _lines(ROWS)}))
+    return data.getvalue()
+
+
 def _sqlite(folder: Path) -> Path:
     connection = sqlite3.connect(folder / "a.sqlite")
     connection.execute("CREATE TABLE articles (id TEXT)")
@@ -441,10 +448,112 @@ READ: list[Kind] = [
         _files({"2026/11/a.jsonl": _lines(ROWS[:2]), "2026/12/b.jsonl": _lines(ROWS[2:])}),
         ROWS,
     ),
+    Kind(
+        "Hugging Face rows API",
+        _bytes("a.json", json.dumps({"rows": [{"row_idx": n, "row": row} for n, row in enumerate(ROWS)]})),
+        ROWS,
+    ),
+    Kind(
+        "a nested list of results (Guardian API)",
+        _bytes(
+            "a.json",
+            json.dumps(
+                {
+                    "response": {
+                        "status": "ok",
+                        "results": [
+                            {"id": r["id"], "webTitle": r["title"], "fields": {"bodyText": r["content"]}}
+                            for r in ROWS
+                        ],
+                    }
+                }
+            ),
+        ),
+        ROWS,
+    ),
+    Kind(
+        "JSON Feed",
+        _bytes(
+            "a.json",
+            json.dumps(
+                {
+                    "version": "https://jsonfeed.org/version/1.1",
+                    "title": "News",
+                    "items": _renamed(ROWS, content="content_text"),
+                }
+            ),
+        ),
+        ROWS,
+    ),
+    Kind(
+        "MediaWiki export",
+        _bytes(
+            "a.xml",
+            '<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/"><siteinfo><sitename>W</sitename></siteinfo>'
+            + _each(
+                "<page><title>{title}</title><ns>0</ns><revision><id>{id}</id><text>{content}</text></revision></page>"
+            )
+            + "</mediawiki>",
+        ),
+        ROWS,
+    ),
+    Kind(
+        "a zip of data, a licence and what macOS adds",
+        _bytes("a.zip", _zip({"a.jsonl": _lines(ROWS), "LICENSE.txt": "Yours.", "__MACOSX/._a.jsonl": "x"})),
+        ROWS,
+    ),
+    Kind(
+        "a folder with what macOS, Windows and Excel leave",
+        _files(
+            {
+                "a.jsonl": _lines(ROWS),
+                "._a.jsonl": b"\x00\x05",
+                ".DS_Store": b"\x00",
+                "Thumbs.db": b"x",
+                "~$a.xlsx": b"x",
+            }
+        ),
+        ROWS,
+    ),
+    Kind(
+        "JSON lines in .gz, several parts joined",
+        _bytes(
+            "a.jsonl.gz", gzip.compress(_lines(ROWS[:1]).encode()) + gzip.compress(_lines(ROWS[1:]).encode())
+        ),
+        ROWS,
+    ),
+    Kind(
+        "JSON lines, files with a byte order mark joined",
+        _bytes("a.jsonl", "".join("\ufeff" + _lines([row]) for row in ROWS)),
+        ROWS,
+    ),
+    Kind(
+        "mongoexport --jsonArray",
+        _bytes(
+            "a.json",
+            json.dumps(
+                [{"_id": {"$oid": r["id"]}, "title": r["title"], "content": r["content"]} for r in ROWS]
+            ),
+        ),
+        ROWS,
+    ),
+    Kind(
+        "TSV by pandas with carriage returns in its cells",
+        _pandas(
+            "a.tsv", "to_csv", [{"id": "r1", "title": "a\rb", "content": "one\rtwo"}], index=False, sep="\t"
+        ),
+        [{"id": "r1", "title": "a\rb", "content": "one\rtwo"}],
+    ),
 ]
 """Kinds that are read as they are."""
 
 WITH_SETTING: list[Kind] = [
+    Kind(
+        "CSV whose rows end otherwise than its header",
+        _bytes("a.csv", "id,title,content\n1,One,first\r\n2,Two,second\r\n"),
+        [{"id": "1", "title": "One", "content": "first"}, {"id": "2", "title": "Two", "content": "second"}],
+        options={"line_break": "any"},
+    ),
     Kind(
         "CSV without a header",
         _bytes("a.csv", _csv(ROWS).split("\n", 1)[1]),
@@ -515,6 +624,28 @@ _BOMB = (
 )
 
 REFUSED: list[Kind] = [
+    Kind(
+        "CSV whose rows end otherwise than its header",
+        _bytes("a.csv", "id,title,content\n1,One,first\r\n2,Two,second\r\n"),
+        words="line_break=",
+    ),
+    Kind("a zip inside a zip", _bytes("a.zip", _zip_in_zip()), words="unpack it once"),
+    Kind("an Avro file", _bytes("a.json", b"Obj\x01\x04\x14avro.codec"), words="Avro"),
+    Kind(
+        "a server's error in JSON",
+        _bytes("a.json", '{"error": {"code": 404, "message": "not found"}}'),
+        words="fields=",
+    ),
+    Kind(
+        "a server's error in XML",
+        _bytes("a.csv", "<?xml version='1.0'?>\n<Error><Code>AccessDenied</Code></Error>"),
+        words="record_path=",
+    ),
+    Kind(
+        "MongoDB shell output",
+        _bytes("a.json", '{ "_id" : ObjectId("5f"), "content" : "x" }\n'),
+        words="not valid JSON",
+    ),
     Kind(
         "CSV without a header",
         _bytes("a.csv", "Anna Schmidt,Berlin,She wrote a long letter.\nPeter Maier,Hamburg,He did not.\n"),

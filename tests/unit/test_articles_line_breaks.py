@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from upath import UPath
 
-from nightpress.articles.article import Article
+from nightpress.articles.article import Article, Rejected
 from nightpress.articles.reader import iter_articles
 from nightpress.articles.reading_options import ReadLimits, ReadOptions
 from nightpress.articles.table_dialect import Dialect
@@ -113,3 +113,12 @@ def test_rows_that_are_split_are_those_of_the_parser() -> None:
         except csv.Error:
             found = None
         assert found == expected, text
+
+
+def test_the_header_of_a_file_that_was_joined_is_no_article(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("id,content\n1,one\n\ufeffid,content\n2,two\nid,content\n3,three\n")
+    rows = list(iter_articles(UPath(path)))
+    assert [row.article_id for row in rows if isinstance(row, Article)] == ["1", "2", "3"]
+    assert [row.reason for row in rows if isinstance(row, Rejected)] == ["repeated_header"] * 2
+    assert rows[-1].position == 6

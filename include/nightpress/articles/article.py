@@ -11,6 +11,7 @@ from nightpress.articles.source_report import SourceReport
 REASONS = {
     "not_an_object": "the row is not an object with fields, but a list, a text or a number",
     "bad_row": "a row of a table has more or fewer values than the header has columns",
+    "repeated_header": "a row of a table is its header once more, as in files that were joined; nothing is lost",
     "missing_id": "there is no id, or it is empty",
     "bad_id": "the id is neither text nor a number, holds NUL or a lone surrogate, or is over 1,000 characters",
     "missing_content": "there is no text, or only white space",

@@ -220,7 +220,7 @@ def open_member(
 
 
 def _is_hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+    return any(part.startswith((".", "__MACOSX", "~$")) for part in name.split("/"))
 
 
 def read_whole(stream: BinaryIO, limits: ReadLimits, shown: str) -> bytes:

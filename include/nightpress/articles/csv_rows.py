@@ -39,13 +39,15 @@ class TableText:
         self._values = TableValues(lines, dialect, file)
         self._rows = iter(self._values)
         self._line = dialect.skip_lines + 1
+        self._first: list[str] = []
         self.columns = self._header()
 
     def _header(self) -> list[str]:
         """Return the names of the columns: stripped, and ``column_3`` where there is none."""
         if not self._dialect.header:
             return list(self._options.columns or ())
-        names = [name.strip() for name in self._guarded_next() or []]
+        self._first = self._guarded_next() or []
+        names = [name.strip() for name in self._first]
         while names and not names[-1]:
             names.pop()
         return [name or f"column_{number}" for number, name in enumerate(names, start=1)]
@@ -70,13 +72,16 @@ class TableText:
         )
         known_nulls = self._options.quoting is None or self._options.quoting == "escaped"
         unnamed = [name for name in names if name.startswith("column_")] if self._dialect.header else []
+        # Files that were joined repeat it, with a byte order mark where they have one.
+        header = self._first if len(self._first) == width > 1 else None
+        marked = header and [f"\ufeff{header[0]}", *header[1:]]
         last: list[str] = []
         line = read.number + 1
         for values in self._rows:
             last = values
             if len(values) != width and not any(values[width:]):
                 del values[width:]
-            if len(values) != width:
+            if len(values) != width or values in (header, marked):
                 if values:
                     yield line, BadRow(len(values), width)
             else:

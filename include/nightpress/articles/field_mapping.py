@@ -56,6 +56,8 @@ _WRAPPERS = (
     "item",
     "record",
 )
+_ERRORS = frozenset({"error", "errors", "fault"})
+"""An object of such a name is what a server says in place of articles."""
 _OTHER_NAMES = frozenset(
     {
         *(
@@ -153,6 +155,8 @@ def show_names(names: Iterable[str]) -> str:
     'id, <16 characters>, <13 characters>'
     """
     listed = list(names)
+    if not listed:
+        return "none at all"
     shown = [
         name if _PLAIN_NAME.fullmatch(name) and "@" not in name[1:] else f"<{len(name):,} characters>"
         for name in listed[:_MAX_SHOWN]
@@ -205,8 +209,8 @@ def map_fields(
 
 
 def _inside_of(content: Path) -> tuple[str, ...]:
-    """Return the first key when the rest of the path only unwraps it: ``content.rendered``."""
-    return content[:1] if content[-1] in _INSIDE else ()
+    """Return the first key when the rest of the path only unwraps it: ``content.rendered``, but not ``row.text``."""
+    return content[:1] if content[-1] in _INSIDE and plain(content[0]) in _CONTENT else ()
 
 
 def _content_path(
@@ -307,6 +311,7 @@ def _keys_inside(rows: Sequence[Mapping[str, Any]], path: Path) -> list[str]:
 def _wrappers(rows: Sequence[Mapping[str, Any]], columns: list[str]) -> Iterator[Path]:
     """Yield fields that are objects, the usual wrappers of a whole record first."""
     objects = [name for name in columns if any(isinstance(row.get(name), Mapping) for row in rows)]
+    objects = [name for name in objects if plain(name) not in _ERRORS]
     usual = [name for name in _WRAPPERS if name in objects]
     yield from ((name,) for name in usual)
     yield from ((name,) for name in objects if name not in usual)

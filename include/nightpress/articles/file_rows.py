@@ -30,7 +30,7 @@ from nightpress.articles.json_shape import detect_shape
 from nightpress.articles.raw_row import FileRows, check_columns
 from nightpress.articles.reading_options import Reading
 from nightpress.articles.sheet_rows import open_sheet
-from nightpress.articles.source_files import KNOWN_SUFFIXES, SourceFile, format_of
+from nightpress.articles.source_files import DOCUMENTS, KNOWN_SUFFIXES, SourceFile, format_of
 from nightpress.articles.table_dialect import detect_dialect
 from nightpress.articles.text_encoding import Encoding, Utf8Stream, detect_encoding
 from nightpress.errors import InputError
@@ -56,6 +56,7 @@ _STRANGERS = (
     (b"7z\xbc\xaf\x27\x1c", "is a 7z archive; unpack it first"),
     (b"Rar!", "is a RAR archive; unpack it first"),
     (b"\xff\x06\x00\x00sNaPpY", "is compressed with snappy; write it with gzip or zstd"),
+    (b"Obj\x01", "is an Avro file; save it as Parquet"),
     (b"\x89HDF", "is an HDF5 file; save it as Parquet"),
     (b"\x93NUMPY", "is a NumPy file; save it as Parquet"),
 )
@@ -96,12 +97,15 @@ def _iter_archive(
             return
         if "word/document.xml" in names:
             raise InputError(f"{file.path} is a Word document; save it as text or HTML")
-        usable = [member for member in members if format_of(member.filename) or reading.options.format]
+        said = reading.options.format
+        kinds = {member.filename: said or format_of(member.filename) for member in members}
+        data = set(kinds.values()) - DOCUMENTS - {""}
+        usable = [member for member in members if kinds[member.filename] in (data or DOCUMENTS)]
         for member in members:
             if member not in usable:
-                reading.report.skip(
-                    f"{file.path}/{member.filename}", "its name says nothing about its format"
-                )
+                beside = "it is a document beside data; unpack the archive and name it, to read it"
+                why = beside if kinds[member.filename] else "its name says nothing about its format"
+                reading.report.skip(f"{file.path}/{member.filename}", why)
         if not usable:
             raise InputError(
                 f"{file.path} is an archive of {len(members):,} file(s), none of which can be read; known are "
@@ -109,7 +113,7 @@ def _iter_archive(
             )
         for member in usable:
             shown = f"{file.path}/{member.filename}"
-            kind = reading.options.format or format_of(member.filename)
+            kind = kinds[member.filename]
             with open_member(archive, member, reading.options.limits, shown) as plain, ExitStack() as stack:
                 opener = _Opener(_Named(shown, member.filename, kind), "zip", reading, stack)
                 yield from use(opener.open(plain))
@@ -157,6 +161,8 @@ class _Opener:
         problem = next((words for magic, words in _STRANGERS if sample.startswith(magic)), "")
         if not problem and (kind := compression_of(sample)):
             problem = f"is {kind}-compressed inside {self._compression}; unpack it once"
+        if not problem and is_zip(sample) and self._named != "xlsx":
+            problem = f"is a zip archive inside {self._compression}; unpack it once"
         if not problem and sample[257:262] == b"ustar":
             problem = "is a tar archive; unpack it first, and name the folder"
         if problem:

@@ -68,7 +68,7 @@ def _iter_lines(stream: BinaryIO, file: str, limits: ReadLimits) -> Iterator[Row
 def _decode_leniently(line: bytes, file: str, number: int, longest: int) -> Any:
     """Read what the strict decoder refuses and others write: lone surrogates, NaN, huge numbers."""
     try:
-        return json.loads(line.decode())
+        return json.loads(line.decode("utf-8-sig"))  # files with a byte order mark were joined
     except UnicodeDecodeError:
         problem = "is not UTF-8; save the file as UTF-8, or say what it is in with encoding="
     except (ValueError, RecursionError):

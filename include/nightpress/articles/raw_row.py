@@ -16,7 +16,7 @@ Row: TypeAlias = tuple[int, Any]
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that is not as wide as its header."""
+    """A row that is not as wide as its header, or is the header once more."""
 
     values: int
     columns: int

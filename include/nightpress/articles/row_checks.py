@@ -188,6 +188,8 @@ def _joined(content: object) -> object:
 
 def _not_a_row(row: object) -> _Unusable:
     if isinstance(row, BadRow):
+        if row.values == row.columns:
+            return _Unusable("repeated_header", "the names of the columns once more: were files joined?")
         return _Unusable("bad_row", f"{row.values} values where the header has {row.columns} columns")
     return _Unusable("not_an_object", f"it is of type {type(row).__name__}")
 
@@ -205,6 +207,8 @@ def _read_id(value: object, name: str) -> str:
     """Return an id as text: stripped, numbers in decimal (1.0 is ``1``)."""
     if type(value) is str:
         article_id = value.strip()
+        if article_id[:1] == "\ufeff":  # files with a byte order mark were joined
+            article_id = article_id.lstrip("\ufeff").lstrip()
     elif value is None or (isinstance(value, float) and math.isnan(value)):
         article_id = ""
     else:

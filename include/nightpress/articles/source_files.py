@@ -268,7 +268,7 @@ def _format_of_entry(name: str, info: dict[str, Any]) -> str:
 
 def _ignored(parts: Sequence[str]) -> bool:
     """Tell whether a name says that it is no data: hidden, of a tool, or the description of the folder."""
-    hidden = any(part.startswith((".", "_")) and "=" not in part for part in parts)
+    hidden = any(part.startswith((".", "_", "~$")) and "=" not in part for part in parts)
     return hidden or parts[-1].startswith("README")
 
 

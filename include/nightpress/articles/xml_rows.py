@@ -40,6 +40,8 @@ def open_xml(stream: BinaryIO, start: str, file: str, reading: Reading) -> FileR
     if record is None and re.search(r"<(?:rss|feed|rdf:RDF)[\s>]", start):
         reading.report.detected(file, "feed (RSS or Atom)")
         return FileRows(file, _iter_feed(read_whole(stream, reading.options.limits, file), file))
+    if record is None and "<mediawiki" in start:
+        record = "page"
     if record is None:
         data = read_whole(stream, reading.options.limits, file)
         record = _find_record(data, file)
