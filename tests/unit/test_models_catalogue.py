@@ -202,6 +202,7 @@ def test_room_for_thinking_never_goes_over_the_models_limit() -> None:
         ("claude-opus-5", {"request": {"stop_sequences": [" "]}}, "not blank"),
         ("claude-opus-5", {"request": {"temperature": 0}}, "from 4.7 on"),
         ("claude-opus-5", {"request": {"top_k": 5}}, "from 4.7 on"),
+        ("claude-opus-4-6", {"thinking": "auto", "request": {"temperature": 0.2}}, "cannot go with thinking"),
         ("claude-haiku-4-5", {"request": {"temperature": 2}}, "0 to 1"),
         ("claude-haiku-4-5", {"request": {"temperature": "hot"}}, "must be a number"),
         ("claude-haiku-4-5", {"request": {"temperature": 0, "top_p": 0.5}}, "not both"),

@@ -77,6 +77,7 @@ REFUSAL: dict[str, Any] = {"status": "refused", "stop_reason": "refusal", "text"
         ({"web_searches": 3, "inference_geo": "us"}, 1.1 * PLAIN + 0.03),
         ({"cache_write_5m": 400}, PLAIN + 400 * 2.5 * 1.25 / 1e6),
         ({"cache_write_1h": 400}, PLAIN + 400 * 2.5 * 2 / 1e6),
+        ({"cache_write_5m": 400, "cache_write_1h": None}, None),  # which of the two is not known
         ({"cache_read": 400}, PLAIN + 400 * 2.5 * 0.1 / 1e6),
         ({"model": "claude-opus-5-5", "cache_read": 400}, (1_000 * 2 + 100 * 10 + 400 * 2 * 0.05) / 1e6),
         ({"model": "claude-fable-5-1", "cache_read": 400}, (1_000 * 5 + 100 * 25 + 400 * 5 * 0.025) / 1e6),

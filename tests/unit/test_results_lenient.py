@@ -136,6 +136,27 @@ def test_what_billing_needs_is_read() -> None:
     assert (row["cache_write_5m"], row["cache_write_1h"], row["cache_read"]) == (1, 2, 0)
 
 
+@pytest.mark.parametrize(
+    ("parts", "written"),
+    [
+        ({"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 9}, (0, 9)),
+        ({"ephemeral_5m_input_tokens": 9, "ephemeral_1h_input_tokens": 0}, (9, 0)),
+        ({"ephemeral_1h_input_tokens": 4}, (5, 4)),
+        ({"ephemeral_5m_input_tokens": None}, (9, None)),
+        ({}, (9, None)),
+        (None, (9, None)),
+    ],
+)
+def test_a_lifetime_in_the_cache_is_not_made_up(
+    parts: dict[str, int | None] | None, written: tuple[int, int | None]
+) -> None:
+    usage = {"input_tokens": 5, "output_tokens": 9, "cache_creation_input_tokens": 9, "cache_creation": parts}
+    row = read_one(succeeded(NAME, usage=usage))
+    assert (row["cache_write_5m"], row["cache_write_1h"]) == written
+    nothing = read_one(succeeded(NAME, usage=usage | {"cache_creation_input_tokens": 0}))
+    assert nothing["cache_write_1h"] is not None
+
+
 TEXT, THINKING = {"type": "text", "text": "Yes."}, {"type": "thinking", "thinking": "", "signature": "s"}
 TOOL = {"type": "tool_use", "id": "t", "name": "n", "input": {}}
 

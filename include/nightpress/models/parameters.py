@@ -62,18 +62,24 @@ _BETA = re.compile(r"[a-z0-9][a-z0-9.-]{0,99}")
 
 
 def check_parameters(
-    model: Model, request: Mapping[str, object], betas: Sequence[str] = (), *, thinks: bool = False
+    model: Model,
+    request: Mapping[str, object],
+    betas: Sequence[str] = (),
+    *,
+    thinks: bool = False,
+    adapts: bool = False,
 ) -> None:
     """Refuse further parameters that the API would answer with 400.
 
     :param request: the parameters by name.
     :param betas: the beta headers that go with them.
     :param thinks: extended thinking with a budget is asked for.
+    :param adapts: adaptive thinking is asked for, which takes default sampling only as well.
     :raises ConfigurationError: naming model, parameter and what is allowed.
     """
     for name in request:
         _check_name(name, betas)
-    _check_sampling(model, request, thinks)
+    _check_sampling(model, request, thinks or adapts)
     _check_tool_choice(model, request, thinks)
     geography = request.get("inference_geo")
     if geography is not None and (not model.geography or geography not in GEOGRAPHIES):

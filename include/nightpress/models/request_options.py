@@ -85,7 +85,8 @@ def resolve_options(
     headers = check_betas(betas, model)
     resolved = resolve_thinking(model, thinking, effort, tools=bool(further.get("tools")))
     extended = resolved.parameter is not None and resolved.parameter.get("type") == "enabled"
-    check_parameters(model, further, headers, thinks=extended)
+    adapts = resolved.parameter is not None and resolved.parameter.get("type") == "adaptive"
+    check_parameters(model, further, headers, thinks=extended, adapts=adapts)
     return RequestOptions(
         model, max_tokens, _fit(model, max_tokens, resolved, headers, extended), further, headers
     )

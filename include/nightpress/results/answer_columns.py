@@ -188,10 +188,15 @@ def _usage_columns(given: list[Usage | None]) -> dict[str, pa.Array]:
     if written.null_count:
         minutes = [parts.ephemeral_5m_input_tokens if parts else None for parts in lifetimes]
         written = pc.coalesce(written, pc.add(hour, numbers("cache_write_5m", minutes, 0)))
+    minutes_only = pc.max_element_wise(pc.subtract(written, hour), 0, skip_nulls=False)
+    if (pc.max(minutes_only).as_py() or 0) > 0:
+        # Which lifetime was written, and so at which price, is only known where the answer tells it.
+        told = pa.array([parts is not None and parts.is_told for parts in lifetimes], pa.bool_())
+        hour = pc.if_else(pc.or_(told, pc.equal(minutes_only, 0)), hour, pa.scalar(None, hour.type))
     return {
         "input": numbers("input", [usage.input_tokens for usage in usages]),
         "output": numbers("output", [usage.output_tokens for usage in usages]),
-        "cache_write_5m": pc.max_element_wise(pc.subtract(written, hour), 0, skip_nulls=False),
+        "cache_write_5m": minutes_only,
         "cache_write_1h": hour,
         "cache_read": numbers("cache_read", [usage.cache_read_input_tokens for usage in usages], 0),
         "thinking": numbers("thinking", [parts.thinking_tokens if parts else None for parts in details]),

@@ -9,7 +9,7 @@ The vendor's rules (pricing page and release notes, October 2026):
 * a web search costs $10 for 1,000, not halved in a batch.
 
 An amount that is not known is null, never 0: a missing line, an answer without token counts or without a model, a
-model without a price, a refusal of a new category.
+model without a price, a refusal of a new category, tokens written to the cache without their lifetime.
 """
 
 from __future__ import annotations
@@ -104,6 +104,8 @@ def _is_unknown(answers: pa.Table) -> Any:
     refused = _flags(pc.equal(answers["stop_reason"], "refusal"))
     new = _flags(pc.and_(pc.is_valid(category), pc.invert(known)))
     untold = pc.or_(pc.is_null(answers["input"]), pc.is_null(answers["output"]))
+    # Tokens that were written to the cache, for five minutes or an hour: two prices.
+    untold = pc.or_(untold, pc.is_null(answers["cache_write_1h"]))
     return (
         _flags(pc.is_in(answers["status"], _UNKNOWN))
         | _flags(untold)

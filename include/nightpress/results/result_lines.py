@@ -39,6 +39,11 @@ class CacheCreation(msgspec.Struct, gc=False):
     ephemeral_5m_input_tokens: Count | None = None
     ephemeral_1h_input_tokens: Count | None = None
 
+    @property
+    def is_told(self) -> bool:
+        """True when it tells at least one of them."""
+        return self.ephemeral_5m_input_tokens is not None or self.ephemeral_1h_input_tokens is not None
+
 
 class OutputTokensDetails(msgspec.Struct, gc=False):
     """What the output tokens were spent on."""

@@ -250,7 +250,7 @@ def _table(  # noqa: PLR0917 - private, called once
         "output_tokens": of_answers(answers["output"]),
         "thinking_tokens": of_answers(answers["thinking"]),
         "cache_creation_input_tokens": of_answers(
-            pc.add(answers["cache_write_5m"], answers["cache_write_1h"])
+            pc.add(answers["cache_write_5m"], pc.fill_null(answers["cache_write_1h"], 0))
         ),
         "cache_read_input_tokens": of_answers(answers["cache_read"]),
         "cost_usd": paid,
