@@ -10,6 +10,7 @@ name                   used for                                                 
 ``ResolveMixin``       telling ``dag.param("x")`` and XCom references from values     none yet
 ``return_value``       what a trigger returns for its task                            ``TaskSuccessEvent(xcoms=…)``,
                                                                                       once it encodes a string once
+``forget_stores``      new credentials in a process that has the old ones                none yet
 ``request_approval``   what the request of a task shows                               ``HITLOperator`` with a condition
 =====================  =============================================================  ==============================
 """
@@ -26,7 +27,14 @@ if TYPE_CHECKING:
 
     from airflow.providers.standard.operators.hitl import HITLOperator
 
-__all__ = ["DagContext", "ResolveMixin", "ShownRequest", "request_approval", "return_value"]
+__all__ = ["DagContext", "ResolveMixin", "ShownRequest", "forget_stores", "request_approval", "return_value"]
+
+
+def forget_stores() -> None:
+    """Let the next ``ObjectStoragePath`` look its connection up anew: Airflow keeps a driver for ever."""
+    from airflow.sdk.io.store import _STORE_CACHE
+
+    _STORE_CACHE.clear()
 
 
 async def return_value(task_instance: Any, value: str) -> None:

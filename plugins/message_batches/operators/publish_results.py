@@ -90,6 +90,7 @@ class PublishResultsOperator(BaseOperator):
         from nightpress.days.publish import Replacing
         from nightpress.runs.publication import check_second_round, order_results, publish_run
         from nightpress.runs.run import Run
+        from nightpress.storage_leftovers import remove_leftovers
 
         with fail_without_retry():
             day = config.day_of_run(context, self.day or None)
@@ -126,6 +127,8 @@ class PublishResultsOperator(BaseOperator):
         numbers = asdict(summary) | {"receipt_uri": str(published.receipt)}
         metrics.show_day(self.pipeline, numbers)
         tell_assets(self.outlets, context, day, numbers)
+        if removed := remove_leftovers(run.root.path, time.time()):
+            self.log.info("removed %d files and uploads that killed processes had left", removed)
         self._told = numbers, run.root.answers(self.pipeline, day), plan
         return numbers
 

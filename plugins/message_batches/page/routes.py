@@ -15,6 +15,7 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException as AnyHttpError
 
 from message_batches import config
+from message_batches.airflow_private import forget_stores
 from message_batches.page import notices, plan_page
 from message_batches.page.access import ReadableDep, check_dags, guard
 from message_batches.page.airflow_runs import AirflowRuns
@@ -39,7 +40,6 @@ _MAX_OPENED = 20
 
 NameParam = Annotated[str, Query(max_length=300)]
 
-store = StoreAccess()
 airflow_runs = AirflowRuns()
 
 
@@ -70,6 +70,15 @@ def build_pages(app: FastAPI | None = None) -> SafeHeaders:
 @lru_cache(maxsize=4)
 def _overview(root: str) -> Overview:
     return Overview(DataRoot(config.open_path(root)))
+
+
+def _forget_store() -> None:
+    """Open the data root anew at the next request: an API server would keep old credentials until it is restarted."""
+    _overview.cache_clear()
+    forget_stores()
+
+
+store = StoreAccess(on_refusal=_forget_store)
 
 
 def overview() -> Overview:

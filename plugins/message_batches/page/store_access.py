@@ -44,6 +44,7 @@ class StoreAccess:
     A store that does not answer holds a thread for as long as its client tries, often a minute. So nobody waits for
     it longer than a few seconds, and for a few seconds after a failure nobody asks it again.
 
+    :param on_refusal: called when the store refuses the credentials, which may have been replaced meanwhile.
     :param clock: seconds, never going back.
     """
 
@@ -52,10 +53,12 @@ class StoreAccess:
         *,
         patience_seconds: float = PATIENCE_SECONDS,
         retry_seconds: float = RETRY_SECONDS,
+        on_refusal: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._patience = patience_seconds
         self._retry = retry_seconds
+        self._on_refusal = on_refusal
         self._clock = clock
         self._pool = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="nightpress-store")
         self._lock = threading.Lock()
@@ -80,6 +83,8 @@ class StoreAccess:
         except Exception as error:
             if not _is_of_store(error):
                 raise
+            if isinstance(error, PermissionError):
+                self._on_refusal()
             raise self._fail(type(error).__name__) from error
         with self._lock:
             self._failed_at = None
