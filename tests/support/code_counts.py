@@ -108,14 +108,16 @@ def path_builders(sources: Iterable[Source]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for source in sources:
         joins = [
-            f"{node.lineno}: {ast.unparse(node)}" for node in ast.walk(source.tree) if _builds_a_path(node)
+            f"{node.lineno}: {ast.unparse(node)}"
+            for node in ast.walk(source.tree)
+            if isinstance(node, ast.expr) and _builds_a_path(node)
         ]
         if joins:
             found[source.path] = joins
     return found
 
 
-def _builds_a_path(node: ast.AST) -> bool:
+def _builds_a_path(node: ast.expr) -> bool:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
         of_root = re.search(r"(?:^|[._])root(?:\.path)?$|root\(\)(?:\.path)?$", ast.unparse(node.left))
         named = isinstance(node.right, ast.Name) and not re.search(_FOLDER, ast.unparse(node.left))
@@ -184,8 +186,9 @@ def duplicates(sources: Iterable[Source], lines: int = DUPLICATE_LINES) -> list[
 def _code(source: Source) -> Iterator[tuple[int, str]]:
     left_out: set[int] = set()
     for node in ast.walk(source.tree):
-        documented = isinstance(node, ast.Expr) and _is_text(node.value)
-        if isinstance(node, (ast.Import, ast.ImportFrom)) or documented:
+        if isinstance(node, (ast.Import, ast.ImportFrom)) or (
+            isinstance(node, ast.Expr) and _is_text(node.value)
+        ):
             left_out.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     comments = {
         token.start[0]

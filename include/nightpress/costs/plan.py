@@ -82,7 +82,7 @@ class Plan:
     :param other_models: what the same run would cost with the other models of the catalogue.
     :param us_possible: inference in the US is possible, and costs more.
     :param schema_version: of the record.
-    :param further: fields of a record that this version does not know; they are kept.
+    :param unknown_fields: fields of a record that this version does not know; they are kept.
     """
 
     pipeline: str
@@ -124,7 +124,7 @@ class Plan:
     room_upper_usd: float | None = None
     settled_usd: float | None = None
     schema_version: int = PLAN_VERSION
-    further: Mapping[str, Any] = field(default_factory=dict)
+    unknown_fields: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def asked(self) -> int:
@@ -248,7 +248,7 @@ def write_plan(plan: Plan, folder: StoragePath) -> StoragePath:
 def plan_values(plan: Plan) -> dict[str, Any]:
     """Return a plan as plain values, with its verdict: for JSON, XCom and pages."""
     values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(plan))
-    return {**values.pop("further"), **values, "verdict": plan.verdict}
+    return {**values.pop("unknown_fields"), **values, "verdict": plan.verdict}
 
 
 def read_plan(values: Mapping[str, Any]) -> Plan:
@@ -262,10 +262,12 @@ def read_plan(values: Mapping[str, Any]) -> Plan:
             f"the plan is a record of version {version!r:.20}; this Nightpress reads versions up to {PLAN_VERSION}: "
             "upgrade it, or plan the run again"
         )
-    names = {part.name for part in fields(Plan)} - {"further"}
+    names = {part.name for part in fields(Plan)} - {"unknown_fields"}
     known = {name: value for name, value in values.items() if name in names}
-    further = {name: value for name, value in values.items() if name not in names and name != "verdict"}
+    unknown_fields = {
+        name: value for name, value in values.items() if name not in names and name != "verdict"
+    }
     try:
-        return msgspec.convert(known | {"further": further}, Plan, strict=False)
+        return msgspec.convert(known | {"unknown_fields": unknown_fields}, Plan, strict=False)
     except msgspec.ValidationError as error:
         raise ResultsError(f"this is no plan of a run: {error}. Plan the run again") from None

@@ -92,8 +92,8 @@ def make_question(
     :param typed: answers have an output schema.
     :param geographies: where inference ran for earlier answers, as they said; empty when there are none.
     """
-    asked = options.further.get("inference_geo")
-    tools = options.further.get("tools")
+    asked = options.extra_parameters.get("inference_geo")
+    tools = options.extra_parameters.get("tools")
     seen_in_us = any(geography not in ELSEWHERE for geography in geographies)
     added = FRAMING_TOKENS + (TOOL_TOKENS if tools else 0) + (FORMAT_TOKENS if typed else 0)
     return Question(
@@ -101,9 +101,9 @@ def make_question(
         options.max_tokens,
         options.thinking.room_tokens,
         cached_tokens,
-        caches_all=b"cache_control" in msgspec.json.encode(options.further),
+        caches_all=b"cache_control" in msgspec.json.encode(options.extra_parameters),
         added_tokens=added,
-        searches=count_searches(options.further),
+        searches=count_searches(options.extra_parameters),
         us_expected=asked == "us" or (asked is None and seen_in_us),
         # Without a request's own word, the workspace decides; only its answers show what it is. Those of models
         # before 4.6 say "not_available", which shows nothing.
@@ -113,13 +113,13 @@ def make_question(
 
 
 def _skeleton(options: RequestOptions) -> tuple[int, ...]:
-    params = replace(options, further={}).params() | {"messages": [{"role": "user", "content": ""}]}
+    params = replace(options, extra_parameters={}).params() | {"messages": [{"role": "user", "content": ""}]}
     return count_kinds(msgspec.json.encode(params))
 
 
-def count_searches(further: Mapping[str, object]) -> int | None:
+def count_searches(extra_parameters: Mapping[str, object]) -> int | None:
     """Return how many times the API itself may search or fetch for a request; None when nothing bounds it."""
-    tools = further.get("tools")
+    tools = extra_parameters.get("tools")
     total = 0
     for tool in tools if isinstance(tools, list) else []:
         kind = tool.get("type") if isinstance(tool, Mapping) else None
@@ -129,4 +129,4 @@ def count_searches(further: Mapping[str, object]) -> int | None:
         if not str(kind).startswith(("web_search", "web_fetch")) or not isinstance(uses, int):
             return None
         total += uses
-    return None if further.get("mcp_servers") else total
+    return None if extra_parameters.get("mcp_servers") else total

@@ -29,7 +29,7 @@ class BatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
     :param output_tokens: those of thinking included.
     :param geographies: where inference ran, as the answers said.
     :param cache_saved_usd: what prompt caching saved, at batch prices.
-    :param further: fields of the record that this version does not know; they are kept.
+    :param unknown_fields: fields of the record that this version does not know; they are kept.
     :param submitted_at: when the POST was accepted, or the batch adopted; None when not recorded.
     """
 
@@ -54,7 +54,7 @@ class BatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
     unknown_requests: int = 0
     web_searches: int = 0
     geographies: Sequence[str] = ()
-    further: Mapping[str, Any] = {}
+    unknown_fields: Mapping[str, Any] = {}
 
 
 class DayReceipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +70,7 @@ class DayReceipt(msgspec.Struct, frozen=True, kw_only=True):
     :param wasted_usd: paid for answers that a second round replaced.
     :param wasted_by_run: the same by run.
     :param schema_version: of the record.
-    :param further: fields of the record that this version does not know; they are kept.
+    :param unknown_fields: fields of the record that this version does not know; they are kept.
     """
 
     pipeline: str
@@ -89,7 +89,7 @@ class DayReceipt(msgspec.Struct, frozen=True, kw_only=True):
     known_paid_usd: float | None = None
     unknown_requests: int = 0
     schema_version: int = RECEIPT_VERSION
-    further: Mapping[str, Any] = {}
+    unknown_fields: Mapping[str, Any] = {}
     batches: Sequence[BatchReceipt]
 
 
@@ -147,7 +147,7 @@ def add_earlier(receipt: DayReceipt, earlier: DayReceipt) -> DayReceipt:
         published_at=last.published_at,
         template=last.template,
         numbers=last.numbers,
-        further={**earlier.further, **receipt.further},
+        unknown_fields={**earlier.unknown_fields, **receipt.unknown_fields},
     )
 
 

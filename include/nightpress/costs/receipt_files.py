@@ -61,15 +61,15 @@ def read_receipt(path: StoragePath) -> DayReceipt | None:
 def receipt_values(receipt: DayReceipt) -> dict[str, Any]:
     """Return a receipt as plain values, with what it holds beyond what this version knows."""
     values: dict[str, Any] = msgspec.to_builtins(receipt)
-    values["batches"] = [batch.pop("further") | batch for batch in values["batches"]]
-    return {**values.pop("further"), **values}
+    values["batches"] = [batch.pop("unknown_fields") | batch for batch in values["batches"]]
+    return {**values.pop("unknown_fields"), **values}
 
 
 def _read(values: Mapping[str, Any], kind: type[_Record]) -> _Record:
-    names = set(kind.__struct_fields__) - {"further"}
+    names = set(kind.__struct_fields__) - {"unknown_fields"}
     known = {name: value for name, value in values.items() if name in names}
-    further = {name: value for name, value in values.items() if name not in names}
-    return msgspec.convert(known | {"further": further}, kind)
+    unknown_fields = {name: value for name, value in values.items() if name not in names}
+    return msgspec.convert(known | {"unknown_fields": unknown_fields}, kind)
 
 
 def write_receipt(receipt: DayReceipt, root: DataRoot) -> StoragePath:

@@ -20,14 +20,14 @@ class RequestOptions:
     :param model: what is known of the model.
     :param max_tokens: of the answer.
     :param thinking: what is said about thinking.
-    :param further: further parameters of the request.
+    :param extra_parameters: other parameters of the request.
     :param betas: beta headers of the batch.
     """
 
     model: Model
     max_tokens: int
     thinking: Thinking
-    further: Mapping[str, object] = field(default_factory=dict)
+    extra_parameters: Mapping[str, object] = field(default_factory=dict)
     betas: tuple[str, ...] = ()
 
     @property
@@ -41,7 +41,7 @@ class RequestOptions:
         :param output_format: the request's ``output_config`` for a typed answer, or None.
         """
         params: dict[str, object] = {
-            **self.further,
+            **self.extra_parameters,
             "model": self.model.id,
             "max_tokens": self.request_max_tokens,
         }
@@ -69,7 +69,7 @@ def resolve_options(
     :param max_tokens: of the answer, 1 or more; thinking has room of its own.
     :param thinking: ``"off"``, ``"auto"`` or a ``thinking`` object.
     :param effort: effort level, or None.
-    :param request: further parameters of the Messages API, by name.
+    :param request: other parameters of the Messages API, by name.
     :param betas: names of betas, such as ``output-300k-2026-03-24``.
     :raises ConfigurationError: the API would answer 400; names model, parameter and what is allowed.
     """
@@ -81,14 +81,14 @@ def resolve_options(
             f'request is {request!r:.80}; use parameters by name, such as {{"stop_sequences": ["END"]}}',
             code=REFUSED_PARAMETER,
         )
-    further = _as_json(request or {})
+    extra_parameters = _as_json(request or {})
     headers = check_betas(betas, model)
-    resolved = resolve_thinking(model, thinking, effort, tools=bool(further.get("tools")))
+    resolved = resolve_thinking(model, thinking, effort, tools=bool(extra_parameters.get("tools")))
     extended = resolved.parameter is not None and resolved.parameter.get("type") == "enabled"
     adapts = resolved.parameter is not None and resolved.parameter.get("type") == "adaptive"
-    check_parameters(model, further, headers, thinks=extended, adapts=adapts)
+    check_parameters(model, extra_parameters, headers, thinks=extended, adapts=adapts)
     return RequestOptions(
-        model, max_tokens, _fit(model, max_tokens, resolved, headers, extended), further, headers
+        model, max_tokens, _fit(model, max_tokens, resolved, headers, extended), extra_parameters, headers
     )
 
 
