@@ -131,6 +131,16 @@ class Servers:
         self.start_s3()
         self._wait("Postgres", self._create_database)
 
+    def start_postgres(self) -> None:
+        """Start Postgres, alone if nothing else is wanted, with its database.
+
+        :raises LaunchError: there is no such program, or it did not answer in time.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._init_database()
+        self.start_one("postgres")
+        self._wait("Postgres", self._create_database)
+
     def start_s3(self) -> None:
         """Start the S3 server, alone if nothing else is wanted, with its bucket.
 

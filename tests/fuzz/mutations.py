@@ -45,7 +45,7 @@ def mutate(data: bytes, others: Sequence[bytes], draw: random.Random) -> bytes:
     """
     for _ in range(draw.choice((1, 1, 1, 2, 3, 6))):
         data = draw.choice(_KINDS)(data, others, draw)
-    return data[:200_000]
+    return data[:100_000]
 
 
 def _place(data: bytes, draw: random.Random) -> tuple[int, int]:
@@ -76,7 +76,7 @@ def _insert(data: bytes, _others: Sequence[bytes], draw: random.Random) -> bytes
 
 def _repeat(data: bytes, _others: Sequence[bytes], draw: random.Random) -> bytes:
     start, end = _place(data, draw)
-    return data[:start] + data[start:end] * draw.choice((2, 3, 50, 2000)) + data[end:]
+    return data[:start] + data[start:end] * draw.choice((2, 3, 50, 1000)) + data[end:]
 
 
 def _splice(data: bytes, others: Sequence[bytes], draw: random.Random) -> bytes:

@@ -185,6 +185,21 @@ def _delta(folder: Path) -> Path:
     return folder / "source"
 
 
+def _iceberg(folder: Path) -> Path:
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    catalog = SqlCatalog(
+        "tests", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse"
+    )
+    catalog.create_namespace("press")
+    rows = pa.Table.from_pylist([{**ROWS[0], "id": "old"}])
+    table = catalog.create_table("press.articles", schema=rows.schema)
+    table.append(rows)
+    table.overwrite(pa.Table.from_pylist([*ROWS, {**ROWS[0], "id": "deleted"}]))
+    table.delete("id = 'deleted'")
+    return Path(table.location().removeprefix("file://"))
+
+
 def _two_sheets(folder: Path) -> Path:
     with pd.ExcelWriter(folder / "a.xlsx") as writer:
         _frame().to_excel(writer, sheet_name="new", index=False)
@@ -419,6 +434,7 @@ READ: list[Kind] = [
     Kind("Arrow stream", _arrow("a.arrows", _arrow_stream), ROWS),
     Kind("ORC", _arrow("a.orc", pa.orc.write_table), ROWS),
     Kind("XLSX", _pandas("a.xlsx", "to_excel", index=False), ROWS),
+    Kind("Iceberg table after an overwrite and a delete", _iceberg, ROWS),
     Kind("Delta table after an overwrite", _delta, ROWS),
     Kind(
         "Markdown with front matter",

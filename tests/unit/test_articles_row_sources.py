@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 from upath import UPath
 
+from launch.cluster.servers import Servers
+from launch.processes import Processes
 from nightpress.articles.article import Article
 from nightpress.articles.reader import iter_articles, iter_row_articles
 from nightpress.articles.reading_options import ReadLimits, ReadOptions
@@ -18,6 +21,21 @@ from nightpress.errors import ConfigurationError, InputError
 
 DAY = "2026-11-22"
 OPTIONS = ReadOptions(partition_columns=False)
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[str]:
+    """A server of its own, with an empty database; yields its address."""
+    (folder / "logs").mkdir()
+    processes = Processes(logs=folder / "logs", cwd=folder)
+    servers = Servers(folder / "servers", processes)
+    try:
+        servers.start_postgres()
+        yield servers.database_address
+    finally:
+        processes.stop()
+        processes.close()
+        servers.remove()
 
 
 def rows_of_a_day(day: str) -> Iterator[dict[str, Any]]:
@@ -123,6 +141,37 @@ def test_sql_through_an_airflow_connection(tmp_path: Path, monkeypatch: pytest.M
     hostile = as_row_source(sql(query, conn_id="MAILS", parameters={"country": "x' OR '1'='1"}))
     assert hostile is not None
     assert list(hostile.iter_rows(DAY)) == []
+
+
+def test_sql_from_postgres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sqlalchemy
+
+    from message_batches.sql_source import sql
+
+    with postgres(tmp_path) as address:
+        url = f"postgresql+psycopg2://{address}"
+        engine = sqlalchemy.create_engine(url)
+        with engine.begin() as connection:
+            connection.execute(
+                sqlalchemy.text(
+                    "CREATE TABLE mails AS SELECT n AS id, 'Mail ' || n || '; it''s a text' AS body, "
+                    "DATE '2026-11-22' AS day, 1.50::numeric AS price, now() AS seen, ARRAY['a', 'b'] AS tags, "
+                    "'{\"n\": 1}'::jsonb AS about, gen_random_uuid() AS key, NULL::text AS none "
+                    "FROM generate_series(1, 2500) AS n"
+                )
+            )
+        engine.dispose()
+        monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", f"postgresql://{address}")
+        source = as_row_source(sql("SELECT * FROM mails WHERE day = :day ORDER BY id", conn_id="WAREHOUSE"))
+        assert source is not None
+        files = stage_rows(source, DAY, UPath(tmp_path / "run"))
+    # The rows are in the run's folder by now, whatever becomes of the database.
+    articles = [row for row in iter_articles(files, options=OPTIONS) if isinstance(row, Article)]
+    assert [row.article_id for row in articles] == [str(n) for n in range(1, 2_501)]
+    assert articles[6].content == "Mail 7; it's a text"
+    fields = articles[6].metadata
+    assert (fields["price"], fields["tags"], fields["about"]) == (Decimal("1.50"), '["a","b"]', '{"n":1}')
+    assert fields["none"] is None
 
 
 def test_sql_says_what_is_wrong_with_it() -> None:
