@@ -25,7 +25,7 @@ PLANTED = [
     ("nightpress.layout", "launch.environment"),
     ("nightpress.layout", "nightpress.costs"),
     ("nightpress.errors", "nightpress.settings"),
-    ("nightpress.outputs.times", "nightpress.results"),
+    ("nightpress.outputs.scalar_values", "nightpress.results"),
     ("nightpress.shards.shard", "nightpress.batches.ledger"),
     ("nightpress.results.decode", "nightpress.days"),
     ("nightpress.runs.run", "nightpress.reports"),

@@ -11,8 +11,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from nightpress.outputs.output_schema import OutputSchema
-from nightpress.outputs.problems import Problem
-from nightpress.outputs.repair import repair_params
+from nightpress.outputs.problems import Problem, repair_params
 from offline_api.canned_answers import Answer
 from offline_api.canned_answers import answer as answer_of
 from offline_api.misfits import MISFITS

@@ -13,8 +13,7 @@ from pydantic import BaseModel, Field, field_validator
 
 from nightpress.errors import ResultsError
 from nightpress.outputs.output_schema import OutputSchema
-from nightpress.outputs.problems import Problem
-from nightpress.outputs.repair import is_repair, repair_params
+from nightpress.outputs.problems import Problem, is_repair, repair_params
 
 
 class Line(BaseModel):

@@ -29,8 +29,7 @@ import pyarrow.compute as pc
 
 from nightpress.batches.refusals import is_account_trouble
 from nightpress.errors import ResultsError
-from nightpress.outputs.problems import Problem
-from nightpress.outputs.repair import repair_params
+from nightpress.outputs.problems import Problem, repair_params
 from nightpress.settings import ShardLimits
 from nightpress.shards.requests import RequestParams, canonical_params, iter_params
 from nightpress.shards.shard import SECOND_ROUND_PREFIX, Shard, ShardFiles

@@ -15,9 +15,8 @@ from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 from nightpress.errors import ConfigurationError
 from nightpress.outputs.nodes import ABSENT, TEMPORAL, Field, Node
-from nightpress.outputs.numbers import decimal_reader, integer_reader, number_reader
 from nightpress.outputs.problems import MisfitError, short
-from nightpress.outputs.times import time_reader
+from nightpress.outputs.scalar_values import decimal_reader, integer_reader, number_reader, time_reader
 
 Read: TypeAlias = Callable[[Any], Any]
 _MISSING = object()

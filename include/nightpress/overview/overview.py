@@ -15,9 +15,7 @@ from nightpress.overview.expected_end import BatchDurations
 from nightpress.overview.ledger_watch import LedgerWatch, open_watches
 from nightpress.overview.run_views import RunView, group_runs
 from nightpress.overview.started_runs import RUNNING, StartedRun, join_started
-from nightpress.overview.stored_plans import Plans
-from nightpress.overview.stored_receipts import Receipts
-from nightpress.overview.stored_reports import Reports
+from nightpress.overview.stored_records import Plans, Receipts, Reports
 
 MAX_ENTRIES = 50_000
 """Ledger entries of one API that are kept in memory, the newest; about 100 MB."""

@@ -12,7 +12,7 @@ from nightpress.batches.ledger import Example
 from nightpress.costs.plan import Plan
 from nightpress.costs.receipt import DayReceipt
 from nightpress.overview.batch_rows import STATES, BatchRow
-from nightpress.overview.stored_receipts import Receipts, paid_by_batch
+from nightpress.overview.stored_records import Receipts, paid_by_batch
 
 if TYPE_CHECKING:
     from nightpress.overview.started_runs import StartedRun

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from nightpress.costs.plan import Plan
 from nightpress.overview.run_views import RunView
-from nightpress.overview.stored_receipts import Receipts
+from nightpress.overview.stored_records import Receipts
 
 APPROVAL = "approval"
 OVER_BUDGET = "over_budget"
