@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,19 @@ def test_the_pod_template_is_a_pod_with_the_container_that_airflow_looks_for() -
     assert pod["spec"]["restartPolicy"] == "Never"
     mounts = {mount["name"] for mount in pod["spec"]["containers"][0]["volumeMounts"]}
     assert mounts == {volume["name"] for volume in pod["spec"]["volumes"]}
+
+
+def test_what_is_installed_in_the_image_and_by_the_guide_are_extras_of_the_wheel() -> None:
+    project = DEPLOY.parent
+    extras = tomllib.loads((project / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    texts = [(DEPLOY / "Dockerfile").read_text(), (project / "docs" / "deploy.md").read_text()]
+    named = {
+        extra
+        for text in texts
+        for found in re.findall(r"nightpress\[([a-z0-9,]+)\]", text)
+        for extra in found.split(",")
+    }
+    assert {"celery", "s3", "postgres"} <= named <= extras.keys()
 
 
 def test_a_variable_that_is_not_set_is_named(tmp_path: Path) -> None:
