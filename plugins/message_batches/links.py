@@ -56,6 +56,11 @@ def answers_url(pipeline: str, day: str) -> str:
     return f"/nightpress/answers/{quote(pipeline)}/{day}.parquet"
 
 
+def receipt_url(pipeline: str, day: str) -> str:
+    """Return where a day's receipt can be read, inside Airflow's UI."""
+    return f"/nightpress/receipts/{quote(pipeline)}/{day}.json"
+
+
 def comparison_url(comparison: str, day: str) -> str:
     """Return the page of a comparison, inside Airflow's UI."""
     return f"/nightpress/comparisons/{quote(comparison)}/{day}"

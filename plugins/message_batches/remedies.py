@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from airflow.sdk import get_current_context
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from nightpress.errors import (
     AccountTroubleError,
@@ -78,12 +78,29 @@ def fail_without_retry() -> Iterator[None]:
             raise AirflowFailException(f"{type(error).__name__}: {message}") from error
         error.args = (message,)
         raise
+    except AirflowFailException as error:
+        _tell_page(error, str(error))
+        raise
+    except AirflowException:
+        # A task that is skipped, deferred or rescheduled has not failed.
+        raise
+    except Exception as error:
+        _tell_page(error, describe_foreign(error))
+        raise
 
 
-def _tell_page(error: NightpressError, message: str) -> None:
+def describe_foreign(error: Exception) -> str:
+    """Return what may be shown of an error that is not ours: its text may quote an article, an address or a key."""
+    name = type(error).__name__
+    reason = f" ({error.strerror})" if isinstance(error, OSError) and error.errno and error.strerror else ""
+    return f"{name}{reason}. The task's log has the rest; nothing is paid twice by clearing the task."
+
+
+def _tell_page(error: Exception, message: str) -> None:
     """Keep the head of the message for the Batches page; messages of ours never hold an article's text."""
     try:
-        told = {"kind": type(error).__name__, "code": error.code, "message": message[:_MAX_TOLD_CHARS]}
+        code = error.code if isinstance(error, NightpressError) else ""
+        told = {"kind": type(error).__name__, "code": code, "message": message[:_MAX_TOLD_CHARS]}
         get_current_context()["ti"].xcom_push(key=FAILURE, value=told)
     except Exception:
         # The failure itself is what must be raised, whatever becomes of telling it.

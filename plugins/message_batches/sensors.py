@@ -116,7 +116,8 @@ class MessageBatchSensor(BaseSensorOperator):
         if event["status"] == "ended":
             return str(self.batch_id)
         remedy = _REMEDIES.get(str(event["status"]), "")
-        raise AirflowFailException(f"{event.get('message')} {remedy}".strip())
+        with fail_without_retry():
+            raise AirflowFailException(f"{event.get('message')} {remedy}".strip())
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
         """Look once, for use without deferring."""

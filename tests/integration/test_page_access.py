@@ -43,6 +43,7 @@ GUARDED = (
     "/nightpress/comparisons/press/2026-11-22",
     "/nightpress/answers/press_3/2026-11-22.csv",
     "/nightpress/answers/press_3/2026-11-22.parquet",
+    "/nightpress/receipts/press_3/2026-11-22.json",
 )
 
 
@@ -123,7 +124,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> AirflowInstance:
         report.write_text(document(f"report of {day}", dags))
         report.with_name("comparison-press.html").write_text(document(f"comparison of {day}", dags))
     for pipeline in ("press_3", "press_1000"):
-        publish(root, [answer(0)], pipeline=pipeline, dag_id=pipeline)
+        publish(root, [answer(0)], pipeline=pipeline, dag_id=pipeline, receipt={})
     return made
 
 
@@ -228,6 +229,7 @@ def test_a_user_sees_only_the_runs_of_dags_that_may_be_read(instance: AirflowIns
             assert door.get(f"/nightpress/reports/{day}", "reader")[0] == 200, day
         assert door.get("/nightpress/answers/press_3/2026-11-22.csv", "press_3_only")[0] == 200
         assert door.get("/nightpress/answers/press_1000/2026-11-22.csv", "press_3_only")[0] == 403
+        assert door.get("/nightpress/receipts/press_1000/2026-11-22.json", "press_3_only")[0] == 403
         # A comparison has those of its variants.
         assert door.get("/nightpress/comparisons/press/2026-11-21", "press_3_only")[0] == 200
         assert door.get("/nightpress/comparisons/press/2026-11-22", "press_3_only")[0] == 403

@@ -14,6 +14,10 @@ from airflow.sdk.exceptions import AirflowFailException
 from message_batches import ApprovePlanOperator
 from message_batches.operators.approve_plan import _to_markdown
 from nightpress.errors import ConfigurationError
+from nightpress.outputs.output_schema import OutputSchema
+from nightpress.runs.run_plan import describe_request_parts
+from nightpress.shards.prompts import PromptTemplate
+from nightpress.shards.requests import RequestTemplate
 from tests.support.plans import make_plan as plan
 
 SHARDS = [{"uri": "file:///r/requests-00000.json", "articles": 10, "bytes": 5_000, "key": "k"}]
@@ -108,3 +112,17 @@ def test_airflow_is_told_who_may_answer_also_when_a_retry_asks(monkeypatch: pyte
 def test_a_name_instead_of_a_list_of_approvers_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"\['anna'\]"):
         ApprovePlanOperator(task_id="a", shards=SHARDS, plan={}, approvers="anna")
+
+
+def test_the_request_says_what_is_asked_by_length_and_field_names_only() -> None:
+    output = {"type": "object", "properties": {"topic": {"type": "string"}, "why": {"type": "string"}}}
+    prompt = PromptTemplate("A secret question about {title}: {content} {brand}")
+    template = RequestTemplate("claude-haiku-4-5", 50, prompt, "Be secret.", OutputSchema.of(output))
+    asks = describe_request_parts(template)
+    assert asks == (
+        "a prompt of 50 characters with {title}, {content}, {brand}; a system prompt of 10 characters; "
+        "the answer's fields topic, why"
+    )
+    shown = _to_markdown(plan(asks=asks))
+    assert "a prompt of 50 characters with \\{title\\}" in shown
+    assert "secret" not in shown

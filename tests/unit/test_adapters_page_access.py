@@ -165,6 +165,22 @@ def test_answers_are_sent_to_who_may_read_their_dag(tmp_path: Path, door: Door) 
     assert allowed.get(f"/answers/mine/{DAY}.csv").status_code == 422
 
 
+def test_a_receipt_is_sent_to_who_may_read_all_dags_of_its_pipeline(tmp_path: Path, door: Door) -> None:
+    publish(UPath(tmp_path), [answer(0)], pipeline="mine", dag_id="my_dag", receipt={})
+    put(UPath(tmp_path), entry(1, pipeline="mine", dag_id="my_dag", day=DAY))
+    path = f"/receipts/mine/{DAY}.json"
+    assert door({"other"}, {"my_dag", "other"}).get(path).status_code == 403
+    allowed = door({"my_dag"}, {"my_dag", "other"})
+    found = allowed.get(path)
+    assert (found.status_code, found.headers["content-type"]) == (200, "application/json")
+    assert found.json()["pipeline"] == "mine"
+    assert allowed.get("/receipts/mine/2026-01-01.json").status_code == 404
+    assert allowed.get("/receipts/mine/2026-13-01.json").status_code == 404
+    assert allowed.get("/receipts/ledger/2026-11-22.json").status_code == 404
+    # Whose a pipeline is that nothing is known of cannot be told.
+    assert allowed.get(f"/receipts/unknown/{DAY}.json").status_code == 403
+
+
 def test_answers_without_a_dag_are_for_who_may_read_all(tmp_path: Path, door: Door) -> None:
     publish(UPath(tmp_path), [answer(0)], pipeline="mine")
     assert door({"mine"}, {"mine", "b"}).get(f"/answers/mine/{DAY}.csv").status_code == 403

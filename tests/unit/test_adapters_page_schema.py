@@ -25,6 +25,7 @@ PATHS = (
     "/batches.json",
     "/comparisons/{name}/{day}",
     "/plans/{pipeline}/{day}/{run}",
+    "/receipts/{pipeline}/{day}.json",
     "/reports/{day}",
     "/static/{name}",
 )

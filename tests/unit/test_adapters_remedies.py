@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from airflow.sdk.exceptions import AirflowFailException
+from types import SimpleNamespace
+from typing import Any
 
-from message_batches.remedies import REMEDIES, fail_without_retry, with_remedy
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
+
+from message_batches import remedies
+from message_batches.remedies import FAILURE, REMEDIES, fail_without_retry, with_remedy
 from nightpress.errors import AccountTroubleError, InputError, NightpressError, ResultsError, SubmitLaterError
 
 
@@ -17,6 +21,7 @@ def test_every_remedy_names_a_task_that_exists_in_a_pipeline(code: str) -> None:
     named = [word.strip(",;.:") for word in said.split() if "_" in word]
     assert all(word.removeprefix("plain.") in {
         "collect_failures", "publish", "shard.submit_batch", "second_round.submit_batch", "write_results",
+        "read_articles",
     } for word in named)  # fmt: skip
 
 
@@ -48,3 +53,35 @@ def test_an_error_that_a_retry_may_help_stays_what_it_is() -> None:
         raise SubmitLaterError("later")
     with pytest.raises(ResultsError, match=r"gone\. Clear the task write_results"), fail_without_retry():
         raise ResultsError("gone.", code="results_gone")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device", "/secret/path"), "OSError (No space left on device)."),
+        (OSError("https://key@store/secret"), "OSError."),
+        (ValueError("secret text of an article"), "ValueError."),
+        (AirflowFailException("Nobody answered."), "Nobody answered."),
+    ],
+)
+def test_the_page_is_told_of_every_failure_and_of_no_text_that_is_not_ours(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+) -> None:
+    pushed: dict[str, Any] = {}
+    ti = SimpleNamespace(xcom_push=lambda key, value: pushed.update({key: value}), task_id="publish")
+    monkeypatch.setattr(remedies, "get_current_context", lambda: {"ti": ti})
+    with pytest.raises(type(error)), fail_without_retry():
+        raise error
+    assert pushed[FAILURE]["kind"] == type(error).__name__
+    assert pushed[FAILURE]["message"].startswith(told)
+    assert "secret" not in str(pushed)
+
+
+def test_a_task_that_is_skipped_or_waits_has_not_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    pushed: list[str] = []
+    ti = SimpleNamespace(xcom_push=lambda key, value: pushed.append(key), task_id="publish")
+    monkeypatch.setattr(remedies, "get_current_context", lambda: {"ti": ti})
+    for error in (AirflowSkipException("s"), TaskDeferred(trigger=None, method_name="m")):
+        with pytest.raises(type(error)), fail_without_retry():
+            raise error
+    assert pushed == []

@@ -81,6 +81,7 @@ class Plan:
     :param reused_files: how many ``reused-*.parquet`` there are in the run's folder.
     :param other_models: what the same run would cost with the other models of the catalogue.
     :param us_possible: inference in the US is possible, and costs more.
+    :param asks: what each request holds, in words: lengths and names of fields, never text.
     :param schema_version: of the record.
     :param unknown_fields: fields of a record that this version does not know; they are kept.
     """
@@ -120,6 +121,7 @@ class Plan:
     cut: int = 0
     request_upper_usd: float | None = None
     us_possible: bool = False
+    asks: str = ""
     other_models: Sequence[ModelCost] = field(default_factory=tuple)
     room_upper_usd: float | None = None
     settled_usd: float | None = None

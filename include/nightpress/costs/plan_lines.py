@@ -50,6 +50,7 @@ def plan_lines(plan: Plan) -> list[PlanLine]:
     return [
         *_article_lines(plan),
         PlanLine("model", f"{plan.model}, {_answer_tokens(plan)}"),
+        *([PlanLine("each request", plan.asks)] if plan.asks else []),
         PlanLine("input tokens", _range(plan.input_tokens_expected, plan.input_tokens_upper)),
         PlanLine("output tokens", _range(plan.output_tokens_expected, plan.output_tokens_upper)),
         *_money_lines(plan),
@@ -90,6 +91,7 @@ def _money_lines(plan: Plan) -> list[PlanLine]:
 def _request_lines(plan: Plan) -> list[PlanLine]:
     return [
         PlanLine("model", plan.model),
+        PlanLine("each request", plan.asks or "\N{EN DASH}"),
         PlanLine("tokens of an answer", _answer_tokens(plan)),
         PlanLine("thinking", plan.thinking),
         PlanLine("effort", plan.effort or "the model's own"),

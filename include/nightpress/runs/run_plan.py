@@ -32,6 +32,9 @@ from nightpress.shards.requests import RequestTemplate
 from nightpress.shards.writer import ReadReport
 from nightpress.statuses import STATUSES
 
+_FIELDS_NAMED = 12
+"""Fields of an answer that a plan names."""
+
 
 def make_plan(  # noqa: PLR0917 - called once
     run: Run,
@@ -104,6 +107,7 @@ def make_plan(  # noqa: PLR0917 - called once
         cut=max(report.cut.values(), default=0),
         request_upper_usd=request_upper_usd(billed, question),
         us_possible=question.us_possible,
+        asks=describe_request_parts(template),
         room_upper_usd=cost.room_usd,
         settled_usd=settled_usd,
         other_models=_other_models(template, billed, question, history.counted_tokens, today),
@@ -114,6 +118,22 @@ def make_plan(  # noqa: PLR0917 - called once
             *notes_on_cache(prefix, billed.requests),
         ],
     )
+
+
+def describe_request_parts(template: RequestTemplate) -> str:
+    """Return what each request holds, in words: lengths and names of fields, never text.
+
+    Whoever approves a plan sees that the right question is asked, and Airflow's database has no prompt.
+    """
+    named = [f"{{{name}}}" for name in template.prompt.names]
+    parts = [f"a prompt of {len(template.prompt.template):,} characters with {', '.join(named)}"]
+    if template.system:
+        parts.append(f"a system prompt of {len(template.system):,} characters")
+    if template.output is not None:
+        names = [column.name for column in template.output.fields]
+        more = f" and {len(names) - _FIELDS_NAMED} more" if len(names) > _FIELDS_NAMED else ""
+        parts.append(f"the answer's fields {', '.join(names[:_FIELDS_NAMED])}{more}")
+    return "; ".join(parts)
 
 
 def _thinking_in_words(template: RequestTemplate) -> str:

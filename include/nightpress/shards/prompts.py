@@ -49,6 +49,11 @@ class PromptTemplate:
         object.__setattr__(self, "_filled", tuple(named))
         object.__setattr__(self, "extra_fields", tuple(name for name in named if name not in FIELDS))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all fields that are filled in, in the order of the text."""
+        return self._filled
+
     def missing_field(self, article: Article) -> str | None:
         """Return the first field that is named here and that the article has not, or None."""
         return next((name for name in self.extra_fields if name not in article.metadata), None)

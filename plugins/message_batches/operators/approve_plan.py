@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from message_batches.airflow_private import request_approval
 from message_batches.operators.references import as_list
+from message_batches.remedies import fail_without_retry
 from nightpress.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ class ApprovePlanOperator(ApprovalOperator):
         )
         self.body = _to_markdown(plan)
         if context["ti"].try_number > 1:
-            self._refuse_to_show_another_plan(context["ti"].id)
+            with fail_without_retry():
+                self._refuse_to_show_another_plan(context["ti"].id)
         self.log.info("%s; waiting for a person", self.subject)
         return super().execute(context)
 
@@ -92,6 +94,10 @@ class ApprovePlanOperator(ApprovalOperator):
 
         :raises AirflowFailException: nobody answered in time; nothing was spent.
         """
+        with fail_without_retry():
+            return self._go_on(context, event)
+
+    def _go_on(self, context: Context, event: dict[str, Any]) -> Any:
         try:
             chosen = self._read_answer(context, event)
         except HITLTimeoutError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from message_batches import config, metrics
-from message_batches.links import TaskLink, answers_url, report_url
+from message_batches.links import TaskLink, answers_url, receipt_url, report_url
 from message_batches.operators.references import as_list, tell_assets
 from message_batches.remedies import fail_without_retry
 from nightpress.layout import check_pipeline_name
@@ -50,7 +50,7 @@ class PublishResultsOperator(BaseOperator):
     template_fields: Sequence[str] = (
         *("shards", "results", "second_shards", "second_results", "plan", "day", "conn_id", "lose_answers"),
     )
-    operator_extra_links = (TaskLink("Answers"), TaskLink("Report"))
+    operator_extra_links = (TaskLink("Answers"), TaskLink("Report"), TaskLink("Receipt"))
     ui_color = "#dcf0e4"
 
     def __init__(
@@ -81,7 +81,7 @@ class PublishResultsOperator(BaseOperator):
         self.pipeline = check_pipeline_name(pipeline)
         self.day = day
         self.conn_id = conn_id
-        self.answers_url = self.report_url = ""
+        self.answers_url = self.report_url = self.receipt_url = ""
         self._told: tuple[dict[str, Any], StoragePath, Plan | None] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -121,6 +121,7 @@ class PublishResultsOperator(BaseOperator):
                 change,
             )
         self.answers_url, self.report_url = answers_url(self.pipeline, day), report_url(day)
+        self.receipt_url = receipt_url(self.pipeline, day)
         self.log.info(
             "published %s: %s articles; receipt %s", summary.uri, f"{summary.articles:,}", published.receipt
         )

@@ -145,7 +145,8 @@ def _reused(run: RunView) -> int | None:
 def _downloads(run: RunView) -> dict[str, str | None]:
     """Return the links to the published day; of a day that another run replaced there are none."""
     base = f"answers/{_quote(run.pipeline)}/{_quote(run.day)}" if run.published else None
-    return {form: base and f"{base}.{form}" for form in ("parquet", "csv")}
+    receipt = f"receipts/{_quote(run.pipeline)}/{_quote(run.day)}.json" if run.published else None
+    return {form: base and f"{base}.{form}" for form in ("parquet", "csv")} | {"receipt": receipt}
 
 
 def _look_link(run: RunView) -> str | None:

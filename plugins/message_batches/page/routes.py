@@ -55,6 +55,7 @@ def build_app() -> FastAPI:
         ("/reports/{day}", show_report),
         ("/comparisons/{name}/{day}", show_comparison),
         ("/answers/{pipeline}/{day}.{form}", send_answers),
+        ("/receipts/{pipeline}/{day}.json", send_receipt),
     ):
         app.add_api_route(path, show, dependencies=[Depends(guard)], response_model=None)
     for kind in (AnyHttpError, RequestValidationError, OSError, NightpressError):
@@ -175,6 +176,18 @@ def send_answers(pipeline: str, day: str, form: Literal["parquet", "csv"], may_r
     _check_day(day)
     path = config.data_root().answers(pipeline, day)
     return stream_answers(store, path, may_read, form=form, name=f"{pipeline}-{day}")
+
+
+def send_receipt(pipeline: str, day: str, may_read: ReadableDep) -> Response:
+    """Send a day's receipt: what was paid, over all its runs."""
+    _check_pipeline(pipeline)
+    _check_day(day)
+    check_dags(may_read, _find_owners(pipeline) or [""])
+    try:
+        receipt = store.ask(config.data_root().receipt(pipeline, day).read_bytes)
+    except FileNotFoundError:
+        raise HTTPException(HTTPStatus.NOT_FOUND, f"There is no receipt of {pipeline} for {day}.") from None
+    return Response(receipt, media_type="application/json")
 
 
 def _check_pipeline(name: str) -> None:
