@@ -21,9 +21,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             f"the cluster's tests need {', '.join(missing)}: set-up installs them as wheels on Linux; elsewhere "
             "install Debian's packages postgresql and redis-server"
         )
-    # Unpausing starts no run of the schedule: each run is one that a test asked for.
-    settings = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False"}
-    with Cluster(tmp_path_factory.mktemp("cluster"), dags=DAGS, settings=settings) as running:
+    with Cluster(tmp_path_factory.mktemp("cluster"), dags=DAGS) as running:
         yield running
 
 
