@@ -65,7 +65,7 @@ def run(
         str, typer.Option("--model", help="Model id (default: the pipeline's).", show_default=False)
     ] = "",
     limit: Annotated[
-        str, typer.Option("--limit", metavar="N", help="At most so many articles.", show_default=False)
+        str, typer.Option("--limit", metavar="N", help="Read at most this many articles.", show_default=False)
     ] = "",
     port: Port = None,
 ) -> None:

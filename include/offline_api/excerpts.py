@@ -52,7 +52,7 @@ class Excerpts:
         return self.fitted(self._sentences[number % len(self._sentences)], 0, _LONGEST)
 
     def sentences(self, number: int, least: int) -> str:
-        """Return as many of the first sentences, from one on, as have so many characters together."""
+        """Return as many sentences, from one on, as fit into this many characters."""
         found = self.sentence(number)
         for following in range(1, len(self._sentences)):
             if len(found) >= least:
@@ -67,7 +67,7 @@ class Excerpts:
 
     @staticmethod
     def fitted(text: str, least: int, most: int | None) -> str:
-        """Return ``text`` with at least and at most so many characters."""
+        """Return ``text`` with at least and at most this many characters."""
         if most is not None and len(text) > most:
             cut = text[:most]
             text = cut[: cut.rfind(" ")] if " " in cut[max(1, least) :] else cut

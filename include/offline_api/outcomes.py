@@ -96,7 +96,7 @@ def map_items(body: Path) -> list[Item]:
 
 
 def read_plan(body: Path, around: Circumstances) -> Plan:
-    """Check a body and decide what becomes of its requests.
+    """Check a body and decide what happens to its requests.
 
     :raises ApiError: the body is refused as a whole.
     """

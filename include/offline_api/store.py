@@ -201,7 +201,7 @@ class Store:
             self._db.execute(f"DELETE FROM {table} WHERE id = ?", [batch_id])  # noqa: S608
 
     def plan(self, batch_id: str) -> Plan:
-        """Return what becomes of each request of a batch."""
+        """Return what happens to each request of a batch."""
         row = self._query("SELECT * FROM plans WHERE id = ?", [batch_id])[0]
         return Plan(bytearray(row["codes"]))
 

@@ -198,7 +198,7 @@ def _money(shown: Mapping[str, Any], ceilings: Ceilings) -> dict[str, Param]:
             maximum=366,
             title="Reuse answers of earlier days",
             section=_MONEY,
-            description="Days before this one whose answers to the very same request are copied, not paid again. "
+            description="Days before this one whose answers to exactly the same request are copied, not paid again. "
             "The day's own answers always are.",
         ),
         "lose_answers": Param(

@@ -123,7 +123,7 @@ def message_batch_pipeline(
     :param effort: effort level, such as ``"low"``; None takes the model's own.
     :param request: further parameters of a Messages request, such as ``{"stop_sequences": ["END"]}``.
     :param betas: beta headers of the batches, such as ``["output-300k-2026-03-24"]``.
-    :param limit: only the first so many articles; None takes all.
+    :param limit: read at most this many articles; None reads all.
     :param source: file, glob or folder, with ``{day}`` for the day, or :func:`published`; None reads the inbox.
     :param day: YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
     :param conn_id: Airflow connection of type ``anthropic``.

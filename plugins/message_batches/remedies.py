@@ -103,7 +103,7 @@ def _tell_page(error: Exception, message: str) -> None:
         told = {"kind": type(error).__name__, "code": code, "message": message[:_MAX_TOLD_CHARS]}
         get_current_context()["ti"].xcom_push(key=FAILURE, value=told)
     except Exception:
-        # The failure itself is what must be raised, whatever becomes of telling it.
+        # The failure itself is what must be raised, even if reporting it fails.
         log.debug("the failure could not be kept for the page", exc_info=True)
 
 

@@ -280,7 +280,7 @@ def random_scenario(seed: int) -> Scenario:
     deaths = tuple(rng.randint(1, TYPICAL_STEPS) for _ in range(rng.choice([0, 1, 1, 2, 3])))
     company = rng.choices(["alone", "two runs", "orphan"], [6, 2, 2])[0]
     if rng.random() < 0.15:
-        # A batch that bought nothing is the one case in which another run sends the same shard again.
+        # A batch without answers is the one case in which another run sends the same shard again.
         nothing = rng.choice([{"expired": 1.0}, {"canceled": 1.0}, {"errored": 1.0}])
         rules.append(
             {"endpoint": "create", "kind": "rows", "count": rng.randint(1, 3), "skip": rng.randint(0, 3)}

@@ -142,7 +142,7 @@ MUTATIONS = (
     ),
     Mutation(
         "f3",
-        "a batch that bought nothing is no candidate",
+        "a batch without answers is no candidate",
         _CANDIDATES,
         "    known = {*entry.earlier, *list_known_before(entry)}\n",
         "    known = set(list_known_before(entry))\n",

@@ -170,7 +170,7 @@ def test_a_shard_of_another_place_is_refused(ended: EndedShard, uri: str) -> Non
 
 
 def test_an_answer_that_cannot_be_read_was_billed_all_the_same(ended: EndedShard) -> None:
-    """Else another run would take the batch for one that bought nothing, and pay again."""
+    """Else another run would take the batch for one without answers, and pay again."""
     ended.collect(EndedBatchApi(ended.lines(lambda n, name: b'{"custom_id": "cut\n'), total=5))
     entry = ended.ledger.load(ended.shard.key)
     assert entry is not None

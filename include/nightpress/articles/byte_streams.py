@@ -117,7 +117,7 @@ class SampledStream(io.RawIOBase):
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return up to so many bytes; none at the end."""
+        """Return at most this many bytes; none at the end."""
         if self._rest:
             data, self._rest = (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
             return data if size >= 0 else data + self._stream.read()

@@ -41,7 +41,7 @@ def iter_articles(
 
     :param source: what :func:`find_files` takes, or what it returned.
     :param fields: the source's names of id, content and title; None tries the usual ones.
-    :param limit: stop after so many articles; rejected rows do not count. None reads all.
+    :param limit: stop after this many articles; rejected rows do not count. None reads all.
     :param encoding: of text files; None detects it. Wins over that of the options.
     :param options: what is not to be detected, and limits.
     :param stats: is filled on the way, if given.

@@ -134,7 +134,7 @@ class Utf8Stream(io.RawIOBase):
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return up to so many bytes; none at the end."""
+        """Return at most this many bytes; none at the end."""
         if self._skip:
             self._skip -= len(self._stream.read(self._skip))
             self._skip = 0

@@ -73,7 +73,7 @@ def iter_candidates(
     A batch whose creation time or number of requests is not told could be.
 
     :param since: epoch seconds by the API's clock; older batches are not looked at. None looks at all.
-    :param odd: takes down why the list does not tell all.
+    :param odd: records why the list may be incomplete.
     """
     odd = odd or Oddities()
     known = {*entry.earlier, *list_known_before(entry)}
@@ -101,7 +101,7 @@ def iter_candidates(
 
 
 def _note_odd(page: BatchPage, entry: Entry, since: float | None, odd: Oddities) -> bool:
-    """Take down elements without a usable id that could be this shard's batch; tell whether one is too old."""
+    """Record elements without a usable id that could be this shard's batch; tell whether one is too old."""
     old = False
     for batch in page.odd:
         if since is not None and batch.created_at is not None and batch.created_at.timestamp() < since:

@@ -87,7 +87,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     :param batch_id: the batch that is, or was, paid for; None while only intended.
     :param adopted: the reply to the POST was never seen; the batch was found and proved.
-    :param earlier: batches of the shard that bought nothing; they never count as the outcome of a later POST.
+    :param earlier: batches of the shard that got no answers; they never count as the outcome of a later POST.
     :param answered: requests that succeeded or whose result is missing, once collected; 0 means that nothing
         was billed.
     :param raw: where the untouched result stream is kept, once it is.

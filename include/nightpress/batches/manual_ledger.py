@@ -134,7 +134,7 @@ def find_open_question(line: LedgerLine, now: float) -> OpenQuestion | None:
         return OpenQuestion(
             entry.key,
             f"{len(entry.attempts)} POSTs were not answered, the last at {utc(last.at)}, and no batch was found",
-            "nothing: after so many a person has to look",
+            "nothing: after that many a person has to look",
             f"look at the API's list of batches; {adopt_batch}",
         )
     settled = last.deadline + SETTLING_SECONDS

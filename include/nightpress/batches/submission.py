@@ -123,7 +123,7 @@ def submit_shard(
 
 
 def _may_start_over(entry: Entry, intent: Entry) -> bool:
-    """Tell whether a second-round shard whose batch bought nothing is sent again.
+    """Tell whether a second-round shard whose batch got no answers is sent again.
 
     By another run; and by the same run when the account was the cause of every error, since it ran on only
     because a person has cleared the trouble.
@@ -143,7 +143,7 @@ def _start_over(entry: Entry, intent: Entry, ledger: Ledger) -> Entry:
 
     A first-round shard is not: its second round may have been answered, and is found by attaching to it.
     """
-    log.info("batch %s of shard %s bought nothing; the shard is sent again", entry.batch_id, entry.key[:16])
+    log.info("batch %s of shard %s got no answers; the shard is sent again", entry.batch_id, entry.key[:16])
     earlier = (*entry.earlier, *filter(None, [entry.batch_id]))
     return ledger.save(msgspec.structs.replace(intent, attempts=entry.attempts, earlier=earlier))
 

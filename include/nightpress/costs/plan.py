@@ -77,7 +77,7 @@ class Plan:
     :param settled_usd: what the batches had cost that were collected before this plan was made; ``cost_upper_usd``
         comes on top of it. None in records of earlier versions.
     :param template: SHA-256 of the model, the prompt and its settings; tells whether they changed.
-    :param cached_tokens: of each request's input, at most so many may be written to the prompt cache.
+    :param cached_tokens: how much of each request's input may be written to the prompt cache at most.
     :param reused_files: how many ``reused-*.parquet`` there are in the run's folder.
     :param other_models: what the same run would cost with the other models of the catalogue.
     :param us_possible: inference in the US is possible, and costs more.
@@ -161,7 +161,7 @@ class Plan:
 
     @property
     def verdict(self) -> str:
-        """What becomes of it, for people."""
+        """What happens to it, in words for people."""
         if self.over_budget:
             return f"over the budget of {dollars(self.max_cost_usd)}: nothing is sent"
         if self.plan_only:

@@ -43,7 +43,7 @@ class Question:
     :param model: model id.
     :param max_tokens: of the answer.
     :param room_tokens: added for thinking.
-    :param cached_tokens: of each request, at most so many may be written to the prompt cache, which is dearer.
+    :param cached_tokens: how much of each request may be written to the prompt cache at most, which costs more.
     :param caches_all: all of a prompt may be written to the prompt cache.
     :param added_tokens: what the API adds to each request at most.
     :param searches: web searches of a request at most; None when they are not bounded.
@@ -88,7 +88,7 @@ def make_question(
 ) -> Question:
     """Return what is asked with each request.
 
-    :param cached_tokens: of each request, at most so many may be written to the prompt cache.
+    :param cached_tokens: how much of each request may be written to the prompt cache at most.
     :param typed: answers have an output schema.
     :param geographies: where inference ran for earlier answers, as they said; empty when there are none.
     """

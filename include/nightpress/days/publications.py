@@ -120,7 +120,7 @@ def restore_publication(
     keep: int = DEFAULT_KEPT_PUBLICATIONS,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> StoredPublication:
-    """Make an earlier publication the current one again; the one that it replaces is kept in its stead.
+    """Make an earlier publication the current one again; the one that it replaces is kept in its place.
 
     Nothing is sent and nothing is paid. The day's receipt stays: it says what was paid, whoever's answers are shown.
 

@@ -31,7 +31,7 @@ def iter_published(
     article with the day as its id; ``articles`` says of how many it is made. A day without answers has none.
 
     :param path: the published file.
-    :param limit: only the first so many articles.
+    :param limit: read at most this many articles.
     :raises InputError: the day is not published, cannot be read, or has no such column.
     """
     rows = _iter_articles(path, source, day, stats)

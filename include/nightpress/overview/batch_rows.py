@@ -1,4 +1,4 @@
-"""One batch of the overview: what its ledger entry says, in the form that is looked at again and again."""
+"""One batch of the overview: what its ledger entry says, in the form that the page shows."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def since(self) -> float | None:
-        """When the row came to its state."""
+        """When the row reached its state."""
         moment = {
             "collected": self.collected,
             "ended": self.ended,
@@ -78,13 +78,13 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def began(self) -> float | None:
-        """The first moment that is known of it."""
+        """The earliest moment that is known."""
         known = [moment for moment in (self.posted, self.submitted) if moment is not None]
         return min(known) if known else self.touched
 
     @property
     def last(self) -> float:
-        """The last moment that is known of it; 0 when none is."""
+        """The latest moment that is known; 0 when none is."""
         return max(self.posted or 0.0, self.submitted or 0.0, self.ended or 0.0, self.collected or 0.0) or (
             self.touched or 0.0
         )

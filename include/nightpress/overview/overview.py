@@ -30,7 +30,7 @@ _PATIENCE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked for; an empty filter lets all through.
+    """What is asked for; an empty filter matches everything.
 
     :param page: of runs, from 1; one beyond the last gives the last.
     """
@@ -42,7 +42,7 @@ class Query:
     page: int = 1
     per_page: int = RUNS_OF_A_PAGE
 
-    def lets_through(self, run: RunView) -> bool:
+    def matches(self, run: RunView) -> bool:
         """Tell whether a run is asked for."""
         return (
             self.pipeline in {"", run.pipeline}
@@ -154,7 +154,7 @@ class Overview:
         names = {(run.dag_id, run.pipeline) for run in found}
         allowed = {name for name in names if may_read(*name)}
         readable = [run for run in found if (run.dag_id, run.pipeline) in allowed]
-        runs = [run for run in readable if query.lets_through(run)]
+        runs = [run for run in readable if query.matches(run)]
         states: Counter[str] = Counter()
         for run in runs:
             states.update(run.states)

@@ -17,7 +17,7 @@ from nightpress.reports.style_sheet import CSS
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 HEAD_BYTES = 100_000
-"""The record of the DAGs is within the first so many bytes."""
+"""The record of the DAGs is within this many bytes of the beginning."""
 
 _START = '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="nightpress-dags" content="'
 _DAGS = re.compile(re.escape(_START.encode()) + rb'([^"<>]*)">')

@@ -197,7 +197,7 @@ def _open_articles(path: StoragePath, shard: Shard) -> Iterator[pq.ParquetFile]:
 
 
 def iter_slices(file: pq.ParquetFile, rows: int) -> Iterator[pa.Table]:
-    """Yield a file's rows, always so many at a time but for the last."""
+    """Yield a file's rows in blocks of this many; the last may have fewer."""
     waiting: list[pa.RecordBatch] = []
     for read in file.iter_batches(batch_size=rows):
         waiting.append(read)

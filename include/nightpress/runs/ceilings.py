@@ -30,7 +30,7 @@ class RunSettings:
 
     :param max_cost_usd: USD; None has no budget.
     :param approve_above_usd: USD; None never asks a person.
-    :param limit: only the first so many articles; None takes all.
+    :param limit: read at most this many articles; None reads all.
     """
 
     model: str

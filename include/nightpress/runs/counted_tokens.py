@@ -24,7 +24,7 @@ from nightpress.shards.shard import Shard
 from nightpress.storage import StoragePath
 
 MAX_ALL = 100
-"""Up to so many requests of a run are all counted."""
+"""A run of at most this many requests is counted in full."""
 
 MAX_COUNTED = 12
 """Requests that are counted of a run that has more."""

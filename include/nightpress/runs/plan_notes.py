@@ -17,7 +17,7 @@ from nightpress.shards.writer import ReadReport
 
 
 def notes_on_the_day(run: Run, source: Source, report: ReadReport, reuse: Reuse, digest: str) -> list[str]:
-    """Say what becomes of the day as it is published now.
+    """Say what happens to the day as it is published now.
 
     :param digest: of what is asked, see :attr:`Plan.template`.
     """
@@ -87,7 +87,7 @@ def notes_on_cost(
 
 
 def notes_on_cache(prefix: SharedPrefix | None, requests: int) -> list[str]:
-    """Say what the prompt cache does for so many requests."""
+    """Say what the prompt cache does for this many requests."""
     if prefix is None:
         return []
     prices = find_prices(prefix.model)

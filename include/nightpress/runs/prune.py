@@ -54,7 +54,7 @@ _DAY_SECONDS = 86_400.0
 class PruneRules:
     """What is asked for.
 
-    :param days: only runs of which no file changed for so many days, 1 or more.
+    :param days: only runs of which no file changed for this many days, 1 or more.
     :param replaced_days: the same for results of replaced runs, more than the API's 29; None keeps them all.
     :raises ConfigurationError: a number is out of its range.
     """
@@ -200,7 +200,7 @@ def _before(files: Sequence[StoredFile], moment: float | None) -> bool:
 
 
 def _unchanged_for(days: float, files: Sequence[StoredFile], now: float) -> bool:
-    """Tell whether no file changed for so many days; not when the store does not say."""
+    """Tell whether no file changed for this many days; False when the store does not say."""
     limit = now - days * _DAY_SECONDS
     return bool(files) and all(file.modified is not None and file.modified <= limit for file in files)
 

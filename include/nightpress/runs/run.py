@@ -24,7 +24,7 @@ class Source:
 
     :param shown: as the user wrote it, for people.
     :param files: what it came to.
-    :param limit: only the first so many articles; None takes all.
+    :param limit: read at most this many articles; None reads all.
     :param encoding: of text files; None detects it.
     :param options: how to read what is not detected, or not rightly.
     :param rows: a query or a function, read directly because nothing may be stored: a preview.

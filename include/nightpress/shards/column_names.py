@@ -1,4 +1,4 @@
-"""Names of columns: ours, and what becomes of a source's field that has one of them. Light: DAG files read it."""
+"""Names of columns: ours, and what happens to a source's field that has one of them. Light: DAG files read it."""
 
 from __future__ import annotations
 

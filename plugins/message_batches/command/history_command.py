@@ -53,7 +53,7 @@ def restore(
     pipeline: Pipeline = DEFAULT_PIPELINE,
     root: Root = "",
 ) -> None:
-    """Make an earlier publication of a day the one that readers see; what it replaces is kept in its stead.
+    """Make an earlier publication of a day the one that readers see; what it replaces is kept in its place.
 
     Nothing is sent and nothing is paid.
 

@@ -131,7 +131,7 @@ def print_shard(line: manual_ledger.LedgerLine, batches: Sequence[str], root: Da
         ("pipeline", f"{entry.pipeline or '-'}, day {entry.day or '-'}, run {entry.run or '-'}"),
         ("batch", (entry.batch_id or "-") + adopted),
         ("owns", ", ".join(batches) or "no batch"),
-        ("earlier", ", ".join(entry.earlier) + " (bought nothing)" if entry.earlier else "-"),
+        ("earlier", ", ".join(entry.earlier) + " (no answers)" if entry.earlier else "-"),
         ("submitted", manual_ledger.utc(entry.submitted_at)),
         ("ended", manual_ledger.utc(entry.ended_at)),
         ("collected", manual_ledger.utc(entry.collected_at)),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def prune(
     *,
     days: Annotated[
-        int, typer.Option("--days", help="Only runs of which nothing changed for so many days.")
+        int, typer.Option("--days", help="Only runs of which nothing changed for this many days.")
     ] = 30,
     replaced_days: Annotated[
         int | None,

@@ -71,7 +71,7 @@ class ReadArticlesOperator(BaseOperator):
     :param effort: effort level, e.g. ``"low"``; None takes the model's own.
     :param request: further parameters of a Messages request, by name, e.g. ``{"stop_sequences": ["END"]}``.
     :param betas: beta headers of the batches, e.g. ``["output-300k-2026-03-24"]``.
-    :param limit: only the first so many articles; None takes all.
+    :param limit: read at most this many articles; None reads all.
     :param max_content_chars: characters of an article's content that are sent; None sends all.
     :param fields: the source's names of the fields, e.g. ``{"id": "sku", "content": "body"}``.
     :param encoding: of text files; None detects it.

@@ -16,7 +16,7 @@ from nightpress.reports.typed_values import fields_html
 from nightpress.reports.wording import counted
 
 OPEN_UP_TO = 300
-"""A day of so many articles is shown unfolded."""
+"""A day of at most this many articles is shown unfolded."""
 
 FOLD = 500
 """Articles in one fold; a larger group has several."""

@@ -63,7 +63,7 @@ def write_report(
     :param pipelines: names of the pipelines (default: all).
     :param now: when it is written, in UTC.
     :param link: address of the page, for the short text; empty names the file.
-    :raises ConfigurationError: the day is no date, or a name is no pipeline's.
+    :raises ConfigurationError: the day is no date, or a pipeline name is invalid.
     :raises ResultsError: the answers of the day are damaged.
     """
     day = check_day(day)
