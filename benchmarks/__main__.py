@@ -31,6 +31,7 @@ FULL: dict[str, Benchmark] = {
     "submit": ("submit_speed", (100_000, 5)),
     "polls": ("poll_speed", (1000, 1, 4)),
     "reading": ("reading_speed", (100_000, 3)),
+    "reading_scale": ("reading_scale", (5_000, 50_000)),
     "publish": ("publish_speed", (1_000_000, 3)),
     "page": ("page_speed", (10_000,)),
     "report": ("report_speed", (100_000,)),

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import logging
 import os
 import subprocess
 import sys
 import textwrap
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -252,3 +254,19 @@ def test_local_files_without_permission(locked: str, tmp_path: Path) -> None:
         os.close(descriptor)
         (tmp_path / locked).chmod(0o755)
     assert child.returncode == 0, child.stderr
+
+
+def test_a_zip_whose_numbers_lead_before_its_beginning_is_damaged(tmp_path: Path) -> None:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("a.jsonl", '{"id": "1", "content": "x"}\n')
+    whole = bytearray(data.getvalue())
+    end = whole.rindex(b"PK\x05\x06")
+    for added in (10, 2**31):
+        damaged = bytearray(whole)
+        damaged[end + 16 : end + 20] = (
+            int.from_bytes(whole[end + 16 : end + 20], "little") + added
+        ).to_bytes(4, "little")
+        (tmp_path / "a.zip").write_bytes(damaged)
+        with pytest.raises(InputError, match="zip archive and cut off, damaged"):
+            list(iter_articles(UPath(tmp_path / "a.zip")))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import lzma
+import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 import pyarrow as pa
 
@@ -17,6 +19,8 @@ from nightpress.articles.reading_options import ReadLimits
 from nightpress.articles.source_files import no_permission
 from nightpress.errors import InputError
 from nightpress.storage import StoragePath, as_arrow_file
+
+T = TypeVar("T")
 
 SAMPLE_BYTES = 256 * 1024
 _BLOCK = 256 * 1024
@@ -190,7 +194,7 @@ def open_archive(
     """
     problem = ""
     try:
-        with zipfile.ZipFile(stream) as archive:
+        with _read_zip(lambda: zipfile.ZipFile(stream)) as archive:
             members = [
                 member
                 for member in archive.infolist()
@@ -200,7 +204,9 @@ def open_archive(
                 problem = "is locked by a password; unpack it first"
             else:
                 yield archive, sorted(members, key=lambda member: member.filename)
-    except (zipfile.BadZipFile, zlib.error, EOFError, lzma.LZMAError, NotImplementedError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, lzma.LZMAError, NotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         problem = (
             "is a zip archive and cut off, damaged or of an unknown method; copy it again from where it came"
         )
@@ -213,10 +219,21 @@ def open_member(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: ReadLimits, shown: str
 ) -> Iterator[BinaryIO]:
     """Open a file of a zip archive, with the same bounds as other compressed files."""
-    with archive.open(member) as plain:
+    with _read_zip(lambda: archive.open(member)) as plain:
         compressed = _Compressed(cast(BinaryIO, plain))
         compressed.given_bytes = member.compress_size
         yield _Decompressed(plain, compressed, limits, shown)  # type: ignore[misc]
+
+
+def _read_zip(read: Callable[[], T]) -> T:
+    """Open an archive or a file in it; whatever its damaged numbers lead to is one kind of damage.
+
+    :raises zipfile.BadZipFile: it is damaged.
+    """
+    try:
+        return read()
+    except (struct.error, ValueError, OverflowError, RuntimeError, IndexError, KeyError, UnicodeError):
+        raise zipfile.BadZipFile from None
 
 
 def _is_hidden(name: str) -> bool:

@@ -1,0 +1,154 @@
+"""Memory of reading as the source grows: ``python -m benchmarks.reading_scale [MEGABYTES] [FILES]``.
+
+The same source at a tenth of the size and whole, each in a process of its own: what is above the smaller one's
+peak is what size costs. Articles are of 20 KB, since each one's id is remembered in 20 bytes. Beside that, many
+small files, and texts of a few words with 300 KB of metadata each, which are staged in shards.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from upath import UPath
+
+from benchmarks.contest import Goal, Outcome, middle, peak_mb, resident_mb, run_child
+from nightpress.articles.reader import iter_articles
+from nightpress.settings import ShardLimits
+from nightpress.shards.prompts import PromptTemplate
+from nightpress.shards.requests import RequestTemplate
+from nightpress.shards.writer import write_shards
+
+_ARTICLE_BYTES, _METADATA_BYTES = 20_000, 300_000
+_TEXT = "It goes on and on, as articles do. "
+FORMATS = ("jsonl", "json", "csv", "parquet")
+MANY, METADATA = "many files", "metadata"
+
+
+def run(megabytes: int = 5_000, files: int = 50_000) -> list[Outcome]:
+    """Measure each format, small files and metadata."""
+    outcomes = []
+    for name in FORMATS:
+        outcomes.append(_growth(name, megabytes, _WRITERS[name], 40.0))
+    outcomes.append(_growth(METADATA, max(megabytes // 5, 1_000), _write_metadata, 60.0))
+    with tempfile.TemporaryDirectory(prefix="nightpress-bench-") as folder:
+        place = Path(folder) / "source"
+        _write_many(place, files)
+        measured = {MANY: [run_child("benchmarks.reading_scale", MANY, place)]}
+    seconds = middle(measured, MANY)
+    goals = (
+        Goal("many small files: files/s of CPU", files / seconds, 1_000, "", at_least=True),
+        Goal("many small files: memory above imports", middle(measured, MANY, "extra_mb"), 120, "MB"),
+    )
+    return [*outcomes, Outcome(f"{files:,} files of one article", measured, goals)]
+
+
+def _growth(name: str, megabytes: int, write: Callable[[Path, int], None], most: float) -> Outcome:
+    measured = {}
+    for size in (megabytes // 10, megabytes):
+        with tempfile.TemporaryDirectory(prefix="nightpress-bench-") as folder:
+            place = Path(folder) / f"in.{name if name != METADATA else 'jsonl'}"
+            write(place, size * 1_000_000)
+            measured[f"{size:,} MB"] = [run_child("benchmarks.reading_scale", name, place)]
+    small, large = measured
+    grown = middle(measured, large, "peak_mb") - middle(measured, small, "peak_mb")
+    goal = Goal(f"{name}: memory of {large} above that of {small}", grown, most, "MB")
+    return Outcome(f"{name}, ten times the size", measured, (goal,))
+
+
+def _rows(size: int) -> Iterator[dict[str, Any]]:
+    text = _TEXT * (_ARTICLE_BYTES // len(_TEXT))
+    for number in range(size // _ARTICLE_BYTES):
+        yield {
+            "id": f"a{number}",
+            "title": f"title {number}",
+            "content": f"{number} {text}",
+            "section": number % 7,
+        }
+
+
+def _write_jsonl(path: Path, size: int) -> None:
+    with path.open("w") as file:
+        file.writelines(json.dumps(row) + "\n" for row in _rows(size))
+
+
+def _write_json(path: Path, size: int) -> None:
+    with path.open("w") as file:
+        for number, row in enumerate(_rows(size)):
+            file.write(("[" if number == 0 else ",\n") + json.dumps(row))
+        file.write("]")
+
+
+def _write_csv(path: Path, size: int) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["id", "title", "content", "section"])
+        writer.writeheader()
+        writer.writerows(_rows(size))
+
+
+def _write_parquet(path: Path, size: int) -> None:
+    writer: pq.ParquetWriter | None = None
+    batch: list[dict[str, Any]] = []
+    for row in _rows(size):
+        batch.append(row)
+        if len(batch) == 1_000:
+            table = pa.Table.from_pylist(batch)
+            writer = writer or pq.ParquetWriter(path, table.schema)
+            writer.write_table(table)
+            batch.clear()
+    if writer is None:
+        pq.write_table(pa.Table.from_pylist(batch), path)
+    else:
+        writer.close()
+
+
+def _write_metadata(path: Path, size: int) -> None:
+    """Write lines whose text is short, and whose other fields are not."""
+    field = "m" * (_METADATA_BYTES // 10)
+    with path.open("w") as file:
+        for number in range(size // _METADATA_BYTES):
+            row = {"id": f"a{number}", "content": "A few words."} | {
+                f"f{n}": f"{number} {field}" for n in range(10)
+            }
+            file.write(json.dumps(row) + "\n")
+
+
+def _write_many(folder: Path, files: int) -> None:
+    for number in range(files):
+        path = folder / f"{number % 100:02d}" / f"{number}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(
+            json.dumps({"id": f"a{number}", "title": "t", "content": f"Article {number}. {_TEXT}"})
+        )
+
+
+_WRITERS = {"jsonl": _write_jsonl, "json": _write_json, "csv": _write_csv, "parquet": _write_parquet}
+
+
+def child(name: str, place: Path) -> None:
+    """Read the source and print seconds of CPU and MB."""
+    before, started = resident_mb(), time.process_time()
+    if name == METADATA:
+        template = RequestTemplate("claude-haiku-4-5", 200, PromptTemplate("Say it. {content}", 2_000))
+        write_shards(iter_articles(UPath(place)), UPath(place.parent / "run"), template, limits=ShardLimits())
+    else:
+        for _ in iter_articles(UPath(place)):
+            pass
+    seconds = time.process_time() - started
+    print(json.dumps({"seconds": seconds, "extra_mb": peak_mb() - before, "peak_mb": peak_mb()}))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        child(sys.argv[2], Path(sys.argv[3]))
+    else:
+        for outcome in run(*map(int, sys.argv[1:])):
+            print("\n".join(outcome.lines()))
