@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow.sdk import ObjectStoragePath
+from airflow.sdk import BaseHook, ObjectStoragePath
 
 from message_batches.airflow_private import ResolveMixin
 from nightpress.articles.published_source import SCHEME
@@ -17,6 +17,7 @@ from nightpress.errors import ConfigurationError
 from nightpress.layout import DataRoot, check_day
 
 if TYPE_CHECKING:
+    import anthropic
     from airflow.sdk import Context
 
     from nightpress.articles.allowed_sources import AllowedSources
@@ -66,10 +67,19 @@ def connect(conn_id: str) -> MessageBatches:
 
     :raises ConfigurationError: the connection's platform does not serve message batches.
     """
+    from nightpress.batches.client import MessageBatches
+    from nightpress.batches.lean_client import LeanClient, suits_lean_client
+
+    connection = BaseHook.get_connection(conn_id)
+    if suits_lean_client(connection.password, connection.extra_dejson):
+        base_url = connection.host or None
+        return MessageBatches(LeanClient(connection.password or "", base_url, lambda: _sdk_client(conn_id)))
+    return MessageBatches(_sdk_client(conn_id))
+
+
+def _sdk_client(conn_id: str) -> anthropic.Anthropic:
     import anthropic
     from airflow.providers.anthropic.hooks.anthropic import FIRST_PARTY_PLATFORMS, AnthropicHook
-
-    from nightpress.batches.client import MessageBatches
 
     hook = AnthropicHook(conn_id=conn_id)
     if hook.platform not in FIRST_PARTY_PLATFORMS:
@@ -79,7 +89,7 @@ def connect(conn_id: str) -> MessageBatches:
         )
     client = hook.get_conn()
     assert isinstance(client, anthropic.Anthropic)
-    return MessageBatches(client)
+    return client
 
 
 def open_ledger(scope: str) -> Ledger:
@@ -127,7 +137,6 @@ def check_connection(source: str) -> None:
     user, at, _ = urlsplit(source).netloc.rpartition("@")
     if not at or not user:
         return
-    from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
 
     with suppress(AirflowNotFoundException):

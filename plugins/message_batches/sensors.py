@@ -127,17 +127,23 @@ class MessageBatchSensor(BaseSensorOperator):
 
     def _look(self) -> Batch | None:
         """Return the batch, or None when one look could not tell: one failure says nothing about it."""
+        try:
+            return self.api.retrieve(self.batch_id)
+        except Exception as error:
+            self._explain_failed_look(error)
+            return None
+
+    def _explain_failed_look(self, error: Exception) -> None:
+        # Here and not above: a look that is answered needs nothing of the SDK, which is slow to import.
         import anthropic
 
         from nightpress.batches.redaction import describe_error
 
-        try:
-            return self.api.retrieve(self.batch_id)
-        except (anthropic.AuthenticationError, anthropic.PermissionDeniedError) as error:
+        if isinstance(error, (anthropic.AuthenticationError, anthropic.PermissionDeniedError)):
             raise AirflowFailException(
                 f"the API refuses the key of connection {self.conn_id!r} (HTTP {error.status_code}). Batch "
                 f"{self.batch_id} goes on there; mend the connection, then clear this task."
             ) from error
-        except (anthropic.APIError, ApiReplyError) as error:
-            self.log.warning("could not look at batch %s (%s)", self.batch_id, describe_error(error))
-            return None
+        if not isinstance(error, (anthropic.APIError, ApiReplyError)):
+            raise error
+        self.log.warning("could not look at batch %s (%s)", self.batch_id, describe_error(error))

@@ -18,6 +18,7 @@ from nightpress.batches.api_addresses import scope_of
 from nightpress.batches.api_facts import Identity
 from nightpress.batches.batch import Batch, decode_batch, decode_page, is_batch_id
 from nightpress.batches.client import AsyncMessageBatches, MessageBatches
+from nightpress.batches.lean_client import LeanClient
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.submission import Body, submit_shard
 from nightpress.errors import ApiReplyError, ConfigurationError, RequestRefusedError, ResultsError
@@ -27,10 +28,19 @@ KEY = "sk-ant-api03-SECRET_of_the_connection"
 LINE = b'{"custom_id": "a", "result": {"type": "canceled"}}\n'
 
 
+WITH_SDK = [True]
+
+
+@pytest.fixture(autouse=True, params=["by the SDK", "lean"])
+def sender(request: pytest.FixtureRequest) -> None:
+    WITH_SDK[0] = request.param == "by the SDK"
+
+
 @contextmanager
 def client(server: RawApiServer, path: str = "") -> Iterator[MessageBatches]:
-    with anthropic.Anthropic(api_key=KEY, base_url=server.url + path, max_retries=0) as sdk:
-        yield MessageBatches(sdk)
+    url = server.url + path
+    with anthropic.Anthropic(api_key=KEY, base_url=url, max_retries=0) as sdk:
+        yield MessageBatches(sdk if WITH_SDK[0] else LeanClient(KEY, url, lambda: sdk))
 
 
 def always(content: Any, status: int = 200, **headers: str) -> Callable[[Received], Reply]:

@@ -14,12 +14,13 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from nightpress.batches.api_addresses import ROUTE, is_vendor, origin_of, results_address, scope_of
 from nightpress.batches.api_facts import ApiFacts, Identity, Listed, elapsed_seconds
 from nightpress.batches.batch import Batch, BatchPage, check_batch_id, decode_batch, decode_page
+from nightpress.batches.lean_client import LeanClient, SdkRequests
 from nightpress.batches.redaction import find_secrets, redact_error, remove_secrets
 from nightpress.batches.streamed_body import StreamedBody
 from nightpress.errors import ConfigurationError, SubmitLaterError
@@ -38,7 +39,9 @@ class _Connection:
     """What the two clients have in common: the facts that responses tell, and keeping the key inside."""
 
     def __init__(
-        self, client: anthropic.Anthropic | anthropic.AsyncAnthropic, elapsed: Callable[[], float]
+        self,
+        client: anthropic.Anthropic | anthropic.AsyncAnthropic | LeanClient,
+        elapsed: Callable[[], float],
     ) -> None:
         self.base_url = str(client.base_url)
         self.facts = ApiFacts(elapsed)
@@ -88,21 +91,28 @@ class _Connection:
 class MessageBatches(_Connection):
     """The Message Batches API of one connection.
 
-    :param client: the SDK's client; its base URL and key are used as they are.
+    :param client: the SDK's client, or one that needs it only for what fails; its base URL and key are used as
+        they are.
     :param now: this machine's clock, epoch seconds.
     :param elapsed: seconds since some moment, whatever happens to the clock.
     """
 
     def __init__(
         self,
-        client: anthropic.Anthropic,
+        client: anthropic.Anthropic | LeanClient,
         now: Callable[[], float] = time.time,
         elapsed: Callable[[], float] = elapsed_seconds,
     ) -> None:
         super().__init__(client, elapsed)
-        self.client = client
+        self._client = client
+        self._send = client if isinstance(client, LeanClient) else SdkRequests(client)
         self.now = now
         self.elapsed = elapsed
+
+    @property
+    def client(self) -> anthropic.Anthropic:
+        """The SDK's client, for what else the API has."""
+        return self._client.sdk if isinstance(self._client, LeanClient) else self._client
 
     @property
     def scope(self) -> str:
@@ -119,12 +129,14 @@ class MessageBatches(_Connection):
 
         :raises SubmitLaterError: the API cannot be reached.
         """
-        import anthropic
-
         if self.facts.offline is None:
             try:
                 self.list(limit=20)
-            except anthropic.APIError as error:
+            except Exception as error:
+                import anthropic
+
+                if not isinstance(error, anthropic.APIError):
+                    raise
                 if self.facts.offline is None:
                     raise SubmitLaterError(
                         f"no usable answer from the API at {self.base_url} ({type(error).__name__}: {error}); "
@@ -145,12 +157,8 @@ class MessageBatches(_Connection):
         if betas:
             headers["anthropic-beta"] = ",".join(map(check_beta, betas))
         try:
-            response = self.client.with_options(max_retries=0).post(
-                ROUTE,
-                content=StreamedBody(body, deadline, self.now, self.elapsed),
-                cast_to=_response_type(),
-                options=_options(headers=headers),
-            )
+            content = StreamedBody(body, deadline, self.now, self.elapsed)
+            response = self._send.post(ROUTE, _options(headers=headers), content)
         except Exception as error:
             self._learn(error)
             raise
@@ -200,19 +208,10 @@ class MessageBatches(_Connection):
         headers: dict[str, str] | None = None,
         stream: bool = False,
     ) -> httpx2.Response:
-        from anthropic import Stream
-
         options = _options(headers=headers, params=params)
         for hops in range(_MAX_REDIRECTS + 1):
             try:
-                # Asked for a raw response the SDK returns it as it is, whatever the stream class.
-                response = (
-                    self.client.get(
-                        path, cast_to=_response_type(), options=options, stream=True, stream_cls=Stream[bytes]
-                    )
-                    if stream
-                    else self.client.get(path, cast_to=_response_type(), options=options)
-                )
+                found = self._send.get(path, options, stream=stream)
             except Exception as error:
                 self._learn(error)
                 target = self._redirect(error, hops)
@@ -221,7 +220,6 @@ class MessageBatches(_Connection):
                 path = target
                 options = _options(headers=headers)
                 continue
-            found = cast("httpx2.Response", response)
             self.facts.note(found.status_code, found.headers)
             return found
         raise AssertionError("the last redirect is raised")

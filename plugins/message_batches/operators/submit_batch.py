@@ -143,7 +143,7 @@ class SubmitBatchOperator(BaseOperator):
             self.log.info("shard %s was submitted before: batch %s", shard.name, outcome.batch_id)
         else:
             metrics.count_submitted(self.pipeline)
-        self.batch_url = batch_url(str(api.client.base_url), outcome.batch_id, api.scope == "offline")
+        self.batch_url = batch_url(api.base_url, outcome.batch_id, api.scope == "offline")
         return outcome.batch_id
 
     def _stage(self, context: Context) -> Shard:
