@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http import HTTPStatus
-from typing import IO, Any
+from typing import IO, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -22,6 +22,8 @@ from nightpress.plain_text import for_document
 from nightpress.reports.html_document import HEAD_BYTES, read_dags
 from nightpress.reports.stored_days import DAG_ID
 from nightpress.storage import StoragePath, as_arrow_file
+
+T = TypeVar("T")
 
 _PIECE_BYTES = 1_000_000
 _ROWS = 2_000
@@ -92,7 +94,7 @@ def stream_answers(
     )
 
 
-def _ask(store: StoreAccess, call: Any, missing: str) -> Any:
+def _ask(store: StoreAccess, call: Callable[[], T], missing: str) -> T:
     try:
         return store.ask(call)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -125,7 +127,7 @@ def _iter_csv(stream: IO[bytes]) -> Iterator[bytes]:
         yield buffer.getvalue().encode("utf-8", "replace")
 
 
-def to_cell(value: Any) -> Any:
+def to_cell(value: object) -> object:
     """Return a value as a cell: text that a spreadsheet would run begins with an apostrophe.
 
     >>> to_cell("=1+1"), to_cell(-1)
