@@ -18,7 +18,7 @@ NIGHTPRESS := $(BIN)/nightpress
 TEST_HOME = AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run up look plan airflow ledger replay report prune test chaos fuzz mutation cluster cluster-test races compat bench reference lint format lock clean python
+.PHONY: help setup setup-dev run up look plan airflow ledger replay report prune test chaos models fuzz mutation cluster cluster-test races compat bench reference lint format lock clean python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ compat: setup-dev ## what depends on Airflow, against other versions of it: [ARG
 
 bench: setup-dev ## speed and memory beside the alternatives, goals beside what was measured: [QUICK=1] [ARGS="submit polls"]
 	@exec $(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
+
+models: setup-dev ## the sample through Airflow with every model of the catalogue, on the offline API
+	@$(TEST_HOME) $(BIN)/python -m tests.support.every_model
 
 mutation: setup-dev ## remove each safeguard of the submission in turn; a test must go red: [ARGS="--only d,e"]
 	@$(BIN)/python -m tests.mutation.check_safeguards $(ARGS)

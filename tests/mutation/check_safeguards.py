@@ -173,7 +173,7 @@ MUTATIONS = (
         "j",
         "the second round stays within the budget",
         _FAILED,
-        "        if upper <= left:\n",
+        "        if upper <= max(left, 0.0) + 1e-12:\n",
         "        if True:\n",
         _RUN_TESTS,
     ),

@@ -1,0 +1,132 @@
+"""The sample through Airflow with every model of the catalogue, on the offline API: ``make models``.
+
+For each model a run of ``article_summaries``, on a day of its own: all must be answered, the receipt must be what the
+offline API's meter says, and the plan must not be below it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from nightpress.models.lookup import offered_ids
+from tests.support.offline_api_server import LocalApiServer
+from tests.support.offline_clock import BATCH_SECONDS, batches_ending
+from tests.support.running_airflow import PROJECT, AirflowInstance
+
+DAG = "article_summaries"
+FIRST_DAY = date(2026, 3, 1)
+MAX_TOKENS = 120
+"""As ``make run`` gives it for the sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRun:
+    """What a run with a model came to.
+
+    :param planned_usd: the plan's upper bound, and ``room_usd`` the part of it that is room for thinking.
+    :param paid_usd: of the receipt.
+    :param billed_usd: of the offline API's meter.
+    """
+
+    model: str
+    articles: int
+    answered: int
+    tokens: int
+    thinking_tokens: int
+    planned_usd: float
+    room_usd: float
+    paid_usd: float
+    billed_usd: float
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong; empty when all is well."""
+        found = []
+        if not self.answered == self.articles > 0:
+            found.append(f"{self.model}: {self.answered} of {self.articles} answered")
+        if abs(self.paid_usd - self.billed_usd) > 1e-9:
+            found.append(f"{self.model}: the receipt says ${self.paid_usd}, the meter ${self.billed_usd}")
+        if not 0 < self.billed_usd <= self.planned_usd:
+            found.append(f"{self.model}: billed ${self.billed_usd}, planned ${self.planned_usd} at most")
+        return found
+
+
+def run_models(
+    airflow: AirflowInstance, server: LocalApiServer, models: Sequence[str], **conf: Any
+) -> list[ModelRun]:
+    """Run the sample with each model, and return what each run came to.
+
+    :param conf: further fields of the form.
+    """
+    source = {"source": str(PROJECT / "include" / "sample"), "max_tokens": MAX_TOKENS, **conf}
+    days = {model: (FIRST_DAY + timedelta(days=n)).isoformat() for n, model in enumerate(models)}
+    runs = {
+        model: airflow.trigger(DAG, {**source, "day": day, "model": model}) for model, day in days.items()
+    }
+    for run_id in runs.values():
+        state = airflow.wait(run_id, 600)["state"]
+        assert state == "success", airflow.states(run_id)
+    return [_read(airflow, server, model, days[model]) for model in models]
+
+
+def _read(airflow: AirflowInstance, server: LocalApiServer, model: str, day: str) -> ModelRun:
+    rows = pq.read_table(airflow.data / DAG / f"day={day}" / "answers.parquet").to_pylist()
+    (plan_path,) = (airflow.data / "runs" / DAG / day).glob("*/plan.json")
+    plan = json.loads(plan_path.read_text())
+    receipt = json.loads((airflow.data / "receipts" / DAG / f"day={day}.json").read_text())
+    meter = server.billing()["by_batch"]
+    assert {row["model"] for row in rows} == {model}
+    return ModelRun(
+        model=model,
+        articles=len(rows),
+        answered=sum(row["status"] == "succeeded" and bool(row["text"]) for row in rows),
+        tokens=sum(batch["input_tokens"] + batch["output_tokens"] for batch in receipt["batches"]),
+        thinking_tokens=sum(batch["thinking_tokens"] for batch in receipt["batches"]),
+        planned_usd=plan["cost_upper_usd"],
+        room_usd=plan["room_upper_usd"],
+        paid_usd=receipt["paid_usd"],
+        billed_usd=sum(float(meter[batch["batch_id"]]["bill"]["cost_usd"]) for batch in receipt["batches"]),
+    )
+
+
+def table(runs: Sequence[ModelRun]) -> str:
+    """Return the runs as a Markdown table."""
+    lines = [
+        "| model | answered | tokens | of them thinking | planned, at most | of that room for thinking | billed |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {run.model} | {run.answered} of {run.articles} | {run.tokens:,} | {run.thinking_tokens:,} "
+        f"| ${run.planned_usd:.4f} | ${run.room_usd:.4f} | ${run.billed_usd:.4f} |"
+        for run in runs
+    ]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Run all models, print the table and return the exit code."""
+    with tempfile.TemporaryDirectory(prefix="nightpress-models-") as name:
+        folder = Path(name)
+        with (
+            LocalApiServer(folder / "api", seconds_per_batch=BATCH_SECONDS) as server,
+            AirflowInstance(folder, base_url=server.base_url) as airflow,
+        ):
+            airflow.instance.wait_for_dag(DAG)
+            with batches_ending(server):
+                runs = run_models(airflow, server, offered_ids())
+    problems = [problem for run in runs for problem in run.problems]
+    sys.stdout.write("\n".join([table(runs), *problems, ""]))
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
