@@ -118,8 +118,9 @@ def credit_scenario(seed: int) -> Scenario:
 
 _ODD_ANSWERS = (
     *("refusal", "refusal", "refusal_after_output", "context_window", "pause_turn", "tool_use"),
-    *("empty", "thinking_only", "redacted_thinking", "web_search"),
+    *("empty", "thinking_only", "redacted_thinking"),
 )
+"""All but ``web_search``, which no request of a scenario asks for."""
 _CATEGORIES = (None, "cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms")
 
 
