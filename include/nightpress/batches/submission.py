@@ -95,7 +95,7 @@ class Body:
 def submit_shard(
     intent: Entry, body: Body, api: BatchApi, ledger: Ledger, clock: Callable[[], float]
 ) -> Submitted | Wait:
-    """Do what can be done now to give the shard exactly one batch.
+    """Take the next step towards exactly one batch for the shard, and return.
 
     :param intent: the shard as it should be recorded; used when the ledger does not know it yet.
     :param clock: epoch seconds.
@@ -209,7 +209,7 @@ def _check_before_post(entry: Entry, body: Body) -> None:
 
 
 def _resolve(entry: Entry, api: BatchApi, ledger: Ledger, now: float) -> Submitted | Wait | Entry:
-    """Find out what became of the last POST; return the entry when it is certain that nothing did."""
+    """Find out what the last POST did; return the entry when it is certain that it created no batch."""
     running, odd = [], Oddities()
     try:
         api.identify()

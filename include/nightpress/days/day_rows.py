@@ -28,7 +28,7 @@ _OF_THE_ANSWER = [column.name for column in TAIL if column.name not in _OF_THE_A
 
 
 class SecondRoundRows:
-    """The rows of second rounds, to be had by the shard of the first round they belong to.
+    """The rows of second rounds, by the shard of the first round that they belong to.
 
     :param paths: ``results-r2-*.parquet``.
     """
@@ -154,7 +154,7 @@ def interleave(sent: Iterable[pa.Table], reused: Iterable[tuple[np.ndarray, pa.T
 
 
 class _Copies:
-    """Reused rows, to be had as far as they come before a number of sent ones."""
+    """Reused rows, read in order: those that come before the next sent row."""
 
     def __init__(self, files: Iterable[tuple[np.ndarray, pa.Table]]) -> None:
         self._files = iter(files)
@@ -163,7 +163,7 @@ class _Copies:
         self._seen = 0
 
     def before(self, end: int | None) -> tuple[np.ndarray, pa.Table] | None:
-        """Return the next copies that have fewer than ``end`` sent rows behind them, with how many each has."""
+        """Return the next reused rows before sent row ``end``, with how many sent rows precede each; None takes all."""
         if not len(self._behind):
             following = next(self._files, None)
             if following is None:

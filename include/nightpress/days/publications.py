@@ -148,7 +148,7 @@ def restore_publication(
 def check_replacement(
     published: StoragePath, articles: int, answered: int, min_answered_share: float
 ) -> None:
-    """Refuse to replace a published day that has answers by one of which too little was answered.
+    """Refuse to replace a published day with one that has too few answers.
 
     :param articles: of the new day.
     :param answered: of those, with an answer.

@@ -180,7 +180,7 @@ def write_day(  # noqa: PLR0917 - what a day is
 
 
 def _iter_rows(parts: DayParts, numbers: _Numbers) -> Iterator[pa.Table]:
-    """Yield the rows of the day, a row group at a time where there is nothing to merge."""
+    """Yield the rows of the day; where nothing is merged, a whole row group at a time."""
     again = SecondRoundRows(parts.second)
     for path in parts.results:
         with open_parquet(path) as file:

@@ -37,7 +37,7 @@ _BLOCK = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """A file that was made again.
+    """A file that the replay made again.
 
     :param outcome: ``identical`` to the byte, ``same rows`` in other bytes, ``differs`` or ``was gone``.
     :param detail: which columns differ and in how many rows.
@@ -68,13 +68,13 @@ class ReplayReport:
 
 @dataclass(frozen=True, slots=True)
 class _Aside(ShardFiles):
-    """The files of a shard, its results made elsewhere."""
+    """The files of a shard, with its results in a temporary folder."""
 
     scratch: StoragePath
 
     @property
     def results(self) -> StoragePath:
-        """Where the results are made."""
+        """The results, in the temporary folder."""
         return RunFolder(self.scratch).results(self.name)
 
 
@@ -170,7 +170,7 @@ def _make_shard(source: ShardSource, files: ShardFiles, pipeline: str, scratch: 
 
 
 def _check_raw(shard: Shard, files: ShardFiles, source: ShardSource) -> None:
-    """Make sure that the stream is this shard's; one whole of foreign lines would make every article missing."""
+    """Make sure that the stream is this shard's; a stream of another shard would make every article missing."""
     report = StreamReport()
     with open_raw(files.raw) as stream:
         try:

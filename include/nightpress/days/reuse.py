@@ -146,7 +146,7 @@ def _heads(keys: np.ndarray) -> np.ndarray:
 
 @dataclass(slots=True)
 class _Waiting:
-    """Articles whose answers are about to be copied."""
+    """Articles whose answers will be copied."""
 
     ordinals: list[int] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)
@@ -226,7 +226,7 @@ class ReusedRows:
         self.files.append(path)
 
     def _copy_answers(self, waiting: _Waiting) -> pa.Table:
-        """Return the answers that are waited for, in this order; each row group is read once."""
+        """Return the requested answers in this order; each row group is read once."""
         found = np.asarray(waiting.places, np.int64)
         tables: list[pa.Table] = []
         positions = np.empty(len(found), np.int64)

@@ -153,7 +153,7 @@ def with_statuses(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _texts(messages: list[Message]) -> list[str | None]:
-    """Return what each message says; most have one text block."""
+    """Return the text of each message; most have one text block."""
     return [
         (found.text or None)
         if message.content and len(message.content) == 1 and (found := message.content[0]).type == "text"

@@ -127,7 +127,7 @@ def _download(  # noqa: PLR0917 - private, called once
     model: type[BaseModel] | None,
     sleep: Callable[[float], None],
 ) -> ShardResults:
-    """Keep and collect the results; read them again while any is missing, for what is missing is paid again."""
+    """Keep and collect the results; read again while any is missing: what is missing is paid again."""
     with ShardRows(shard, files, provenance, model) as rows:
         for _ in range(READINGS):
             lines = keep_raw(batch, files.raw, api, shard.articles, read=rows.read, sleep=sleep)
@@ -138,7 +138,7 @@ def _download(  # noqa: PLR0917 - private, called once
 
 
 def _may_be_billed(results: ShardResults) -> int:
-    """Return how many answers were or may have been billed: one that cannot be read was paid for all the same."""
+    """Return how many answers were or may have been billed; one that cannot be read was billed too."""
     return sum(results.by_status.get(status, 0) for status in BILLABLE_STATUSES)
 
 

@@ -62,7 +62,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class ShardResults:
-    """What became of a shard.
+    """What happened to a shard.
 
     :param key: the shard key.
     :param uri: reference of the shard's Parquet, relative to the data root.
@@ -277,7 +277,7 @@ class _Totals:
         self._geographies: set[str] = set()
 
     def add(self, rows: pa.Table, answers: pa.Table) -> None:
-        """Add rows, and what only their answers tell."""
+        """Add rows, and the counts that only their answers hold."""
         saved = cache_saved(answers)
         self._searches += pc.sum(answers["web_searches"]).as_py() or 0
         self._geographies |= set(pc.unique(answers["inference_geo"]).drop_null().to_pylist())
@@ -290,7 +290,7 @@ class _Totals:
         self._saved = None if saved is None or self._saved is None else self._saved + saved
 
     def to_results(self, shard: Shard, path: StoragePath, provenance: Provenance) -> ShardResults:
-        """Return what became of the shard."""
+        """Return what happened to the shard."""
         return ShardResults(
             key=shard.key,
             uri=str(path),

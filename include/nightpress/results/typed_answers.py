@@ -95,7 +95,7 @@ class ShardTyping:
         return _mark(answers, self._schema, rows)
 
     def keep_checks(self) -> None:
-        """Keep what the validators said of all answers that were read, for when there is no model."""
+        """Store what the validators said of all answers, for a replay that does not have the model."""
         if self._checks and (self._refused or self._files.checks.exists()):
             write_atomically(self._files.checks, msgspec.json.encode(self._refused))
 
