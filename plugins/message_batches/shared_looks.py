@@ -51,7 +51,7 @@ class SharedConnection:
         return self._offline
 
     async def open(self) -> AsyncMessageBatches:
-        """Return the API, with the key that the connection has now unless it is open already."""
+        """Return the API; when it is not open yet, it is opened with the connection's present key."""
         if self._api is None:
             self._api = await _connect(self.conn_id)
         return self._api

@@ -259,7 +259,7 @@ def read_whole(stream: BinaryIO, limits: ReadLimits, shown: str) -> bytes:
 
 @contextmanager
 def seekable(stream: BinaryIO) -> Iterator[BinaryIO]:
-    """Give a stream that can go back: the stream itself, or a copy in a temporary file."""
+    """Return a stream that can seek: the stream itself, or a copy in a temporary file."""
     if stream.seekable():
         stream.seek(0)
         yield stream

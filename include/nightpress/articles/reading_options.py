@@ -65,7 +65,7 @@ class FieldMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadLimits:
-    """What one source may take of memory and disk; each is named in the error that it causes.
+    """Limits of memory and disk for one source; the error names the limit that was exceeded.
 
     :param max_row_bytes: of one row, line or element (default 64 MiB).
     :param max_columns: columns of a table, fields of a row, and different fields in a shard (default 2,000).
@@ -184,7 +184,7 @@ def _check_type(name: str, value: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one reading of a source goes by, and what it finds out."""
+    """The options of one reading of a source, and what it finds out."""
 
     fields: FieldMap
     options: ReadOptions

@@ -119,7 +119,7 @@ class TableLines:
 
     @property
     def mixed(self) -> bool:
-        """Whether line breaks may have been hidden by now."""
+        """Whether line breaks may have been hidden so far."""
         return self._source.mixed
 
     @mixed.setter
@@ -159,7 +159,7 @@ class GuardedReader(io.BufferedReader):
         self._quotes, self._columns, self._line_bytes = 0, 0, 0
 
     def skip(self, size_bytes: int) -> None:
-        """Go behind the lines before the header."""
+        """Skip the lines before the header."""
         self.given_bytes += len(super().read(size_bytes))
 
     def read1(self, size: int = -1, /) -> bytes:

@@ -104,7 +104,7 @@ class RequestSizes:
         )
 
     def scaled(self, requests: int) -> RequestSizes:
-        """Return the size of so many of them at most: they may be the largest."""
+        """Return an upper bound for the size of this many of them: they may be the largest ones."""
         share = min(max(requests, 0) * self.largest_bytes / max(self.size_bytes, 1), 1.0)
         return RequestSizes(
             min(max(requests, 0), self.requests),

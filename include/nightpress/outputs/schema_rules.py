@@ -45,7 +45,7 @@ def check_name(name: str, path: Sequence[str]) -> None:
 
 
 def refuse_repeated(names: Iterable[str], path: Sequence[str]) -> None:
-    """Refuse names that differ by case only: to SQL they are one column.
+    """Refuse names that differ by case only: SQL takes them for one column.
 
     :raises ConfigurationError: two are alike.
     """

@@ -15,10 +15,10 @@ from fastapi import Depends, HTTPException
 from sqlalchemy import select
 
 MayRead: TypeAlias = Callable[[str, str], bool]
-"""From a DAG id (empty when not known) and a pipeline: whether its runs may be seen."""
+"""Tells from a DAG id (empty when not known) and a pipeline whether its runs may be seen."""
 
 guard = requires_access_dag("GET", DagAccessEntity.RUN)
-"""401 without a login, 403 for who may not read runs (of the DAG in ``?dag_id=``, when there is one)."""
+"""401 without a login, 403 for a user who may not read runs (of the DAG in ``?dag_id=``, when there is one)."""
 
 
 def find_readable(user: GetUserDep) -> MayRead:
@@ -48,7 +48,7 @@ ReadableDep = Annotated[MayRead, Depends(find_readable)]
 
 
 def check_dags(may_read: MayRead, dags: Iterable[str]) -> None:
-    """Refuse who may not read all of these DAGs; an empty id is one that is not known.
+    """Refuse a user who may not read all of these DAGs; an empty id stands for an unknown DAG.
 
     :raises HTTPException: 403.
     """

@@ -34,7 +34,7 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 def stream_document(
     store: StoreAccess, path: StoragePath, may_read: MayRead, missing: str
 ) -> StreamingResponse:
-    """Show a report or a comparison to who may read all DAGs whose articles are in it.
+    """Show a report or a comparison to a user who may read all DAGs whose articles are in it.
 
     The file says itself whose they are, and it is opened once: what is checked is what is shown. It is sent piece by
     piece, for a report may be larger than a server's memory should hold.
@@ -65,7 +65,7 @@ def stream_document(
 def stream_answers(
     store: StoreAccess, path: StoragePath, may_read: MayRead, *, form: str, name: str
 ) -> StreamingResponse:
-    """Send a published day to who may read the DAG that published it.
+    """Send a published day to a user who may read the DAG that published it.
 
     :param form: ``parquet``, as it is stored, or ``csv``, for spreadsheets.
     :param name: of the file, without its ending.

@@ -40,7 +40,7 @@ class _Group:
         self.count += 1
 
     def iter_folds(self) -> Iterator[tuple[int, int, Html]]:
-        """Yield for each fold its first and last number and its articles."""
+        """Yield each folded part of the list: its first and last number and its articles."""
         ends = [*self.folds[1:], (self.count, self.file.tell())]
         self.file.seek(0)
         for (first, start), (last, end) in zip(self.folds, ends, strict=True):
