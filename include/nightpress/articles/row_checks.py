@@ -125,7 +125,7 @@ class RowChecker:
         }
 
     def _inside(self, name: str, value: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the fields beside a nested id, content or title, under a dotted name where the row has the bare one."""
+        """Return the fields beside a nested id, content or title; under a dotted name where the bare one is taken."""
         used = {path[1] for path in self._nested if path[0] == name}
         return {
             f"{name}.{key}" if key in row else key: inner for key, inner in value.items() if key not in used
