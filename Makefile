@@ -64,7 +64,7 @@ prune: setup ## what is stored, and what of it may go; removes that with ARGS=--
 	@$(NIGHTPRESS) prune $(OPTIONS) $(ARGS)
 
 test: lint ## lint, types, import contracts and all tests: [ARGS="-k name"]
-	@$(TEST_HOME) $(BIN)/python -m tests $(or $(ARGS),-n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/cluster)
+	@$(TEST_HOME) $(BIN)/python -m tests $(ARGS)
 
 chaos: setup-dev ## kill a run at every step, then RUNS random runs from SEED on: [RUNS=1000] [SEED=1]
 	@$(BIN)/python -m tests.chaos $(RUNS) $(SEED)
