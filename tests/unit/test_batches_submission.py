@@ -169,11 +169,12 @@ def test_a_candidate_that_cannot_be_read_stops_everything(sender: ShardSender) -
 
 
 def test_a_batch_of_another_shard_is_no_candidate(sender: ShardSender) -> None:
-    other = sender.api.put([f"{'f' * 16}-0"] * 3)
-    assert sender.ledger.take_batch(other.id, "f" * 64)
     sender.api.plan = ["drop"]
     with pytest.raises(UnknownOutcomeError):
         sender.submit()
+    # It came after the POST: what was listed before it is no candidate anyway.
+    other = sender.api.put([f"{'f' * 16}-0"] * 3)
+    assert sender.ledger.take_batch(other.id, "f" * 64)
     waiting = sender.submit()
     assert isinstance(waiting, Wait)
     assert waiting.batch_ids == ()
