@@ -18,7 +18,7 @@ NIGHTPRESS := $(BIN)/nightpress
 TEST_HOME = AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run up look plan airflow ledger replay report prune test chaos models fuzz mutation cluster cluster-test races compat bench reference lint format lock clean python
+.PHONY: help setup setup-dev run up look plan airflow ledger replay report prune test chaos models fuzz mutation cluster cluster-test races compat bench reference screenshots lint format lock clean python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ models: setup-dev ## the sample through Airflow with every model of the catalogu
 
 mutation: setup-dev ## remove each safeguard of the submission in turn; a test must go red: [ARGS="--only d,e"]
 	@$(BIN)/python -m tests.mutation.check_safeguards $(ARGS)
+
+screenshots: setup-dev ## take the pictures of the docs anew, in headless Chromium, from a run on the offline API
+	@NIGHTPRESS_SCREENSHOTS=docs/images $(TEST_HOME) $(BIN)/python -m pytest -q tests/integration/test_by_hand.py
 
 reference: setup-dev ## write docs/reference.md anew from the code
 	@AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}" $(BIN)/python -m launch.reference

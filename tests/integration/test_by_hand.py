@@ -47,6 +47,19 @@ class AnalystScreen:
             clip: Any = {"x": 0, "y": 0, "width": 1280, "height": height}
             self.page.screenshot(path=self.shots / f"{name}.png", clip=clip)
 
+    def narrow_and_dark(self, name: str, path: str) -> None:
+        """Keep a page of ours as a phone shows it at night, when pictures are wanted."""
+        if self.shots is not None:
+            self.page.set_viewport_size({"width": 390, "height": 860})
+            self.page.emulate_media(color_scheme="dark")
+            self.show(path)
+            self.page.wait_for_timeout(2_500)
+            wide = self.page.evaluate("document.documentElement.scrollWidth")
+            self.page.screenshot(path=self.shots / f"{name}-narrow-dark.png")
+            self.page.set_viewport_size({"width": 1280, "height": 860})
+            self.page.emulate_media(color_scheme="light")
+            assert wide <= 390, f"{path} is {wide} pixels wide on a narrow screen"
+
     def new_run(self, known: set[str]) -> str:
         """Give the run that a click has started."""
         for _ in range(60):
@@ -173,6 +186,8 @@ def test_an_analyst_asks_approves_watches_and_reads(screen: AnalystScreen, tmp_p
     if screen.shots:
         page.get_by_role("button", name="Graph").first.click()
         screen.picture("graph")
+    screen.narrow_and_dark("batches", "/nightpress/batches")
+    screen.narrow_and_dark("report", f"/nightpress/reports/{DAY}")
     screen.show(f"/nightpress/reports/{DAY}")
     page.get_by_text("Published, every article answered").wait_for()
     screen.picture("report")
