@@ -83,9 +83,9 @@ MUTATIONS = (
     Mutation(
         "a",
         "the SDK's retries are off for create",
-        _CLIENT,
-        "self.client.with_options(max_retries=0).post(",
-        "self.client.post(",
+        "include/nightpress/batches/lean_client.py",
+        "self._client.with_options(max_retries=0).post(",
+        "self._client.post(",
     ),
     Mutation(
         "b1",

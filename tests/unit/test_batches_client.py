@@ -12,6 +12,8 @@ from typing import Any
 
 import anthropic
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from upath import UPath
 
 from nightpress.batches.api_addresses import scope_of
@@ -20,6 +22,7 @@ from nightpress.batches.batch import Batch, decode_batch, decode_page, is_batch_
 from nightpress.batches.client import AsyncMessageBatches, MessageBatches
 from nightpress.batches.lean_client import LeanClient
 from nightpress.batches.ledger import Entry, Ledger
+from nightpress.batches.redaction import redact_stream
 from nightpress.batches.submission import Body, submit_shard
 from nightpress.errors import ApiReplyError, ConfigurationError, RequestRefusedError, ResultsError
 from tests.support.raw_api_server import RawApiServer, Received, Reply, batch, error
@@ -158,6 +161,32 @@ def test_a_key_that_a_proxy_echoes_is_stored_and_shown_nowhere(tmp_path: Any, st
     assert stored
     assert not any(KEY in text for text in stored)
     assert KEY not in api.redact(f"Bearer {KEY}")
+
+
+@given(
+    st.lists(st.sampled_from([KEY, KEY[:9], KEY[9:], "text ", "\n", "s"]), max_size=12), st.integers(1, 60)
+)
+def test_a_key_is_removed_from_a_stream_wherever_its_chunks_end(parts: list[str], size: int) -> None:
+    whole = "".join(parts).encode()
+    chunks = (whole[at : at + size] for at in range(0, len(whole), size))
+    assert b"".join(redact_stream(chunks, [KEY, "test"])) == whole.replace(KEY.encode(), b"[key removed]")
+
+
+def test_what_came_before_a_stream_broke_off_is_not_lost() -> None:
+    def cut() -> Iterator[bytes]:
+        yield b"a line\n"
+        raise ConnectionError
+
+    found: list[bytes] = []
+    with pytest.raises(ConnectionError):
+        found.extend(redact_stream(cut(), [KEY]))
+    assert b"".join(found) == b"a line\n"
+
+
+def test_a_key_that_a_gateway_echoes_in_the_results_is_not_kept() -> None:
+    with RawApiServer(always(LINE.replace(b"canceled", KEY.encode()))) as server, client(server) as api:
+        found = decode_batch(json.dumps(batch(1)).encode())
+        assert KEY.encode() not in b"".join(api.stream_results(found))
 
 
 def test_the_api_says_itself_that_it_is_offline_and_an_address_says_nothing() -> None:

@@ -21,7 +21,7 @@ from nightpress.batches.api_addresses import ROUTE, is_vendor, origin_of, result
 from nightpress.batches.api_facts import ApiFacts, Identity, Listed, elapsed_seconds
 from nightpress.batches.batch import Batch, BatchPage, check_batch_id, decode_batch, decode_page
 from nightpress.batches.lean_client import LeanClient, SdkRequests
-from nightpress.batches.redaction import find_secrets, redact_error, remove_secrets
+from nightpress.batches.redaction import find_secrets, redact_error, redact_stream, remove_secrets
 from nightpress.batches.streamed_body import StreamedBody
 from nightpress.errors import ConfigurationError, SubmitLaterError
 from nightpress.storage import StoragePath
@@ -183,12 +183,12 @@ class MessageBatches(_Connection):
         return page
 
     def stream_results(self, batch: Batch) -> Iterator[bytes]:
-        """Yield the bytes of a result stream, content encodings undone.
+        """Yield the bytes of a result stream, content encodings undone, without the connection's own key.
 
         :raises ResultsError: the batch has no results (any more).
         """
         with self._open_results(batch) as response:
-            yield from response.iter_bytes(_CHUNK)
+            yield from redact_stream(response.iter_bytes(_CHUNK), self._secrets)
 
     @contextmanager
     def _open_results(self, batch: Batch) -> Iterator[httpx2.Response]:

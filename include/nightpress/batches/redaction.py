@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from nightpress.batches.refusals import describe_status
+
+MIN_KEY_CHARACTERS = 16
+"""A shorter key is none of the vendor's; removing it from answers could change what they say."""
+
+_REMOVED = b"[key removed]"
 
 
 def find_secrets(client: object) -> tuple[str, ...]:
@@ -20,8 +25,34 @@ def find_secrets(client: object) -> tuple[str, ...]:
 def remove_secrets(text: str, secrets: Sequence[str]) -> str:
     """Return a text with each secret replaced by a word that says so."""
     for secret in secrets:
-        text = text.replace(secret, "[key removed]")
+        text = text.replace(secret, _REMOVED.decode())
     return text
+
+
+def redact_stream(chunks: Iterator[bytes], secrets: Sequence[str]) -> Iterator[bytes]:
+    """Yield a stream without the secrets, also where one lies across two chunks.
+
+    Words that any answer may hold are left as they are: only secrets of :data:`MIN_KEY_CHARACTERS` are looked for.
+    """
+    keys = [secret.encode() for secret in secrets if len(secret) >= MIN_KEY_CHARACTERS]
+    if not keys:
+        yield from chunks
+        return
+    # So much of a chunk may be the beginning of a key that goes on in the next one.
+    held, size = b"", max(map(len, keys)) - 1
+    try:
+        for chunk in chunks:
+            data = held + chunk
+            for key in keys:
+                data = data.replace(key, _REMOVED)
+            if len(data) > size:
+                yield data[:-size]
+            held = data[-size:]
+    except Exception:
+        # A stream that breaks off behind its last line is whole.
+        yield held
+        raise
+    yield held
 
 
 def redact_error(error: BaseException, secrets: Sequence[str]) -> None:
