@@ -270,3 +270,18 @@ def test_a_zip_whose_numbers_lead_before_its_beginning_is_damaged(tmp_path: Path
         (tmp_path / "a.zip").write_bytes(damaged)
         with pytest.raises(InputError, match="zip archive and cut off, damaged"):
             list(iter_articles(UPath(tmp_path / "a.zip")))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_arrow_file_whose_offsets_lead_elsewhere_is_damaged(tmp_path: Path, stream: bool) -> None:
+    table = pa.table({"id": ["1", "2"], "content": ["a" * 77, "b" * 77]})
+    path = tmp_path / "a.arrow"
+    make = pa.ipc.new_stream if stream else pa.ipc.new_file
+    with pa.OSFile(str(path), "wb") as sink, make(sink, table.schema) as writer:
+        writer.write_table(table)
+    whole = path.read_bytes()
+    offsets = b"".join(number.to_bytes(4, "little") for number in (0, 77, 154))
+    assert whole.count(offsets) == 1
+    path.write_bytes(whole.replace(offsets, offsets[:8] + (2**30).to_bytes(4, "little")))
+    with pytest.raises(InputError, match="damaged"):
+        list(iter_articles(UPath(path)))

@@ -68,16 +68,23 @@ def _open_ipc(stream: BinaryIO) -> ArrowTable:
     stream.seek(0)
     if head == b"ARROW1":
         file = pa.ipc.open_file(source)
-        return ArrowTable(file.schema, (file.get_batch(n) for n in range(file.num_record_batches)))
+        return ArrowTable(file.schema, _checked(file.get_batch(n) for n in range(file.num_record_batches)))
     reader = pa.ipc.open_stream(source)
-    return ArrowTable(reader.schema, iter(reader))
+    return ArrowTable(reader.schema, _checked(iter(reader)))
+
+
+def _checked(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Check what is mapped as it stands in the file: an offset that leads elsewhere would end the process."""
+    for batch in batches:
+        batch.validate(full=True)
+        yield batch
 
 
 def _open_orc(stream: BinaryIO) -> ArrowTable:
     from pyarrow import orc
 
     file = orc.ORCFile(as_arrow_file(stream))
-    return ArrowTable(file.schema, (file.read_stripe(n) for n in range(file.nstripes)))
+    return ArrowTable(file.schema, _checked(file.read_stripe(n) for n in range(file.nstripes)))
 
 
 _OPENERS = {"parquet": _open_parquet, "arrow": _open_ipc, "orc": _open_orc}
