@@ -28,7 +28,8 @@ GOOD = json.dumps({"id": "1", "title": MARKER, "content": f"{MARKER} " * 50, "no
 def parquet(**columns: Any) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns), sink)
-    return sink.getvalue().to_pybytes()
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 LONG = [MARKER * 1000, MARKER]
