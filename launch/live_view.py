@@ -70,6 +70,7 @@ def _summary(shards: Sequence[ShardProgress]) -> Table:
         completed=counts["written"],
         width=_BAR_COLUMNS,
         complete_style="red" if counts["failed"] else "cyan",
+        finished_style="green",
     )
     line.add_row(bar, Text(totals(shards)))
     return line
