@@ -98,16 +98,19 @@ def credit_scenario(seed: int) -> Scenario:
     for rule in rules:
         rule["skip"] = rng.choice([0, 0, 1, 2])
         rule.setdefault("seed", rng.randint(0, 999))
+    deaths = tuple(rng.randint(1, TYPICAL_STEPS) for _ in range(rng.choice([0, 0, 1, 2])))
+    company = rng.choices(["alone", "two runs", "orphan"], [6, 2, 1])[0]
     return Scenario(
         f"--credit {seed}",
         articles=articles,
         max_requests=rng.choice([2, 3, 4]),
         rules=tuple(rules),
-        deaths=tuple(rng.randint(1, TYPICAL_STEPS) for _ in range(rng.choice([0, 0, 1, 2]))),
-        company=rng.choices(["alone", "two runs", "orphan"], [6, 2, 1])[0],
+        deaths=deaths,
+        company=company,
         # Whoever stopped for credit publishes what there is; the day is whole after another run.
         again=True,
-        remembers=rng.random() < 0.7,
+        # The same run twice at the same time shares no memory of what it did.
+        remembers=company != "orphan" and rng.random() < 0.7,
         order=rng.randint(0, 999),
         pause=HANG_SECONDS + PAUSE_SECONDS
         if any(rule["kind"] == "hang" for rule in rules)
@@ -117,10 +120,10 @@ def credit_scenario(seed: int) -> Scenario:
 
 
 _ODD_ANSWERS = (
-    *("refusal", "refusal", "refusal_after_output", "context_window", "pause_turn", "tool_use"),
+    *("refusal", "refusal", "refusal_after_output", "context_window", "tool_use"),
     *("empty", "thinking_only", "redacted_thinking"),
 )
-"""All but ``web_search``, which no request of a scenario asks for."""
+"""All but ``web_search`` and ``pause_turn``, which only requests with tools of the API's own get."""
 _CATEGORIES = (None, "cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms")
 
 
