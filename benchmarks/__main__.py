@@ -28,6 +28,7 @@ Benchmark = tuple[str, tuple[object, ...]]
 
 FULL: dict[str, Benchmark] = {
     "results": ("results_speed", (100_000, 3)),
+    "results_10k": ("results_speed", (10_000, 3)),
     "submit": ("submit_speed", (100_000, 5)),
     "polls": ("poll_speed", (1000, 1, 4)),
     "reading": ("reading_speed", (100_000, 3)),
@@ -36,6 +37,7 @@ FULL: dict[str, Benchmark] = {
     "page": ("page_speed", (10_000,)),
     "report": ("report_speed", (100_000,)),
     "parsing": ("parsing_speed", (5,)),
+    "task_start": ("task_start", (3,)),
     "memory": ("memory", ((10_000, 200_000),)),
     "end_to_end": ("end_to_end", (10,)),
 }
@@ -47,6 +49,7 @@ QUICK: dict[str, Benchmark] = {
     "page": ("page_speed", (2_000,)),
     "report": ("report_speed", (10_000,)),
     "parsing": ("parsing_speed", (2,)),
+    "task_start": ("task_start", (1,)),
 }
 MILLION: dict[str, Benchmark] = {"million": ("end_to_end", (100,))}
 

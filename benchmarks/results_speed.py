@@ -57,9 +57,9 @@ def run(rows: int = LARGEST, rounds: int = 3, *contenders: str) -> Outcome:
         ours = middle(measured, "ours")
         goals = (
             Goal("SDK typed ÷ ours", middle(measured, "SDK typed") / ours, 10, "×", at_least=True),
-            Goal("common-ai ÷ ours", middle(measured, "common-ai") / ours, 10, "×", at_least=True),
-            Goal("results ÷ floor", ours / middle(measured, "floor"), 3, "×"),
-            Goal("results: memory above imports", middle(measured, "ours", "extra_mb"), 64, "MB"),
+            Goal("common-ai ÷ ours", middle(measured, "common-ai") / ours, 12, "×", at_least=True),
+            Goal("results ÷ floor", ours / middle(measured, "floor"), 4, "×"),
+            Goal("results: memory above imports", middle(measured, "ours", "extra_mb"), 96, "MB"),
         )
     return Outcome(f"{rows:,} results, {size / 1e6:.0f} MB, to a file", measured, goals)
 

@@ -2,7 +2,8 @@
 
 Creating a batch is not idempotent, so :meth:`MessageBatches.create` sends exactly one request. Reading
 is: there the SDK's own retries help. The SDK is used for its transport, authentication and error
-classes; bodies are streamed and answers decoded here, because a body can have 256 MB.
+classes, by way of :mod:`nightpress.batches.lean_client`; bodies are streamed and answers decoded here, because a
+body can have 256 MB.
 
 The key and the body go to the connection's own origin only: redirects to other hosts are not followed, and
 results are read below the connection's base URL. Errors are freed of the key before they leave this module.
