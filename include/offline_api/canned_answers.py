@@ -156,7 +156,8 @@ class _Writer:
             block = self._search_call(0)
         else:
             block = self._tool_block("look_up", {"query": self.article[:40]})
-        tokens = spent + self.counter.count(json.dumps(block["input"]))
+        # No answer has more tokens than the request allows.
+        tokens = min(spent + self.counter.count(json.dumps(block["input"])), self.max_tokens)
         return Answer([*before, block], special, "", tokens, spent, web_searches=int(special == "pause_turn"))
 
     def _tool_input(self, before: list[_Block], spent: int, tool: dict[str, Any]) -> Answer:
