@@ -11,6 +11,7 @@ import pytest
 from nightpress.batches.batch import decode_batch, decode_page
 from nightpress.batches.model_api import SdkModelApi
 from nightpress.errors import ApiReplyError
+from nightpress.results.result_lines import read_line
 from tests.fuzz.runner import Failure, run_inputs
 
 
@@ -46,3 +47,9 @@ def test_a_reply_of_the_api_that_is_not_utf8_is_an_error_of_ours(data: bytes) ->
     api = SdkModelApi(cast(Any, client), "offline")
     assert api.list_models() is None
     assert api.count_tokens(b"{}") is None
+
+
+@pytest.mark.parametrize("start", [b"", b'"', b'x"y ', b'{"a": "b'])
+@pytest.mark.parametrize("deep", [b'{"a":', b'{"a":[', b"[{"])
+def test_a_line_that_is_nested_too_deep_ends(start: bytes, deep: bytes) -> None:
+    assert read_line(start + deep * 5_000) == []

@@ -145,11 +145,14 @@ def read_line(data: bytes) -> list[ResultLine]:
 def _iter_objects(data: bytes) -> Iterator[dict[str, Any]]:
     """Yield the JSON objects of a line: a lost line feed leaves two on one, a byte order mark comes before one."""
     text = data.decode("utf-8", "replace")
-    position = text.find("{")
+    position, cuts = text.find("{"), 0
     while position >= 0:
         try:
             value, end = _decoder.raw_decode(text, position)
         except RecursionError:
+            cuts += 1
+            if cuts > _MAX_CUTS:
+                return  # a stray quote hides the depth from the eye; it would be tried for ever
             text = _cut_depth(text)
             position = text.find("{", position)
             continue
@@ -174,6 +177,7 @@ def _whole_number(digits: str) -> int | None:
 
 
 _decoder = json.JSONDecoder(object_pairs_hook=_first_given, parse_int=_whole_number, strict=False)
+_MAX_CUTS = 3
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{\]}]', re.DOTALL)
 
 
