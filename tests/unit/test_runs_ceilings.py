@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict, fields
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nightpress.articles.reading_options import ReadLimits
 from nightpress.errors import ConfigurationError
 from nightpress.runs.ceilings import (
     MAX_ANSWER_TOKENS,
@@ -84,4 +86,21 @@ def test_only_declared_models_may_be_chosen() -> None:
 
 
 def test_a_reference_declares_nothing() -> None:
-    assert Ceilings.declared({"max_cost_usd": object(), "limit": None, "max_tokens": "{{ x }}"}) == Ceilings()
+    assert Ceilings.declared({"max_cost_usd": object(), "limit": None, "max_tokens": "{{ x }}"}) == Ceilings(
+        read_limits=ReadLimits()
+    )
+    assert Ceilings.declared({"read_options": "{{ x }}"}) == Ceilings()
+
+
+@pytest.mark.parametrize("name", [limit.name for limit in fields(ReadLimits)])
+def test_a_form_lowers_the_limits_of_reading_and_never_lifts_them(name: str) -> None:
+    usual = getattr(ReadLimits(), name)
+    ceilings = Ceilings.declared({"read_options": {"metadata": ["brand"]}})
+    assert ceilings.limit_reading({name: usual - 1})[name] == usual - 1
+    assert ceilings.limit_reading({"delimiter": ";"}) == {**asdict(ReadLimits()), "delimiter": ";"}
+    with pytest.raises(ConfigurationError, match=f"{name} is .* may ask for {usual:,} at most"):
+        ceilings.limit_reading({name: usual + 1})
+    more = Ceilings.declared({"read_options": {name: usual * 2}})
+    assert more.limit_reading({})[name] == usual * 2
+    assert more.limit_reading({name: usual + 1})[name] == usual + 1
+    assert Ceilings().limit_reading({name: usual + 1}) == {name: usual + 1}

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from nightpress.articles.reading_options import ReadLimits, ReadOptions
 from nightpress.errors import ConfigurationError
 
 MAX_LIMIT = 100_000_000
@@ -45,6 +46,7 @@ class Ceilings:
     """The most that a pipeline declares; None declares nothing.
 
     :param models: the only models that may be chosen; empty allows all.
+    :param read_limits: how much memory and disk a source may take; None when ``read_options`` is a reference.
     """
 
     max_cost_usd: float | None = None
@@ -52,6 +54,7 @@ class Ceilings:
     max_tokens: int | None = None
     limit: int | None = None
     models: tuple[str, ...] = ()
+    read_limits: ReadLimits | None = None
 
     @classmethod
     def declared(cls, values: Mapping[str, Any], models: Sequence[str] = ()) -> Ceilings:
@@ -60,6 +63,7 @@ class Ceilings:
         :param values: the declaration by name; what is not there, None or a reference declares nothing.
         :raises ConfigurationError: a number that cannot be one of these.
         """
+        options = values.get("read_options") or {}
         plain = {name: values[name] for name in _NAMES if isinstance(values.get(name), (int, float))}
         return cls(
             read_usd("max_cost_usd", plain.get("max_cost_usd")),
@@ -67,6 +71,7 @@ class Ceilings:
             read_count("max_tokens", plain.get("max_tokens"), MAX_ANSWER_TOKENS),
             read_count("limit", plain.get("limit"), MAX_LIMIT),
             tuple(models),
+            ReadOptions.of(options).limits if isinstance(options, Mapping) else None,
         )
 
     def apply(self, asked: RunSettings) -> tuple[RunSettings, list[str]]:
@@ -90,6 +95,23 @@ class Ceilings:
                     f"{name} is {most:g}, not {wanted:g}: the pipeline's declaration allows no more."
                 )
         return replace(asked, **lowered), notes
+
+    def limit_reading(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return reading options with the declared limits where they name none.
+
+        :raises ConfigurationError: a limit is above the declared one.
+        """
+        if self.read_limits is None:
+            return dict(options)
+        declared = asdict(self.read_limits)
+        for name, most in declared.items():
+            wanted = options.get(name)
+            if isinstance(wanted, int) and wanted > most:
+                raise ConfigurationError(
+                    f"{name} is {wanted:,}; whoever starts a run of this pipeline may ask for {most:,} at most. Its "
+                    "declaration allows more with read_options"
+                )
+        return {**declared, **options}
 
 
 _NAMES = ("max_cost_usd", "approve_above_usd", "max_tokens", "limit")

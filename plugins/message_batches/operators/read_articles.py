@@ -401,7 +401,8 @@ class ReadArticlesOperator(BaseOperator):
                 f"read_options is of type {type(options).__name__}; it must be an object such as {{'delimiter': ';'}}"
             )
         own = {"encoding": self.encoding, "delimiter": self.delimiter, "quoting": self.quoting}
-        return {**options, **{name: value for name, value in own.items() if value}}
+        said = {**options, **{name: value for name, value in own.items() if value}}
+        return self.ceilings.limit_reading(said) if self.ceilings else said
 
     def _may_miss(self, given: Any) -> bool:
         """Tell whether an absent source is a day without articles: only one that the DAG file names by day."""
