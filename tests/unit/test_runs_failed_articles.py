@@ -20,6 +20,7 @@ from nightpress.runs.failed_articles import (
     collect_failures,
     paid_at_most,
     refused_articles,
+    upper_usd_of_sending,
     within_budget,
 )
 from nightpress.settings import ShardLimits
@@ -62,6 +63,30 @@ def test_a_second_round_stays_within_the_plans_upper_bound_without_a_budget() ->
     assert len(within_budget(AGAIN, [], results, plan(settled_usd=each))) == 3
     # A batch that exists already costs nothing more.
     assert len(within_budget(AGAIN, [], results, plan(settled_usd=0.0), lambda _: 0.0)) == 3
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {},
+        {"attempts": (Attempt(number=1, at=0, deadline=0),)},
+        {"attempts": (Attempt(number=1, at=0, deadline=0, outcome="lost"),)},
+        {"batch_id": "msgbatch_1"},
+    ],
+    ids=["intended", "being sent", "reply lost", "submitted"],
+)
+def test_a_shard_that_the_ledger_knows_is_never_left_behind(tmp_path: Path, found: dict[str, Any]) -> None:
+    root, ledger = DataRoot(UPath(tmp_path)), Ledger(UPath(tmp_path) / "ledger", "offline")
+    shard = Shard("runs/p/2026-11-22/one/requests-r2-00000-00000.json", 10, 5_000, "a" * 64)
+    ledger.save(Entry(key=shard.key, requests=10, bytes=5_000, **found))
+    spent = plan(max_cost_usd=0.001)
+    assert upper_usd_of_sending(shard, spent, ledger, root) == 0
+    results = [{"cost_usd": 0.5, "articles": 5, "by_status": {}}]
+    known = within_budget(
+        [shard], [], results, spent, lambda it: upper_usd_of_sending(it, spent, ledger, root)
+    )
+    assert known == [shard]
+    assert within_budget([shard], [], results, spent) == []
 
 
 @pytest.mark.parametrize(

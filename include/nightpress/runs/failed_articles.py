@@ -84,7 +84,7 @@ def collect_failures(  # noqa: PLR0917 - what a run knows
     resumed = pause_once(folder, [*_refused_shards(unsent, ledger), *refused_articles(chosen, mine)])
     again = [_relative(shard, folder, root) for shard in write_second_round(chosen, sent, folder, limits)]
     affordable = within_budget(
-        again, unsent, results, plan, lambda shard: _upper_usd(shard, plan, ledger, root)
+        again, unsent, results, plan, lambda shard: upper_usd_of_sending(shard, plan, ledger, root)
     )
     return Resend(
         unsent,
@@ -124,10 +124,13 @@ def within_budget(
     return affordable
 
 
-def _upper_usd(shard: Shard, plan: Plan | None, ledger: Ledger, root: DataRoot) -> float:
-    """Return what sending a shard again may cost; nothing when its batch exists already."""
-    entry = ledger.load(shard.key)
-    if plan is None or (entry is not None and entry.batch_id is not None):
+def upper_usd_of_sending(shard: Shard, plan: Plan | None, ledger: Ledger, root: DataRoot) -> float:
+    """Return what sending a shard again may cost; nothing when its batch exists already, or may.
+
+    A shard that the ledger knows was chosen before, when it did fit. Whoever was killed in the middle of its POST
+    has left an entry without a batch: the batch may be there, and has to be looked for, not left behind.
+    """
+    if plan is None or ledger.load(shard.key) is not None:
         return 0.0
     return again_upper_usd(plan, list(iter_params(root.open(shard.uri).read_bytes())))
 
