@@ -79,7 +79,7 @@ class Outcome:
 
 def middle(measured: Measured, name: str, what: str = "seconds") -> float:
     """Return the median of what was measured of a contender."""
-    return median(one[what] for one in measured[name])
+    return median(run[what] for run in measured[name])
 
 
 def alternate(names: Iterable[str], rounds: int, run: Callable[[str], dict[str, float]]) -> Measured:

@@ -106,17 +106,17 @@ def _outcome(  # noqa: PLR0917 - private, called once
     memory: _Memory,
 ) -> Outcome:
     ran = [one for one in instances if one["start_date"] and one["state"] == "success"]
-    spans = sorted((_epoch(one["start_date"]), _epoch(one["end_date"])) for one in ran)
+    spans = sorted((_epoch(instance["start_date"]), _epoch(instance["end_date"])) for instance in ran)
     busy = sum(end - begin for begin, end in _joined(spans))
     in_tasks = sum(end - begin for begin, end in spans)
-    of_shards = [one for one in instances if one["task_id"].startswith("shard.")]
+    of_shards = [instance for instance in instances if instance["task_id"].startswith("shard.")]
     goals = [Goal("tasks a shard", len(of_shards) / shards, TASKS_A_SHARD, "")]
     if shards <= 10:
         goals.insert(0, Goal("trigger to published", seconds, 60, "s"))
     ours = sum(executed.values())
     by_task: dict[str, list[float]] = defaultdict(list)
-    for one in ran:
-        by_task[one["task_id"]].append(_epoch(one["end_date"]) - _epoch(one["start_date"]))
+    for instance in ran:
+        by_task[instance["task_id"]].append(_epoch(instance["end_date"]) - _epoch(instance["start_date"]))
     notes = [
         f"no task at all for {seconds - busy:.1f} s of {seconds:.1f} s; in tasks, added up: {in_tasks:.1f} s, of "
         f"which execute {ours:.1f} s ({ours / in_tasks:.0%}), the rest is Airflow's start and end of a task",

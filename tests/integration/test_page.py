@@ -121,7 +121,7 @@ def test_the_ledger_knows_the_tasks_and_outcomes(house: House) -> None:
         for path in sorted((house.airflow.data / "ledger" / "offline").glob("*.json"))
     ]
     assert {(one["dag_id"], one["task_id"]) for one in entries} == {("press_3", "shard.submit_batch")}
-    assert sorted(one["map_index"] for one in entries) == [0, 1, 2, 3]
+    assert sorted(entry["map_index"] for entry in entries) == [0, 1, 2, 3]
     assert all(one["by_status"] == {"succeeded": 3} and one["cost_usd"] > 0 for one in entries)
     assert "pwned" not in json.dumps(entries)
 

@@ -84,12 +84,12 @@ def test_each_variant_is_a_whole_pipeline_and_one_task_compares_them() -> None:
         assert {f"{variant}.{step}" for step in steps} <= set(dag.task_ids)
         assert dag.get_task(f"{variant}.read_articles").pipeline == f"duel_{variant}"  # type: ignore[attr-defined]
         # Nothing is sent before all plans are made.
-        assert {f"{one}.read_articles" for one in TWO} <= dag.get_task(
+        assert {f"{variant}.read_articles" for variant in TWO} <= dag.get_task(
             f"{variant}.approve_plan"
         ).upstream_task_ids
         # … and none is rejected.
         submit = dag.get_task(f"{variant}.shard.submit_batch")
-        assert {f"{one}.approve_plan" for one in TWO} <= submit.upstream_task_ids
+        assert {f"{variant}.approve_plan" for variant in TWO} <= submit.upstream_task_ids
     compare = dag.get_task("compare")
     assert {f"{variant}.publish" for variant in TWO} <= compare.upstream_task_ids
     assert [asset.name for asset in compare.outlets] == ["duel"]  # type: ignore[attr-defined]
@@ -144,7 +144,7 @@ def test_outputs_and_references_may_be_shared_or_not() -> None:
         )
     plain, typed = (dag.get_task(f"{name}.read_articles") for name in ("plain", "typed"))
     assert plain.schema is None  # type: ignore[attr-defined]
-    assert [one.name for one in typed.schema.fields] == ["topic"]  # type: ignore[attr-defined]
+    assert [field.name for field in typed.schema.fields] == ["topic"]  # type: ignore[attr-defined]
     assert "day" not in dag.params
     assert typed.max_tokens == 9  # type: ignore[attr-defined]
     assert type(dag.get_task("compare").day).__name__ == "DagParam"  # type: ignore[attr-defined]

@@ -165,9 +165,9 @@ def test_seen_ids_agree_with_a_dictionary(pairs: list[tuple[str, str]]) -> None:
 def test_many_ids() -> None:
     seen = SeenIds()
     ids = [f"id-{n}" for n in range(200_000)]
-    assert all(seen.add(one, one) is None for one in ids)
-    assert all(seen.add(one, one) == "duplicate" for one in ids[::100])
-    assert all(seen.add(one, "other") == "repeated_id" for one in ids[::100])
+    assert all(seen.add(article_id, article_id) is None for article_id in ids)
+    assert all(seen.add(article_id, article_id) == "duplicate" for article_id in ids[::100])
+    assert all(seen.add(article_id, "other") == "repeated_id" for article_id in ids[::100])
 
 
 def test_a_folder_means_its_own_files_and_a_glob_may_go_deeper(tmp_path: Path) -> None:

@@ -81,7 +81,12 @@ def read(path: Path, **options: Any) -> list[Any]:
 # Parquet is compressed inside.
 @pytest.mark.parametrize(
     ("kind", "compression"),
-    [(kind, one) for kind in FORMATS for one in COMPRESSIONS if kind != "parquet" or not one],
+    [
+        (kind, compression)
+        for kind in FORMATS
+        for compression in COMPRESSIONS
+        if kind != "parquet" or not compression
+    ],
 )
 def test_every_format_gives_the_same_articles(kind: str, compression: str, tmp_path: Path) -> None:
     path = tmp_path / f"in.{kind}{compression}"

@@ -73,7 +73,7 @@ def test_a_day_that_was_run_twice_has_every_batch_on_its_receipt_once(tmp_path: 
     path = write_receipt(make_receipt([], run="three", wasted_usd=0.0, **about), root)
     receipt = read_receipt(path)
     assert receipt is not None
-    assert [one.batch_id for one in receipt.batches] == ["a", "b", "c"]
+    assert [batch.batch_id for batch in receipt.batches] == ["a", "b", "c"]
     assert (receipt.run, receipt.paid_usd, receipt.wasted_usd) == ("three", pytest.approx(3.1), 0.75)
 
 
@@ -105,7 +105,7 @@ def test_what_was_paid_is_on_the_receipt_before_the_day_is_published(tmp_path: P
     path = write_receipt(make_receipt([], run="two", wasted_usd=0.0, published_at=NOW, **about), root)
     receipt = read_receipt(path)
     assert receipt is not None
-    assert (receipt.run, receipt.paid_usd, [one.run for one in receipt.batches]) == ("two", 1.0, [""])
+    assert (receipt.run, receipt.paid_usd, [batch.run for batch in receipt.batches]) == ("two", 1.0, [""])
 
 
 def test_the_books_of_a_run_that_is_not_published_yet_leave_the_last_publication(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_the_books_of_the_offline_api_are_not_those_of_the_real_one(tmp_path: Pa
     path = write_receipt(make_receipt([batch(1.0, 0.25, "c")], run="more", offline=False, **about), root)
     receipt = read_receipt(path)
     assert receipt is not None
-    assert ([one.batch_id for one in receipt.batches], receipt.paid_usd) == (["b", "c"], 0.75)
+    assert ([batch.batch_id for batch in receipt.batches], receipt.paid_usd) == (["b", "c"], 0.75)
 
 
 @pytest.mark.parametrize("moment", ["before the other reads", "before the other writes"])
@@ -159,7 +159,7 @@ def test_two_runs_that_write_at_the_same_moment_are_both_on_the_receipt(
     ours = make_receipt([batch(2.0, 1.0, "a")], run="one", published_at=NOW, **about)
     receipt = read_receipt(write_receipt(ours, root))
     assert receipt is not None
-    assert sorted(one.batch_id for one in receipt.batches) == ["a", "b"]
+    assert sorted(batch.batch_id for batch in receipt.batches) == ["a", "b"]
     assert (receipt.paid_usd, receipt.wasted_usd, receipt.run) == (1.5, 0.5, "one")
 
 

@@ -243,7 +243,7 @@ def test_who_thinks_unasked(
     requests = [
         item(f"a-{n}", f"Text {n}. It has two sentences. Or three.", model=model, **changes) for n in range(8)
     ]
-    requests = [{**one, "params": {**one["params"], "max_tokens": 3000}} for one in requests]
+    requests = [{**request, "params": {**request["params"], "max_tokens": 3000}} for request in requests]
     for result in run(server, client, requests).values():
         usage, content = result.message.usage, result.message.content
         assert [block.type for block in content] == (["thinking", "text"] if thinks else ["text"])

@@ -74,16 +74,19 @@ def test_the_figures_are_those_worked_out_by_hand(root: UPath) -> None:
     assert (a.articles, a.answered, a.failed, a.absent) == (4, 4, {}, 0)
     assert (b.articles, b.answered, b.failed, b.absent) == (4, 3, {"api_error": 1}, 0)
     assert (c.articles, c.answered, c.absent, c.reused) == (3, 3, 1, 1)
-    assert [one.per_thousand_usd for one in found.variants] == pytest.approx([10.0, 7.5, 10.0])
+    assert [variant.per_thousand_usd for variant in found.variants] == pytest.approx([10.0, 7.5, 10.0])
     assert (a.paid_usd, a.cache_saved_usd, b.cache_saved_usd) == (0.5, 0.0, 0.125)
     assert (a.output_tokens.median, a.characters.median) == (20.0, 9.0)
     assert a.output_tokens.p95 == pytest.approx(343)
-    agreed = {one.column: (one.compared, one.agreed, one.pairs) for one in found.agreements}
+    agreed = {
+        agreement.column: (agreement.compared, agreement.agreed, agreement.pairs)
+        for agreement in found.agreements
+    }
     assert agreed["tone"] == (3, 2, {("a", "b"): (3, 2), ("a", "c"): (3, 2), ("b", "c"): (3, 3)})
     assert agreed["price"] == (3, 1, {("a", "b"): (3, 3), ("a", "c"): (3, 1), ("b", "c"): (3, 1)})
     assert agreed["tags"] == (3, 2, {("a", "b"): (3, 2), ("a", "c"): (3, 3), ("b", "c"): (3, 2)})
-    assert not any(one.free_text for one in found.agreements)
-    assert [(one.article_id, one.columns) for one in found.differences] == [
+    assert not any(agreement.free_text for agreement in found.agreements)
+    assert [(difference.article_id, difference.columns) for difference in found.differences] == [
         ("a-2", {"tone", "price"}),
         ("a-3", {"tags", "price"}),
         ("a-4", set()),
@@ -129,13 +132,15 @@ def test_without_typed_columns_texts_are_compared(root: UPath) -> None:
     found = read_comparison(DataRoot(root), "c", DAY)
     (text,) = found.agreements
     assert (text.column, text.compared, text.agreed) == ("text", 3, 1)
-    assert [one.article_id for one in found.differences] == ["a-2", "a-3"]
+    assert [difference.article_id for difference in found.differences] == ["a-2", "a-3"]
     assert "letter by letter" in page(root).text
 
 
 def test_columns_that_not_all_have_are_named_and_not_compared(root: UPath) -> None:
     compare(root, a=[typed(1)], b=[answer(1)])
-    assert [one.column for one in read_comparison(DataRoot(root), "c", DAY).agreements] == ["text"]
+    assert [agreement.column for agreement in read_comparison(DataRoot(root), "c", DAY).agreements] == [
+        "text"
+    ]
     assert "so not compared: price, tags, tone" in page(root).text
 
 
@@ -155,7 +160,7 @@ def test_only_the_ten_that_differ_most_are_shown_in_order(root: UPath) -> None:
         a=[typed(n, price=n) for n in range(5_000)],
         b=[typed(n, tones[n % 31], price=n + (n % 1_000 == 1)) for n in range(5_000)],
     )
-    ids = [one.article_id for one in read_comparison(DataRoot(root), "c", DAY).differences]
+    ids = [difference.article_id for difference in read_comparison(DataRoot(root), "c", DAY).differences]
     assert ids == [*(f"a-{n}" for n in (1, 1001, 2001, 3001, 4001)), "a-2", "a-3", "a-4", "a-5", "a-6"]
 
 

@@ -232,6 +232,6 @@ def test_histograms_hold_every_value_once() -> None:
     assert only.low <= 5 < only.high
     assert only.count == 2
     bins = histogram([float(n) for n in range(1000)])
-    assert sum(one.count for one in bins) == 1000
-    assert {one.high - one.low for one in bins} == {50.0}
-    assert sum(one.count for one in histogram([0.0, 1e-9, 3.25, 86_400.0])) == 4
+    assert sum(column.count for column in bins) == 1000
+    assert {column.high - column.low for column in bins} == {50.0}
+    assert sum(column.count for column in histogram([0.0, 1e-9, 3.25, 86_400.0])) == 4

@@ -47,5 +47,5 @@ def test_slices_are_whole_whatever_the_row_groups_are(
     path = tmp_path_factory.mktemp("slices") / "a.parquet"
     pq.write_table(pa.table({"n": range(10)}), path, row_group_size=group)
     slices = list(iter_slices(pq.ParquetFile(path), rows))
-    assert [one.num_rows for one in slices] == [rows] * (10 // rows) + ([10 % rows] if 10 % rows else [])
+    assert [part.num_rows for part in slices] == [rows] * (10 // rows) + ([10 % rows] if 10 % rows else [])
     assert pa.concat_tables(slices)["n"].to_pylist() == list(range(10))

@@ -37,7 +37,9 @@ def result(run: Run, name: str, whole: bool = True) -> dict[str, Any]:
 
 
 def names(found: Any) -> list[str]:
-    return [one["uri"].rsplit("/", 1)[-1].removeprefix("results-").removesuffix(".parquet") for one in found]
+    return [
+        result["uri"].rsplit("/", 1)[-1].removeprefix("results-").removesuffix(".parquet") for result in found
+    ]
 
 
 @pytest.mark.parametrize("whole", [True, False])

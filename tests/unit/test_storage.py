@@ -36,7 +36,7 @@ def test_an_error_leaves_the_old_file_and_nothing_beside_it(folder: UPath) -> No
         stream.write(b"half")
         raise RuntimeError("boom")
     assert path.read_bytes() == b"old"
-    assert [one.name for one in folder.iterdir()] == ["file"]
+    assert [child.name for child in folder.iterdir()] == ["file"]
 
 
 FULL_DISK = """
@@ -64,7 +64,7 @@ def test_a_full_disk_shows_no_half_file(tmp_path: Path) -> None:
     )
     assert done.stdout == "OSError\n"
     assert path.read_bytes() == b"yesterday"
-    assert [one.name for one in tmp_path.iterdir()] == ["answers.parquet"]
+    assert [child.name for child in tmp_path.iterdir()] == ["answers.parquet"]
 
 
 def test_only_one_of_many_creates_a_file(tmp_path: Path) -> None:

@@ -111,12 +111,14 @@ def _delimiter(text: str, default: str, reading: Reading, dialect: Dialect) -> s
     if options.columns is not None:
         width = len(options.columns)
         scores = {
-            one: sum(len(row) == width for row in _parse(text, replace(dialect, delimiter=one)) or ())
-            for one in candidates
+            mark: sum(len(row) == width for row in _parse(text, replace(dialect, delimiter=mark)) or ())
+            for mark in candidates
         }
-        return max(candidates, key=lambda one: scores[one])
-    scores_of_header = {one: _header_score(_header(text, one), fields) for one in candidates if one in first}
-    best = max(scores_of_header, key=lambda one: scores_of_header[one], default=default)
+        return max(candidates, key=lambda mark: scores[mark])
+    scores_of_header = {
+        mark: _header_score(_header(text, mark), fields) for mark in candidates if mark in first
+    }
+    best = max(scores_of_header, key=lambda mark: scores_of_header[mark], default=default)
     if scores_of_header.get(best, (0, 0))[0] or _header_score([first.strip()], fields)[0]:
         return best
     return _sniff(text) or best
