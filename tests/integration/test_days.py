@@ -23,7 +23,7 @@ from tests.support.running_airflow import AirflowInstance
 pytestmark = pytest.mark.airflow
 
 DAG = "article_summaries"
-DAYS = [f"2026-11-{day:02d}" for day in range(10, 17)]
+DAYS = [f"2026-11-{day:02d}" for day in range(10, 14)]
 ARTICLES_A_DAY = 4
 
 
