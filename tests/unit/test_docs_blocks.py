@@ -42,7 +42,7 @@ COMMANDS = ("console", "bash", "sh")
 OTHERS = ("duckdb", "pip", "cp", "docker", "curl", ".venv/bin/pytest", ".venv/bin/pre-commit")
 """Programs of others, whose options are theirs."""
 
-MAKE_ONLY = {"ARGS", "PYTHON", "RUNS", "SEED", "QUICK"}
+MAKE_ONLY = {"ARGS", "PYTHON", "RUNS", "SEED", "QUICK", "MINUTES", "RACES"}
 PLACEHOLDERS = {"COMMAND", "SOURCE", "BATCH_ID", "KEY"}
 
 
