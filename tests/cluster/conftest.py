@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,16 @@ from launch.cluster.servers import missing_programs
 from launch.cluster.topology import Cluster
 
 DAGS = Path(__file__).parent / "dags"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave what takes long to ``make cluster-test``; pytest's last line counts it as deselected."""
+    if os.environ.get("NIGHTPRESS_CLUSTER_SWEEP"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("sweep")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="package")

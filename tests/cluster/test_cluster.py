@@ -5,7 +5,6 @@ Without ``NIGHTPRESS_CLUSTER_SWEEP`` a sample is run; ``make cluster-test`` runs
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import pytest
@@ -28,7 +27,7 @@ from tests.support.cluster_runs import (
 
 pytestmark = pytest.mark.airflow
 ARTICLES = 500
-sweep = pytest.mark.skipif(not os.environ.get("NIGHTPRESS_CLUSTER_SWEEP"), reason="make cluster-test runs it")
+sweep = pytest.mark.sweep
 
 
 def start_days(cluster: Cluster, days: Sequence[str]) -> list[str]:
