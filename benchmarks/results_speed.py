@@ -34,7 +34,8 @@ from nightpress.articles.article import Article
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.settings import ShardLimits
 from nightpress.shards.prompts import PromptTemplate
-from nightpress.shards.requests import RequestTemplate, custom_id
+from nightpress.shards.request_keys import custom_id
+from nightpress.shards.requests import RequestTemplate
 from nightpress.shards.shard import Shard
 from nightpress.shards.writer import write_shards
 

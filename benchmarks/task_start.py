@@ -7,6 +7,7 @@ step did before.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import tempfile
@@ -71,10 +72,12 @@ def run(rounds: int = 3) -> Outcome:
 
 def child(step: str, folder: Path) -> None:
     """Load what every task has, then run the step."""
-    import airflow.sdk.execution_time.task_runner  # noqa: F401 - what an empty task has
+    import airflow.sdk.execution_time.supervisor
+    import airflow.sdk.execution_time.task_runner  # noqa: F401
     from airflow.sdk.plugins_manager import get_hook_lineage_readers_plugins
 
     get_hook_lineage_readers_plugins()
+    gc.freeze()  # as the local and the Celery executor do before they fork
     before = set(sys.modules)
     started, cpu = time.perf_counter(), time.process_time()
     {"ours": _wait, "submit": lambda: _submit(folder), "SDK": _sdk}[step]()
@@ -89,8 +92,6 @@ def _wait() -> None:
 
 
 def _submit(folder: Path) -> None:
-    from airflow.sdk import ObjectStoragePath
-
     from message_batches import config
     from message_batches.operators.submit_batch import SubmitBatchOperator
     from nightpress.batches.ledger import Ledger
@@ -102,7 +103,7 @@ def _submit(folder: Path) -> None:
     uri = "runs/p/2026-11-22/r/requests-00000.json"
     (folder / uri).parent.mkdir(parents=True)
     (folder / uri).write_bytes(b'{"requests": []}')
-    root = DataRoot(ObjectStoragePath(f"file://{folder}"))
+    root = DataRoot(config.open_path(f"file://{folder}"))
     api = config.connect("anthropic_default")
     send_shard(
         Shard(uri, 1, 16, "a" * 64), Sender("p", "r"), api, Ledger(root.ledger(), api.scope), root, time.time

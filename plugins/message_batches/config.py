@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow.sdk import BaseHook, ObjectStoragePath
+from airflow.sdk.io import attach
+from fsspec.implementations.local import LocalFileSystem
 
 from message_batches.airflow_private import ResolveMixin
 from nightpress.articles.published_source import SCHEME
@@ -51,7 +53,11 @@ def open_path(url: str) -> ObjectStoragePath:
 
     :param url: as people write it, an Airflow connection in it included: ``s3://my_connection@my-bucket/nightpress``.
     """
-    return ObjectStoragePath(url if "://" in url else f"file://{Path(url).absolute()}")
+    path = ObjectStoragePath(url if "://" in url else f"file://{Path(url).absolute()}")
+    if path.protocol == "file" and path.conn_id is None:
+        # Else Airflow loads the object stores of all providers first, a quarter of a second of CPU.
+        attach("file", fs=LocalFileSystem())
+    return path
 
 
 def project_folder() -> Path:
@@ -71,7 +77,7 @@ def connect(conn_id: str) -> MessageBatches:
     from nightpress.batches.lean_client import LeanClient, suits_lean_client
 
     connection = BaseHook.get_connection(conn_id)
-    if suits_lean_client(connection.password, connection.extra_dejson):
+    if suits_lean_client(connection.password, connection.host, connection.extra_dejson):
         base_url = connection.host or None
         return MessageBatches(LeanClient(connection.password or "", base_url, lambda: _sdk_client(conn_id)))
     return MessageBatches(_sdk_client(conn_id))

@@ -30,7 +30,7 @@ from nightpress.layout import DataRoot
 from nightpress.overview import Overview, Query
 from nightpress.results.answer_columns import to_columns
 from nightpress.results.decode import StreamReport, iter_blocks
-from nightpress.shards.requests import custom_id
+from nightpress.shards.request_keys import custom_id
 from tests.support.ledgers import NOW, entry, put
 from tests.support.plans import make_plan
 from tests.support.result_lines import errored, line, succeeded

@@ -17,7 +17,8 @@ from nightpress.results.collect import collect_batch
 from nightpress.results.shard_rows import Provenance, ShardResults
 from nightpress.settings import ShardLimits
 from nightpress.shards.prompts import PromptTemplate
-from nightpress.shards.requests import RequestTemplate, custom_id
+from nightpress.shards.request_keys import custom_id
+from nightpress.shards.requests import RequestTemplate
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.shards.writer import write_shards
 from tests.support.model_api import Clock, ModelApi

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -100,8 +101,28 @@ CALLS: dict[str, Callable[[MessageBatches, Path], object]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("ANTHROPIC_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+WITHOUT_EFFECT = {
+    "ANTHROPIC_API_KEY": "another-key",
+    "ANTHROPIC_AUTH_TOKEN": "another-token",
+    "ANTHROPIC_BASE_URL": "http://127.0.0.1:9",
+}
+
+
+@pytest.mark.parametrize("environment", [{}, WITHOUT_EFFECT], ids=["bare", "keys_in_the_environment"])
 @pytest.mark.parametrize("call", CALLS)
-def test_the_api_gets_the_same_requests_as_from_the_sdk(api: Api, call: str, tmp_path: Path) -> None:
+def test_the_api_gets_the_same_requests_as_from_the_sdk(
+    api: Api, call: str, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert suits_lean_client("test-key-1", api.url, {})
     if call == "list":
         api.replies = [(200, json.dumps({"data": [], "has_more": False}).encode())]
     found = [CALLS[call](make(api), tmp_path) for make in (lean, by_sdk)]
@@ -113,6 +134,17 @@ def test_the_api_gets_the_same_requests_as_from_the_sdk(api: Api, call: str, tmp
         assert ours[3] == theirs[3]
         told = {name: value for name, value in theirs[2].items() if not name.startswith("x-stainless-")}
         assert ours[2] | {"user-agent": told["user-agent"]} == told
+
+
+def test_a_proxy_of_the_environment_gets_the_same_requests(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", api.url)
+    api.url = "http://api.example"
+    for make in (lean, by_sdk):
+        create(make(api), tmp_path)
+    assert [path for _, path, _, _ in api.requests] == ["http://api.example/v1/messages/batches"] * 2
+    assert api.requests[0][3] == api.requests[1][3]
 
 
 @pytest.mark.parametrize("status", [301, 307, 400, 401, 403, 404, 413, 429, 500, 503, 529])
@@ -171,8 +203,13 @@ def test_a_get_that_is_refused_is_sent_once_and_raises_the_sdks_own_error(api: A
         ("key", {"anthropic_client_kwargs": {"default_headers": {"a": "b"}}}, {}, False),
         ("key", {"anthropic_client_kwargs": {"timeout": 5}}, {}, False),
         ("key", {"something": "new"}, {}, False),
+        ("key", {}, {"ANTHROPIC_API_KEY": "other"}, True),
+        ("key", {}, {"ANTHROPIC_AUTH_TOKEN": "other"}, True),
+        ("", {}, {"ANTHROPIC_API_KEY": "other"}, False),
         ("key", {}, {"ANTHROPIC_BASE_URL": "https://gateway.example"}, False),
+        ("key", {}, {"ANTHROPIC_BASE_URL": ""}, False),
         ("key", {}, {"ANTHROPIC_CUSTOM_HEADERS": "a: b"}, False),
+        ("key", {}, {"ANTHROPIC_API_KEY": "other", "ANTHROPIC_SOMETHING_NEW": "1"}, False),
     ],
 )
 def test_only_a_plain_key_does_without_the_sdk(
@@ -184,10 +221,24 @@ def test_only_a_plain_key_does_without_the_sdk(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert suits_lean_client(password, extra) is suits
+    assert suits_lean_client(password, None, extra) is suits
 
 
-HEAVY = ("anthropic", "pandas", "pyarrow.dataset", "typer", "rich", "duckdb", "polars", "genai_prices")
+HEAVY = (
+    *(
+        "anthropic",
+        "boto3",
+        "duckdb",
+        "genai_prices",
+        "numpy",
+        "pandas",
+        "polars",
+        "pyarrow",
+        "rich",
+        "typer",
+    ),
+    *("nightpress.costs", "nightpress.outputs", "nightpress.shards.requests"),
+)
 STEPS = {
     "wait": """
         from message_batches.sensors import MessageBatchSensor

@@ -20,7 +20,7 @@ from nightpress.batches.submission import (
     Wait,
 )
 from nightpress.errors import SubmissionError
-from nightpress.shards.requests import custom_id_prefix
+from nightpress.shards.request_keys import custom_id_prefix
 from tests.support.model_api import Crash, Sent, status_error
 from tests.support.shard_sender import ShardSender
 

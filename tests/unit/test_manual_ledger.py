@@ -14,7 +14,7 @@ from nightpress.batches.streamed_body import POST_SECONDS
 from nightpress.batches.submission import MAX_LOST_ATTEMPTS, SETTLING_SECONDS, Submitted
 from nightpress.errors import ConfigurationError, LedgerError, UnknownOutcomeError
 from nightpress.layout import DataRoot
-from nightpress.shards.requests import custom_id
+from nightpress.shards.request_keys import custom_id
 from tests.support.model_api import Crash, status_error
 from tests.support.shard_sender import ShardSender
 

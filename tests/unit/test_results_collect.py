@@ -17,7 +17,7 @@ from nightpress.errors import InvalidReferenceError, ResultsError
 from nightpress.layout import DataRoot
 from nightpress.results.raw_results import DOWNLOADS
 from nightpress.settings import ShardLimits
-from nightpress.shards.requests import custom_id
+from nightpress.shards.request_keys import custom_id
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.shards.writer import write_shards
 from tests.support.ended_batches import DAY, TEMPLATE, EndedBatchApi, EndedShard

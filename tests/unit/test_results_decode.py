@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nightpress.results.decode import StreamReport, iter_outcomes
-from nightpress.shards.requests import custom_id
+from nightpress.shards.request_keys import custom_id
 from tests.support.result_lines import errored, line, succeeded
 
 pytestmark = pytest.mark.usefixtures("small_buckets")

@@ -8,7 +8,7 @@ import pytest
 from nightpress.batches.ledger import Entry
 from nightpress.results.collect import collect_batch
 from nightpress.results.shard_rows import Provenance
-from nightpress.shards.requests import custom_id
+from nightpress.shards.request_keys import custom_id
 from tests.support.ended_batches import DAY, EndedBatchApi, EndedShard
 from tests.support.result_lines import errored, line, succeeded
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from nightpress.results import decode
 from nightpress.results.answer_columns import ANSWERS, to_columns
 from nightpress.results.decode import StreamReport, iter_blocks
-from nightpress.shards.requests import custom_id
+from nightpress.shards.request_keys import custom_id
 from tests.support.result_lines import errored, line, succeeded
 
 KEY = "0123456789abcdef" * 4

@@ -22,7 +22,7 @@ from nightpress.layout import DataRoot
 from nightpress.results.collect import collect_batch
 from nightpress.results.shard_rows import Provenance
 from nightpress.settings import ShardLimits
-from nightpress.shards.requests import custom_id
+from nightpress.shards.request_keys import custom_id
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.shards.writer import write_shards
 from tests.support.ended_batches import DAY, TEMPLATE, EndedBatchApi

@@ -11,7 +11,7 @@ from nightpress.days.publish import DayParts, publish_day
 from nightpress.days.second_round import MAX_TOKENS_CAP, judge, write_second_round
 from nightpress.errors import ResultsError
 from nightpress.settings import ShardLimits
-from nightpress.shards.requests import custom_id
+from nightpress.shards.request_keys import custom_id
 from nightpress.shards.shard import Shard, ShardFiles
 from tests.support.ended_batches import DAY, EndedBatchApi, EndedShard
 from tests.support.result_lines import errored, line, succeeded

@@ -36,7 +36,8 @@ from nightpress.runs.run import Reuse, Run, Source
 from nightpress.settings import ShardLimits
 from nightpress.shards.column_names import RESERVED
 from nightpress.shards.prompts import PromptTemplate
-from nightpress.shards.requests import RequestTemplate, custom_id
+from nightpress.shards.request_keys import custom_id
+from nightpress.shards.requests import RequestTemplate
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.statuses import MESSAGE_STATUSES
 from tests.support.ended_batches import EndedBatchApi

@@ -16,7 +16,8 @@ from nightpress.articles.article import Article, Rejected
 from nightpress.errors import ConfigurationError, TooManyRejectsError
 from nightpress.settings import ShardLimits
 from nightpress.shards.prompts import PromptTemplate
-from nightpress.shards.requests import RequestTemplate, custom_id_prefix
+from nightpress.shards.request_keys import custom_id_prefix
+from nightpress.shards.requests import RequestTemplate
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.shards.writer import ReadReport, write_shards
 

@@ -14,7 +14,7 @@ from nightpress.batches.batch import Batch, BatchPage
 from nightpress.batches.batch_api import BatchApi
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.errors import ResultsError, UnknownOutcomeError
-from nightpress.shards.requests import custom_id_prefix
+from nightpress.shards.request_keys import custom_id_prefix
 from nightpress.storage import INVALID_JSON
 
 CLOCK_MARGIN_SECONDS = 300.0

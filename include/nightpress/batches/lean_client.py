@@ -26,8 +26,17 @@ _MAY_PASS = (408, 409, 429)
 _TIMEOUT = httpx2.Timeout(600.0, connect=5.0)
 
 
-def suits_lean_client(password: str | None, extras: Mapping[str, object]) -> bool:
-    """Tell whether a connection needs only a key: no other platform, credentials or settings of the SDK."""
+_OF_NO_EFFECT = {"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"}
+"""Environment variables that the SDK does not look at once it is given a key."""
+
+
+def suits_lean_client(password: str | None, host: str | None, extras: Mapping[str, object]) -> bool:
+    """Tell whether a connection needs only a key: no other platform, credentials or settings of the SDK.
+
+    Any variable of the environment that may change what the SDK sends, one that is not known here included, is
+    left to the SDK.
+    """
+    without_effect = _OF_NO_EFFECT | ({"ANTHROPIC_BASE_URL"} if host else set())
     of_sdk = extras.get("anthropic_client_kwargs") or {}
     others = {
         name: value
@@ -40,7 +49,7 @@ def suits_lean_client(password: str | None, extras: Mapping[str, object]) -> boo
         # Retries are the SDK's either way.
         and isinstance(of_sdk, dict)
         and set(of_sdk) <= {"max_retries"}
-        and not any(name.startswith("ANTHROPIC_") for name in os.environ)
+        and not any(name.startswith("ANTHROPIC_") for name in set(os.environ) - without_effect)
     )
 
 

@@ -48,6 +48,7 @@ class StreamedBody:
             yield chunk
 
     def _read(self) -> Iterator[bytes]:
-        with self.path.open("rb") as stream:
+        # Not path.open: with a lineage plug-in Airflow would report this file, and load all providers for it.
+        with self.path.fs.open(self.path.path, "rb") as stream:
             while chunk := stream.read(_CHUNK):
                 yield chunk

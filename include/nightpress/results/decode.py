@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightpress.results.result_lines import Outcome, ResultLine, decode_line, decode_lines, read_line
-from nightpress.shards.requests import custom_id_prefix
+from nightpress.shards.request_keys import custom_id_prefix
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
 """A longer line is skipped: no answer has as much, and memory has to end somewhere."""
@@ -212,7 +212,7 @@ def _read_ordinals(custom_ids: list[str], prefix: str, articles: int) -> np.ndar
 def make_custom_ids(prefix: str, ordinals: np.ndarray) -> pa.Array:
     """Return the custom_ids of some requests of a shard.
 
-    :param prefix: of the shard, see :func:`nightpress.shards.requests.custom_id_prefix`.
+    :param prefix: of the shard, see :func:`nightpress.shards.request_keys.custom_id_prefix`.
     """
     return pc.binary_join_element_wise(prefix, pc.cast(pa.array(ordinals), pa.string()), "")
 

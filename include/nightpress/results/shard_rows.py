@@ -26,7 +26,7 @@ from nightpress.results.raw_results import open_raw
 from nightpress.results.row_buckets import Buckets
 from nightpress.results.typed_answers import ShardTyping, TypedAnswers
 from nightpress.second_thread import SecondThread
-from nightpress.shards.requests import custom_id_prefix
+from nightpress.shards.request_keys import custom_id_prefix
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.statuses import MESSAGE_STATUSES, MISSING
 from nightpress.storage import StoragePath, open_parquet, parquet_writer

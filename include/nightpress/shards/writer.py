@@ -24,7 +24,8 @@ from nightpress.folders import RunFolder
 from nightpress.settings import ShardLimits
 from nightpress.shards.column_names import MetadataColumnNames
 from nightpress.shards.metadata_columns import metadata_column
-from nightpress.shards.requests import RequestTemplate, custom_id, request_key, shard_key
+from nightpress.shards.request_keys import custom_id, request_key, shard_key
+from nightpress.shards.requests import RequestTemplate
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.storage import StoragePath, atomic_writer, write_parquet
 
