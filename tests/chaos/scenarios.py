@@ -55,6 +55,7 @@ class Scenario:
     :param credit: USD on the account at the start, and what it is topped up by each time a run stops; after these it
         has no end. Empty: no end from the start.
     :param workspace_in_us: inference in the US is the workspace's own setting.
+    :param lower_budget: after the first death the run is started with a budget that no article fits.
     :param sabotaged: the SDK's retries of a POST are on, so that the audit has something to find.
     """
 
@@ -70,6 +71,7 @@ class Scenario:
     pause: float = PAUSE_SECONDS
     credit: tuple[str, ...] = ()
     sabotaged: bool = False
+    lower_budget: bool = False
     asked: Asked = PLAIN
     workspace_in_us: bool = False
 
@@ -81,6 +83,13 @@ FIXED: dict[str, Scenario] = {
     "adopted": Scenario("", rules=({"endpoint": "create", "kind": "accept_then_drop", "count": 1},)),
     "resubmitted": Scenario("", rules=({"endpoint": "create", "kind": "status", "count": 1},)),
     "cleared": Scenario("", rules=(_ROWS,), remembers=False, again=True),
+    "lower-budget": Scenario(
+        "",
+        articles=3,
+        rules=({"endpoint": "create", "kind": "accept_then_drop", "count": 1},),
+        remembers=False,
+        lower_budget=True,
+    ),
 }
 """Each is killed at every one of its steps."""
 
@@ -173,17 +182,7 @@ def priced_scenario(seed: int) -> Scenario:
 
 def at_step(name: str, step: int | None) -> Scenario:
     """Return a fixed scenario that dies at a step."""
-    base = FIXED[name]
-    return Scenario(
-        f"--point {name}:{step}",
-        base.articles,
-        base.max_requests,
-        base.rules,
-        (step,),
-        base.company,
-        base.again,
-        base.remembers,
-    )
+    return replace(FIXED[name], repeat=f"--point {name}:{step}", deaths=(step,))
 
 
 def _status(endpoint: str, status: int, **more: Any) -> Callable[[random.Random], Rule]:

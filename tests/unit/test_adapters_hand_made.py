@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from message_batches import SubmitBatchOperator, config, send_requests
 from message_batches.operators import submit_batch
 from nightpress.batches.client import MessageBatches
-from nightpress.errors import ConfigurationError
+from nightpress.errors import ConfigurationError, UnknownOutcomeError
 from tests.support.offline_api_server import LocalApiServer
 
 
@@ -78,6 +78,23 @@ def test_the_form_can_only_lower_the_budget(
         with pytest.raises(AirflowFailException, match="9 requests may cost up to"):
             operator.execute(context)  # type: ignore[arg-type]
     assert server.billing()["batches_accepted"] == int(sent)
+
+
+def test_a_lower_budget_finds_the_batch_of_a_post_that_was_cut_off(
+    server: LocalApiServer, context: dict[str, Any]
+) -> None:
+    def submit(budget: float) -> str:
+        operator = SubmitBatchOperator(
+            task_id="submit_batch", pipeline="p", requests=[request("a")], max_cost_usd=budget
+        )
+        return operator.execute(context)  # type: ignore[arg-type]
+
+    server.faults({"endpoint": "create", "kind": "accept_then_drop", "count": 1})
+    with pytest.raises(UnknownOutcomeError):
+        submit(1.0)
+    server.advance_clock(3_600)
+    assert submit(1e-9).startswith("msgbatch_")
+    assert server.billing()["batches_accepted"] == 1
 
 
 def test_a_mistyped_key_sends_nothing(server: LocalApiServer, context: dict[str, Any]) -> None:

@@ -227,6 +227,15 @@ def test_the_budget_holds_back_what_may_cost_more() -> None:
     plan(max_cost_usd=0.01, to_send=0, cost_upper_usd=0.0).check_budget()
 
 
+def test_no_budget_keeps_a_run_from_what_it_has_sent_already() -> None:
+    sent = plan(max_cost_usd=0.01, to_send=0, attached=100)
+    sent.check_budget()
+    assert sent.ceiling_usd == 0.01, "a second round keeps to it"
+    plan(max_cost_usd=0.01, to_send=0, attached=100, cost_upper_usd=None).check_budget()
+    with pytest.raises(BudgetError, match="99 of them were submitted before: they are collected"):
+        plan(max_cost_usd=0.01, to_send=1, attached=99).check_budget()
+
+
 @pytest.mark.parametrize(
     ("changes", "asked"),
     [

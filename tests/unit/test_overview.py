@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
 import fsspec
@@ -17,7 +19,8 @@ from nightpress.costs.receipt import RECEIPT_VERSION, BatchReceipt, make_receipt
 from nightpress.costs.receipt_files import receipt_values
 from nightpress.layout import DataRoot
 from nightpress.overview import Overview, Query, RunsPage
-from nightpress.overview.run_views import order_rows, state_at
+from nightpress.overview.batch_rows import read_row
+from nightpress.overview.run_views import group_runs, order_rows, state_at
 from tests.support.ledgers import NOW, entry, put
 from tests.support.plans import make_plan
 
@@ -168,7 +171,7 @@ def test_an_attempt_that_the_entry_does_not_know_is_found(root: UPath) -> None:
 
 
 def test_failures_by_kind_and_what_the_second_round_answered(root: UPath) -> None:
-    failed = {
+    failed: dict[str, Any] = {
         "by_status": {"succeeded": 90, "errored": 6, "expired": 4},
         "errors": {"api_error": 6, "expired": 4},
     }
@@ -304,3 +307,37 @@ def test_many_people_looking_is_one_look_a_second(tmp_path: Path) -> None:
     assert overview.answer(Query(), lambda *_: True).states == {"submitted": 1}
     now[0] += 0.2
     assert overview.answer(Query(), lambda *_: True).states == {"collected": 1}
+
+
+def test_the_known_part_of_an_unknown_cost_is_shown(tmp_path: Path) -> None:
+    root = UPath(tmp_path)
+    put(
+        root,
+        entry(1),
+        entry(2, cost_usd=None, known_cost_usd=0.25),
+        entry(3, cost_usd=None),
+        entry(4, "submitted"),
+    )
+    answer = Overview(DataRoot(root), lambda: NOW).answer(Query(), lambda dag, pipeline: True)
+    (run,) = answer.runs
+    assert (run.cost_usd, run.cost_unknown) == (0.75, 2)
+    assert (answer.cost_usd, answer.cost_unknown) == (0.75, 2)
+    known = {row.map_index: (row.cost_usd, row.known_cost_usd) for row in run.rows}
+    assert known == {1: (0.5, None), 2: (None, 0.25), 3: (None, None), 4: (None, None)}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "shown"), [({}, 0.25), ({"known_cost_usd": 0.3}, 0.3), ({"cost_usd": 0.4}, 0.4)]
+)
+def test_the_known_part_comes_from_the_receipt_where_the_ledger_has_none(
+    recorded: dict[str, Any], shown: float
+) -> None:
+    fields: dict[str, Any] = {"cost_usd": None, **recorded}
+    row = read_row("offline", entry(1, **fields), None)
+    batch = BatchReceipt(batch_id=row.batch_id, shard_key=row.key, known_paid_usd=0.25, unknown_requests=1)
+    receipt = make_receipt(
+        [batch], pipeline="press", day="2026-11-22", run="night", offline=True, wasted_usd=None
+    )
+    receipts: Any = SimpleNamespace(find=lambda *day: receipt)
+    (run,) = group_runs([row], receipts, NOW)
+    assert (run.cost_usd, run.cost_unknown) == (shown, "cost_usd" not in recorded)

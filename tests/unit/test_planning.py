@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anthropic
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 from upath import UPath
@@ -17,7 +18,7 @@ from launch.run_request import SAMPLE_MAX_TOKENS
 from nightpress.articles.reader import find_files
 from nightpress.articles.reading_options import FieldMap
 from nightpress.batches.client import MessageBatches
-from nightpress.batches.ledger import Entry, Ledger
+from nightpress.batches.ledger import Attempt, Entry, Ledger
 from nightpress.batches.submission import Body, submit_shard
 from nightpress.costs.plan import Limits
 from nightpress.costs.prices import find_prices
@@ -211,6 +212,20 @@ def test_over_the_budget_the_plan_is_kept_and_nothing_else_happens(runs: Runs, t
     planned = runs.prepare(run, source, limits=Limits(max_cost_usd=1e-9), plan_only=True).plan
     planned.check_budget()
     assert planned.plan_only
+
+
+def test_a_shard_that_may_have_a_batch_is_not_held_back_by_a_lower_budget(runs: Runs, tmp_path: Path) -> None:
+    source, run = write(tmp_path / "a.json", ["One."]), runs.run("one")
+    assert run.ledger is not None
+    (shard,) = runs.prepare(run, source).shards
+    entry = Entry(key=shard.key, requests=1, bytes=shard.bytes)
+    low = Limits(max_cost_usd=1e-9)
+    for outcome, stopped in (("refused", True), ("lost", True), ("open", False)):
+        post = Attempt(number=1, at=0, deadline=0, outcome=outcome)
+        run.ledger.save(msgspec.structs.replace(entry, attempts=(post,)))
+        planned = runs.prepare(run, source, limits=low).plan
+        assert (planned.to_send, planned.attached, planned.over_budget) == (stopped, not stopped, stopped)
+        assert planned.cost_upper_usd, "the batch may yet have to be made"
 
 
 def test_the_offline_api_does_not_replace_what_a_model_answered(runs: Runs, tmp_path: Path) -> None:

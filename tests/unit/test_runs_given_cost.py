@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from upath import UPath
 
-from nightpress.batches.ledger import Ledger
+from nightpress.batches.ledger import Attempt, Entry, Ledger
+from nightpress.batches.submission import Submitted, Wait
 from nightpress.costs.prices import find_prices
-from nightpress.errors import BudgetError, InputError
+from nightpress.errors import BudgetError, InputError, NightpressError
 from nightpress.layout import DataRoot
 from nightpress.runs.given_cost import GivenCost, GivenPlan
 from nightpress.runs.given_requests import check_given_budget, plan_path, stage_requests
+from nightpress.runs.shard_submission import Sender, send_shard
 from nightpress.shards.requests import canonical_params
+from tests.support.model_api import Clock, Crash, ModelApi, status_error
 
 FOLDER = "runs/p/2026-11-22/one"
 IMAGE = {"type": "image", "source": {"type": "url", "url": "https://example.org/a.png"}}
@@ -115,3 +119,77 @@ def test_the_budget_holds_on_every_try_until_the_batch_is_paid_for(tmp_path: Pat
     plan_path(folder, "t").unlink()
     with pytest.raises(BudgetError, match="earlier version"):
         check_given_budget(shard, folder, "t", upper, ledger)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "refused"),
+    [
+        ((), True),
+        (("refused",), True),
+        (("lost",), True),
+        (("refused", "open"), False),
+        (("lost", "open"), False),
+        (("open",), False),
+    ],
+)
+def test_a_lower_budget_does_not_hide_a_batch_that_may_exist(
+    tmp_path: Path, attempts: tuple[str, ...], refused: bool
+) -> None:
+    root = DataRoot(UPath(tmp_path))
+    ledger = Ledger(root.ledger(), "offline")
+    folder = root.open(FOLDER)
+    shard = stage_requests([request("a")], folder, root, "t")
+    posts = tuple(
+        Attempt(number=number, at=0, deadline=0, outcome=outcome)
+        for number, outcome in enumerate(attempts, start=1)
+    )
+    ledger.save(Entry(key=shard.key, requests=1, bytes=shard.bytes, attempts=posts))
+    if refused:
+        with pytest.raises(BudgetError, match="may cost up to"):
+            check_given_budget(shard, folder, "t", 1e-9, ledger)
+    else:
+        check_given_budget(shard, folder, "t", 1e-9, ledger)
+
+
+@pytest.mark.parametrize(
+    "how", ["accept_then_drop", "accept_then_crash", "drop", "crash", "refuse", "accept"]
+)
+def test_after_a_cut_off_post_a_lower_budget_finds_the_batch_and_sends_nothing_new(
+    tmp_path: Path, how: str
+) -> None:
+    root, clock = DataRoot(UPath(tmp_path)), Clock()
+    api = ModelApi(clock, plan=[status_error(429) if how == "refuse" else how])
+    ledger = Ledger(root.ledger(), api.scope)
+    folder = root.open(FOLDER)
+
+    def submit(budget: float | None) -> Submitted | Wait:
+        shard = stage_requests([request("a")], folder, root, "t")
+        plan = check_given_budget(shard, folder, "t", budget, ledger)
+        return send_shard(
+            shard,
+            Sender("p", "one"),
+            api,
+            ledger,
+            root,
+            clock,
+            check_before_post=lambda: plan.check_budget(budget),
+        )
+
+    with suppress(NightpressError, Crash):
+        submit(None)
+    posts = api.posts
+    for batch in api.batches:
+        batch.ended = True
+    if api.batches:
+        outcome = submit(1e-9)
+        assert isinstance(outcome, Submitted)
+        assert outcome.batch_id == api.batches[0].id
+    else:
+        with pytest.raises(BudgetError, match="may cost up to"):
+            while isinstance(waited := submit(1e-9), Wait):
+                clock.now = waited.until
+    assert api.posts == posts, "nothing is sent over the budget"
+    # The old budget goes on where it was.
+    while isinstance(waited := submit(1.0), Wait):
+        clock.now = waited.until
+    assert len(api.batches) == 1

@@ -98,6 +98,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     :param errors: of those, the ones without an answer, by the API's error type or else the status.
     :param examples: a few requests of each kind in ``errors``.
     :param cost_usd: what the batch cost the run that paid for it; None while, or if, it is not known.
+    :param known_cost_usd: what is known of a cost that is not known in full; None in records of earlier versions.
     :param betas: beta features that the shard's requests need, sent as a header with its body.
     :param organization_id: whose batch it is; None when the API did not say.
     :param workspace_id: only keys of this workspace see the batch.
@@ -128,6 +129,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     errors: Counts = {}
     examples: Annotated[tuple[Example, ...], Meta(max_length=1_000)] = ()
     cost_usd: Usd | None = None
+    known_cost_usd: Usd | None = None
     betas: tuple[Name, ...] = ()
     organization_id: Name | None = None
     workspace_id: Name | None = None
@@ -140,6 +142,14 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if self.collected_at is not None:
             return "collected"
         return "submitted" if self.batch_id else "intended"
+
+    @property
+    def may_have_batch(self) -> bool:
+        """True when the shard has a batch, or a POST of it has no known outcome.
+
+        Its money may be spent. No budget keeps such a shard from being looked for, or what was paid would be lost.
+        """
+        return self.batch_id is not None or bool(self.attempts and self.attempts[-1].outcome == "open")
 
 
 class Owner(msgspec.Struct, frozen=True, omit_defaults=True):

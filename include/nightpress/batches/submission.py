@@ -92,13 +92,19 @@ class Body:
     size: int
 
 
-def submit_shard(
-    intent: Entry, body: Body, api: BatchApi, ledger: Ledger, clock: Callable[[], float]
+def submit_shard(  # noqa: PLR0917 - the shard, and where it goes
+    intent: Entry,
+    body: Body,
+    api: BatchApi,
+    ledger: Ledger,
+    clock: Callable[[], float],
+    check_before_post: Callable[[], object] | None = None,
 ) -> Submitted | Wait:
     """Take the next step towards exactly one batch for the shard, and return.
 
     :param intent: the shard as it should be recorded; used when the ledger does not know it yet.
     :param clock: epoch seconds.
+    :param check_before_post: raises what forbids a POST; called when it is certain that the shard has no batch.
     :raises RequestRefusedError: no batch exists, and a retry cannot help.
     :raises SubmitLaterError: no batch exists, and a retry may help.
     :raises UnknownOutcomeError: a batch may exist; a retry looks for it first.
@@ -119,6 +125,8 @@ def submit_shard(
         if not isinstance(resolved, Entry):
             return resolved
         entry = resolved
+    if check_before_post is not None:
+        check_before_post()
     return _post(entry, body, api, ledger, clock, betas=intent.betas)
 
 

@@ -63,7 +63,7 @@ class Plan:
 
     :param articles: that were read and can be sent or reused.
     :param to_send: of those, in shards without a batch yet.
-    :param attached: of those, in shards that have a batch already.
+    :param attached: of those, in shards that have a batch already, or may have one: a POST has no known outcome.
     :param reused: of those, with an answer that was paid for before.
     :param cut: of those, sent with their beginning only, because they are longer than ``max_content_chars``.
     :param rejected: rows that are not sent, by reason.
@@ -151,8 +151,12 @@ class Plan:
 
     @property
     def over_budget(self) -> bool:
-        """True when it may cost more than was allowed; an unknown price is above every limit."""
-        return self._may_exceed(self.max_cost_usd)
+        """True when it may cost more than was allowed; an unknown price is above every limit.
+
+        Where nothing new would be sent, nothing would be saved by stopping: what was sent is looked for and collected,
+        and a second round keeps to the budget by itself (:attr:`ceiling_usd`).
+        """
+        return self.to_send > 0 and self._may_exceed(self.max_cost_usd)
 
     @property
     def needs_approval(self) -> bool:
@@ -180,6 +184,12 @@ class Plan:
             return False
         return (inf if self.cost_upper_usd is None else self.cost_upper_usd) > limit_usd
 
+    @property
+    def _kept_in_words(self) -> str:
+        if not self.attached:
+            return ""
+        return f" {self.attached:,} of them were submitted before: they are collected, not paid again, once it goes on."
+
     def check_budget(self) -> None:
         """Refuse a plan that may cost more than was allowed; one that sends nothing anyway may cost anything.
 
@@ -197,6 +207,7 @@ class Plan:
             f"{self.asked:,} articles may cost up to {dollars(self.cost_upper_usd)} (expected "
             f"{dollars(self.cost_expected_usd)}), more than max_cost_usd={self.max_cost_usd:g}. Nothing was sent. "
             f"Set limit, lower max_tokens ({self.max_tokens}), choose a cheaper model, or raise max_cost_usd."
+            f"{self._kept_in_words}"
         )
 
 

@@ -33,6 +33,7 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     :param state: one of :data:`STATES`.
     :param until: a row of state ``submitting`` becomes a question then.
     :param touched: when the entry was last written; None when the store does not say.
+    :param known_cost_usd: what is known of a cost that is not known in full.
     :param line: kept for the explanation of what is open.
     """
 
@@ -62,6 +63,7 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     errors: dict[str, int]
     examples: tuple[Example, ...]
     cost_usd: float | None
+    known_cost_usd: float | None = None
     line: manual_ledger.LedgerLine | None = None
 
     @property
@@ -133,6 +135,7 @@ def read_row(scope: str, entry: Entry, touched: float | None) -> BatchRow:
         errors=entry.errors,
         examples=entry.examples,
         cost_usd=entry.cost_usd,
+        known_cost_usd=entry.known_cost_usd,
         line=manual_ledger.LedgerLine(scope, entry, "open") if state == "question" else None,
     )
 
@@ -168,7 +171,7 @@ def _check(entry: Entry) -> None:
         raise LedgerError("a count is negative or far too large")
     if any(not 0 <= moment <= _LAST_MOMENT for moment in moments):
         raise LedgerError("a time is out of range")
-    if entry.cost_usd is not None and not 0 <= entry.cost_usd <= _MAX_USD:
+    if any(not 0 <= usd <= _MAX_USD for usd in (entry.cost_usd or 0.0, entry.known_cost_usd or 0.0)):
         raise LedgerError("a cost is negative or far too large")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nightpress.batches.ledger import Example
 from nightpress.costs.plan import Plan
-from nightpress.costs.receipt import DayReceipt
+from nightpress.costs.receipt import BatchReceipt, DayReceipt, known_paid
 from nightpress.overview.batch_rows import STATES, BatchRow
 from nightpress.overview.stored_records import Receipts, paid_by_batch
 
@@ -55,8 +55,8 @@ class RunView:
     :param settled: a later run of the same day began since.
     :param done: batches that have ended, collected or not.
     :param answered_again: requests of the second round that succeeded: failures that are none any more.
-    :param cost_usd: what is known to be paid so far.
-    :param cost_unknown: collected batches whose cost is not known.
+    :param cost_usd: what is known to be paid so far, the known part of batches of unknown cost included.
+    :param cost_unknown: collected batches whose cost is not known, or not in full.
     """
 
     scope: str
@@ -160,7 +160,7 @@ def group_runs(rows: Iterable[BatchRow], receipts: Receipts, now: float) -> list
     groups: defaultdict[RunKey, list[BatchRow]] = defaultdict(list)
     for row in rows:
         groups[row.scope, row.pipeline, row.day, row.run, row.dag_id].append(row)
-    paid: dict[tuple[str, str], dict[str, float | None]] = {}
+    paid: dict[tuple[str, str], dict[str, BatchReceipt]] = {}
     runs = []
     for key, members in groups.items():
         run = RunView(*key, rows=members, receipt=receipts.find(key[1], key[2]))
@@ -188,7 +188,7 @@ def order_rows(run: RunView, now: float) -> list[BatchRow]:
     )
 
 
-def _add_up(run: RunView, paid: dict[str, float | None], now: float) -> None:
+def _add_up(run: RunView, paid: dict[str, BatchReceipt], now: float) -> None:
     failures: dict[str, Failure] = {}
     began: list[float] = []
     for row in run.rows:
@@ -198,10 +198,9 @@ def _add_up(run: RunView, paid: dict[str, float | None], now: float) -> None:
             began.append(row.began)
         if row.round == 1:
             run.requests += row.requests
-        cost = row.cost_usd if row.cost_usd is not None else paid.get(row.batch_id)
-        if cost is not None:
-            run.cost_usd += cost
-        elif row.state == "collected":
+        cost, known = _cost_of(row, paid.get(row.batch_id))
+        run.cost_usd += cost if cost is not None else known or 0.0
+        if cost is None and row.state == "collected":
             run.cost_unknown += 1
         succeeded = row.by_status.get("succeeded", 0)
         run.succeeded += succeeded
@@ -213,6 +212,13 @@ def _add_up(run: RunView, paid: dict[str, float | None], now: float) -> None:
             _add_failures(failures, row)
     run.began = min(began) if began else None
     run.failures = sorted(failures.values(), key=lambda failure: -failure.requests)
+
+
+def _cost_of(row: BatchRow, receipt: BatchReceipt | None) -> tuple[float | None, float | None]:
+    """Return what a batch cost and what is known of that, by the ledger, or else by the receipt of its day."""
+    cost = row.cost_usd if receipt is None or row.cost_usd is not None else receipt.paid_usd
+    known = row.known_cost_usd if receipt is None or row.known_cost_usd is not None else known_paid(receipt)
+    return cost, known
 
 
 def _add_failures(failures: dict[str, Failure], row: BatchRow) -> None:

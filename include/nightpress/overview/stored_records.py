@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from nightpress.costs.plan import Plan, read_plan
-from nightpress.costs.receipt import DayReceipt
+from nightpress.costs.receipt import BatchReceipt, DayReceipt
 from nightpress.costs.receipt_files import decode_receipt
 from nightpress.errors import ResultsError
 from nightpress.folders import RunFolder
@@ -65,9 +65,9 @@ _MAX_RECEIPTS_REMOTE = 200
 """On an object store each receipt is a request of its own at the first look, so the newest have to do."""
 
 
-def paid_by_batch(receipt: DayReceipt) -> dict[str, float | None]:
-    """Return what each batch of a receipt cost that was paid for here."""
-    return {batch.batch_id: batch.paid_usd for batch in receipt.batches if not batch.reused}
+def paid_by_batch(receipt: DayReceipt) -> dict[str, BatchReceipt]:
+    """Return the batches of a receipt that were paid for here, by id."""
+    return {batch.batch_id: batch for batch in receipt.batches if not batch.reused}
 
 
 class Receipts:

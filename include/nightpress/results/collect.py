@@ -92,7 +92,13 @@ def _outcome(entry: Entry, results: ShardResults, rows: StoragePath) -> dict[str
         "errors": errors,
         "examples": examples,
         "cost_usd": entry.cost_usd if results.reused else results.cost_usd,
+        "known_cost_usd": entry.known_cost_usd if results.reused else _known_part(results),
     }
+
+
+def _known_part(results: ShardResults) -> float | None:
+    """Return what is known of a cost that is not known in full."""
+    return results.known_cost_usd if results.cost_usd is None else None
 
 
 def _iso(moment: datetime | None) -> str | None:

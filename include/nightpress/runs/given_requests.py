@@ -81,14 +81,17 @@ def plan_path(folder: StoragePath, name: str) -> StoragePath:
 def check_given_budget(
     shard: Shard, folder: StoragePath, name: str, max_cost_usd: float | None, ledger: Ledger
 ) -> GivenPlan:
-    """Refuse staged requests that may cost more than is allowed, unless their batch is paid for already.
+    """Refuse staged requests that may cost more than is allowed, unless they have a batch, or may have one.
+
+    Where that is not known it has to be looked for; only if there is none may the budget refuse them, so whoever
+    submits them asks :meth:`GivenPlan.check_budget` again before the POST.
 
     :param name: as they were staged under.
     :raises BudgetError: they may; nothing was sent.
     """
     plan = read_given_plan(plan_path(folder, name), shard.articles)
     entry = ledger.load(shard.key)
-    if entry is None or entry.batch_id is None:
+    if entry is None or not entry.may_have_batch:
         plan.check_budget(max_cost_usd)
     return plan
 

@@ -177,15 +177,17 @@ def _other_models(
 
 
 def _split_by_ledger(run: Run, report: ReadReport) -> tuple[int, RequestSizes, float]:
-    """Return how many articles are in shards that have a batch already, what may still be billed, and USD paid."""
+    """Return how many articles are in shards that have a batch or may have one, what may be billed, and USD paid."""
     attached, billed, settled_usd = 0, RequestSizes(), 0.0
     for shard, sizes in zip(report.shards, report.sizes, strict=True):
         entry = run.ledger.load(shard.key) if run.ledger is not None else None
-        if entry is None or entry.batch_id is None:
+        if entry is None or not entry.may_have_batch:
             billed += sizes
             continue
         attached += shard.articles
-        if entry.collected_at is not None:
+        if entry.batch_id is None:
+            billed += sizes
+        elif entry.collected_at is not None:
             # What has no answer is asked again, whoever asked first; with more room, or with its answer and what was
             # wrong with it, which is no more than twice the request.
             billed += sizes.scaled(shard.articles - (entry.answered or 0))

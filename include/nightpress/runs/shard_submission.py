@@ -73,12 +73,15 @@ def send_shard(  # noqa: PLR0917 - the places and the clock of a run
     *,
     max_requests_in_flight: int | None = None,
     observe_queue: Callable[[Sequence[Batch]], None] | None = None,
+    check_before_post: Callable[[], object] | None = None,
 ) -> Submitted | Wait:
     """Give a shard exactly one batch, or say how long to wait before the next call.
 
     :param clock: epoch seconds.
     :param max_requests_in_flight: requests that may wait at the API at once, of everybody who uses its workspace;
         None never waits for room.
+    :param check_before_post: raises what forbids a POST, such as a budget; a batch that exists is attached or adopted
+        all the same.
     :param observe_queue: is told the batches of the API's list when it was looked at.
     :raises RequestRefusedError: no batch exists, and a retry cannot help.
     :raises SubmitLaterError: no batch exists, and a retry may help; the API did not say when.
@@ -94,7 +97,7 @@ def send_shard(  # noqa: PLR0917 - the places and the clock of a run
             return wait
     try:
         body = Body(root.open(shard.uri), shard.bytes)
-        return submit_shard(sender.intent(shard), body, api, ledger, clock)
+        return submit_shard(sender.intent(shard), body, api, ledger, clock, check_before_post)
     except SubmitLaterError as error:
         wait = wait_as_told(error, ledger.load(shard.key), clock())
         if wait is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -120,8 +120,9 @@ class SubmitBatchOperator(BaseOperator):
             shard = Shard.from_reference(self.shard) if self.requests is None else self._stage(context)
             label_map_index(shard)
             api = config.connect(self.conn_id)
+            check_budget = None
             if self.requests is not None:
-                self._check_budget(shard, config.open_ledger(api.scope), context)
+                check_budget = self._check_budget(shard, config.open_ledger(api.scope), context)
             try:
                 outcome = send_shard(
                     shard,
@@ -132,6 +133,7 @@ class SubmitBatchOperator(BaseOperator):
                     time.time,
                     max_requests_in_flight=self.max_requests_in_flight,
                     observe_queue=metrics.show_in_flight,
+                    check_before_post=check_budget,
                 )
             except RequestRefusedError as error:
                 if error.account and self.skip_on_account_trouble:
@@ -170,8 +172,8 @@ class SubmitBatchOperator(BaseOperator):
         name = task_file_name(task.task_id, -1 if task.map_index is None else task.map_index)
         return root.run_folder(self.pipeline, day, context["run_id"]), root, name
 
-    def _check_budget(self, shard: Shard, ledger: Ledger, context: Context) -> None:
-        """Tell what the hand-made requests may cost, and refuse what is over the budget."""
+    def _check_budget(self, shard: Shard, ledger: Ledger, context: Context) -> Callable[[], None]:
+        """Tell what the hand-made requests may cost, refuse what is over the budget, and return the same check."""
         from nightpress.costs.money import dollars
         from nightpress.runs.ceilings import read_usd
         from nightpress.runs.given_requests import check_given_budget
@@ -183,6 +185,7 @@ class SubmitBatchOperator(BaseOperator):
         context["ti"].xcom_push(key="plan", value=plan.to_values())
         why = f" ({plan.unbounded})" if plan.unbounded else ""
         self.log.info("%s requests, at most %s%s", f"{plan.requests:,}", dollars(plan.cost_upper_usd), why)
+        return lambda: plan.check_budget(budget)
 
     def _sender(self, context: Context) -> Sender:
         from nightpress.runs.shard_submission import Sender

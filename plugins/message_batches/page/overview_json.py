@@ -209,6 +209,7 @@ def _describe_row(row: BatchRow, history: BatchDurations, now: float) -> dict[st
         "submitted": row.submitted,
         "ended": row.ended,
         "cost_usd": row.cost_usd,
+        "known_cost_usd": row.known_cost_usd,
         "links": {
             "task": _task_link(row, state),
             "batch": f"{CONSOLE}/{_quote(row.batch_id)}" if row.batch_id and row.scope == _VENDOR else None,

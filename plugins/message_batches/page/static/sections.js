@@ -43,7 +43,7 @@ export const summarize = (data) => {
         : running ? "no batch in progress" : "nothing is running", running ? "busy" : ""),
     fact("Batches ended", `${count(done)} of ${count(batches)}`, `${plural(runs, "run")}, ${plural(requests, "request")}`),
     fact(active ? "Cost so far" : "Cost", cost(cost_usd, cost_unknown),
-      cost_unknown ? `${plural(cost_unknown, "batch", "batches")} without a known cost`
+      cost_unknown ? `the cost of ${plural(cost_unknown, "batch", "batches")} is not known, or not in full`
         : active ? "of ended batches of these runs; the rest is counted when it ends" : "of the batches of these runs, at batch prices"),
     fact("Without an answer", count(failed), failed ? "by kind under each run" : "nothing failed", failed ? "bad" : ""),
   ];
@@ -203,7 +203,9 @@ const drawRow = (row) => {
       ? (row.submitted && row.ended ? el("span", { title: `ended ${exact(row.ended)}` }, `took ${span(row.ended - row.submitted)}`) : "–")
       : age(row.submitted ?? row.since)),
     el("td", {}, row.state === "submitted" ? expectedEnd(row) : el("span", { class: "faint" }, "–")),
-    el("td", { class: "right" }, row.cost_usd === null ? el("span", { class: "faint" }, "–") : usd(row.cost_usd)),
+    el("td", { class: "right" }, row.cost_usd === null && !row.known_cost_usd
+      ? el("span", { class: "faint" }, row.state === "collected" ? "not known" : "–")
+      : cost(row.cost_usd ?? row.known_cost_usd, row.cost_usd === null)),
     el("td", {}, row.links.task ? uiLink(row.links.task, "Task") : ""));
 };
 
