@@ -1,24 +1,37 @@
-"""Airflow's local executor, with the SDK imported before its workers are forked, and no try lost by haste.
+"""Airflow's local executor, with what all tasks need imported before its workers are forked, and no try lost by haste.
 
-Submitting, waiting and writing each need the SDK, whose import is a second of CPU: of ten shards end to end, a
-third of all the time in tasks. A worker forked from a process that has it gets it for nothing. Only what others
-wrote is imported here: the project's own code stays as it is in its files when the task starts, and pyarrow is
-configured by the task.
+A task opens the data root, which makes Airflow import every provider's file systems (with the amazon provider,
+boto3), makes an array, which makes pyarrow import pandas, and may need the SDK: two thirds of a task's time. A worker
+forked from a process that has them gets them for nothing. Only what others wrote is imported here: the project's own
+code stays as it is in its files when the task starts.
 """
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow.executors.local_executor import LocalExecutor
+from airflow.sdk.io.fs import has_fs
 
 if TYPE_CHECKING:
     from airflow.executors.workloads import ExecutorWorkload
     from airflow.executors.workloads.types import WorkloadKey, WorkloadState
     from airflow.models.taskinstance import TaskInstance
+
+
+NEEDED_BY_TASKS = (
+    "airflow.providers.anthropic.hooks.anthropic",
+    "airflow.providers.standard.operators.hitl",
+    "jinja2.nativetypes",
+    "pandas",
+    "pyarrow.compute",
+    "pyarrow.parquet",
+)
 
 
 class WarmLocalExecutor(LocalExecutor):
@@ -37,7 +50,12 @@ class WarmLocalExecutor(LocalExecutor):
 
     def start(self) -> None:
         """Import, then start as usual."""
-        import_module("airflow.providers.anthropic.hooks.anthropic")
+        # As the tasks that need it set it; pyarrow reads it once.
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+        for name in NEEDED_BY_TASKS:
+            with suppress(ImportError):
+                import_module(name)
+        has_fs("file")  # imports the file systems of all providers
         super().start()
 
     def has_task(self, task_instance: TaskInstance) -> bool:
