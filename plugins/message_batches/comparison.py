@@ -9,18 +9,11 @@ from typing import Any
 
 from airflow.sdk import Asset, TaskGroup
 
-from message_batches.form import MODEL_PARAMS
+from message_batches.dag_context import current_dag
+from message_batches.form import MODEL_PARAMS, with_form
 from message_batches.operators import WriteComparisonOperator
-from message_batches.operators.read_articles import check_model_options
-from message_batches.pipeline import (
-    FIRST_TO_SPEND,
-    RETRIES,
-    PipelineTasks,
-    TaskOptions,
-    add_tasks,
-    current_dag,
-    with_form,
-)
+from message_batches.parse_checks import check_model_options
+from message_batches.pipeline_tasks import FIRST_TO_SPEND, RETRIES, PipelineTasks, TaskOptions, add_tasks
 from nightpress.errors import ConfigurationError
 from nightpress.layout import check_pipeline_name
 from nightpress.settings import DEFAULT_MAX_TOKENS, DEFAULT_MODEL

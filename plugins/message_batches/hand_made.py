@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from airflow.sdk import Param, TaskGroup, XComArg
 
 from message_batches.config import DEFAULT_CONN_ID
-from message_batches.form import MAX_USD
+from message_batches.dag_context import current_dag
+from message_batches.form_fields import MAX_USD
 from message_batches.operators import SubmitBatchOperator, WriteResultsOperator
-from message_batches.pipeline import RETRIES, current_dag
+from message_batches.pipeline_tasks import RETRIES
 from message_batches.sensors import MessageBatchSensor
 from nightpress.layout import check_pipeline_name
 from nightpress.runs.ceilings import read_usd

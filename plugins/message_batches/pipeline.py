@@ -2,93 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import DAG, Asset, task_group
+from airflow.sdk import Asset
 
-from message_batches.airflow_private import DagContext, ResolveMixin
-from message_batches.assets import PUBLISHED_DAYS
 from message_batches.config import DEFAULT_CONN_ID
-from message_batches.form import add_form, describe_request
-from message_batches.operators import (
-    ApprovePlanOperator,
-    CollectFailuresOperator,
-    PublishResultsOperator,
-    ReadArticlesOperator,
-    SubmitBatchOperator,
-    WriteResultsOperator,
-)
-from message_batches.operators.read_articles import check_model_options
-from message_batches.sensors import MessageBatchSensor
+from message_batches.form import describe_request, with_form
+from message_batches.parse_checks import check_model_options
+from message_batches.pipeline_tasks import TaskOptions, add_tasks
 from nightpress.articles.published_source import Published
-from nightpress.errors import ConfigurationError
 from nightpress.layout import check_pipeline_name
-from nightpress.runs.ceilings import Ceilings
 from nightpress.settings import (
     DEFAULT_KEPT_PUBLICATIONS,
-    DEFAULT_MAX_CONTENT_CHARS,
     DEFAULT_MAX_REQUESTS_IN_FLIGHT,
     DEFAULT_MIN_ANSWERED_SHARE,
     DEFAULT_MODEL,
 )
-from nightpress.shards.prompts import PromptTemplate
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseNotifier
     from pydantic import BaseModel
 
-RETRIES: dict[str, Any] = {
-    "retries": 5,
-    "retry_delay": timedelta(seconds=15),
-    "retry_exponential_backoff": True,
-    "max_retry_delay": timedelta(minutes=10),
-}
-"""Retry policy for transient failures: API down, disk full, worker killed. No retry costs money twice."""
-
-
-FIRST_TO_SPEND = "shard.submit_batch"
-"""The task of a pipeline before which nothing is paid."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskOptions:
-    """Arguments of a pipeline that its tasks take and its trigger form does not show."""
-
-    source: Any = None
-    system: str | None = None
-    output: type[BaseModel] | Mapping[str, Any] | None = None
-    cache: bool = False
-    conn_id: str = DEFAULT_CONN_ID
-    poll_seconds: float | None = None
-    approval_timeout: timedelta = timedelta(hours=12)
-    approvers: Sequence[str] = ()
-    self_approval: bool = True
-    max_requests_in_flight: int = DEFAULT_MAX_REQUESTS_IN_FLIGHT
-    notify: Sequence[BaseNotifier] = ()
-    min_answered_share: float = DEFAULT_MIN_ANSWERED_SHARE
-    keep_publications: int = DEFAULT_KEPT_PUBLICATIONS
+    from message_batches.airflow_private import ResolveMixin
+    from message_batches.dag_context import Templated
 
 
 def message_batch_pipeline(
     name: str,
     *,
-    prompt: Any,
+    prompt: str | ResolveMixin,
     system: str | None = None,
     output: type[BaseModel] | Mapping[str, Any] | None = None,
     cache: bool = False,
-    model: Any = DEFAULT_MODEL,
+    model: Templated[str] = DEFAULT_MODEL,
     models: Sequence[str] = (),
-    max_tokens: Any = None,
-    thinking: Any = "off",
-    effort: Any = None,
+    max_tokens: Templated[int | None] = None,
+    thinking: Templated[Mapping[str, object]] = "off",
+    effort: Templated[None] = None,
     request: Mapping[str, object] | None = None,
     betas: Sequence[str] = (),
-    limit: Any = None,
+    limit: Templated[int | None] = None,
     source: Any = None,
-    day: Any = None,
+    day: Templated[None] = None,
     conn_id: str = DEFAULT_CONN_ID,
     poll_seconds: float | None = None,
     approval_timeout: timedelta = timedelta(hours=12),
@@ -165,133 +122,6 @@ def message_batch_pipeline(
     return add_tasks(name, arguments, options).asset
 
 
-class PipelineTasks(NamedTuple):
-    """What a pipeline begins and ends with, for tasks that come before, between or after."""
-
-    read: ReadArticlesOperator
-    approve: ApprovePlanOperator
-    publish: PublishResultsOperator
-    asset: Asset
-
-
-def add_tasks(name: str, arguments: Mapping[str, Any], options: TaskOptions) -> PipelineTasks:
-    """Add the tasks of a pipeline, without a form.
-
-    :param arguments: further ones of :class:`ReadArticlesOperator`, ``prompt`` and ``day`` among them.
-    """
-    asset = Asset(name)
-    arguments = dict(arguments)
-    lose_answers = arguments.pop("lose_answers", False)
-    chained = Published.of_source(options.source)
-    read = ReadArticlesOperator(
-        task_id="read_articles",
-        pipeline=name,
-        source=options.source,
-        system=options.system,
-        output=options.output,
-        cache=options.cache,
-        conn_id=options.conn_id,
-        inlets=[Asset(chained.pipeline if chained else f"{name}_articles")],
-        **RETRIES,
-        **arguments,
-    )
-    plan = read.output["plan"]  # type: ignore[index]
-    # What is expanded over passes through the approval, so that nothing is sent before it.
-    approve = ApprovePlanOperator(
-        task_id="approve_plan",
-        shards=read.output,
-        plan=plan,
-        response_timeout=options.approval_timeout,
-        approvers=options.approvers,
-        self_approval=options.self_approval,
-        notifiers=list(options.notify),
-        **RETRIES,
-    )
-    shards = approve.output
-    results = (
-        task_group(group_id="shard")(_send_shard)
-        .partial(pipeline=name, options=options)
-        .expand(reference=shards)
-    )
-    second_shards = CollectFailuresOperator(
-        task_id="collect_failures",
-        shards=shards,
-        results=results,
-        conn_id=options.conn_id,
-        plan=plan,
-        # No shard at all, or shards that were not submitted, are skipped; both are this task's business.
-        trigger_rule="none_failed",
-        **RETRIES,
-    ).output
-    second_results = (
-        task_group(group_id="second_round")(_send_shard)
-        .partial(pipeline=name, options=options)
-        .expand(reference=second_shards)
-    )
-    publish = PublishResultsOperator(
-        task_id="publish",
-        shards=shards,
-        results=results,
-        second_shards=second_shards,
-        second_results=second_results,
-        plan=plan,
-        pipeline=name,
-        day=arguments["day"],
-        conn_id=options.conn_id,
-        min_answered_share=options.min_answered_share,
-        lose_answers=lose_answers,
-        keep_publications=options.keep_publications,
-        outlets=[asset, PUBLISHED_DAYS],
-        on_success_callback=list(options.notify) or None,
-        # Without failures there is no second round to wait for, and the day is published all the same.
-        trigger_rule="none_failed",
-        **RETRIES,
-    )
-    _notify_of_failures(current_dag("message_batch_pipeline"), options.notify)
-    return PipelineTasks(read, approve, publish, asset)
-
-
-def _notify_of_failures(dag: DAG, notifiers: Sequence[BaseNotifier]) -> None:
-    """Let a DAG's failed runs be told, once a run: a task's own callback would tell once a shard."""
-    if not notifiers:
-        return
-    present = dag.on_failure_callback or []
-    callbacks = list(present) if isinstance(present, list) else [present]
-    dag.on_failure_callback = [*callbacks, *(notifier for notifier in notifiers if notifier not in callbacks)]
-    dag.has_on_failure_callback = True
-
-
-def _send_shard(reference: Any, pipeline: str, options: TaskOptions) -> Any:
-    """Add the tasks of one shard: submit, wait, write."""
-    labelled = {"map_index_template": "{{ shard_label }}", **RETRIES}
-    submitted = SubmitBatchOperator(
-        task_id="submit_batch",
-        shard=reference,
-        pipeline=pipeline,
-        conn_id=options.conn_id,
-        skip_on_account_trouble=True,
-        max_requests_in_flight=options.max_requests_in_flight,
-        **labelled,
-    )
-    ended = MessageBatchSensor(
-        task_id="wait_for_batch",
-        batch_id=submitted.output,
-        conn_id=options.conn_id,
-        poll_seconds=options.poll_seconds,
-        map_index_template="{{ task.batch_id }}",
-        **RETRIES,
-    )
-    return WriteResultsOperator(
-        task_id="write_results",
-        shard=reference,
-        batch_id=ended.output,
-        pipeline=pipeline,
-        conn_id=options.conn_id,
-        model=options.output if isinstance(options.output, type) else None,
-        **labelled,
-    ).output
-
-
 def published(pipeline: str, *, content: str = "text", whole: bool = False) -> str:
     """Return what another pipeline publishes for the day, as a source.
 
@@ -301,44 +131,3 @@ def published(pipeline: str, *, content: str = "text", whole: bool = False) -> s
     :param whole: the day is one article: titles and texts, one after the other.
     """
     return Published(check_pipeline_name(pipeline), content, whole).to_source()
-
-
-def with_form(
-    asked: dict[str, Any],
-    notes: Mapping[str, str] | None = None,
-    left_out: Collection[str] = (),
-    models: Sequence[str] = (),
-    beside_prompt: str = "",
-) -> dict[str, Any]:
-    """Add the trigger form to the DAG, and return the reader's arguments: references to the form's params.
-
-    :param notes: what is added to the help of a param, by name.
-    :param left_out: params that this form does not have.
-    :param models: the only models that the form offers; empty offers all.
-    :param beside_prompt: Markdown that is shown with the prompt.
-    """
-    ceilings = Ceilings.declared(asked, models)
-    dag = current_dag("message_batch_pipeline")
-    references = {
-        # An object for thinking is the DAG file's; the form has no field for one.
-        name: value
-        for name, value in asked.items()
-        if isinstance(value, ResolveMixin) or (name == "thinking" and isinstance(value, Mapping))
-    }
-    if isinstance(asked.get("prompt"), str):
-        PromptTemplate(asked["prompt"], asked.get("max_content_chars", DEFAULT_MAX_CONTENT_CHARS))
-    shown = {name: value for name, value in asked.items() if name not in references}
-    skip = {*references, *left_out, *(["other_model"] if models else [])}
-    form = add_form(dag, shown, ceilings, skip=skip, notes=notes, beside_prompt=beside_prompt)
-    return shown | form | references | {"ceilings": ceilings}
-
-
-def current_dag(caller: str) -> DAG:
-    """Return the DAG in whose context this is called.
-
-    :raises ConfigurationError: there is none.
-    """
-    dag = DagContext.get_current()
-    if dag is None:
-        raise ConfigurationError(f"{caller} is called outside a DAG; call it inside `with DAG(…)` or @dag")
-    return dag

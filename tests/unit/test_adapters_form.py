@@ -39,6 +39,12 @@ def settings_of(dag: DAG, task_id: str = "read_articles", **given: Any) -> Any:
     return task._settings({"dag_run": run})
 
 
+def open_source(task: Any) -> Any:
+    """Return the source that a run of the day would read."""
+    run: Any = SimpleNamespace(day="2026-11-22")
+    return task._choose_source(None).open(run, lambda path: path, write=False)
+
+
 @pytest.mark.parametrize("name", DECLARED)
 @pytest.mark.parametrize("value", [None, 10**9])
 def test_what_the_dag_file_declares_cannot_be_lifted(name: str, value: Any) -> None:
@@ -151,7 +157,7 @@ def test_the_form_says_how_the_source_is_read(tmp_path: Path) -> None:
     dag = declare(source=str(tmp_path / "a.csv"))
     given = {"fields": {"content": "Wörter"}, "encoding": "cp1252", "delimiter": "~", "quoting": "none"}
     task = reader_of(dag, **given, read_options={"metadata": []}, max_content_chars=3)
-    source = task._source(SimpleNamespace(day="2026-11-22"), lambda path: path, None, False)
+    source = open_source(task)
     rows = list(source.iter_rows("2026-11-22", ReadStats()))
     assert [(row.content, row.metadata) for row in rows] == [("'Größe' und", {})]
     context = {"params": dag.params.dump(), "dag_run": SimpleNamespace(conf={})}
@@ -184,7 +190,7 @@ def test_what_the_form_cannot_mean_is_refused(tmp_path: Path, given: dict[str, A
     (tmp_path / "a.csv").write_text("id,content\n1,x\n")
     task = reader_of(declare(source=str(tmp_path / "a.csv")), **given)
     with pytest.raises(ConfigurationError, match=message):
-        task._source(SimpleNamespace(day="2026-11-22"), lambda path: path, None, False)
+        open_source(task)
         task._template({}, RunSettings("claude-haiku-4-5", 100))
 
 
@@ -198,11 +204,9 @@ def test_folders_of_a_list_of_sources_may_be_named_in_the_form(
     dag = declare(source=[f"{tmp_path}/one/", f"{tmp_path}/two/*.csv"])
     for name in ("one", "two"):
         task = reader_of(dag, source=f"{tmp_path}/{name}/a.csv")
-        assert len(task._source(SimpleNamespace(day="2026-11-22"), lambda path: path, None, False).files) == 1
+        assert len(open_source(task).files) == 1
     with pytest.raises(ConfigurationError, match="not one that a trigger form may name"):
-        reader_of(dag, source=f"{tmp_path}/three/a.csv")._source(
-            SimpleNamespace(day="2026-11-22"), lambda path: path, None, False
-        )
+        open_source(reader_of(dag, source=f"{tmp_path}/three/a.csv"))
 
 
 def test_an_unknown_connection_is_named_and_never_replaced_by_default_credentials(

@@ -35,13 +35,7 @@ NAMES = {
 LONG = {
     "include/nightpress/runs/run_plan.py:make_plan": "one record with 40 fields",
     "include/offline_api/openapi.py:_paths": "one table of endpoints",
-    "plugins/message_batches/form.py:_question": "a list of form fields",
-    "plugins/message_batches/form.py:_money": "a list of form fields",
-    "plugins/message_batches/form.py:_reading": "a list of form fields",
     "plugins/message_batches/page/overview_json.py:_describe_run": "one record of what the page shows",
-    "plugins/message_batches/pipeline.py:add_tasks": "the task chain, task by task in its order",
-    "plugins/message_batches/operators/read_articles.py:__init__": "one line for each argument",
-    "plugins/message_batches/operators/publish_results.py:execute": "two lines over",
 }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from nightpress.articles.reading_options import ReadLimits, ReadOptions
 from nightpress.errors import ConfigurationError
+from nightpress.settings import DEFAULT_MAX_TOKENS
 
 MAX_LIMIT = 100_000_000
 """Articles of one run at most: 10,000 batches of 10,000."""
@@ -39,6 +40,22 @@ class RunSettings:
     max_cost_usd: float | None = None
     approve_above_usd: float | None = None
     limit: int | None = None
+
+    @classmethod
+    def read(
+        cls, *, model: str, max_tokens: object, max_cost_usd: object, approve_above_usd: object, limit: object
+    ) -> RunSettings:
+        """Return the settings of a trigger form, whose values can be anything that JSON can hold.
+
+        :raises ConfigurationError: naming the value that cannot be one of these.
+        """
+        return cls(
+            model,
+            read_count("max_tokens", max_tokens, MAX_ANSWER_TOKENS) or DEFAULT_MAX_TOKENS,
+            read_usd("max_cost_usd", max_cost_usd),
+            read_usd("approve_above_usd", approve_above_usd),
+            read_count("limit", limit, MAX_LIMIT),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +134,7 @@ class Ceilings:
 _NAMES = ("max_cost_usd", "approve_above_usd", "max_tokens", "limit")
 
 
-def read_usd(name: str, value: Any) -> float | None:
+def read_usd(name: str, value: object) -> float | None:
     """Return an amount as a form may give it: a number, a number as text, or nothing.
 
     :raises ConfigurationError: it is none, or not above 0.
@@ -125,7 +142,9 @@ def read_usd(name: str, value: Any) -> float | None:
     if value is None or value == "":
         return None
     try:
-        amount = math.nan if isinstance(value, bool) else float(value)
+        amount = (
+            math.nan if not isinstance(value, (str, int, float)) or isinstance(value, bool) else float(value)
+        )
     except (TypeError, ValueError, OverflowError):
         amount = math.nan
     if math.isnan(amount) or amount <= 0:
@@ -135,7 +154,7 @@ def read_usd(name: str, value: Any) -> float | None:
     return amount
 
 
-def read_count(name: str, value: Any, most: int) -> int | None:
+def read_count(name: str, value: object, most: int) -> int | None:
     """Return a number of articles or tokens as a form may give it: a whole number, one as text, or nothing.
 
     :param most: the highest number that there can be.

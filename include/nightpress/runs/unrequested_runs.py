@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
+from nightpress.costs.plan import Plan, write_plan
 from nightpress.days.day_sources import read_published
 from nightpress.errors import ConfigurationError, InputError
 from nightpress.runs.ceilings import RunSettings
@@ -71,3 +72,17 @@ def check_missing_day(run: Run, source: str, rule: MissingDay) -> bool:
             code="missing_day",
         )
     return True
+
+
+def end_without_articles(run: Run, plan: Plan, rule: MissingDay) -> Plan:
+    """Return the plan, or one that ends the run when its day has no articles and is not to be published empty.
+
+    :raises InputError: the rule is to fail.
+    :raises ConfigurationError: the day is published with answers.
+    """
+    if plan.articles or plan.plan_only or check_missing_day(run, plan.source, rule):
+        return plan
+    note = f"{plan.source} has no article: the run ends here, and what is published stays as it is."
+    ended = replace(plan, plan_only=True, notes=[note, *plan.notes])
+    write_plan(ended, run.folder)
+    return ended

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from message_batches.lineage import Lineage
     from nightpress.costs.plan import Plan
+    from nightpress.days.publish import DaySummary
     from nightpress.storage import StoragePath
 
 
@@ -114,14 +115,8 @@ class PublishResultsOperator(BaseOperator):
                 replacing=Replacing(self.min_answered_share, bool(self.lose_answers), self.keep_publications),
             )
         summary = published.summary
-        for name, change in summary.changed_types.items():
-            self.log.warning(
-                "column %s is %s, unlike the last published day: tell readers of several days which type it has",
-                name,
-                change,
-            )
-        self.answers_url, self.report_url = answers_url(self.pipeline, day), report_url(day)
-        self.receipt_url = receipt_url(self.pipeline, day)
+        self._warn_of_changed_types(summary)
+        self._link_to(day)
         self.log.info(
             "published %s: %s articles; receipt %s", summary.uri, f"{summary.articles:,}", published.receipt
         )
@@ -132,6 +127,18 @@ class PublishResultsOperator(BaseOperator):
             self.log.info("removed %d files and uploads that killed processes had left", removed)
         self._told = numbers, run.root.answers(self.pipeline, day), plan
         return numbers
+
+    def _warn_of_changed_types(self, summary: DaySummary) -> None:
+        for name, change in summary.changed_types.items():
+            self.log.warning(
+                "column %s is %s, unlike the last published day: tell readers of several days which type it has",
+                name,
+                change,
+            )
+
+    def _link_to(self, day: str) -> None:
+        self.answers_url, self.report_url = answers_url(self.pipeline, day), report_url(day)
+        self.receipt_url = receipt_url(self.pipeline, day)
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> Lineage | None:  # noqa: ARG002
         """Tell OpenLineage of the day's source, its answers and their cost; the provider calls this."""

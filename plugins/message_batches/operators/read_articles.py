@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import BaseOperator
 
 from message_batches import config
-from message_batches.airflow_private import ResolveMixin
+from message_batches.dag_context import rendered
 from message_batches.form_keys import check_run_keys
 from message_batches.links import TaskLink, plan_url
+from message_batches.operators.chosen_source import SourceChoice, merge_read_options
+from message_batches.parse_checks import check_arguments, read_schema
 from message_batches.remedies import fail_without_retry
 from nightpress.errors import ConfigurationError
 from nightpress.layout import check_pipeline_name
@@ -28,17 +29,17 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from pydantic import BaseModel
 
+    from message_batches.airflow_private import ResolveMixin
+    from message_batches.dag_context import Templated
+    from nightpress.articles.article import ReadStats
     from nightpress.batches.model_api import ModelApi
     from nightpress.costs.plan import Plan
-    from nightpress.outputs.output_schema import OutputSchema
     from nightpress.runs.ceilings import Ceilings, RunSettings
     from nightpress.runs.preparation import Prepared
-    from nightpress.runs.run import Run, Source
+    from nightpress.runs.run import Run
     from nightpress.runs.unrequested_runs import MissingDay
     from nightpress.shards.requests import RequestTemplate
     from nightpress.storage import StoragePath
-
-_CHOICES = {"on_missing_day": ("fail", "skip", "publish_empty"), "late_schedule": ("ask", "run")}
 
 PLAN = "plan"
 """XCom key of the plan's numbers."""
@@ -101,18 +102,10 @@ class ReadArticlesOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = (
-        *("source", "day", "model", "max_tokens", "limit", "max_cost_usd", "approve_above_usd"),
-        *(
-            "fresh",
-            "reuse_days",
-            "plan_only",
-            "conn_id",
-            "chosen_source",
-            "chosen_model",
-            "thinking",
-            "effort",
-        ),
-        *("max_content_chars", "fields", "encoding", "read_options", "delimiter", "quoting"),
+        *("source", "chosen_source", "day", "limit", "conn_id"),
+        *("model", "chosen_model", "max_tokens", "thinking", "effort", "max_content_chars"),
+        *("max_cost_usd", "approve_above_usd", "fresh", "reuse_days", "plan_only"),
+        *("fields", "encoding", "read_options", "delimiter", "quoting"),
     )
     operator_extra_links = (TaskLink("Plan"),)
     ui_color = "#e4ecf0"
@@ -121,34 +114,34 @@ class ReadArticlesOperator(BaseOperator):
         self,
         *,
         pipeline: str,
-        prompt: Any,
+        prompt: str | ResolveMixin,
         source: Any = None,
-        day: Any = None,
-        model: Any = DEFAULT_MODEL,
-        max_tokens: Any = DEFAULT_MAX_TOKENS,
+        day: Templated[None] = None,
+        model: Templated[str] = DEFAULT_MODEL,
+        max_tokens: Templated[int | None] = DEFAULT_MAX_TOKENS,
         system: str | None = None,
         output: type[BaseModel] | Mapping[str, Any] | None = None,
         cache: bool = False,
-        thinking: Any = "off",
-        effort: Any = None,
+        thinking: Templated[Mapping[str, object]] = "off",
+        effort: Templated[None] = None,
         request: Mapping[str, object] | None = None,
         betas: Sequence[str] = (),
-        limit: Any = None,
-        max_content_chars: Any = DEFAULT_MAX_CONTENT_CHARS,
-        fields: Any = None,
-        encoding: Any = None,
-        read_options: Any = None,
-        delimiter: Any = None,
-        quoting: Any = None,
+        limit: Templated[int | None] = None,
+        max_content_chars: Templated[int | None] = DEFAULT_MAX_CONTENT_CHARS,
+        fields: Templated[Mapping[str, str] | None] = None,
+        encoding: Templated[None] = None,
+        read_options: Templated[Mapping[str, object] | None] = None,
+        delimiter: Templated[None] = None,
+        quoting: Templated[None] = None,
         limits: ShardLimits | None = None,
         max_rejected_share: float = DEFAULT_MAX_REJECTED_SHARE,
-        max_cost_usd: Any = None,
-        approve_above_usd: Any = None,
-        fresh: Any = False,
-        reuse_days: Any = 0,
-        plan_only: Any = False,
-        chosen_source: Any = None,
-        chosen_model: Any = None,
+        max_cost_usd: Templated[float | None] = None,
+        approve_above_usd: Templated[float | None] = None,
+        fresh: Templated[bool | None] = False,
+        reuse_days: Templated[int | None] = 0,
+        plan_only: Templated[bool | None] = False,
+        chosen_source: Templated[None] = None,
+        chosen_model: Templated[None] = None,
         allowed_sources: Sequence[str] = (),
         on_missing_day: MissingDay = "fail",
         late_schedule: Literal["ask", "run"] = "ask",
@@ -158,8 +151,6 @@ class ReadArticlesOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.pipeline = check_pipeline_name(pipeline)
-        if not 0 <= max_rejected_share <= 1:
-            raise ConfigurationError(f"max_rejected_share is {max_rejected_share}; it must be 0 to 1")
         self.prompt = prompt
         self.source = source
         self.day = day
@@ -196,38 +187,12 @@ class ReadArticlesOperator(BaseOperator):
         self.ceilings = ceilings
         self.conn_id = conn_id
         self.plan_url = ""
-        self._check_what_is_known()
-
-    def _check_what_is_known(self) -> None:
-        """Refuse at parse time what is wrong whatever the run's params are."""
-        if isinstance(self.prompt, str):
-            from nightpress.shards.prompts import PromptTemplate
-
-            PromptTemplate(self.prompt, None if _open(self.max_content_chars) else self.max_content_chars)
-        if self.cache and not self.system:
-            raise ConfigurationError("cache needs system: the shared part of the prompts is what is cached")
-        from nightpress.articles.reading_options import FieldMap, ReadOptions, check_encoding
-
-        if not _open(self.fields):
-            FieldMap.of(self.fields)
-        if not _open(self.read_options):
-            ReadOptions.of(self.read_options or {})
-        if self.encoding and not _open(self.encoding):
-            check_encoding(self.encoding)
-        check_model_options(vars(self))
-        from nightpress.runs.ceilings import Ceilings
-
-        Ceilings.declared(vars(self))
-        for name, allowed in _CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise ConfigurationError(
-                    f"{name} is {getattr(self, name)!r}; use one of: {', '.join(allowed)}"
-                )
+        check_arguments(vars(self))
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Write the shards, tell the plan and return the shards' references."""
         from nightpress.costs.plan import plan_values
-        from nightpress.costs.plan_lines import plan_lines
+        from nightpress.runs.unrequested_runs import end_without_articles
 
         with fail_without_retry():
             check_run_keys(self.get_dag(), context["dag_run"])
@@ -236,18 +201,8 @@ class ReadArticlesOperator(BaseOperator):
             # For the Batches page, which shows the run before there is a plan.
             context["ti"].xcom_push(key="about", value={"pipeline": run.pipeline, "day": run.day})
             prepared = self.prepare(run, context)
-            plan = self._end_without_articles(run, prepared)
-        lines = plan_lines(plan)
-        width = max(len(name) for name, _ in lines)
-        self.log.info("plan\n%s", "\n".join(f"  {name:<{width}}  {value}" for name, value in lines))
-        facts = set(prepared.stats.source.facts())
-        for note in plan.notes:
-            self.log.log(logging.INFO if note in facts else logging.WARNING, "%s", note)
-        if prepared.stats.replaced_characters:
-            self.log.warning(
-                "%d characters that are no text (NUL, lone surrogates) were replaced",
-                prepared.stats.replaced_characters,
-            )
+            plan = end_without_articles(run, prepared.plan, self.on_missing_day)
+        self._log_plan(plan, prepared.stats)
         context["ti"].xcom_push(key=PLAN, value=plan_values(plan))
         with fail_without_retry():
             plan.check_budget()
@@ -272,7 +227,7 @@ class ReadArticlesOperator(BaseOperator):
         from nightpress.runs.run import Reuse
 
         settings, notes = self._settings(context)
-        source = self._source(run, open_path, settings.limit, write)
+        source = self._choose_source(settings.limit).open(run, open_path, write=write)
         if write:
             self.log.info("reading %d file(s) of %s", len(source.files), source.shown)
         return prepare_run(
@@ -281,7 +236,7 @@ class ReadArticlesOperator(BaseOperator):
             self._template(context, settings),
             shard_limits=self.limits,
             max_rejected_share=self.max_rejected_share,
-            reuse=Reuse(fresh=bool(self.fresh), days=int(self.reuse_days or 0)),
+            reuse=Reuse(fresh=bool(self.fresh), days=int(rendered(self.reuse_days) or 0)),
             limits=Limits(settings.max_cost_usd, settings.approve_above_usd),
             plan_only=bool(self.plan_only),
             notes=notes,
@@ -301,44 +256,38 @@ class ReadArticlesOperator(BaseOperator):
     def _run(self, context: Context) -> Run:
         from nightpress.runs.run import Run
 
-        day = config.day_of_run(context, self.day or None)
+        day = config.day_of_run(context, rendered(self.day) or None)
         ledger = config.open_ledger(config.connect(self.conn_id).scope) if self.conn_id else None
         return Run(self.pipeline, day, context["run_id"], config.data_root(), ledger)
 
-    def _end_without_articles(self, run: Run, prepared: Prepared) -> Plan:
-        """Return the plan; one that ends the run when its day has no articles and is not to be published empty."""
-        from nightpress.costs.plan import write_plan
-        from nightpress.runs.unrequested_runs import check_missing_day
+    def _log_plan(self, plan: Plan, stats: ReadStats) -> None:
+        from nightpress.costs.plan_lines import plan_lines
 
-        plan = prepared.plan
-        if plan.articles or plan.plan_only or check_missing_day(run, plan.source, self.on_missing_day):
-            return plan
-        note = f"{plan.source} has no article: the run ends here, and what is published stays as it is."
-        plan = replace(plan, plan_only=True, notes=[note, *plan.notes])
-        write_plan(plan, run.folder)
-        return plan
+        lines = plan_lines(plan)
+        width = max(len(name) for name, _ in lines)
+        self.log.info("plan\n%s", "\n".join(f"  {name:<{width}}  {value}" for name, value in lines))
+        facts = set(stats.source.facts())
+        for note in plan.notes:
+            self.log.log(logging.INFO if note in facts else logging.WARNING, "%s", note)
+        if stats.replaced_characters:
+            self.log.warning(
+                "replaced %d characters that are not text (NUL, lone surrogates)", stats.replaced_characters
+            )
 
     def _settings(self, context: Context) -> tuple[RunSettings, list[str]]:
         """Return what the run may cost and ask, and a note on each value that is not as it was asked for."""
-        from nightpress.runs.ceilings import (
-            MAX_ANSWER_TOKENS,
-            MAX_LIMIT,
-            Ceilings,
-            RunSettings,
-            read_count,
-            read_usd,
-        )
+        from nightpress.runs.ceilings import Ceilings, RunSettings
         from nightpress.runs.unrequested_runs import ask_if_late
 
-        asked = RunSettings(
-            str(self.chosen_model or self.model),
-            read_count("max_tokens", self.max_tokens, MAX_ANSWER_TOKENS) or DEFAULT_MAX_TOKENS,
-            read_usd("max_cost_usd", self.max_cost_usd),
-            read_usd("approve_above_usd", self.approve_above_usd),
-            read_count("limit", self.limit, MAX_LIMIT),
+        asked = RunSettings.read(
+            model=str(self.chosen_model or self.model),
+            max_tokens=self.max_tokens,
+            max_cost_usd=self.max_cost_usd,
+            approve_above_usd=self.approve_above_usd,
+            limit=self.limit,
         )
         settings, notes = (self.ceilings or Ceilings()).apply(asked)
-        run: Any = context["dag_run"]
+        run = context["dag_run"]
         settings, late = ask_if_late(
             settings,
             scheduled=self.late_schedule == "ask" and getattr(run, "run_type", "") == "scheduled",
@@ -348,65 +297,17 @@ class ReadArticlesOperator(BaseOperator):
         )
         return settings, [*late, *notes]
 
-    def _source(
-        self,
-        run: Run,
-        open_path: Callable[[StoragePath], StoragePath],
-        limit: int | None,
-        write: bool,
-    ) -> Source:
-        from nightpress.articles.published_source import Published
-        from nightpress.articles.reader import find_files
-        from nightpress.articles.reading_options import FieldMap, ReadOptions
-        from nightpress.articles.row_sources import as_row_source, stage_rows
-        from nightpress.runs.run import Source
-
-        given, fields, said = (
-            self.chosen_source or self.source,
-            FieldMap.of(self.fields),
-            self._read_options(),
-        )
-        declared = self.source if isinstance(self.source, (list, tuple)) else [self.source]
-        allowed = (
-            config.allowed_sources([*declared, *self.allowed_sources], run.day)
-            if self.chosen_source
-            else None
-        )
-        if allowed is not None:
-            allowed.check(config.absolute_source(str(given), run.day))
-        if (published := Published.of_source(given)) is not None:
-            file = open_path(config.data_root().answers(published.pipeline, run.day))
-            return Source(given, [file], FieldMap(), limit=limit, published=published)
-        if (rows := as_row_source(given)) is not None:
-            options = ReadOptions.of({**said, "partition_columns": False})
-            if not write:
-                return Source(rows.shown, [], fields, limit=limit, options=options, rows=rows)
-            files = stage_rows(rows, run.day, run.folder, options.limits)
-            return Source(rows.shown, files, fields, limit=limit, options=options)
-        # The folders of the inbox say the day, which is the run's own.
-        options = ReadOptions.of({"partition_columns": bool(given), **said})
-        several = given if isinstance(given, (list, tuple)) else [given]
-        places = [open_path(config.source_path(place, run.day)) for place in several]
-        files = find_files(places, missing_ok=not given or self._may_miss(given), format=options.format)
-        if allowed is not None:
-            allowed.check_files([file.path for file in files])
-        shown = ", ".join(map(str, places))
-        return Source(shown, files, fields, limit=limit, options=options)
-
-    def _read_options(self) -> dict[str, Any]:
-        """Return what is said about the source; a field of the form wins over the object that has the same name."""
-        options = self.read_options or {}
-        if not isinstance(options, Mapping):
-            raise ConfigurationError(
-                f"read_options is of type {type(options).__name__}; it must be an object such as {{'delimiter': ';'}}"
-            )
+    def _choose_source(self, limit: int | None) -> SourceChoice:
         own = {"encoding": self.encoding, "delimiter": self.delimiter, "quoting": self.quoting}
-        said = {**options, **{name: value for name, value in own.items() if value}}
-        return self.ceilings.limit_reading(said) if self.ceilings else said
-
-    def _may_miss(self, given: Any) -> bool:
-        """Tell whether an absent source is a day without articles: only one that the DAG file names by day."""
-        return not self.chosen_source and "{day}" in str(given) and self.on_missing_day != "fail"
+        return SourceChoice(
+            declared=self.source,
+            chosen=str(self.chosen_source) if self.chosen_source else None,
+            allowed=self.allowed_sources,
+            fields=self.fields,
+            options=merge_read_options(self.read_options, own, self.ceilings),
+            may_be_absent=self.on_missing_day != "fail",
+            limit=limit,
+        )
 
     def _template(self, context: Context, settings: RunSettings) -> RequestTemplate:
         from nightpress.runs.ceilings import MAX_CHARACTERS, read_count
@@ -422,16 +323,11 @@ class ReadArticlesOperator(BaseOperator):
             self.system,
             self.schema,
             self.cache,
-            thinking=self.thinking or "off",
-            effort=self.effort or None,
+            thinking=rendered(self.thinking) or "off",
+            effort=rendered(self.effort) or None,
             request=self.request,
             betas=tuple(self.betas),
         )
-
-
-def _open(value: Any) -> bool:
-    """Tell whether a value is known only when a run has rendered it."""
-    return isinstance(value, ResolveMixin) or (isinstance(value, str) and "{{" in value)
 
 
 def check_map_length(shards: int) -> None:
@@ -449,37 +345,3 @@ def check_map_length(shards: int) -> None:
             "raise the setting on scheduler and workers.",
             code="too_many_shards",
         )
-
-
-def check_model_options(options: Mapping[str, Any]) -> None:
-    """Refuse what the API would refuse, as far as it is known when the DAG is parsed.
-
-    :param options: ``model``, ``max_tokens``, ``thinking``, ``effort``, ``request`` and ``betas``; a reference to a
-        param is left for the run, and what the form shows first is checked where the form is made.
-    :raises ConfigurationError: naming model, parameter and what is allowed.
-    """
-    from nightpress.models.request_options import resolve_options
-
-    known = {
-        name: value
-        for name in ("model", "max_tokens", "thinking", "effort", "request", "betas")
-        if (value := options.get(name)) is not None and not isinstance(value, ResolveMixin)
-    }
-    if any(isinstance(value, str) and "{{" in value for value in known.values()) or not isinstance(
-        known.get("model"), str
-    ):
-        return
-    resolve_options(**{"max_tokens": DEFAULT_MAX_TOKENS} | {"model_id": known.pop("model")} | known)
-
-
-def read_schema(output: type[BaseModel] | Mapping[str, Any] | None) -> OutputSchema | None:
-    """Return the schema of an ``output``.
-
-    :raises ConfigurationError: the API or Parquet cannot express it; names the field by its path.
-    """
-    if output is None:
-        return None
-    from nightpress.outputs.output_schema import OutputSchema
-    from nightpress.shards.column_names import RESERVED
-
-    return OutputSchema.of(output, RESERVED)

@@ -1,0 +1,272 @@
+"""The fields of the trigger form, in four sections, each with a title and a sentence of help."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.sdk import Param
+
+from nightpress.articles.reading_options import QUOTING
+from nightpress.models.catalogue import EFFORTS
+from nightpress.models.lookup import find_model, offered_ids
+from nightpress.runs.ceilings import MAX_ANSWER_TOKENS, MAX_CHARACTERS, MAX_LIMIT, Ceilings
+from nightpress.settings import DEFAULT_MAX_CONTENT_CHARS, DEFAULT_MAX_TOKENS, DEFAULT_MODEL
+
+MAX_USD = 1_000_000.0
+"""The highest amount that the form takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormSection:
+    """Makes the fields of one section."""
+
+    title: str
+
+    def required(self, kind: str, title: str, description: str, value: object, **schema: Any) -> Param:
+        """Return a field that must be filled in.
+
+        :param kind: type of JSON.
+        :param value: shown first.
+        :param schema: further rules of JSON schema.
+        """
+        return Param(value, type=kind, title=title, section=self.title, description=description, **schema)
+
+    def optional(self, kind: str, title: str, description: str, value: object = None, **schema: Any) -> Param:
+        """Return a field that may be left empty; Airflow shows no red star with it."""
+        return Param(
+            value, type=["null", kind], title=title, section=self.title, description=description, **schema
+        )
+
+    def switch(self, title: str, description: str, value: object = False) -> Param:
+        """Return a switch."""
+        return Param(
+            value, type=["boolean", "null"], title=title, section=self.title, description=description
+        )
+
+    def amount(self, title: str, description: str, value: object, highest: float | None) -> Param:
+        """Return a field for an amount in USD that may be left empty.
+
+        :param highest: the most that may be entered; None allows every amount that the form takes.
+        """
+        most = MAX_USD if highest is None else highest
+        return self.optional("number", title, description, value, exclusiveMinimum=0, maximum=most)
+
+
+def article_fields(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str, Param]:
+    """Return the fields that say which articles are read."""
+    section = FormSection("1 · Articles")
+    return {
+        "source": section.optional(
+            "string",
+            "Source",
+            "File, glob or folder of JSON, CSV, Parquet, Excel, XML …, here or on a store (s3://…); "
+            "{day} is the day. Empty: what the pipeline reads every day.",
+        ),
+        "day": section.optional(
+            "string",
+            "Day",
+            "The day to publish; an earlier publication of it is replaced. Empty: the run's own day.",
+            format="date",
+        ),
+        "limit": section.optional(
+            "integer",
+            "Only the first …",
+            "Articles to take; the day is then published with these alone. "
+            + _when_empty(ceilings.limit, "all."),
+            shown.get("limit"),
+            minimum=1,
+            maximum=ceilings.limit or MAX_LIMIT,
+        ),
+    }
+
+
+_QUESTION = FormSection("2 · Question")
+
+
+def model_fields(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str, Param]:
+    """Return the fields that say which model answers."""
+    model = str(shown.get("model", DEFAULT_MODEL))
+    known = dict.fromkeys(ceilings.models or [model, *offered_ids()])
+    return {
+        "model": _QUESTION.required(
+            "string",
+            "Model",
+            "Prices are for batches: half the list price.",
+            model,
+            enum=list(known),
+            values_display={name: _with_price(name) for name in known},
+        ),
+        "other_model": _QUESTION.optional(
+            "string", "Another model", "Id of a model that is not in the list; wins over it."
+        ),
+    }
+
+
+def request_fields(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str, Param]:
+    """Return the fields that say what the model is asked, and how much it may answer."""
+    return {
+        "prompt": _QUESTION.required(
+            "string",
+            "Prompt",
+            "What is asked of each article. {content} and, if wanted, {title}, {id} "
+            "and the source's own fields are filled in.",
+            shown.get("prompt", ""),
+            format="multiline",
+            minLength=1,
+        ),
+        "max_tokens": _QUESTION.required(
+            "integer",
+            "Longest answer",
+            "In tokens; 100 tokens are about 75 English words. The plan's upper bound rests on it. "
+            "Thinking has room of its own.",
+            shown.get("max_tokens") or DEFAULT_MAX_TOKENS,
+            minimum=1,
+            maximum=ceilings.max_tokens or MAX_ANSWER_TOKENS,
+        ),
+        "thinking": _QUESTION.required(
+            "string",
+            "Thinking",
+            "Thinking is billed as output. The plan shows the room that is added for it.",
+            shown.get("thinking", "off"),
+            enum=["off", "auto"],
+            values_display={"off": "off: the least that the model allows", "auto": "auto: the model decides"},
+        ),
+        "effort": _QUESTION.optional(
+            "string",
+            "Effort",
+            "How much work the model puts into an answer. Empty: the model's own. Not every model has all.",
+            shown.get("effort"),
+            enum=[None, *EFFORTS],
+        ),
+    }
+
+
+_MONEY = FormSection("3 · Money")
+
+
+def spending_fields(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str, Param]:
+    """Return the fields that say what a run may cost."""
+    return {
+        "plan_only": _MONEY.switch(
+            "Plan only", "Read and count, tell the cost, and end there. Nothing is sent."
+        ),
+        "max_cost_usd": _MONEY.amount(
+            "Budget (USD)",
+            "If the run may cost more than this, it fails before anything is sent. "
+            + _when_empty(ceilings.max_cost_usd, "no budget."),
+            shown.get("max_cost_usd"),
+            ceilings.max_cost_usd,
+        ),
+        "approve_above_usd": _MONEY.amount(
+            "Ask me above (USD)",
+            "If the run may cost more than this, it waits under Required Actions for a person's approval. "
+            + _when_empty(ceilings.approve_above_usd, "it never waits."),
+            shown.get("approve_above_usd"),
+            ceilings.approve_above_usd,
+        ),
+    }
+
+
+def reuse_fields(shown: Mapping[str, object]) -> dict[str, Param]:
+    """Return the fields that say which earlier answers are used, and which may be replaced."""
+    return {
+        "fresh": _MONEY.switch(
+            "Fresh answers",
+            "Ask again what was answered before, and pay again.",
+            shown.get("fresh", False),
+        ),
+        "reuse_days": _MONEY.required(
+            "integer",
+            "Reuse answers of earlier days",
+            "Days before this one whose answers to exactly the same request are copied, not paid again. "
+            "The day's own answers always are.",
+            shown.get("reuse_days", 0),
+            minimum=0,
+            maximum=366,
+        ),
+        "lose_answers": _MONEY.switch(
+            "Replace whatever was answered",
+            "Publish the day even if it has fewer answers than what is published now, or none. The earlier "
+            "publication is kept; nightpress restore brings it back.",
+            shown.get("lose_answers", False),
+        ),
+    }
+
+
+_READING = FormSection("4 · Reading")
+
+
+def field_fields(shown: Mapping[str, object]) -> dict[str, Param]:
+    """Return the fields that say what is an article's title and content, and how much of it is sent."""
+    return {
+        "max_content_chars": _READING.optional(
+            "integer",
+            "Cut at",
+            "Characters of each field that are sent; the plan says how many articles are cut. Empty: all.",
+            shown.get("max_content_chars", DEFAULT_MAX_CONTENT_CHARS),
+            minimum=1,
+            maximum=MAX_CHARACTERS,
+        ),
+        "fields": _READING.optional(
+            "object",
+            "Names of the fields",
+            'What the source calls them, such as {"id": "sku", "content": "body"}; a dotted path leads '
+            "into objects. Empty: the usual names are looked for, and the plan says which were found.",
+            shown.get("fields"),
+        ),
+    }
+
+
+def format_fields(shown: Mapping[str, object]) -> dict[str, Param]:
+    """Return the fields that say how a file is written, where that is not to be detected."""
+    return {
+        "encoding": _READING.optional(
+            "string",
+            "Encoding",
+            "Of text files, such as cp1252, gb18030 or utf-16. Empty: it is detected.",
+            shown.get("encoding"),
+        ),
+        "delimiter": _READING.optional(
+            "string",
+            "Delimiter",
+            "The character between the values of a table; tab for a tabulator. Empty: it is detected.",
+            maxLength=3,
+        ),
+        "quoting": _READING.optional(
+            "string",
+            "Quoting",
+            "How the values of a table are quoted. Empty: it is detected.",
+            enum=[None, *QUOTING],
+            values_display={
+                "double": "double: values may stand in quotes",
+                "none": "none: quotes are text",
+                "backslash": "backslash: a backslash escapes inside quotes",
+                "escaped": "escaped: no quotes, as MySQL and Postgres write",
+            },
+        ),
+        "read_options": _READING.optional(
+            "object",
+            "Reading options",
+            'What else should not be detected: {"record_path": "data.items", "metadata": ["brand"]}. '
+            "docs/sources.md has all of them.",
+            shown.get("read_options"),
+        ),
+    }
+
+
+def _when_empty(ceiling: float | None, without: str) -> str:
+    """Return what an empty field means."""
+    if ceiling is None:
+        return f"Empty: {without}"
+    return f"At most {ceiling:g}, which is also taken when it is empty."
+
+
+def _with_price(model: str) -> str:
+    found = find_model(model)
+    if found is None or found.batch_input_usd is None or found.batch_output_usd is None:
+        return model
+    prices = f"${found.batch_input_usd:.2f} in, ${found.batch_output_usd:.2f} out per million tokens"
+    retires = f" · retires {found.retires}" if found.retires else ""
+    return f"{model} · {prices}{retires}"

@@ -1,0 +1,82 @@
+"""What is refused when a DAG file is parsed: whatever is wrong with a pipeline's arguments before any run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from message_batches.airflow_private import ResolveMixin
+from message_batches.dag_context import is_reference
+from nightpress.errors import ConfigurationError
+from nightpress.settings import DEFAULT_MAX_TOKENS
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from nightpress.outputs.output_schema import OutputSchema
+
+_CHOICES = {"on_missing_day": ("fail", "skip", "publish_empty"), "late_schedule": ("ask", "run")}
+
+
+def check_arguments(arguments: Mapping[str, Any]) -> None:
+    """Check the arguments of :class:`ReadArticlesOperator`, as far as they are known when the DAG is parsed.
+
+    :raises ConfigurationError: naming the argument and what is allowed.
+    """
+    from nightpress.articles.reading_options import FieldMap, ReadOptions, check_encoding
+    from nightpress.runs.ceilings import Ceilings
+    from nightpress.shards.prompts import PromptTemplate
+
+    share = arguments["max_rejected_share"]
+    if not 0 <= share <= 1:
+        raise ConfigurationError(f"max_rejected_share is {share}; it must be 0 to 1")
+    if isinstance(arguments["prompt"], str):
+        longest = arguments["max_content_chars"]
+        PromptTemplate(arguments["prompt"], None if is_reference(longest) else longest)
+    if arguments["cache"] and not arguments["system"]:
+        raise ConfigurationError("cache needs system: the shared part of the prompts is what is cached")
+    if not is_reference(arguments["fields"]):
+        FieldMap.of(arguments["fields"])
+    if not is_reference(arguments["read_options"]):
+        ReadOptions.of(arguments["read_options"] or {})
+    if arguments["encoding"] and not is_reference(arguments["encoding"]):
+        check_encoding(arguments["encoding"])
+    check_model_options(arguments)
+    Ceilings.declared(arguments)
+    for name, allowed in _CHOICES.items():
+        if arguments[name] not in allowed:
+            raise ConfigurationError(f"{name} is {arguments[name]!r}; use one of: {', '.join(allowed)}")
+
+
+def check_model_options(options: Mapping[str, Any]) -> None:
+    """Refuse what the API would refuse, as far as it is known when the DAG is parsed.
+
+    :param options: ``model``, ``max_tokens``, ``thinking``, ``effort``, ``request`` and ``betas``; a reference to a
+        param is left for the run, and what the form shows first is checked where the form is made.
+    :raises ConfigurationError: naming model, parameter and what is allowed.
+    """
+    from nightpress.models.request_options import resolve_options
+
+    known = {
+        name: value
+        for name in ("model", "max_tokens", "thinking", "effort", "request", "betas")
+        if (value := options.get(name)) is not None and not isinstance(value, ResolveMixin)
+    }
+    if any(isinstance(value, str) and "{{" in value for value in known.values()) or not isinstance(
+        known.get("model"), str
+    ):
+        return
+    resolve_options(**{"max_tokens": DEFAULT_MAX_TOKENS} | {"model_id": known.pop("model")} | known)
+
+
+def read_schema(output: type[BaseModel] | Mapping[str, Any] | None) -> OutputSchema | None:
+    """Return the schema of an ``output``.
+
+    :raises ConfigurationError: the API or Parquet cannot express it; names the field by its path.
+    """
+    if output is None:
+        return None
+    from nightpress.outputs.output_schema import OutputSchema
+    from nightpress.shards.column_names import RESERVED
+
+    return OutputSchema.of(output, RESERVED)
