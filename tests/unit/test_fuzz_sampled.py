@@ -11,6 +11,8 @@ import pytest
 from nightpress.batches.batch import decode_batch, decode_page
 from nightpress.batches.model_api import SdkModelApi
 from nightpress.errors import ApiReplyError
+from nightpress.results.answer_columns import to_columns
+from nightpress.results.decode import StreamReport, iter_blocks
 from nightpress.results.result_lines import read_line
 from tests.fuzz.runner import Failure, run_inputs
 
@@ -53,3 +55,10 @@ def test_a_reply_of_the_api_that_is_not_utf8_is_an_error_of_ours(data: bytes) ->
 @pytest.mark.parametrize("deep", [b'{"a":', b'{"a":[', b"[{"])
 def test_a_line_that_is_nested_too_deep_ends(start: bytes, deep: bytes) -> None:
     assert read_line(start + deep * 5_000) == []
+
+
+def test_a_block_in_which_every_line_is_damaged_brings_no_rows() -> None:
+    report = StreamReport()
+    (block,) = iter_blocks([b'de "expired"}}\n\n' * 1000], "0" * 64, 4, report)
+    assert report.malformed == 1000
+    assert list(to_columns(block.ordinals, block.outcomes)) == []

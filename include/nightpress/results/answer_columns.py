@@ -54,6 +54,8 @@ def to_columns(ordinals: np.ndarray, outcomes: list[Outcome]) -> Iterator[tuple[
 
     Apart from each other, because a column of equal values needs no conversion, and most of both are.
     """
+    if not outcomes:  # of a block in which every line is damaged
+        return
     answered = [outcome.message is not None and outcome.type not in FAILED for outcome in outcomes]
     if all(answered):
         yield ordinals, _answers([outcome.message for outcome in outcomes if outcome.message])
