@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 DEFAULT_CONN_ID = "anthropic_default"
 
+_KNOWN_CONNECTIONS: set[str] = set()
+"""Those that this process has found: the data root is opened many times."""
+
 
 def data_root() -> DataRoot:
     """Return the folder that everything lives under.
@@ -52,7 +55,9 @@ def open_path(url: str) -> ObjectStoragePath:
     """Return the path of a URL, or of a file or folder of this machine: the one place where a task opens either.
 
     :param url: as people write it, an Airflow connection in it included: ``s3://my_connection@my-bucket/nightpress``.
+    :raises ConfigurationError: that connection does not exist.
     """
+    check_connection(url)
     path = ObjectStoragePath(url if "://" in url else f"file://{Path(url).absolute()}")
     if path.protocol == "file" and path.conn_id is None:
         # Else Airflow loads the object stores of all providers first, a quarter of a second of CPU.
@@ -130,27 +135,33 @@ def source_path(source: str | None, day: str) -> ObjectStoragePath:
         inbox = data_root().inbox(day)
         assert isinstance(inbox, ObjectStoragePath)
         return inbox
-    source = absolute_source(source, day)
-    check_connection(source)
-    return open_path(source)
+    return open_path(absolute_source(source, day))
 
 
-def check_connection(source: str) -> None:
-    """Refuse a source whose Airflow connection does not exist: hooks would take the store's default credentials.
+def check_connection(url: str) -> None:
+    """Refuse a URL whose Airflow connection does not exist: hooks would take the store's default credentials.
 
-    :raises ConfigurationError: naming the connection.
+    :raises ConfigurationError: naming the connection, or saying what is wrong with the URL.
     """
-    user, at, _ = urlsplit(source).netloc.rpartition("@")
-    if not at or not user:
+    try:
+        connection, at, _ = urlsplit(url).netloc.rpartition("@")
+    except ValueError as error:
+        raise ConfigurationError(f"{url!r:.200} is no URL: {error}", code="url_invalid") from None
+    if not at or connection in _KNOWN_CONNECTIONS:
         return
+    # What stands behind a colon may be a password.
+    name = connection.partition(":")[0]
     from airflow.sdk.exceptions import AirflowNotFoundException
 
     with suppress(AirflowNotFoundException):
-        BaseHook.get_connection(user)
-        return
+        if name and name == connection:
+            BaseHook.get_connection(name)
+            _KNOWN_CONNECTIONS.add(name)
+            return
     raise ConfigurationError(
-        f"the source names the Airflow connection {user!r:.100}, which does not exist; create it, or name the store "
-        "without one to use its own credentials. Nothing was read",
+        f"a URL names the Airflow connection {name!r:.100}, which does not exist here; create it (airflow connections "
+        "add, or AIRFLOW_CONN_<ID> in the environment), correct its id before the @, or name the store without one to "
+        "use the store's own credentials. Nothing was read",
         code="connection_unknown",
     )
 

@@ -219,3 +219,6 @@ def test_an_unknown_connection_is_named_and_never_replaced_by_default_credential
     monkeypatch.setattr(config, "ObjectStoragePath", lambda url: pytest.fail(f"{url} was opened"))
     with pytest.raises(ConfigurationError, match="the Airflow connection 'nope', which does not exist"):
         config.source_path("s3://nope@bucket/in/{day}/", "2026-11-22")
+    monkeypatch.setenv("NIGHTPRESS_ROOT", "s3://nope@bucket/data")
+    with pytest.raises(ConfigurationError, match="the Airflow connection 'nope', which does not exist"):
+        config.data_root()

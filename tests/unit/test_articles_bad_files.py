@@ -45,6 +45,7 @@ CASES: list[tuple[str, str, bytes, list[str]]] = [
         f"[{MARKER}, {','.join([GOOD] * 2000)}]".encode(),
         ["element 1", "not valid"],
     ),
+    ("no zip", "a.zip", b"PK\x03$\x14\x00\x00\x00", ["no zip archive, whatever its name says"]),
     ("no comma", "a.json", f"[{GOOD} {GOOD}]".encode(), ["element 1", "comma"]),
     ("comma at the end", "a.json", f"[{GOOD},]".encode(), ["element 2", "not valid JSON"]),
     ("more behind", "a.json", f"[{GOOD}] {MARKER}".encode(), ["goes on"]),

@@ -208,10 +208,26 @@ def test_connections(tmp_path: Path) -> None:
         api.client.close()
 
 
-def test_a_url_with_an_airflow_connection_is_opened_without_it() -> None:
-    assert str(connection.open_path("memory://conn@bucket/prefix")) == "memory://bucket/prefix"
-    with pytest.raises(CommandError, match="cannot be opened"):
-        connection.open_path("nonsense://bucket/prefix")
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("memory://no_such@bucket/prefix", "the Airflow connection 'no_such', which does not exist"),
+        ("s3://no_such@bucket/prefix", "the Airflow connection 'no_such', which does not exist"),
+        ("s3://user:secret@bucket/prefix", "the Airflow connection 'user', which does not exist"),
+        ("s3://a@b@bucket/prefix", "the Airflow connection 'a@b', which does not exist"),
+        ("s3://@bucket/prefix", "the Airflow connection '', which does not exist"),
+        ("file://no_such@host/prefix", "the Airflow connection 'no_such', which does not exist"),
+        ("nonsense://bucket/prefix", "cannot be opened"),
+        ("s3://[bucket/prefix", "cannot be opened"),
+    ],
+)
+def test_a_url_that_cannot_be_opened_as_it_is_written_is_not_opened_in_another_way(
+    url: str, said: str
+) -> None:
+    with pytest.raises(CommandError, match=r"cannot be opened|does not exist") as caught:
+        connection.open_path(url)
+    assert said in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("words", [["--day", "yesterday"], ["show"], ["list", "--state", "lost"]])

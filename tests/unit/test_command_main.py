@@ -138,17 +138,32 @@ def test_a_root_with_spaces_is_the_folder_of_that_name(tmp_path: Path) -> None:
     assert command_settings.find_root_url({}, str(folder)) == f"file://{folder}"
 
 
-def test_a_root_on_s3_is_opened_with_its_airflow_connection(tmp_path: Path) -> None:
+def test_a_store_is_opened_with_its_airflow_connection_or_not_at_all(tmp_path: Path) -> None:
     extra = {"endpoint_url": "http://127.0.0.1:9", "region_name": "us-east-1"}
     airflow = {"conn_type": "aws", "login": "id", "password": "secret", "extra": extra}
     code = (
+        "import os\n"
+        "from airflow import settings\n"
+        "from airflow.models.connection import Connection\n"
+        "from message_batches.command.command_settings import CommandError\n"
         "from message_batches.command.connection import open_path\n"
-        "for name in ('mine', 'unknown'):\n"
-        "    print(open_path(f's3://{name}@bucket/prefix').fs.endpoint_url)\n"
+        "os.environ['NIGHTPRESS_ROOT'] = '/the/root'\n"
+        "tables = Connection.metadata.tables\n"
+        "Connection.metadata.create_all(settings.get_engine(), [tables['team'], tables['connection']])\n"
+        "with settings.Session() as session:\n"
+        "    session.add(Connection('stored', 'aws', extra={'endpoint_url': 'http://127.0.0.1:8'}))\n"
+        "    session.commit()\n"
+        "for name in ('mine', 'stored', 'unknown'):\n"
+        "    try:\n"
+        "        print(open_path(f's3://{name}@bucket/prefix').fs.endpoint_url)\n"
+        "    except CommandError as error:\n"
+        "        print(error)\n"
+        "print(os.environ['NIGHTPRESS_ROOT'])\n"
     )
     environment = {
         **os.environ,
         "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
         "AIRFLOW_CONN_MINE": json.dumps(airflow),
         "PYTHONPATH": f"{PROJECT}:{PROJECT / 'include'}:{PROJECT / 'plugins'}",
     }
@@ -159,4 +174,7 @@ def test_a_root_on_s3_is_opened_with_its_airflow_connection(tmp_path: Path) -> N
         text=True,
         check=False,
     )
-    assert done.stdout.split() == ["http://127.0.0.1:9", "None"], done.stderr[-2000:]
+    mine, stored, unknown, root = done.stdout.splitlines()[-4:] or done.stderr[-2000:]
+    assert (mine, stored) == ("http://127.0.0.1:9", "http://127.0.0.1:8")
+    assert "the Airflow connection 'unknown', which does not exist here; create it" in unknown
+    assert root == "file:///the/root"  # a source that is looked at does not become the data root

@@ -88,7 +88,10 @@ def _place(source: str) -> tuple[str, str, tuple[str, ...]] | None:
     if "://" not in source:
         scheme, store, path = "file", "", source
     else:
-        parts = urlsplit(source.replace("?", "*").replace("#", "*"))
+        try:
+            parts = urlsplit(source.replace("?", "*").replace("#", "*"))
+        except ValueError:
+            return None
         scheme, store, path = parts.scheme.lower(), parts.netloc, parts.path
     pieces = [piece for piece in path.split("/") if piece]
     if any(piece in {".", ".."} for piece in pieces):

@@ -208,6 +208,7 @@ class _Opener:
         """Return the format, by what the text begins with where that is certain."""
         if self._options.format is not None:
             return kind
+        kind = "" if kind == "zip" else kind  # it begins as none
         page = re.match(r"(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", start, re.IGNORECASE | re.DOTALL)
         if page and kind not in ("html", "text", "markdown", "xml"):
             raise InputError(
@@ -220,6 +221,11 @@ class _Opener:
             return "json"
         if kind in ("json", "jsonl", "csv", "") and start.startswith("<?xml"):
             return "feed" if re.search(r"<(?:rss|feed)[\s>]", start) else "xml"
+        if not kind and self._named == "zip":
+            raise InputError(
+                f"{self._shown} is no zip archive, whatever its name says; copy it again from where it came, "
+                "or rename it"
+            )
         if not kind:
             raise InputError(
                 f"{self._shown} is of no known format, by its name and by its content; its name must end in "

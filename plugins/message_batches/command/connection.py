@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from message_batches.command.command_settings import (
     Api,
@@ -17,6 +17,7 @@ from message_batches.command.command_settings import (
     find_root_url,
     read_settings,
 )
+from nightpress.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -82,19 +83,17 @@ def check_answers(path: UPath, patience_seconds: float = PATIENCE_SECONDS) -> No
 def open_path(url: str) -> UPath:
     """Open a URL as Airflow writes it.
 
-    An Airflow connection in it (``s3://conn@bucket``) is looked up as Airflow does; where there is none, the store's
-    own default credentials are used, e.g. ``AWS_PROFILE``.
+    An Airflow connection in it (``s3://conn@bucket``) is looked up as Airflow does: in the environment, the secrets
+    backend and the database. A URL without one is opened with the store's own default credentials, e.g.
+    ``AWS_PROFILE``; they never stand in for a connection that is not there, because they may be somebody else's.
 
-    :raises CommandError: the store's fsspec package is not installed.
+    :raises CommandError: the store's fsspec package is not installed, or there is no such connection.
     """
     from upath import UPath
 
-    parts = urlsplit(url)
-    if "@" in parts.netloc:
-        if (found := _open_with_airflow(url)) is not None:
-            return found
-        url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     try:
+        if "@" in urlsplit(url).netloc:
+            return _open_with_airflow(url)
         path = UPath(url)
         _ = path.fs
     except (ImportError, ValueError) as error:
@@ -102,18 +101,29 @@ def open_path(url: str) -> UPath:
     return path
 
 
-def _open_with_airflow(url: str) -> UPath | None:
-    """Return the path with its Airflow connection; None when Airflow does not know it or its kind of store."""
+def _open_with_airflow(url: str) -> UPath:
+    """Return the path with its Airflow connection.
+
+    :raises CommandError: Airflow does not know it, or has no support for its kind of store.
+    """
     from message_batches.command.dag_files import prepare_airflow
 
-    prepare_airflow({**read_settings(), "NIGHTPRESS_ROOT": url})
+    # The root that is set stays what it is: this may be a source.
+    prepare_airflow({"NIGHTPRESS_ROOT": url, **read_settings()})
     try:
         from message_batches import config
 
+        config.check_connection(url)
         path = config.open_path(url)
         _ = path.fs
-    except (ImportError, ValueError, LookupError, OSError, RuntimeError):
-        return None
+    except ConfigurationError as error:
+        raise CommandError(str(error)) from None
+    except (ImportError, ValueError, LookupError, OSError, RuntimeError) as error:
+        raise CommandError(
+            f"{url} cannot be opened with its Airflow connection ({type(error).__name__}: {str(error)[:300]}); install "
+            "Airflow's provider for this kind of store, or name the store without a connection to use its own "
+            "credentials"
+        ) from None
     return cast("UPath", path)
 
 

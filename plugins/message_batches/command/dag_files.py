@@ -80,6 +80,8 @@ def prepare_airflow(settings: Mapping[str, str]) -> None:
     os.environ["NIGHTPRESS_ROOT"] = find_root_url(settings)
     os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "CRITICAL")
     os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+    # As Airflow's own command does: connections are looked for in its database too.
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     checkout = find_checkout()
     if checkout is None:
         return
