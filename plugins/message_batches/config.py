@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from airflow.sdk import BaseHook, ObjectStoragePath
@@ -14,6 +14,7 @@ from airflow.sdk.io import attach
 from fsspec.implementations.local import LocalFileSystem
 
 from message_batches.airflow_private import ResolveMixin
+from message_batches.switched_on import switched_on_at
 from nightpress.articles.published_source import SCHEME
 from nightpress.errors import ConfigurationError
 from nightpress.layout import DataRoot, check_day
@@ -25,11 +26,17 @@ if TYPE_CHECKING:
     from nightpress.articles.allowed_sources import AllowedSources
     from nightpress.batches.client import MessageBatches
     from nightpress.batches.ledger import Ledger
+    from nightpress.runs.unrequested_runs import RunStart
 
 DEFAULT_CONN_ID = "anthropic_default"
 
 _KNOWN_CONNECTIONS: set[str] = set()
 """Those that this process has found: the data root is opened many times."""
+
+LateSchedule: TypeAlias = Literal["ask", "run"]
+"""What a run of the schedule does that only began because its DAG was switched on: ask a person, or go on."""
+
+LATE_SCHEDULE: tuple[str, ...] = ("ask", "run")
 
 
 def data_root() -> DataRoot:
@@ -119,6 +126,20 @@ def day_of_run(context: Context, day: str | None = None) -> str:
     run = context["dag_run"]
     chosen = day or getattr(run, "partition_key", None) or run.run_after.date().isoformat()
     return check_day(chosen)
+
+
+def start_of_run(context: Context, late_schedule: LateSchedule) -> RunStart:
+    """Return how a run came to start; with ``"run"``, as if its slot or a person had started it."""
+    from nightpress.runs.unrequested_runs import RunStart
+
+    run: Any = context["dag_run"]
+    return RunStart(
+        scheduled=late_schedule == "ask" and getattr(run, "run_type", "") == "scheduled",
+        due=getattr(run, "run_after", None),
+        started=getattr(run, "start_date", None),
+        cleared=bool(getattr(run, "clear_number", 0)),
+        switched_on=switched_on_at(run),
+    )
 
 
 def resolve(value: Any, context: Context) -> Any:

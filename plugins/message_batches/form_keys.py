@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from message_batches.switched_on import SWITCHED_ON
 from nightpress.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
-_OF_AIRFLOW = frozenset({"openlineage"})
-"""Keys that Airflow itself adds, such as TriggerDagRunOperator for OpenLineage."""
+_ADDED = frozenset({"openlineage", SWITCHED_ON})
+"""Keys that nobody typed: of TriggerDagRunOperator for OpenLineage, and of our listener in the scheduler."""
 
 _MAX_NAMED = 5
 
@@ -36,7 +37,7 @@ def check_keys(dag_id: str, given: Iterable[object], known: Iterable[str]) -> No
     :raises ConfigurationError: naming the keys and what may have been meant.
     """
     names = sorted(known)
-    unknown = [key for key in given if key not in names and key not in _OF_AIRFLOW]
+    unknown = [key for key in given if key not in names and key not in _ADDED]
     if not unknown:
         return
     said = []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow.sdk import Param, TaskGroup, XComArg
 
-from message_batches.config import DEFAULT_CONN_ID
+from message_batches.config import DEFAULT_CONN_ID, LateSchedule
 from message_batches.dag_context import current_dag
 from message_batches.form_fields import MAX_USD
 from message_batches.operators import SubmitBatchOperator, WriteResultsOperator
@@ -33,6 +33,7 @@ def send_requests(
     *,
     max_cost_usd: float | None = None,
     betas: Sequence[str] = (),
+    late_schedule: LateSchedule = "ask",
     conn_id: str = DEFAULT_CONN_ID,
     poll_seconds: float | None = None,
     max_requests_in_flight: int | None = DEFAULT_MAX_REQUESTS_IN_FLIGHT,
@@ -48,6 +49,8 @@ def send_requests(
     :param max_cost_usd: USD; requests that may cost more, or of which that cannot be told, are refused before anything
         is sent. None has no budget.
     :param betas: beta headers of the batch.
+    :param late_schedule: ``"ask"`` sends nothing in a scheduled run that began only because the DAG was switched on,
+        until its submit task is cleared; ``"run"`` sends.
     :param conn_id: Airflow connection of type ``anthropic``.
     :param poll_seconds: seconds between looks at the API; see :class:`MessageBatchSensor`.
     :param max_requests_in_flight: requests that may wait at the API at once, all runs together.
@@ -61,6 +64,7 @@ def send_requests(
             pipeline=name,
             requests=requests,
             betas=betas,
+            late_schedule=late_schedule,
             max_cost_usd=budget,
             chosen_max_cost_usd=None if budget is None else _form_budget(),
             conn_id=conn_id,

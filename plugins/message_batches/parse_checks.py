@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from message_batches.airflow_private import ResolveMixin
+from message_batches.config import LATE_SCHEDULE
 from message_batches.dag_context import is_reference
 from nightpress.errors import ConfigurationError
 from nightpress.settings import DEFAULT_MAX_TOKENS
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from nightpress.outputs.output_schema import OutputSchema
 
-_CHOICES = {"on_missing_day": ("fail", "skip", "publish_empty"), "late_schedule": ("ask", "run")}
+_CHOICES = {"on_missing_day": ("fail", "skip", "publish_empty"), "late_schedule": LATE_SCHEDULE}
 
 
 def check_arguments(arguments: Mapping[str, Any]) -> None:

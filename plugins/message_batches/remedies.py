@@ -54,6 +54,7 @@ REMEDIES = {
     "nothing twice.",
     "newer_schema": "Upgrade Nightpress on every worker, then clear the task {task}.",
     "unsafe_store": "When the store is chosen, clear the task {task}.",
+    "unrequested_run": "If they are to be sent, clear the task {task}.",
     "receipt_damaged": "Then clear the task {task}.",
     "would_lose_answers": "When more is answered, clear the task {task}.",
     "results_gone": "Clear the task write_results of that shard; it pays nothing.",

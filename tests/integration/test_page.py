@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +52,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("page")
     with (
         LocalApiServer(folder / "api", seconds_per_batch=BATCH_SECONDS) as server,
-        AirflowInstance(folder, base_url=server.base_url, dags=DAGS) as airflow,
+        AirflowInstance(folder, base_url=server.base_url, dags=DAGS, schedules=True) as airflow,
     ):
         yield House(server, airflow, folder)
 
@@ -269,3 +271,38 @@ def test_a_published_day_can_be_taken_along(house: House, page: Page) -> None:
     assert waiting.value.suggested_filename == f"press_3-{DAY}.csv"
     assert text.splitlines()[0].startswith("article_id,title,")
     assert "a-11" in text
+
+
+def test_switching_a_dag_on_starts_nothing_that_spends(house: House) -> None:
+    """Trap 1: the run that is due already asks, the one whose slot comes does not; however late either is."""
+    for ahead in (0, 1):
+        day = (datetime.now(UTC) + timedelta(days=ahead)).date().isoformat()
+        inbox = house.data / "inbox" / f"day={day}"
+        inbox.mkdir(parents=True)
+        inbox.joinpath("a.jsonl").write_text(json.dumps({"id": "1", "title": "t", "content": "One."}))
+    often, by_hand = "press_often", "press_often_by_hand"
+    for dag in (often, by_hand):
+        house.airflow.instance.wait_for_dag(dag)
+        house.airflow.api.set_paused(dag, False)
+    deadline = time.monotonic() + 120
+    while len(ended := ended_runs(house, often)) < 2 or len(hand_ended := ended_runs(house, by_hand)) < 2:
+        assert time.monotonic() < deadline, ended
+        time.sleep(1)
+    for dag in (often, by_hand):
+        house.airflow.api.set_paused(dag, True)
+    plans = [house.airflow.api.xcom(often, run["dag_run_id"], "read_articles", key="plan") for run in ended]
+    told = [[note for note in plan["notes"] if "Nobody asked for it" in note] for plan in plans]
+    assert [len(notes) for notes in told] == [1, 0], told
+    assert [plan["approve_above_usd"] for plan in plans] == [1e-9, None]
+    assert "The DAG was switched on at" in told[0][0]
+    why = [
+        house.airflow.api.xcom(by_hand, run["dag_run_id"], f"{by_hand}.submit_batch", key="failure")["code"]
+        for run in hand_ended[:2]
+    ]
+    assert why == ["unrequested_run", ""]
+
+
+def ended_runs(house: House, dag_id: str) -> list[dict[str, Any]]:
+    """Give the runs of a DAG that have ended, in the order of their slots."""
+    runs = [run for run in house.airflow.api.runs(dag_id) if run["state"] in ("success", "failed")]
+    return sorted(runs, key=lambda run: str(run["run_after"]))[:2]

@@ -14,7 +14,12 @@ from nightpress.errors import ConfigurationError, InputError
 from nightpress.layout import DataRoot
 from nightpress.runs.ceilings import RunSettings
 from nightpress.runs.run import Run
-from nightpress.runs.unrequested_runs import ask_if_late, check_missing_day
+from nightpress.runs.unrequested_runs import (
+    RunStart,
+    ask_if_unrequested,
+    check_missing_day,
+    refuse_if_unrequested,
+)
 from nightpress.storage import write_parquet
 from tests.support.plans import make_plan
 
@@ -32,19 +37,30 @@ DUE = datetime(2026, 11, 23, tzinfo=UTC)
         ({"started": DUE + timedelta(hours=14), "cleared": True}, False),
         ({"started": None}, False),
         ({"due": None}, False),
+        ({"switched_on": DUE + timedelta(seconds=1)}, True),
+        ({"switched_on": DUE + timedelta(seconds=1), "started": None}, True),
+        ({"switched_on": DUE + timedelta(seconds=1), "cleared": True}, False),
+        ({"switched_on": DUE + timedelta(seconds=1), "scheduled": False}, False),
+        ({"switched_on": DUE - timedelta(seconds=1)}, False),
     ],
 )
 @pytest.mark.parametrize("limit", [None, 5.0])
-def test_a_run_that_a_late_switch_on_started_waits_for_approval(
+def test_a_run_that_switching_on_started_waits_for_approval(
     changed: dict[str, Any], asks: bool, limit: float | None
 ) -> None:
     given = {"scheduled": True, "due": DUE, "started": DUE + timedelta(seconds=4), "cleared": False} | changed
-    settings, notes = ask_if_late(RunSettings("m", 200, approve_above_usd=limit), **given)
+    settings, notes = ask_if_unrequested(RunSettings("m", 200, approve_above_usd=limit), RunStart(**given))
     plan = make_plan(cost_upper_usd=0.0001, approve_above_usd=settings.approve_above_usd)
     assert plan.needs_approval is asks
     assert any("switched on" in note for note in notes) is asks
     unknown = make_plan(cost_upper_usd=None, approve_above_usd=settings.approve_above_usd)
     assert unknown.needs_approval is (asks or limit is not None)
+    if asks:
+        with pytest.raises(ConfigurationError, match="switched on") as caught:
+            refuse_if_unrequested(RunStart(**given))
+        assert caught.value.code == "unrequested_run"
+    else:
+        refuse_if_unrequested(RunStart(**given))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Runs that nobody asked for: a schedule that was switched on late, and a day without a source.
+"""Runs that nobody asked for: a schedule that was switched on after its slot, and a day without a source.
 
 Airflow starts the latest slot of a schedule as soon as its DAG is switched on, also when that was only done to
 trigger a run by hand or to let a backfill begin. Such a run must not spend without a person's approval, and must
@@ -7,7 +7,7 @@ not replace what is published by nothing.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
@@ -18,7 +18,7 @@ from nightpress.runs.ceilings import RunSettings
 from nightpress.runs.run import Run
 
 LATE_AFTER = timedelta(minutes=30)
-"""A scheduled run that starts later than this after it was due was not started by its slot."""
+"""A scheduled run that starts later than this after it was due was not started by its slot, whoever knows why."""
 
 ASK_ABOVE_USD = 1e-9
 """An approval limit that every run exceeds that may cost anything."""
@@ -27,26 +27,63 @@ MissingDay: TypeAlias = Literal["fail", "skip", "publish_empty"]
 """What a run does whose day has no articles: it fails, ends without publishing, or publishes an empty day."""
 
 
-def ask_if_late(
-    settings: RunSettings, *, scheduled: bool, due: datetime | None, started: datetime | None, cleared: bool
-) -> tuple[RunSettings, list[str]]:
-    """Let a run of the schedule that starts long after it was due wait for approval, whatever it costs.
+@dataclass(frozen=True, slots=True)
+class RunStart:
+    """How a run came to start.
 
-    :param scheduled: the run was started by the schedule, not by a person, a backfill or an asset.
+    :param scheduled: it was started by the schedule, not by a person, a backfill or an asset.
     :param due: when it was due.
     :param started: when it started.
     :param cleared: a person has started it again.
+    :param switched_on: when its DAG was switched on, if that was after the run was due; None if it was on, or if
+        nobody knows.
+    """
+
+    scheduled: bool
+    due: datetime | None
+    started: datetime | None
+    cleared: bool = False
+    switched_on: datetime | None = None
+
+    @property
+    def unrequested(self) -> str:
+        """Why nobody asked for the run, as a sentence; empty for one that its slot or a person started."""
+        if not self.scheduled or self.cleared or self.due is None:
+            return ""
+        due = f"{self.due:%Y-%m-%d %H:%M} UTC"
+        if self.switched_on is not None and self.switched_on > self.due:
+            return (
+                f"The DAG was switched on at {self.switched_on:%Y-%m-%d %H:%M} UTC, and Airflow then starts the run "
+                f"that had been due at {due}. Nobody asked for it"
+            )
+        if self.started is None or self.started - self.due <= LATE_AFTER:
+            return ""
+        hours = f"{(self.started - self.due).total_seconds() / 3600:,.1f} hours"
+        return (
+            f"The schedule started this run {hours} after it was due ({due}), as Airflow does when a DAG is switched "
+            "on. Nobody asked for it"
+        )
+
+
+def ask_if_unrequested(settings: RunSettings, start: RunStart) -> tuple[RunSettings, list[str]]:
+    """Let a run that nobody asked for wait for approval, whatever it costs.
+
     :return: the settings, and a note that says why.
     """
-    if not scheduled or cleared or due is None or started is None or started - due <= LATE_AFTER:
+    why = start.unrequested
+    if not why:
         return settings, []
     asking = replace(settings, approve_above_usd=ASK_ABOVE_USD)
-    late = started - due
-    hours = f"{late.total_seconds() / 3600:,.1f} hours"
-    return asking, [
-        f"The schedule started this run {hours} after it was due ({due:%Y-%m-%d %H:%M} UTC), as Airflow does when a "
-        "DAG is switched on. Nobody asked for it, so it waits for approval before anything is sent."
-    ]
+    return asking, [f"{why}, so it waits for approval before anything is sent."]
+
+
+def refuse_if_unrequested(start: RunStart) -> None:
+    """Refuse to send requests made by hand in a run that nobody asked for: they have no plan to approve.
+
+    :raises ConfigurationError: naming why; cleared, the task sends them.
+    """
+    if why := start.unrequested:
+        raise ConfigurationError(f"{why}, so nothing was sent.", code="unrequested_run")
 
 
 def check_missing_day(run: Run, source: str, rule: MissingDay) -> bool:
@@ -74,13 +111,16 @@ def check_missing_day(run: Run, source: str, rule: MissingDay) -> bool:
     return True
 
 
-def end_without_articles(run: Run, plan: Plan, rule: MissingDay) -> Plan:
+def end_without_articles(run: Run, plan: Plan, rule: MissingDay, start: RunStart) -> Plan:
     """Return the plan, or one that ends the run when its day has no articles and is not to be published empty.
+
+    A run that nobody asked for does not fail for want of articles: it ends.
 
     :raises InputError: the rule is to fail.
     :raises ConfigurationError: the day is published with answers.
     """
-    if plan.articles or plan.plan_only or check_missing_day(run, plan.source, rule):
+    wanted: MissingDay = "skip" if start.unrequested else rule
+    if plan.articles or plan.plan_only or check_missing_day(run, plan.source, wanted):
         return plan
     note = f"{plan.source} has no article: the run ends here, and what is published stays as it is."
     ended = replace(plan, plan_only=True, notes=[note, *plan.notes])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
@@ -94,8 +94,9 @@ class ReadArticlesOperator(BaseOperator):
         allows its days. What the DAG file says as ``source`` is not restricted.
     :param on_missing_day: what a run does whose day has no articles: ``"fail"``; ``"skip"``, which ends it without
         publishing; or ``"publish_empty"``, which never replaces a day with answers. The absent folder is named.
-    :param late_schedule: ``"ask"`` lets a run of the schedule that starts more than half an hour after it was due wait
-        for approval, because Airflow starts one when a DAG is switched on; ``"run"`` lets it go on.
+    :param late_schedule: ``"ask"`` lets a run of the schedule wait for approval when its DAG was switched on after it
+        was due, or when it starts more than half an hour late: Airflow starts one when a DAG is switched on, and nobody
+        asked for it. Without articles it ends. ``"run"`` lets it go on.
     :param ceilings: the most that a run may cost and ask, whatever its other arguments come to; None has none.
     :param conn_id: Airflow connection of type ``anthropic`` whose ledger tells what was submitted before;
         None when that does not matter.
@@ -144,7 +145,7 @@ class ReadArticlesOperator(BaseOperator):
         chosen_model: Templated[None] = None,
         allowed_sources: Sequence[str] = (),
         on_missing_day: MissingDay = "fail",
-        late_schedule: Literal["ask", "run"] = "ask",
+        late_schedule: config.LateSchedule = "ask",
         ceilings: Ceilings | None = None,
         conn_id: str | None = None,
         **kwargs: Any,
@@ -201,7 +202,8 @@ class ReadArticlesOperator(BaseOperator):
             # For the Batches page, which shows the run before there is a plan.
             context["ti"].xcom_push(key="about", value={"pipeline": run.pipeline, "day": run.day})
             prepared = self.prepare(run, context)
-            plan = end_without_articles(run, prepared.plan, self.on_missing_day)
+            start = config.start_of_run(context, self.late_schedule)
+            plan = end_without_articles(run, prepared.plan, self.on_missing_day, start)
         self._log_plan(plan, prepared.stats)
         context["ti"].xcom_push(key=PLAN, value=plan_values(plan))
         with fail_without_retry():
@@ -277,7 +279,7 @@ class ReadArticlesOperator(BaseOperator):
     def _settings(self, context: Context) -> tuple[RunSettings, list[str]]:
         """Return what the run may cost and ask, and a note on each value that is not as it was asked for."""
         from nightpress.runs.ceilings import Ceilings, RunSettings
-        from nightpress.runs.unrequested_runs import ask_if_late
+        from nightpress.runs.unrequested_runs import ask_if_unrequested
 
         asked = RunSettings.read(
             model=str(self.chosen_model or self.model),
@@ -287,15 +289,8 @@ class ReadArticlesOperator(BaseOperator):
             limit=self.limit,
         )
         settings, notes = (self.ceilings or Ceilings()).apply(asked)
-        run = context["dag_run"]
-        settings, late = ask_if_late(
-            settings,
-            scheduled=self.late_schedule == "ask" and getattr(run, "run_type", "") == "scheduled",
-            due=getattr(run, "run_after", None),
-            started=getattr(run, "start_date", None),
-            cleared=bool(getattr(run, "clear_number", 0)),
-        )
-        return settings, [*late, *notes]
+        settings, unrequested = ask_if_unrequested(settings, config.start_of_run(context, self.late_schedule))
+        return settings, [*unrequested, *notes]
 
     def _choose_source(self, limit: int | None) -> SourceChoice:
         own = {"encoding": self.encoding, "delimiter": self.delimiter, "quoting": self.quoting}

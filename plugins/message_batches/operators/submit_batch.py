@@ -52,6 +52,8 @@ class SubmitBatchOperator(BaseOperator):
     :param max_cost_usd: USD; ``requests`` that may cost more are refused before anything is sent, and so are those of
         which it cannot be told: images, files, a model without a known price. None has no budget.
     :param chosen_max_cost_usd: what a person gave in the form; it can only lower ``max_cost_usd``.
+    :param late_schedule: ``"ask"`` sends ``requests`` of a scheduled run that began because the DAG was switched on, so
+        that nobody asked for it, only once the task is cleared; ``"run"`` sends them.
     :param pipeline: name of the pipeline, for the ledger.
     :param conn_id: Airflow connection of type ``anthropic``.
     :param max_requests_in_flight: requests that may wait at the API at once, of everybody who uses its workspace;
@@ -75,6 +77,7 @@ class SubmitBatchOperator(BaseOperator):
         day: Any = None,
         max_cost_usd: Any = None,
         chosen_max_cost_usd: Any = None,
+        late_schedule: config.LateSchedule = "ask",
         conn_id: str = config.DEFAULT_CONN_ID,
         max_requests_in_flight: int | None = None,
         skip_on_account_trouble: bool = False,
@@ -99,6 +102,9 @@ class SubmitBatchOperator(BaseOperator):
             )
         self.max_cost_usd = max_cost_usd
         self.chosen_max_cost_usd = chosen_max_cost_usd
+        if late_schedule not in config.LATE_SCHEDULE:
+            raise ConfigurationError(f"late_schedule is {late_schedule!r}; use one of: ask, run")
+        self.late_schedule = late_schedule
         # Not a template field: its rendered value, the prompts, would be stored in Airflow's database.
         XComArg.apply_upstream_relationship(self, requests)
         self.pipeline = check_pipeline_name(pipeline)
@@ -151,8 +157,10 @@ class SubmitBatchOperator(BaseOperator):
     def _stage(self, context: Context) -> Shard:
         """Store the hand-made requests as a shard, once, and hand its reference on."""
         from nightpress.runs.given_requests import read_requests, stage_requests
+        from nightpress.runs.unrequested_runs import refuse_if_unrequested
 
         check_run_keys(self.get_dag(), context["dag_run"])
+        refuse_if_unrequested(config.start_of_run(context, self.late_schedule))
         day = config.day_of_run(context, self.day or None)
         found = config.resolve(self.requests, context)
         if callable(found):

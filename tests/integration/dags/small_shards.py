@@ -12,6 +12,7 @@ from message_batches import (
     ReadArticlesOperator,
     SubmitBatchOperator,
     message_batch_pipeline,
+    send_requests,
 )
 from nightpress.settings import DEFAULT_MAX_CONTENT_CHARS, ShardLimits
 
@@ -86,3 +87,18 @@ with DAG(
     ).output
     batches = SubmitBatchOperator.partial(task_id="submit", pipeline="alone").expand(shard=shards)
     MessageBatchSensor.partial(task_id="wait", outlets=[Asset("alone")]).expand(batch_id=batches.output)
+
+for name in ("press_often", "press_often_by_hand"):
+    # Paused until a test switches it on: its latest slot is then some seconds old.
+    with DAG(
+        name,
+        schedule=timedelta(seconds=20),
+        start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+        catchup=False,
+        is_paused_upon_creation=True,
+    ):
+        if name == "press_often":
+            # No run of it can spend: the plan says what the run would have done.
+            message_batch_pipeline(name, prompt=SUMMARY_PROMPT, max_cost_usd=1e-9)
+        else:
+            send_requests(name, [], max_cost_usd=1e-9)
