@@ -17,6 +17,9 @@ from message_batches.command.command_settings import Api, CommandError, find_hom
 
 PROJECT = Path(__file__).resolve().parent.parent
 CONNECTION_VARIABLE = "AIRFLOW_CONN_ANTHROPIC_DEFAULT"
+IMPORT_BEFORE_FORK = "NIGHTPRESS_IMPORT_BEFORE_FORK"
+"""Names packages, separated by spaces, whose files do not change while this Airflow runs: see `launch.executor`."""
+
 _CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
 _EXECUTOR_SLOTS = 4
 _DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"

@@ -2,8 +2,8 @@
 
 A task opens the data root, which makes Airflow import every provider's file systems (with the amazon provider,
 boto3), makes an array, which makes pyarrow import pandas, and may need the SDK: two thirds of a task's time. A worker
-forked from a process that has them gets them for nothing. Only what others wrote is imported here: the project's own
-code stays as it is in its files when the task starts.
+forked from a process that has them gets them for nothing. Of what is imported here, only what others wrote is imported
+unasked: the project's own code stays as it is in its files when the task starts.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from pkgutil import walk_packages
 from typing import TYPE_CHECKING, Any
 
 from airflow.executors.local_executor import LocalExecutor
 from airflow.sdk.io.fs import has_fs
+
+from launch.environment import IMPORT_BEFORE_FORK
 
 if TYPE_CHECKING:
     from airflow.executors.workloads import ExecutorWorkload
@@ -56,6 +59,8 @@ class WarmLocalExecutor(LocalExecutor):
             with suppress(ImportError):
                 import_module(name)
         has_fs("file")  # imports the file systems of all providers
+        for name in os.environ.get(IMPORT_BEFORE_FORK, "").split():
+            _import_all(name)
         super().start()
 
     def has_task(self, task_instance: TaskInstance) -> bool:
@@ -72,3 +77,10 @@ class WarmLocalExecutor(LocalExecutor):
     def _process_workloads(self, workload_list: Sequence[ExecutorWorkload]) -> None:
         self._at_work.update(workload.key for workload in workload_list)
         super()._process_workloads(workload_list)  # type: ignore[no-untyped-call]
+
+
+def _import_all(package: str) -> None:
+    """Import a package with all its modules, but for those that are commands."""
+    for found in walk_packages(import_module(package).__path__, f"{package}."):
+        if not found.name.endswith("__main__"):
+            import_module(found.name)
