@@ -10,6 +10,7 @@ from upath import UPath
 
 from message_batches import config
 from nightpress.articles.allowed_sources import AllowedSources, fixed_part, read_roots
+from nightpress.articles.source_files import SourceFile
 from nightpress.errors import ConfigurationError
 
 
@@ -47,7 +48,14 @@ def test_what_lies_below_a_root_may_be_named(place: Path, source: str) -> None:
      "http://127.0.0.1/x", "memory://x", "s3://bucket/articles/a", "s3://conn@other/articles/a",
      "s3://conn@bucket/articles2/a", "s3://conn@bucket/a", "s3://conn@bucket/articles/../a", "gs://conn@bucket/articles/a",
      "local://{}/secret.jsonl", "{}/in/a\n", "{}/in/a\x00", "{}\\in", "published:other", "published:..",
-     "published:summaries2"],
+     "published:summaries2", "s3://[conn@bucket/articles/a", "s3://conn@bucket%2f..%2fother/articles/a",
+     "S3://CONN@bucket/articles/a", "s3:/conn@bucket/articles/a", "file:{}/in/a.jsonl", "file:/etc/passwd", "~/x",
+     "~root/x", "$HOME/x", "//etc/passwd", "{}/in//../../etc/passwd", "{}/in/./../secret.jsonl", "{}/in/.../../secret",
+     "{}/[i]n/../secret.jsonl", "{}/{{in,inner}}/a", "{}/in/link/*", "{}/in/link/**",
+     "{}/i?/a.jsonl", "/dev/stdin", "/proc/self/environ", "/dev/fd/0", "github://org:repo@main/a", "data:,id", "FILE:///etc/passwd",
+     "file:////etc/passwd", "local:///etc/passwd", "file://{}/in/%2e%2e/%2e%2e/../secret.jsonl", "s3a://conn@bucket/articles/a",
+     "reference://{}/in/a", "blockcache::{}/in/a", "dir://x::{}/in", "https://conn@bucket/articles/a", "{}/in\u2028/../a", "{}/in/a\x85/../..",
+     "{}/IN/a.jsonl", "published:Summaries", "published:summaries/../x", "PUBLISHED:x", "published:%2e%2e"],
 )  # fmt: skip
 def test_everything_else_is_refused_without_a_look(place: Path, source: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
@@ -55,13 +63,34 @@ def test_everything_else_is_refused_without_a_look(place: Path, source: str) -> 
     assert caught.value.code == "source_not_allowed" or "published" in source
 
 
+def found_as(path: Path, kind: str = "jsonl") -> SourceFile:
+    return SourceFile(UPath(path), path.name, kind)
+
+
 def test_found_files_are_checked_again_after_links_are_followed(place: Path) -> None:
     checked = allowed(place)
-    checked.check_files([UPath(place / "in" / "a.jsonl"), UPath(place / "in" / "deep")])
+    checked.check_files([found_as(place / "in" / "a.jsonl"), found_as(place / "in" / "deep")])
     with pytest.raises(ConfigurationError, match=r"file\.jsonl"):
-        checked.check_files([UPath(place / "in" / "file.jsonl")])
+        checked.check_files([found_as(place / "in" / "file.jsonl")])
     with pytest.raises(ConfigurationError, match="no regular file"):
-        checked.check_files([UPath(place / "in" / "pipe.jsonl")])
+        checked.check_files([found_as(place / "in" / "pipe.jsonl")])
+
+
+def test_a_table_folder_is_no_way_around(place: Path) -> None:
+    checked, table = allowed(place), place / "in" / "table"
+    (table / "_delta_log").mkdir(parents=True)
+    (table / "part.parquet").write_text("x")
+    checked.check_files([found_as(table, "delta")])
+    (table / "loop").symlink_to(table)
+    with pytest.raises(ConfigurationError, match="loop"):
+        checked.check_files([found_as(table, "delta")])
+    (table / "loop").unlink()
+    (table / "other.parquet").symlink_to(place / "secret.jsonl")
+    with pytest.raises(ConfigurationError, match=r"other\.parquet"):
+        checked.check_files([found_as(table, "delta")])
+    # Its metadata names files by whole addresses, on any disk and store.
+    with pytest.raises(ConfigurationError, match="Iceberg"):
+        checked.check_files([found_as(table, "iceberg")])
 
 
 @pytest.mark.parametrize(

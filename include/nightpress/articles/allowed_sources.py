@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from nightpress.articles.published_source import Published
 from nightpress.errors import ConfigurationError
-from nightpress.storage import StoragePath, is_local
+from nightpress.articles.source_files import SourceFile
+from nightpress.storage import is_local
 
 _GLOB = re.compile(r"[*?\[{]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -53,22 +54,33 @@ class AllowedSources:
         ):
             raise self._refusal(source)
 
-    def check_files(self, files: Iterable[StoragePath]) -> None:
+    def check_files(self, files: Iterable[SourceFile]) -> None:
         """Refuse files that links lead out of the roots, and what is no regular file.
+
+        An Iceberg table says in its own metadata where its files are, on any store.
 
         :raises ConfigurationError: naming the file.
         """
         for file in files:
-            if not is_local(file):
-                continue
-            self.check(file.path)
-            try:
-                mode = Path(file.path).stat().st_mode
-            except OSError:
-                continue
-            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            if file.format == "iceberg":
                 raise ConfigurationError(
-                    f"the source {file.path!r:.200} is no regular file; nothing was read",
+                    f"the source {str(file.path)!r:.200} is an Iceberg table, which names its files by their whole "
+                    "addresses; a trigger form may not name it. Let the DAG file name it, or write the rows as Parquet",
+                    code="source_not_allowed",
+                )
+            if is_local(file.path):
+                self._check_local(Path(file.path.path))
+
+    def _check_local(self, path: Path) -> None:
+        self.check(str(path))
+        if path.is_dir():  # a Delta table, read by a library that follows links
+            parts = [part for part in path.rglob("*") if part.is_symlink() or not part.is_dir()]
+        else:
+            parts = [path] if path.exists() else []
+        for part in parts:
+            if (part != path and part.is_symlink()) or not stat.S_ISREG(part.stat().st_mode):
+                raise ConfigurationError(
+                    f"the source {str(part)!r:.200} is no regular file; nothing was read",
                     code="source_not_allowed",
                 )
 

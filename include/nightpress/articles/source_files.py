@@ -298,7 +298,7 @@ def _choose(
     skipped: dict[str, str] = {}
     for file in entries:
         if file.format == "other" or (is_local(file.path) and not _is_regular(file)):
-            skipped[str(file.path)] = "it is no regular file"
+            skipped[str(file.path)] = _why_not_regular(file)
         elif format_:
             chosen[str(file.path)] = SourceFile(file.path, file.name, format_, file.size_bytes)
         elif file.format:
@@ -323,6 +323,12 @@ def _is_regular(file: SourceFile) -> bool:
         return stat.S_ISREG(Path(file.path.path).stat().st_mode)
     except OSError:
         return False
+
+
+def _why_not_regular(file: SourceFile) -> str:
+    if Path(file.path.path).is_dir():
+        return "it is a link to a folder, which is not followed; name that folder too, to read it"
+    return "it is a link to nothing" if Path(file.path.path).is_symlink() else "it is no regular file"
 
 
 def _nothing_usable(place: StoragePath, skipped: dict[str, str]) -> str:

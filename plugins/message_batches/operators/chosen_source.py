@@ -73,7 +73,11 @@ class SourceChoice:
         given = self.chosen or self.declared
         allowed = self._allowed(run.day) if self.chosen else None
         if allowed is not None:
-            allowed.check(config.absolute_source(str(given), run.day))
+            if not isinstance(given, str):
+                raise ConfigurationError(
+                    f"the form's source is of type {type(given).__name__}; it must be text"
+                )
+            allowed.check(config.absolute_source(given, run.day))
         if (published := Published.of_source(given)) is not None:
             file = open_path(config.data_root().answers(published.pipeline, run.day))
             return Source(given, [file], FieldMap(), limit=self.limit, published=published)
@@ -115,6 +119,6 @@ class SourceChoice:
         may_be_absent = self.may_be_absent and not self.chosen and "{day}" in str(given)
         files = find_files(places, missing_ok=not given or may_be_absent, format=options.format)
         if allowed is not None:
-            allowed.check_files([file.path for file in files])
+            allowed.check_files(files)
         shown = ", ".join(map(str, places))
         return Source(shown, files, FieldMap.of(self.fields), limit=self.limit, options=options)
