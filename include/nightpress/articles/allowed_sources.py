@@ -14,8 +14,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from nightpress.articles.published_source import Published
-from nightpress.errors import ConfigurationError
 from nightpress.articles.source_files import SourceFile
+from nightpress.errors import ConfigurationError
 from nightpress.storage import is_local
 
 _GLOB = re.compile(r"[*?\[{]")
