@@ -14,7 +14,8 @@ from benchmarks.contest import peak_mb
 from nightpress.articles.reader import iter_articles
 from nightpress.batches.client import MessageBatches
 from nightpress.batches.ledger import Entry, Ledger
-from nightpress.batches.submission import Body, Submitted, submit_shard
+from nightpress.batches.submission import Body, submit_shard
+from nightpress.batches.submission_records import Submitted
 from nightpress.layout import DataRoot
 from nightpress.results.collect import collect_batch
 from nightpress.results.shard_rows import Provenance

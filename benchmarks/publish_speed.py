@@ -21,7 +21,7 @@ from upath import UPath
 from benchmarks.contest import Goal, Outcome, alternate, middle, run_child, timed
 from benchmarks.report_speed import DAY, make_row
 from nightpress.results.answers_schema import answers_schema
-from nightpress.shards.writer import REJECTED_SCHEMA
+from nightpress.shards.rejected_rows import REJECTED_SCHEMA
 
 CONTENDERS = ("ours", "pandas", "floor")
 ROWS_A_SHARD = 10_000

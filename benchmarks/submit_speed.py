@@ -119,7 +119,8 @@ def _ours(shard: Shard, url: str) -> Send:
 
     from nightpress.batches.client import MessageBatches
     from nightpress.batches.ledger import Entry, Ledger
-    from nightpress.batches.submission import Body, Submitted, submit_shard
+    from nightpress.batches.submission import Body, submit_shard
+    from nightpress.batches.submission_records import Submitted
 
     api = MessageBatches(anthropic.Anthropic(api_key="bench", base_url=url))
     ledger = Ledger(UPath(tempfile.mkdtemp(dir=Path(UPath(shard.uri).path).parent)), api.scope)

@@ -16,7 +16,8 @@ from datetime import date
 from urllib.parse import urlsplit
 
 from nightpress.errors import ConfigurationError, InvalidReferenceError
-from nightpress.storage import StoragePath, trust_no_listing
+from nightpress.storage import StoragePath
+from nightpress.store_reads import trust_no_listing
 
 NOT_PIPELINES = frozenset(
     {

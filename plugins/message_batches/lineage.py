@@ -20,7 +20,8 @@ from openlineage.client.facet_v2 import (
     schema_dataset,
 )
 
-from nightpress.storage import StoragePath, open_parquet
+from nightpress.parquet_files import open_parquet
+from nightpress.storage import StoragePath
 
 if TYPE_CHECKING:
     import pyarrow as pa

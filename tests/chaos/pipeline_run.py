@@ -29,7 +29,7 @@ from nightpress.batches.client import MessageBatches
 from nightpress.batches.ledger import Ledger
 from nightpress.batches.model_api import SdkModelApi
 from nightpress.batches.polling import BatchWait, Look
-from nightpress.batches.submission import Wait
+from nightpress.batches.submission_records import Wait
 from nightpress.costs.plan import Limits, Plan, plan_values, read_plan
 from nightpress.costs.receipt_files import read_receipt
 from nightpress.errors import (

@@ -25,7 +25,8 @@ from upath import UPath
 from nightpress.articles.reader import iter_articles
 from nightpress.batches.client import MessageBatches
 from nightpress.batches.ledger import Entry, Ledger
-from nightpress.batches.submission import Body, Submitted, Wait, submit_shard
+from nightpress.batches.submission import Body, submit_shard
+from nightpress.batches.submission_records import Submitted, Wait
 from nightpress.errors import RequestRefusedError, SubmissionError, SubmitLaterError
 from nightpress.layout import DataRoot
 from nightpress.results.collect import collect_batch

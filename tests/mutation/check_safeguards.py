@@ -115,7 +115,7 @@ MUTATIONS = (
     Mutation(
         "d",
         "the listing has time to settle",
-        _SUBMISSION,
+        "include/nightpress/batches/unknown_outcome.py",
         "SETTLING_SECONDS = 60.0\n",
         "SETTLING_SECONDS = 0.0\n",
     ),
@@ -136,7 +136,7 @@ MUTATIONS = (
     Mutation(
         "f2",
         "a batch is recorded for one shard only",
-        _SUBMISSION,
+        "include/nightpress/batches/submission_records.py",
         "    if not ledger.take_batch(batch.id, entry.key, identity):\n",
         "    ledger.take_batch(batch.id, entry.key, identity)\n    if False:\n",
     ),

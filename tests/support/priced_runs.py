@@ -14,7 +14,8 @@ from nightpress.articles.article import Article
 from nightpress.batches.client import MessageBatches
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.model_api import SdkModelApi
-from nightpress.batches.submission import Body, Submitted, submit_shard
+from nightpress.batches.submission import Body, submit_shard
+from nightpress.batches.submission_records import Submitted
 from nightpress.costs.plan import Limits, Plan
 from nightpress.layout import DataRoot
 from nightpress.results.collect import collect_batch

@@ -25,7 +25,7 @@ from launch.cluster.servers import BUCKET, S3_KEY, S3_SECRET, Servers, missing_p
 from launch.processes import Processes
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.ledger_records import Attempt, decode
-from nightpress.storage import read_files
+from nightpress.store_reads import read_files
 from tests.support import s3_server
 
 SCOPE = "api.anthropic.com"

@@ -8,7 +8,9 @@ from upath import UPath
 
 from nightpress.articles.article import Article
 from nightpress.batches.ledger import Entry, Ledger
-from nightpress.batches.submission import UNKNOWN_RECHECK_SECONDS, Body, Submitted, Wait, submit_shard
+from nightpress.batches.submission import Body, submit_shard
+from nightpress.batches.submission_records import Submitted, Wait
+from nightpress.batches.unknown_outcome import UNKNOWN_RECHECK_SECONDS
 from nightpress.settings import ShardLimits
 from nightpress.shards.prompts import PromptTemplate
 from nightpress.shards.requests import RequestTemplate

@@ -26,7 +26,7 @@ from message_batches.config import source_path
 from message_batches.links import batch_url
 from message_batches.operators.read_articles import check_map_length
 from message_batches.operators.references import as_list
-from nightpress.batches.submission import Wait
+from nightpress.batches.submission_records import Wait
 from nightpress.errors import ConfigurationError, ResultsError
 from tests.support.offline_api_server import LocalApiServer
 

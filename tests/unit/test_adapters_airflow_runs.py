@@ -10,7 +10,8 @@ import pytest
 from upath import UPath
 
 from message_batches.page import overview_json
-from message_batches.page.airflow_runs import AirflowRuns, FoundRun, Task, describe_run
+from message_batches.page.airflow_database import FoundRun, Task
+from message_batches.page.airflow_runs import AirflowRuns, describe_run
 from nightpress.costs.plan import plan_values
 from nightpress.layout import DataRoot
 from nightpress.overview import Overview, Query

@@ -16,7 +16,7 @@ from nightpress.batches import ledger_snapshot, manual_ledger
 from nightpress.batches.ledger import Ledger
 from nightpress.layout import DataRoot
 from nightpress.overview.ledger_watch import LedgerWatch
-from nightpress.storage import list_versions
+from nightpress.store_reads import list_versions
 from tests.support.ledgers import entry
 from tests.support.s3_server import options
 

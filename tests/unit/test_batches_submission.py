@@ -14,15 +14,9 @@ from nightpress.batches.api_facts import Identity
 from nightpress.batches.batch import Batch, BatchPage, OddBatch, RequestCounts
 from nightpress.batches.ledger import Entry, Example, Ledger
 from nightpress.batches.streamed_body import POST_SECONDS
-from nightpress.batches.submission import (
-    MAX_LOST_ATTEMPTS,
-    SETTLING_SECONDS,
-    UNKNOWN_RECHECK_SECONDS,
-    Body,
-    Submitted,
-    Wait,
-    submit_shard,
-)
+from nightpress.batches.submission import MAX_LOST_ATTEMPTS, Body, submit_shard
+from nightpress.batches.submission_records import Submitted, Wait
+from nightpress.batches.unknown_outcome import SETTLING_SECONDS, UNKNOWN_RECHECK_SECONDS
 from nightpress.errors import LedgerError, RequestRefusedError, SubmitLaterError, UnknownOutcomeError
 from tests.support.model_api import Crash, status_error
 from tests.support.shard_sender import ShardSender

@@ -12,13 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from nightpress.batches.ledger import Ledger
 from nightpress.batches.streamed_body import POST_SECONDS
-from nightpress.batches.submission import (
-    MAX_LOST_ATTEMPTS,
-    SETTLING_SECONDS,
-    UNKNOWN_RECHECK_SECONDS,
-    Submitted,
-    Wait,
-)
+from nightpress.batches.submission import MAX_LOST_ATTEMPTS
+from nightpress.batches.submission_records import Submitted, Wait
+from nightpress.batches.unknown_outcome import SETTLING_SECONDS, UNKNOWN_RECHECK_SECONDS
 from nightpress.errors import SubmissionError
 from nightpress.shards.request_keys import custom_id_prefix
 from tests.support.model_api import Crash, Sent, status_error

@@ -62,7 +62,7 @@ def test_a_uri_is_opened_in_one_place() -> None:
 
 
 def test_streams_become_arrow_files_in_one_place() -> None:
-    assert code_counts.arrow_file_makers(SOURCES).keys() == {"include/nightpress/storage.py"}
+    assert code_counts.arrow_file_makers(SOURCES).keys() == {"include/nightpress/parquet_files.py"}
 
 
 def test_each_exception_is_still_needed() -> None:

@@ -11,7 +11,9 @@ from upath import UPath
 from nightpress.batches import manual_ledger
 from nightpress.batches.ledger import Attempt, Entry
 from nightpress.batches.streamed_body import POST_SECONDS
-from nightpress.batches.submission import MAX_LOST_ATTEMPTS, SETTLING_SECONDS, Submitted
+from nightpress.batches.submission import MAX_LOST_ATTEMPTS
+from nightpress.batches.submission_records import Submitted
+from nightpress.batches.unknown_outcome import SETTLING_SECONDS
 from nightpress.errors import ConfigurationError, LedgerError, UnknownOutcomeError
 from nightpress.layout import DataRoot
 from nightpress.shards.request_keys import custom_id

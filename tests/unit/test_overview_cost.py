@@ -14,7 +14,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 
 from nightpress.batches.ledger import Entry, Ledger
-from nightpress.batches.submission import Body, Submitted, submit_shard
+from nightpress.batches.submission import Body, submit_shard
+from nightpress.batches.submission_records import Submitted
 from nightpress.layout import DataRoot
 from nightpress.overview import Overview, Query
 from nightpress.overview import ledger_watch as watch_module

@@ -10,7 +10,7 @@ import pytest
 from upath import UPath
 
 from nightpress.batches.ledger import Attempt, Entry, Ledger
-from nightpress.batches.submission import Submitted, Wait
+from nightpress.batches.submission_records import Submitted, Wait
 from nightpress.costs.prices import find_prices
 from nightpress.errors import BudgetError, InputError, NightpressError
 from nightpress.layout import DataRoot

@@ -14,14 +14,14 @@ from upath import UPath
 
 from nightpress.batches.client import MessageBatches
 from nightpress.batches.ledger import Ledger
-from nightpress.batches.submission import Submitted
+from nightpress.batches.submission_records import Submitted
 from nightpress.errors import InputError
 from nightpress.layout import DataRoot
+from nightpress.parquet_files import read_parquet
 from nightpress.results.collect import collect_batch
 from nightpress.results.shard_rows import Provenance
 from nightpress.runs.given_requests import read_requests, stage_requests, task_file_name
 from nightpress.runs.shard_submission import Sender, send_shard
-from nightpress.storage import read_parquet
 from tests.support.offline_api_server import LocalApiServer
 
 FOLDER = "runs/p/2026-11-22/one"

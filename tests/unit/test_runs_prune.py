@@ -17,7 +17,7 @@ from message_batches.command.main import main
 from nightpress.articles.article import Article
 from nightpress.batches.client import MessageBatches
 from nightpress.batches.ledger import Ledger
-from nightpress.batches.submission import Submitted
+from nightpress.batches.submission_records import Submitted
 from nightpress.days.replay import replay_day
 from nightpress.errors import ConfigurationError, LedgerError, ResultsError
 from nightpress.layout import DataRoot

@@ -12,6 +12,7 @@ from upath import UPath
 
 from nightpress.errors import ConfigurationError, InputError
 from nightpress.layout import DataRoot
+from nightpress.parquet_files import write_parquet
 from nightpress.runs.ceilings import RunSettings
 from nightpress.runs.run import Run
 from nightpress.runs.unrequested_runs import (
@@ -20,7 +21,6 @@ from nightpress.runs.unrequested_runs import (
     check_missing_day,
     refuse_if_unrequested,
 )
-from nightpress.storage import write_parquet
 from tests.support.plans import make_plan
 
 DUE = datetime(2026, 11, 23, tzinfo=UTC)

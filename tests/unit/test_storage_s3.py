@@ -14,13 +14,14 @@ import fsspec
 import pytest
 from upath import UPath
 
-from nightpress import exclusive_create, storage
+from nightpress import exclusive_create, storage, store_reads
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.refusals import BodyNotSentError
 from nightpress.batches.streamed_body import StreamedBody
 from nightpress.errors import ConfigurationError
 from nightpress.layout import DataRoot
-from nightpress.storage import create_exclusively, read_bytes, write_atomically
+from nightpress.storage import create_exclusively, write_atomically
+from nightpress.store_reads import read_bytes
 from tests.support.s3_server import options, own_driver, s3_server
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -190,7 +191,7 @@ def test_a_store_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) 
         lambda: read_bytes(path / "x"),
         lambda: create_exclusively(path / "x", b""),
         lambda: write_atomically(path / "x", b""),
-        lambda: storage.list_versions(path),
+        lambda: store_reads.list_versions(path),
     ):
         with pytest.raises(OSError, match=r"s3://bucket/root.*does not answer"):
             call()

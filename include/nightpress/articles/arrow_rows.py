@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from nightpress.articles.field_mapping import FieldPaths
 from nightpress.articles.raw_row import Row
 from nightpress.errors import InputError
-from nightpress.storage import as_arrow_file
+from nightpress.parquet_files import as_arrow_file
 
 _BATCH_BYTES = 1024 * 1024
 _MAX_BATCH_ROWS = 1_024

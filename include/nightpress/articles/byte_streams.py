@@ -18,7 +18,8 @@ import pyarrow as pa
 from nightpress.articles.reading_options import ReadLimits
 from nightpress.articles.source_files import no_permission
 from nightpress.errors import InputError
-from nightpress.storage import StoragePath, as_arrow_file
+from nightpress.parquet_files import as_arrow_file
+from nightpress.storage import StoragePath
 
 T = TypeVar("T")
 

@@ -16,7 +16,8 @@ from nightpress.articles.reading_options import ReadLimits
 from nightpress.articles.source_files import SourceFile, SourceFiles
 from nightpress.errors import InputError
 from nightpress.folders import RunFolder
-from nightpress.storage import StoragePath, write_atomically, write_parquet
+from nightpress.parquet_files import write_parquet
+from nightpress.storage import StoragePath, write_atomically
 
 _ROWS_IN_FILE = 1_000
 _BYTES_IN_FILE = 32 * 1024 * 1024

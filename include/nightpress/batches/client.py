@@ -5,8 +5,8 @@ is: there the SDK's own retries help. The SDK is used for its transport, authent
 classes, by way of :mod:`nightpress.batches.lean_client`; bodies are streamed and answers decoded here, because a
 body can have 256 MB.
 
-The key and the body go to the connection's own origin only: redirects to other hosts are not followed, and
-results are read below the connection's base URL. Errors are freed of the key before they leave this module.
+What it shares with its asynchronous twin is in :mod:`nightpress.batches.api_connection`: the key never leaves the
+connection's own origin, and results are read below the connection's base URL.
 """
 
 from __future__ import annotations
@@ -15,14 +15,20 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
+from typing import TYPE_CHECKING
 
-from nightpress.batches.api_addresses import ROUTE, is_vendor, origin_of, results_address, scope_of
-from nightpress.batches.api_facts import ApiFacts, Identity, Listed, elapsed_seconds
+from nightpress.batches.api_addresses import ROUTE, is_vendor, results_address, scope_of
+from nightpress.batches.api_connection import (
+    MAX_REDIRECTS,
+    ApiConnection,
+    list_query,
+    request_options,
+    response_type,
+)
+from nightpress.batches.api_facts import Identity, elapsed_seconds
 from nightpress.batches.batch import Batch, BatchPage, check_batch_id, decode_batch, decode_page
 from nightpress.batches.lean_client import LeanClient, SdkRequests
-from nightpress.batches.redaction import find_secrets, redact_error, redact_stream, remove_secrets
+from nightpress.batches.redaction import redact_stream
 from nightpress.batches.streamed_body import StreamedBody
 from nightpress.errors import ConfigurationError, SubmitLaterError
 from nightpress.storage import StoragePath
@@ -32,64 +38,10 @@ if TYPE_CHECKING:
     import httpx2
 
 _CHUNK = 256 * 1024
-_MAX_REDIRECTS = 5
 _BETA = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
-class _Connection:
-    """What the two clients have in common: the facts that responses tell, and keeping the key inside."""
-
-    def __init__(
-        self,
-        client: anthropic.Anthropic | anthropic.AsyncAnthropic | LeanClient,
-        elapsed: Callable[[], float],
-    ) -> None:
-        self.base_url = str(client.base_url)
-        self.facts = ApiFacts(elapsed)
-        self._secrets = find_secrets(client)
-
-    @property
-    def offline(self) -> bool:
-        """True once a response said that this is the offline API."""
-        return bool(self.facts.offline)
-
-    @property
-    def listed(self) -> Listed:
-        """What the list of batches showed so far."""
-        return self.facts.listed
-
-    def redact(self, text: str) -> str:
-        """Return a text without the connection's own key, which a proxy may have echoed."""
-        return remove_secrets(text, self._secrets)
-
-    def time(self) -> float | None:
-        """Return the API's own time, epoch seconds; None when no response told it."""
-        return self.facts.time()
-
-    def _learn(self, error: Exception) -> None:
-        """Note what a failed response tells, and remove the key from the error and its causes."""
-        response = getattr(error, "response", None)
-        if response is not None:
-            self.facts.note(response.status_code, response.headers)
-        redact_error(error, self._secrets)
-
-    def _redirect(self, error: Exception, hops: int) -> str | None:
-        """Return where to go on with a GET: only to the connection's own origin."""
-        response = getattr(error, "response", None)
-        if (
-            response is None
-            or response.status_code not in {301, 302, 303, 307, 308}
-            or hops >= _MAX_REDIRECTS
-        ):
-            return None
-        try:
-            target = urljoin(str(response.request.url), response.headers.get("location", ""))
-            return target if origin_of(target) == origin_of(self.base_url) else None
-        except ValueError:
-            return None
-
-
-class MessageBatches(_Connection):
+class MessageBatches(ApiConnection):
     """The Message Batches API of one connection.
 
     :param client: the SDK's client, or one that needs it only for what fails; its base URL and key are used as
@@ -159,9 +111,9 @@ class MessageBatches(_Connection):
             headers["anthropic-beta"] = ",".join(map(check_beta, betas))
         try:
             content = StreamedBody(body, deadline, self.now, self.elapsed)
-            response = self._send.post(ROUTE, _options(headers=headers), content)
+            response = self._send.post(ROUTE, request_options(headers=headers), content)
         except Exception as error:
-            self._learn(error)
+            self.learn(error)
             raise
         self.facts.note(response.status_code, response.headers)
         return decode_batch(response.content)
@@ -179,7 +131,7 @@ class MessageBatches(_Connection):
         :param limit: 1 to 1,000 batches.
         :param after_id: go on behind this batch.
         """
-        page = decode_page(self._get(ROUTE, params=_list_query(limit, after_id)).content)
+        page = decode_page(self._get(ROUTE, params=list_query(limit, after_id)).content)
         self.facts.note_batches(page)
         return page
 
@@ -209,24 +161,24 @@ class MessageBatches(_Connection):
         headers: dict[str, str] | None = None,
         stream: bool = False,
     ) -> httpx2.Response:
-        options = _options(headers=headers, params=params)
-        for hops in range(_MAX_REDIRECTS + 1):
+        options = request_options(headers=headers, params=params)
+        for hops in range(MAX_REDIRECTS + 1):
             try:
                 found = self._send.get(path, options, stream=stream)
             except Exception as error:
-                self._learn(error)
-                target = self._redirect(error, hops)
+                self.learn(error)
+                target = self.find_redirect(error, hops)
                 if target is None:
                     raise
                 path = target
-                options = _options(headers=headers)
+                options = request_options(headers=headers)
                 continue
             self.facts.note(found.status_code, found.headers)
             return found
         raise AssertionError("the last redirect is raised")
 
 
-class AsyncMessageBatches(_Connection):
+class AsyncMessageBatches(ApiConnection):
     """The same API for an event loop, as far as a trigger needs it.
 
     :param client: the SDK's asynchronous client.
@@ -248,15 +200,15 @@ class AsyncMessageBatches(_Connection):
 
     async def list(self, *, limit: int = 1000, after_id: str | None = None) -> BatchPage:
         """Return one page of batches, newest first."""
-        return decode_page((await self._get(ROUTE, params=_list_query(limit, after_id))).content)
+        return decode_page((await self._get(ROUTE, params=list_query(limit, after_id))).content)
 
     async def cancel(self, batch_id: str) -> Batch:
         """Ask the API to cancel a batch; what it has answered by then stays paid for and readable."""
         path = f"{ROUTE}/{check_batch_id(batch_id)}/cancel"
         try:
-            response = await self.client.post(path, cast_to=_response_type(), options=_options())
+            response = await self.client.post(path, cast_to=response_type(), options=request_options())
         except Exception as error:
-            self._learn(error)
+            self.learn(error)
             raise
         self.facts.note(response.status_code, response.headers)
         return decode_batch(response.content)
@@ -266,14 +218,14 @@ class AsyncMessageBatches(_Connection):
         await self.client.close()
 
     async def _get(self, path: str, *, params: dict[str, object] | None = None) -> httpx2.Response:
-        for hops in range(_MAX_REDIRECTS + 1):
+        for hops in range(MAX_REDIRECTS + 1):
             try:
                 response = await self.client.get(
-                    path, cast_to=_response_type(), options=_options(params=params)
+                    path, cast_to=response_type(), options=request_options(params=params)
                 )
             except Exception as error:
-                self._learn(error)
-                target = self._redirect(error, hops)
+                self.learn(error)
+                target = self.find_redirect(error, hops)
                 if target is None:
                     raise
                 path, params = target, None
@@ -291,22 +243,3 @@ def check_beta(name: str) -> str:
     if not _BETA.fullmatch(name):
         raise ConfigurationError(f"invalid beta {name!r:.120}: use a name such as output-300k-2026-03-24")
     return name
-
-
-def _list_query(limit: int, after_id: str | None) -> dict[str, object]:
-    return {"limit": limit} | ({"after_id": check_batch_id(after_id)} if after_id else {})
-
-
-def _options(*, headers: dict[str, str] | None = None, params: dict[str, object] | None = None) -> Any:
-    options: dict[str, object] = {"follow_redirects": False}
-    if headers:
-        options["headers"] = headers
-    if params:
-        options["params"] = params
-    return options
-
-
-def _response_type() -> type[httpx2.Response]:
-    import httpx2
-
-    return httpx2.Response

@@ -49,13 +49,9 @@ from nightpress.storage import (
     check_exclusive_creates,
     create_exclusively,
     is_local,
-    list_names_from,
-    list_versions,
-    read_bytes,
-    read_files,
-    trust_no_listing,
     write_atomically,
 )
+from nightpress.store_reads import list_names_from, list_versions, read_bytes, read_files, trust_no_listing
 
 __all__ = ["Attempt", "Entry", "Example", "Ledger"]
 

@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from nightpress.folders import LedgerFolder
-from nightpress.storage import INVALID_JSON, StoragePath, read_bytes, write_atomically
+from nightpress.storage import INVALID_JSON, StoragePath, write_atomically
+from nightpress.store_reads import read_bytes
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from nightpress.folders import LedgerFolder
-from nightpress.storage import INVALID_JSON, StoragePath, Version, read_bytes, read_files, write_atomically
+from nightpress.storage import INVALID_JSON, StoragePath, write_atomically
+from nightpress.store_reads import Version, read_bytes, read_files
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class LedgerSnapshot:
     def read_files(
         self, names: Sequence[str], versions: Mapping[str, Version]
     ) -> Iterator[tuple[str, bytes | OSError]]:
-        """Yield files of the ledger's folder with their contents, as :func:`nightpress.storage.read_files` does.
+        """Yield files of the ledger's folder with their contents, as :func:`nightpress.store_reads.read_files` does.
 
         :param versions: what a listing of this moment says of them, and of all other entries.
         """

@@ -15,7 +15,9 @@ from nightpress.batches.batch_api import BatchApi
 from nightpress.batches.candidates import earliest_creation, is_ours, iter_candidates, list_known_before
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.refusals import read_failure
-from nightpress.batches.submission import MAX_LOST_ATTEMPTS, SETTLING_SECONDS, record_batch
+from nightpress.batches.submission import MAX_LOST_ATTEMPTS
+from nightpress.batches.submission_records import record_batch
+from nightpress.batches.unknown_outcome import SETTLING_SECONDS
 from nightpress.errors import ConfigurationError, LedgerError, UnknownOutcomeError
 from nightpress.layout import DataRoot, list_names
 from nightpress.storage import StoragePath

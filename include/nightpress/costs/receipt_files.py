@@ -12,7 +12,8 @@ from nightpress.costs.receipt import RECEIPT_VERSION, BatchReceipt, DayReceipt, 
 from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot, list_names
 from nightpress.statuses import MESSAGE_STATUSES
-from nightpress.storage import INVALID_JSON, StoragePath, Version, list_versions, write_atomically
+from nightpress.storage import INVALID_JSON, StoragePath, write_atomically
+from nightpress.store_reads import Version, list_versions
 
 _Record = TypeVar("_Record", BatchReceipt, DayReceipt)
 

@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nightpress.parquet_files import open_parquet, read_parquet
 from nightpress.results.answers_schema import TAIL, output_fields
 from nightpress.statuses import EMPTY, INVALID_OUTPUT, REFUSED, SUCCEEDED, TRUNCATED, UNFINISHED
-from nightpress.storage import StoragePath, open_parquet, read_parquet
+from nightpress.storage import StoragePath
 
 ORIGIN = ("origin_shard", "origin_ordinal")
 """Columns of a second round's results: which row of the first round each belongs to."""

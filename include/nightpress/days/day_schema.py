@@ -19,9 +19,10 @@ from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot
 from nightpress.outputs.arrow_columns import arrow_fields
 from nightpress.outputs.output_schema import OutputSchema
+from nightpress.parquet_files import open_parquet
 from nightpress.results.answers_schema import HEAD, TAIL, metadata_fields, published_schema, with_large_text
 from nightpress.shards.metadata_columns import common_type
-from nightpress.storage import StoragePath, open_parquet
+from nightpress.storage import StoragePath
 
 _EXACT = 2**53
 """Whole numbers up to here are exact as floating-point numbers."""

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot
-from nightpress.storage import INVALID_JSON, StoragePath, open_parquet
+from nightpress.parquet_files import open_parquet
+from nightpress.storage import INVALID_JSON, StoragePath
 
 SCHEMA_VERSION = 2
 """Of the list of sources."""

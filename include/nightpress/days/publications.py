@@ -21,9 +21,10 @@ import pyarrow.compute as pc
 from nightpress.days.day_sources import read_published
 from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot, list_names
+from nightpress.parquet_files import open_parquet
 from nightpress.settings import DEFAULT_KEPT_PUBLICATIONS
 from nightpress.statuses import SUCCEEDED
-from nightpress.storage import StoragePath, atomic_writer, open_parquet
+from nightpress.storage import StoragePath, atomic_writer
 
 CURRENT = "current"
 """Name of the publication that readers see."""

@@ -17,12 +17,13 @@ from nightpress.days.publications import check_replacement, keep_publication
 from nightpress.days.reuse import read_ordinals
 from nightpress.errors import ConfigurationError
 from nightpress.layout import DataRoot
+from nightpress.parquet_files import open_parquet, parquet_writer, read_parquet
 from nightpress.results.answers_schema import DISTINCT, iter_writable
 from nightpress.results.typed_answers import kept_output
 from nightpress.settings import DEFAULT_KEPT_PUBLICATIONS, DEFAULT_MIN_ANSWERED_SHARE, is_offline
 from nightpress.shards.shard import ShardFiles
 from nightpress.statuses import SUCCEEDED
-from nightpress.storage import StoragePath, open_parquet, parquet_writer, read_parquet
+from nightpress.storage import StoragePath
 
 OUTPUT = "output"
 """Name in the metadata of the digest of the schema of the answers."""

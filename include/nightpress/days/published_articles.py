@@ -14,10 +14,11 @@ import pyarrow as pa
 from nightpress.articles.article import Article, ReadStats, Rejected
 from nightpress.articles.published_source import Published
 from nightpress.errors import InputError
+from nightpress.parquet_files import open_parquet
 from nightpress.results.answer_columns import with_statuses
 from nightpress.results.answers_schema import metadata_fields, output_fields
 from nightpress.statuses import SUCCEEDED
-from nightpress.storage import StoragePath, open_parquet
+from nightpress.storage import StoragePath
 
 _ROWS = 2_000
 

@@ -24,11 +24,12 @@ from nightpress.days.publish import DayParts, write_day
 from nightpress.errors import ResultsError
 from nightpress.folders import RunFolder
 from nightpress.layout import DataRoot
+from nightpress.parquet_files import open_parquet
 from nightpress.results.decode import StreamReport, iter_outcomes
 from nightpress.results.raw_results import open_raw
 from nightpress.results.shard_rows import Provenance, collect_shard
 from nightpress.shards.shard import Shard, ShardFiles
-from nightpress.storage import StoragePath, atomic_writer, open_local, open_parquet
+from nightpress.storage import StoragePath, atomic_writer, open_local
 
 IDENTICAL, SAME_ROWS, DIFFERS, WAS_GONE = "identical", "same rows", "differs", "was gone"
 _COMPARED_ROWS = 20_000

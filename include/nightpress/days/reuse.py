@@ -17,13 +17,14 @@ import pyarrow.compute as pc
 from nightpress.errors import ResultsError
 from nightpress.folders import RunFolder
 from nightpress.outputs.output_schema import OutputSchema
+from nightpress.parquet_files import open_parquet, write_parquet
 from nightpress.results.answer_columns import has_earlier_statuses, with_statuses
 from nightpress.results.answers_schema import TAIL, answers_schema
 from nightpress.results.typed_answers import type_answers
 from nightpress.settings import OFFLINE_BATCH_PREFIX
 from nightpress.shards.metadata_columns import metadata_column
 from nightpress.statuses import STATUSES, SUCCEEDED
-from nightpress.storage import StoragePath, open_parquet, write_parquet
+from nightpress.storage import StoragePath
 
 ORDINALS = b"ordinals"
 """Key of the schema metadata of ``reused-*.parquet``: see :func:`read_ordinals`."""

@@ -30,12 +30,14 @@ import pyarrow.compute as pc
 from nightpress.batches.refusals import is_account_trouble
 from nightpress.errors import ResultsError
 from nightpress.outputs.problems import Problem, repair_params
+from nightpress.parquet_files import read_parquet
 from nightpress.settings import ShardLimits
 from nightpress.shards.requests import RequestParams, canonical_params, iter_params
 from nightpress.shards.shard import SECOND_ROUND_PREFIX, Shard, ShardFiles
-from nightpress.shards.writer import StagedRequest, write_staged_shards
+from nightpress.shards.shard_writer import StagedRequest
+from nightpress.shards.writer import write_staged_shards
 from nightpress.statuses import ERRORED, INVALID_OUTPUT, STATUSES, SUCCEEDED
-from nightpress.storage import INVALID_JSON, StoragePath, read_parquet
+from nightpress.storage import INVALID_JSON, StoragePath
 
 PASSING_ERRORS = ("api_error", "overloaded_error", "rate_limit_error", "timeout_error")
 MAX_TOKENS_CAP = 4_096

@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 
 from nightpress.days.day_sources import OFFLINE
 from nightpress.errors import ResultsError
+from nightpress.parquet_files import open_parquet, parquet_writer
 from nightpress.results.answers_schema import HEAD, TAIL, metadata_fields, output_fields
 from nightpress.shards.metadata_columns import common_type
-from nightpress.storage import StoragePath, open_parquet, parquet_writer
+from nightpress.storage import StoragePath
 
 VARIANTS = "variants"
 """Name in the metadata of the file of the pipelines by variant, as JSON."""

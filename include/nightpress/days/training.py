@@ -8,7 +8,8 @@ from collections import Counter
 import msgspec
 
 from nightpress.errors import ResultsError
-from nightpress.storage import StoragePath, atomic_writer, open_parquet
+from nightpress.parquet_files import open_parquet
+from nightpress.storage import StoragePath, atomic_writer
 
 
 def write_conversations(

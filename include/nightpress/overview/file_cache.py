@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from nightpress.storage import StoragePath, Version, list_versions, read_files
+from nightpress.storage import StoragePath
+from nightpress.store_reads import Version, list_versions, read_files
 
 T = TypeVar("T")
 

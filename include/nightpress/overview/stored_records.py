@@ -14,7 +14,8 @@ from nightpress.errors import ResultsError
 from nightpress.folders import RunFolder
 from nightpress.layout import DataRoot, is_day
 from nightpress.overview.file_cache import FileCache
-from nightpress.storage import is_local, list_versions
+from nightpress.storage import is_local
+from nightpress.store_reads import list_versions
 
 _PLAN_SECONDS = 30.0
 _MAX_PLANS = 1_000

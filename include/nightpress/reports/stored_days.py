@@ -14,8 +14,9 @@ from nightpress.costs.receipt_files import read_receipt as read_stored_receipt
 from nightpress.days.day_sources import PublishedFile, read_published, read_sources
 from nightpress.errors import NightpressError, ResultsError
 from nightpress.layout import DataRoot, is_day, list_names
+from nightpress.parquet_files import open_parquet
 from nightpress.plain_text import for_log
-from nightpress.storage import StoragePath, open_parquet
+from nightpress.storage import StoragePath
 
 HISTORY_DAYS = 28
 """How many days back the history goes."""

@@ -19,12 +19,13 @@ from nightpress.batches.batch_api import BatchApi
 from nightpress.batches.ledger import Entry, Example, Ledger
 from nightpress.errors import InvalidReferenceError, ResultsError
 from nightpress.layout import DataRoot
+from nightpress.parquet_files import read_parquet
 from nightpress.results.decode import StreamReport, iter_outcomes
 from nightpress.results.raw_results import keep_raw, open_raw
 from nightpress.results.shard_rows import Provenance, ShardResults, ShardRows, collect_shard
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.statuses import BILLABLE_STATUSES, MISSING, SUCCEEDED
-from nightpress.storage import StoragePath, atomic_writer, read_parquet
+from nightpress.storage import StoragePath, atomic_writer
 
 READINGS = 3
 """How often results are read in which lines are damaged or of other shards, before those count as missing."""

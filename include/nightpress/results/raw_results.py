@@ -13,9 +13,10 @@ import pyarrow as pa
 from nightpress.batches.batch import Batch
 from nightpress.batches.batch_api import BatchApi
 from nightpress.errors import ResultsError
+from nightpress.parquet_files import as_arrow_file
 from nightpress.results.decode import BLOCK_BYTES, StreamReport
 from nightpress.second_thread import SecondThread
-from nightpress.storage import StoragePath, as_arrow_file, atomic_writer
+from nightpress.storage import StoragePath, atomic_writer
 
 log = logging.getLogger(__name__)
 

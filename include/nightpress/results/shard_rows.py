@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from nightpress.errors import ResultsError
+from nightpress.parquet_files import open_parquet, parquet_writer
 from nightpress.results.answer_columns import ANSWERS, TEXT_COLUMNS, to_columns
 from nightpress.results.answers_schema import DISTINCT, answers_schema, iter_writable, with_large_text
 from nightpress.results.billing import cache_saved, costs
@@ -29,7 +30,7 @@ from nightpress.second_thread import SecondThread
 from nightpress.shards.request_keys import custom_id_prefix
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.statuses import MESSAGE_STATUSES, MISSING
-from nightpress.storage import StoragePath, open_parquet, parquet_writer
+from nightpress.storage import StoragePath
 
 log = logging.getLogger(__name__)
 

@@ -25,7 +25,8 @@ from nightpress.runs.given_cost import GivenCost, GivenPlan, read_given_plan, wr
 from nightpress.settings import API_MAX_BYTES, API_MAX_REQUESTS, ShardLimits
 from nightpress.shards.requests import canonical_params
 from nightpress.shards.shard import Shard, ShardFiles
-from nightpress.shards.writer import StagedRequest, write_staged_shards
+from nightpress.shards.shard_writer import StagedRequest
+from nightpress.shards.writer import write_staged_shards
 from nightpress.storage import INVALID_JSON, StoragePath, write_atomically
 
 _CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from nightpress.batches.batch import Batch
 from nightpress.batches.batch_api import BatchApi
 from nightpress.batches.ledger import Entry, Ledger
-from nightpress.batches.submission import Body, Submitted, Wait, submit_shard
+from nightpress.batches.submission import Body, submit_shard
+from nightpress.batches.submission_records import Submitted, Wait
 from nightpress.errors import SubmitLaterError
 from nightpress.layout import DataRoot
 from nightpress.shards.shard import Shard

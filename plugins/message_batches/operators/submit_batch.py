@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from nightpress.batches.ledger import Ledger
-    from nightpress.batches.submission import Wait
+    from nightpress.batches.submission_records import Wait
     from nightpress.layout import DataRoot
     from nightpress.runs.shard_submission import Sender
     from nightpress.shards.shard import Shard
@@ -118,7 +118,7 @@ class SubmitBatchOperator(BaseOperator):
 
     def execute(self, context: Context, event: Any = None) -> str:  # noqa: ARG002
         """Submit, attach or adopt; defer while it cannot be told which."""
-        from nightpress.batches.submission import Wait
+        from nightpress.batches.submission_records import Wait
         from nightpress.runs.shard_submission import send_shard
         from nightpress.shards.shard import Shard
 

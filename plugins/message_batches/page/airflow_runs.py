@@ -1,4 +1,4 @@
-"""Runs of pipelines from Airflow's own database: what they do, and what they wait or failed for.
+"""What the runs of pipelines are doing, and what they are waiting for or failed on, by Airflow's own database.
 
 A run is on the page from its first task on, before the ledger has anything of it. A task of class
 ``ReadArticlesOperator`` makes a run one of ours; a run of a comparison has several, one in each task group.
@@ -11,20 +11,13 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-import msgspec
-from airflow.models.dagrun import DagRun
-from airflow.models.hitl import HITLDetail
-from airflow.models.taskinstance import TaskInstance
-from airflow.models.xcom import XComModel
-from airflow.utils.session import create_session
-from sqlalchemy import exists, func, select, tuple_
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
+from message_batches.page.airflow_database import ABOUT, PLAN, READ, FoundRun, Task, read_runs
 from message_batches.remedies import FAILURE
 from nightpress.costs.plan import Plan, read_plan
 from nightpress.errors import ResultsError
@@ -42,16 +35,9 @@ from nightpress.overview.started_runs import (
     StartedRun,
 )
 from nightpress.plain_text import for_log
-from nightpress.storage import INVALID_JSON
 
 log = logging.getLogger(__name__)
 
-READ = "read_articles"
-_READER = "ReadArticlesOperator"
-_PLAN = "plan"
-_ABOUT = "about"
-_SINCE = timedelta(days=31)
-_MAX_RUNS = 300
 _FRESH_SECONDS = 3.0
 _MAX_WHY_CHARS = 600
 _STEPS = (
@@ -70,45 +56,6 @@ _ENDED = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"
 _ACTIVE = frozenset(
     {"queued", "scheduled", "running", "deferred", "up_for_retry", "up_for_reschedule", "restarting"}
 )
-
-
-@dataclass(slots=True)
-class Task:
-    """The instances of a task that are in one state.
-
-    :param map_index: the first of them; -1 for a task that is not mapped.
-    :param ended: when the first of them ended.
-    """
-
-    task_id: str
-    map_index: int
-    state: str
-    ended: datetime | None
-    operator: str = ""
-
-    @property
-    def reads(self) -> bool:
-        """Whether a pipeline begins with it."""
-        return self.operator == _READER or self.task_id.rpartition(".")[2] == READ
-
-
-@dataclass(slots=True)
-class FoundRun:
-    """A run and its tasks as the database has them.
-
-    :param told: XCom values by task and key.
-    :param asked: tasks that wait for a person.
-    """
-
-    dag_id: str
-    run_id: str
-    state: str
-    began: datetime | None
-    ended: datetime | None
-    day: str
-    tasks: list[Task] = field(default_factory=list)
-    told: dict[tuple[str, str], Any] = field(default_factory=dict)
-    asked: set[str] = field(default_factory=set)
 
 
 class AirflowRuns:
@@ -141,91 +88,6 @@ class AirflowRuns:
             return self._runs
 
 
-def read_runs() -> list[FoundRun]:
-    """Read the latest runs that have a task of ours."""
-    with create_session() as session:
-        since = datetime.now(UTC) - _SINCE
-        of_run = (TaskInstance.dag_id == DagRun.dag_id) & (TaskInstance.run_id == DagRun.run_id)
-        ours = (
-            select(DagRun)
-            .where(DagRun.run_after >= since, exists().where(of_run, TaskInstance.operator == _READER))
-            .order_by(DagRun.run_after.desc())
-            .limit(_MAX_RUNS)
-        )
-        runs = {
-            (run.dag_id, run.run_id): FoundRun(
-                dag_id=run.dag_id,
-                run_id=run.run_id,
-                state=str(run.state),
-                began=run.start_date or run.queued_at,
-                ended=run.end_date,
-                day=_day_of(run),
-            )
-            for run in session.scalars(ours)
-        }
-        if runs:
-            _read_tasks(session, runs)
-    return list(runs.values())
-
-
-def _read_tasks(session: Session, runs: Mapping[tuple[str, str], FoundRun]) -> None:
-    wanted = list(runs)
-    # A run may have thousands of mapped tasks; what counts is which states there are of each.
-    kinds = (
-        *(TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id),
-        *(TaskInstance.state, TaskInstance.operator),
-    )
-    for row in session.execute(
-        select(
-            *kinds,
-            func.min(TaskInstance.end_date).label("ended"),
-            func.min(TaskInstance.map_index).label("place"),
-        )
-        .where(tuple_(TaskInstance.dag_id, TaskInstance.run_id).in_(wanted))
-        .group_by(*kinds)
-    ):
-        runs[row.dag_id, row.run_id].tasks.append(
-            Task(row.task_id, row.place, str(row.state or ""), row.ended, row.operator or "")
-        )
-    for xcom in session.execute(
-        select(XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.key, XComModel.value).where(
-            tuple_(XComModel.dag_id, XComModel.run_id).in_(wanted),
-            XComModel.key.in_((_PLAN, _ABOUT, FAILURE)),
-        )
-    ):
-        runs[xcom.dag_id, xcom.run_id].told[xcom.task_id, xcom.key] = _plain(xcom.value)
-    for waiting in session.execute(
-        select(TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id)
-        .join(HITLDetail, HITLDetail.ti_id == TaskInstance.id)
-        .where(
-            tuple_(TaskInstance.dag_id, TaskInstance.run_id).in_(wanted),
-            HITLDetail.responded_at.is_(None),
-            TaskInstance.state.in_(("awaiting_input", "deferred")),
-        )
-    ):
-        runs[waiting.dag_id, waiting.run_id].asked.add(waiting.task_id)
-
-
-def _day_of(run: DagRun) -> str:
-    given = (run.conf or {}).get("day") if isinstance(run.conf, dict) else None
-    for day in (given, run.partition_key, run.run_after.date().isoformat() if run.run_after else ""):
-        if is_day(day):
-            return str(day)
-    return ""
-
-
-def _plain(value: Any) -> Any:
-    """Return an XCom's value; Airflow stores JSON, and some versions of it JSON inside a JSON string."""
-    for _ in range(2):
-        if not isinstance(value, str):
-            break
-        try:
-            value = msgspec.json.decode(value)
-        except INVALID_JSON:
-            break
-    return value
-
-
 def describe_run(run: FoundRun) -> list[StartedRun]:
     """Return what a run is for each of its pipelines."""
     readers = sorted(task.task_id for task in run.tasks if task.reads)
@@ -235,7 +97,7 @@ def describe_run(run: FoundRun) -> list[StartedRun]:
 def _describe_pipeline(run: FoundRun, reader: str, *, alone: bool) -> StartedRun:
     group = reader[: reader.rfind(".") + 1]
     tasks = _by_name(run.tasks, group)
-    values, about = run.told.get((reader, _PLAN)), run.told.get((reader, _ABOUT))
+    values, about = run.told.get((reader, PLAN)), run.told.get((reader, ABOUT))
     plan = _read_plan(values)
     named = values if isinstance(values, dict) else about if isinstance(about, dict) else {}
     pipeline, day = named.get("pipeline"), named.get("day")

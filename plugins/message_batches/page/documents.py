@@ -18,10 +18,11 @@ from fastapi.responses import StreamingResponse
 from message_batches.page.access import MayRead, check_dags
 from message_batches.page.responses import DOCUMENT_POLICY
 from message_batches.page.store_access import StoreAccess
+from nightpress.parquet_files import as_arrow_file
 from nightpress.plain_text import for_document
 from nightpress.reports.html_document import HEAD_BYTES, read_dags
 from nightpress.reports.stored_days import DAG_ID
-from nightpress.storage import StoragePath, as_arrow_file
+from nightpress.storage import StoragePath
 
 T = TypeVar("T")
 

@@ -13,6 +13,7 @@ from nightpress.costs.receipt import DayReceipt
 from nightpress.days.day_sources import OFFLINE
 from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot
+from nightpress.parquet_files import open_parquet
 from nightpress.reports.stored_days import (
     days_before,
     find_receipt,
@@ -22,7 +23,7 @@ from nightpress.reports.stored_days import (
 )
 from nightpress.settings import is_offline
 from nightpress.statuses import STATUSES, SUCCEEDED
-from nightpress.storage import StoragePath, open_parquet
+from nightpress.storage import StoragePath
 
 _TEXT = ["status", "error_type", "stop_reason", "model", "batch_id"]
 _TOKENS_IN = ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"]
