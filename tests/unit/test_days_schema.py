@@ -25,6 +25,7 @@ from nightpress.layout import DataRoot
 from nightpress.results import answers_schema as results_schema
 from nightpress.results.answers_schema import HEAD, TAIL, answers_schema
 from tests.support.ended_batches import EndedBatchApi, EndedShard
+from tests.support.report_pages import check_harmless, message, report
 from tests.support.result_lines import succeeded
 
 PIPELINE = "summaries"
@@ -149,6 +150,24 @@ def test_a_day_is_replayed_to_the_byte_whatever_came_after_it(week: DataRoot, da
     report = replay_day(week, PIPELINE, day, tell=lambda _: None)
     assert report.day is not None
     assert report.day.outcome == "identical"
+
+
+def test_the_report_tells_a_changed_type(root: DataRoot) -> None:
+    column = "<b>score|`x`</b>"
+    publish(root, "2026-11-21", {column: 1, "kept": 1})
+    publish(root, "2026-11-22", {column: 1.5, "kept": 2})
+    html, text = report(UPath(root.path), "2026-11-22")
+    page = check_harmless(html)
+    assert f"metadata columns {column} (int64 → double)" in page.text
+    assert "kept (" not in page.text
+    assert "<b>score" not in text
+    assert "with another type than the last published day" in message(UPath(root.path), "2026-11-22")
+    before, _ = report(UPath(root.path), "2026-11-21")
+    assert "another type" not in before
+    # What a replay makes says so too.
+    replayed = replay_day(root, PIPELINE, "2026-11-22", tell=lambda _: None).day
+    assert replayed is not None
+    assert replayed.outcome == "identical"
 
 
 @pytest.mark.parametrize(

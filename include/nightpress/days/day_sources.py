@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 import pyarrow as pa
@@ -23,6 +23,9 @@ TEMPLATE = "template"
 
 OFFLINE = "offline"
 """Name in that metadata of whether the offline API answered: yes or no."""
+
+CHANGED_TYPES = "changed_types"
+"""Name in that metadata of the metadata columns whose type is not that of the last published day: a JSON object."""
 
 _NOT_OF_THE_RUN = {"pipeline", "day", "shards", KEY, "ARROW:schema"}
 _COLUMNS_OF_A_SHARD = ["batch_id", "reused", "day"]
@@ -142,6 +145,17 @@ class PublishedFile(msgspec.Struct, frozen=True):
 
     rows: int = 0
     made_by: dict[str, str] = {}
+
+
+def read_changed_types(made_by: Mapping[str, str]) -> dict[str, str]:
+    """Return the metadata columns whose type is not that of the last published day, such as ``int64 → double``.
+
+    :param made_by: of :class:`PublishedFile`.
+    """
+    try:
+        return msgspec.json.decode(made_by.get(CHANGED_TYPES, "{}"), type=dict[str, str])
+    except INVALID_JSON:
+        return {}
 
 
 def read_published(path: StoragePath) -> PublishedFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 
 from nightpress.days.day_rows import SecondRoundRows, interleave, merge
 from nightpress.days.day_schema import last_published_schema, plan_schema
-from nightpress.days.day_sources import KEY, describe_sources
+from nightpress.days.day_sources import CHANGED_TYPES, KEY, describe_sources
 from nightpress.days.publications import check_replacement, keep_publication
 from nightpress.days.reuse import read_ordinals
 from nightpress.errors import ConfigurationError
@@ -146,6 +147,7 @@ def write_day(  # noqa: PLR0917 - what a day is
     sources = describe_sources(root, parts.results, parts.second, parts.rejected, parts.reused)
     about = {"pipeline": pipeline, "day": day, "shards": str(len(parts.results)), KEY: sources}
     about |= {OUTPUT: output.digest} if output is not None else {}
+    about |= {CHANGED_TYPES: json.dumps(columns.changed)} if columns.changed else {}
     schema = columns.schema.with_metadata(about | dict(parts.made_by))
     numbers = _Numbers()
     sent = (columns.fit(rows) for rows in _iter_rows(parts, numbers))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from nightpress.advice import CUT_OFF, REJECTED, advise, label
+from nightpress.days.day_sources import read_changed_types
 from nightpress.layout import DataRoot
 from nightpress.reports.comparison.comparison_figures import Comparison, read_comparisons
 from nightpress.reports.day.categories import CategoryTable, find_categories, tabulate
@@ -15,10 +16,12 @@ from nightpress.reports.day.digest import DayDigest, read_digest
 from nightpress.reports.day.figures import DayFigures, read_earlier_figures, read_figures, read_frame
 from nightpress.reports.day.report_articles import Kind, find_examples, read_rejected
 from nightpress.reports.plots import Bin, histogram
-from nightpress.reports.stored_days import find_dags, is_published, list_runs, rejected_path
+from nightpress.reports.stored_days import find_dags, is_published, list_runs, read_about, rejected_path
 from nightpress.reports.wording import counted
 from nightpress.statuses import REFUSED
 from nightpress.storage import StoragePath
+
+_MAX_COLUMNS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class PipelineDay:
     :param before: the days published in the weeks before, oldest first.
     :param output_tokens: histogram over the new answers.
     :param group: the column that articles are grouped by, or None.
+    :param changed_types: metadata columns whose type is not that of the last published day, and both types.
     """
 
     pipeline: str
@@ -48,6 +52,7 @@ class PipelineDay:
     rejected: Sequence[Kind]
     output_tokens: Sequence[Bin]
     group: str | None
+    changed_types: Mapping[str, str] = field(default_factory=dict)
 
     def actions(self) -> list[Action]:
         """Return what wants a look, failures first; empty when all is well."""
@@ -66,7 +71,19 @@ class PipelineDay:
             found.append(Action(today.refused, "declined by the model", advise(REFUSED).after_run))
         if today.rejected:
             found.append(Action(today.rejected, "rejected before sending", REJECTED))
+        if self.changed_types:
+            found.append(_type_action(self.changed_types))
         return found
+
+
+def _type_action(changed: Mapping[str, str]) -> Action:
+    shown = [f"{name} ({change})" for name, change in list(changed.items())[:_MAX_COLUMNS]]
+    more = f" and {len(changed) - _MAX_COLUMNS:,} more" if len(changed) > _MAX_COLUMNS else ""
+    return Action(
+        len(changed),
+        f"with another type than the last published day: metadata columns {', '.join(shown)}{more}",
+        "Tell whatever reads several days which type the column has; the values are as the source has them.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +167,7 @@ def _read_pipeline(root: DataRoot, pipeline: str, day: str) -> PipelineDay:
         rejected=read_rejected(rejected_path(root, path)),
         output_tokens=histogram([float(value) for value in tokens.tolist()]),
         group=columns[0] if columns else None,
+        changed_types=read_changed_types(read_about(root, pipeline, day).made_by),
     )
     del frame, tokens
     return replace(result, before=read_earlier_figures(root, pipeline, day))
