@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -37,26 +38,75 @@ def session() -> Iterator[Session]:
     engine.dispose()
 
 
+def switched(event: str, dag_id: str | None = None, minutes: float = 1, **extra: Any) -> Log:
+    row = Log(event=event, dag_id=dag_id, owner="anna", extra=json.dumps(extra))
+    row.dttm = DUE + minutes * MINUTE
+    return row
+
+
 @pytest.mark.parametrize(
-    ("event", "dag_id", "after", "found"),
+    ("row", "found"),
     [
-        ("patch_dag", "mine", MINUTE, True),
-        ("patch_dag", "mine", -MINUTE, False),
-        ("patch_dag", "another", MINUTE, False),
-        ("patch_dags", None, MINUTE, True),
-        ("cli_dag_unpause", "m.*", MINUTE, True),
-        ("cli_dag_pause", "mine", MINUTE, True),
-        ("trigger_dag_run", "mine", MINUTE, False),
-        ("cli_dag_trigger", "mine", MINUTE, False),
+        (switched("patch_dag", "mine", is_paused=False), True),
+        (switched("patch_dag", "mine", is_paused=True), False),
+        (switched("patch_dag", "mine", minutes=-1, is_paused=False), False),
+        (switched("patch_dag", "another", is_paused=False), False),
+        (switched("patch_dags", is_paused=False, dag_id_pattern="~"), True),
+        (switched("patch_dags", is_paused=False, tags="daily"), True),
+        (switched("patch_dags", is_paused=False, dag_id_pattern="IN"), True),
+        (switched("patch_dags", is_paused=False, dag_id_pattern="other | m_ne"), True),
+        (switched("patch_dags", is_paused=False, dag_id_pattern="m%e"), True),
+        (switched("patch_dags", is_paused=False, dag_id_pattern="other"), False),
+        (switched("patch_dags", is_paused=False, dag_id_prefix_pattern="mi"), True),
+        (switched("patch_dags", is_paused=False, dag_id_prefix_pattern="ine"), False),
+        (switched("patch_dags", is_paused=True, dag_id_pattern="~"), False),
+        (switched("cli_dag_unpause", "mine", full_command="['airflow', 'dags', 'unpause', 'mine']"), True),
+        (switched("cli_dag_unpause", "other", full_command="['airflow', 'dags', 'unpause', 'other']"), False),
+        (switched("cli_dag_unpause", "m.*", full_command="['…', '--treat-dag-id-as-regex', 'm.*']"), True),
+        (switched("cli_dag_unpause", "o.*", full_command="['…', '--treat-dag-id-as-regex', 'o.*']"), False),
+        (switched("cli_dag_unpause", "(", full_command="['…', '--treat-dag-id-as-regex', '(']"), True),
+        (switched("cli_dag_pause", "mine", full_command="['airflow', 'dags', 'pause', 'mine']"), False),
+        (switched("trigger_dag_run", "mine"), False),
     ],
+    ids=lambda value: f"{value.event} {value.dag_id} {value.extra}" if isinstance(value, Log) else str(value),
 )
-def test_a_switch_after_the_run_was_due_is_found(
-    session: Session, event: str, dag_id: str | None, after: timedelta, found: bool
+def test_a_switch_after_the_run_was_due_is_found(session: Session, row: Log, found: bool) -> None:
+    copied = Log(event=row.event, dag_id=row.dag_id, owner="anna", extra=row.extra)
+    copied.dttm = row.dttm
+    session.add(copied)
+    session.commit()
+    assert find_switch(session, "mine", DUE) == (DUE + MINUTE if found else None)
+
+
+def test_an_error_in_the_listener_leaves_the_schedulers_session_as_it_is(
+    session: Session, caplog: pytest.LogCaptureFixture
 ) -> None:
-    session.add(Log(event=event, dag_id=dag_id, owner="anna"))
+    """Its tables are gone: the transaction of the scheduler is neither broken off nor committed."""
+    row = switched("patch_dag", "mine", is_paused=False)
+    session.add(row)
     session.flush()
-    session.query(Log).update({"dttm": DUE + after})
-    assert find_switch(session, "mine", DUE) == (DUE + after if found else None)
+    session.connection().exec_driver_sql("DROP TABLE dag_version")
+    task = SimpleNamespace(task_type="ReadArticlesOperator")
+    run = InSession(session, dag=SimpleNamespace(task_dict={"read": task}), dag_id="mine", run_id="r")
+    on_dag_run_running(run, "started")  # type: ignore[arg-type]
+    assert "cannot be told" in caplog.text
+    assert run.conf == {}
+    assert session.in_transaction()
+    assert session.get(Log, row.id) is row
+    session.rollback()
+
+
+class InSession(SimpleNamespace):
+    """A run that a scheduler's session holds."""
+
+    def __init__(self, session: Session, **given: Any) -> None:
+        super().__init__(run_type="scheduled", clear_number=0, run_after=DUE, conf={}, **given)
+        self.session = session
+
+
+@pytest.fixture(autouse=True)
+def _found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sqlalchemy.orm.object_session", lambda run: getattr(run, "session", None))
 
 
 def test_a_dag_that_became_known_after_the_slot_was_not_on_at_it(session: Session) -> None:
@@ -81,8 +131,7 @@ def test_a_dag_that_became_known_after_the_slot_was_not_on_at_it(session: Sessio
 def test_only_scheduled_runs_that_may_spend_are_told(
     monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], asks: bool
 ) -> None:
-    monkeypatch.setattr("sqlalchemy.orm.object_session", lambda run: object())
-    monkeypatch.setattr("message_batches.switched_on.find_switch", lambda *asked: DUE + MINUTE)
+    monkeypatch.setattr("message_batches.switched_on._look_up", lambda run: DUE + MINUTE)
     task = SimpleNamespace(task_type=changed.pop("operator", "ReadArticlesOperator"))
     dag = SimpleNamespace(task_dict={"read": task}, dag_id="mine", params={})
     given = {"run_type": "scheduled", "clear_number": 0} | changed
