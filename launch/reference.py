@@ -109,7 +109,7 @@ def _form_keys() -> str:
         kinds = schema.get("type", "string")
         kind = " or ".join(each for each in ([kinds] if isinstance(kinds, str) else kinds) if each != "null")
         shown = "" if param.value is None else f"`{_shown(param.value)}`"
-        where = f"{schema.get('section', '')}: {schema.get('title', name)}"
+        where = f"{schema.get('section', 'Run Parameters')}: {schema.get('title', name)}"
         lines.append(
             f"| `{name}` | {where} | {kind} | {shown} | {' '.join((param.description or '').split())} |"
         )

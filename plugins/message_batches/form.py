@@ -10,11 +10,12 @@ from airflow.sdk import DAG
 from message_batches.airflow_private import ResolveMixin
 from message_batches.dag_context import current_dag
 from message_batches.form_fields import (
+    answer_fields,
     article_fields,
     field_fields,
     format_fields,
-    model_fields,
-    request_fields,
+    model_field,
+    prompt_field,
     reuse_fields,
     spending_fields,
 )
@@ -83,9 +84,8 @@ def add_form(
     :return: arguments of :class:`ReadArticlesOperator`.
     """
     form = article_fields(shown, ceilings)
-    form |= model_fields(shown, ceilings) | request_fields(shown, ceilings)
-    form |= spending_fields(shown, ceilings) | reuse_fields(shown)
-    form |= field_fields(shown) | format_fields(shown)
+    form |= prompt_field(shown) | model_field(shown, ceilings) | spending_fields(shown, ceilings)
+    form |= answer_fields(shown, ceilings) | reuse_fields(shown) | field_fields(shown) | format_fields(shown)
     if beside_prompt:
         # Airflow shows this in place of the description.
         form["prompt"].schema["description_md"] = f"{form['prompt'].description}\n\n{beside_prompt}"

@@ -1,4 +1,8 @@
-"""The fields of the trigger form, in four sections, each with a title and a sentence of help."""
+"""The fields of the trigger form, each with a title and a sentence of help.
+
+Airflow shows open what has no section, under *Run Parameters*; the others start collapsed, and one is open at a time.
+So what most runs need has none: which articles, the question, the model and what it may cost.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +24,12 @@ MAX_USD = 1_000_000.0
 
 @dataclass(frozen=True, slots=True)
 class FormSection:
-    """Makes the fields of one section."""
+    """Makes the fields of one section.
 
-    title: str
+    :param title: of the section; empty for what the form shows open.
+    """
+
+    title: str = ""
 
     def required(self, kind: str, title: str, description: str, value: object, **schema: Any) -> Param:
         """Return a field that must be filled in.
@@ -31,19 +38,15 @@ class FormSection:
         :param value: shown first.
         :param schema: further rules of JSON schema.
         """
-        return Param(value, type=kind, title=title, section=self.title, description=description, **schema)
+        return self._make([kind], title, description, value, schema)
 
     def optional(self, kind: str, title: str, description: str, value: object = None, **schema: Any) -> Param:
         """Return a field that may be left empty; Airflow shows no red star with it."""
-        return Param(
-            value, type=["null", kind], title=title, section=self.title, description=description, **schema
-        )
+        return self._make(["null", kind], title, description, value, schema)
 
     def switch(self, title: str, description: str, value: object = False) -> Param:
         """Return a switch."""
-        return Param(
-            value, type=["boolean", "null"], title=title, section=self.title, description=description
-        )
+        return self._make(["boolean", "null"], title, description, value, {})
 
     def amount(self, title: str, description: str, value: object, highest: float | None) -> Param:
         """Return a field for an amount in USD that may be left empty.
@@ -53,24 +56,36 @@ class FormSection:
         most = MAX_USD if highest is None else highest
         return self.optional("number", title, description, value, exclusiveMinimum=0, maximum=most)
 
+    def _make(
+        self, kinds: list[str], title: str, description: str, value: object, schema: Mapping[str, Any]
+    ) -> Param:
+        place = {"section": self.title} if self.title else {}
+        kind = kinds if len(kinds) > 1 else kinds[0]
+        return Param(value, type=kind, title=title, description=description, **place, **schema)
+
+
+_OPEN = FormSection()
+_MODEL = FormSection("More on model and answer")
+_REUSE = FormSection("Answers that are there already")
+_READING = FormSection("How the source is read")
+
 
 def article_fields(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str, Param]:
     """Return the fields that say which articles are read."""
-    section = FormSection("1 · Articles")
     return {
-        "source": section.optional(
+        "source": _OPEN.optional(
             "string",
             "Source",
             "File, glob or folder of JSON, CSV, Parquet, Excel, XML …, here or on a store (s3://…); "
             "{day} is the day. Empty: what the pipeline reads every day.",
         ),
-        "day": section.optional(
+        "day": _OPEN.optional(
             "string",
             "Day",
             "The day to publish; an earlier publication of it is replaced. Empty: the run's own day.",
             format="date",
         ),
-        "limit": section.optional(
+        "limit": _OPEN.optional(
             "integer",
             "Only the first …",
             "Articles to take; the day is then published with these alone. "
@@ -82,32 +97,10 @@ def article_fields(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str,
     }
 
 
-_QUESTION = FormSection("2 · Question")
-
-
-def model_fields(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str, Param]:
-    """Return the fields that say which model answers."""
-    model = str(shown.get("model", DEFAULT_MODEL))
-    known = dict.fromkeys(ceilings.models or [model, *offered_ids()])
+def prompt_field(shown: Mapping[str, object]) -> dict[str, Param]:
+    """Return the field for what the model is asked."""
     return {
-        "model": _QUESTION.required(
-            "string",
-            "Model",
-            "Prices are for batches: half the list price.",
-            model,
-            enum=list(known),
-            values_display={name: _with_price(name) for name in known},
-        ),
-        "other_model": _QUESTION.optional(
-            "string", "Another model", "Id of a model that is not in the list; wins over it."
-        ),
-    }
-
-
-def request_fields(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str, Param]:
-    """Return the fields that say what the model is asked, and how much it may answer."""
-    return {
-        "prompt": _QUESTION.required(
+        "prompt": _OPEN.required(
             "string",
             "Prompt",
             "What is asked of each article. {content} and, if wanted, {title}, {id} "
@@ -115,8 +108,33 @@ def request_fields(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str,
             shown.get("prompt", ""),
             format="multiline",
             minLength=1,
+        )
+    }
+
+
+def model_field(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str, Param]:
+    """Return the list of models, with their prices."""
+    model = str(shown.get("model", DEFAULT_MODEL))
+    known = dict.fromkeys(ceilings.models or [model, *offered_ids()])
+    return {
+        "model": _OPEN.required(
+            "string",
+            "Model",
+            "Prices are for batches: half the list price.",
+            model,
+            enum=list(known),
+            values_display={name: _with_price(name) for name in known},
+        )
+    }
+
+
+def answer_fields(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str, Param]:
+    """Return the fields that say how the model answers."""
+    return {
+        "other_model": _MODEL.optional(
+            "string", "Another model", "Id of a model that is not in the list; wins over it."
         ),
-        "max_tokens": _QUESTION.required(
+        "max_tokens": _MODEL.required(
             "integer",
             "Longest answer",
             "In tokens; 100 tokens are about 75 English words. The plan's upper bound rests on it. "
@@ -125,7 +143,7 @@ def request_fields(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str,
             minimum=1,
             maximum=ceilings.max_tokens or MAX_ANSWER_TOKENS,
         ),
-        "thinking": _QUESTION.required(
+        "thinking": _MODEL.required(
             "string",
             "Thinking",
             "Thinking is billed as output. The plan shows the room that is added for it.",
@@ -133,7 +151,7 @@ def request_fields(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str,
             enum=["off", "auto"],
             values_display={"off": "off: the least that the model allows", "auto": "auto: the model decides"},
         ),
-        "effort": _QUESTION.optional(
+        "effort": _MODEL.optional(
             "string",
             "Effort",
             "How much work the model puts into an answer. Empty: the model's own. Not every model has all.",
@@ -143,23 +161,20 @@ def request_fields(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str,
     }
 
 
-_MONEY = FormSection("3 · Money")
-
-
 def spending_fields(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str, Param]:
     """Return the fields that say what a run may cost."""
     return {
-        "plan_only": _MONEY.switch(
+        "plan_only": _OPEN.switch(
             "Plan only", "Read and count, tell the cost, and end there. Nothing is sent."
         ),
-        "max_cost_usd": _MONEY.amount(
+        "max_cost_usd": _OPEN.amount(
             "Budget (USD)",
             "If the run may cost more than this, it fails before anything is sent. "
             + _when_empty(ceilings.max_cost_usd, "no budget."),
             shown.get("max_cost_usd"),
             ceilings.max_cost_usd,
         ),
-        "approve_above_usd": _MONEY.amount(
+        "approve_above_usd": _OPEN.amount(
             "Ask me above (USD)",
             "If the run may cost more than this, it waits under Required Actions for a person's approval. "
             + _when_empty(ceilings.approve_above_usd, "it never waits."),
@@ -172,12 +187,12 @@ def spending_fields(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str
 def reuse_fields(shown: Mapping[str, object]) -> dict[str, Param]:
     """Return the fields that say which earlier answers are used, and which may be replaced."""
     return {
-        "fresh": _MONEY.switch(
+        "fresh": _REUSE.switch(
             "Fresh answers",
             "Ask again what was answered before, and pay again.",
             shown.get("fresh", False),
         ),
-        "reuse_days": _MONEY.required(
+        "reuse_days": _REUSE.required(
             "integer",
             "Reuse answers of earlier days",
             "Days before this one whose answers to exactly the same request are copied, not paid again. "
@@ -186,16 +201,13 @@ def reuse_fields(shown: Mapping[str, object]) -> dict[str, Param]:
             minimum=0,
             maximum=366,
         ),
-        "lose_answers": _MONEY.switch(
+        "lose_answers": _REUSE.switch(
             "Replace whatever was answered",
             "Publish the day even if it has fewer answers than what is published now, or none. The earlier "
             "publication is kept; nightpress restore brings it back.",
             shown.get("lose_answers", False),
         ),
     }
-
-
-_READING = FormSection("4 · Reading")
 
 
 def field_fields(shown: Mapping[str, object]) -> dict[str, Param]:

@@ -98,7 +98,6 @@ def _form_budget() -> Any:
             exclusiveMinimum=0,
             maximum=MAX_USD,
             title="Budget (USD)",
-            section="Money",
             description="If a batch of this run may cost more, it fails before anything is sent. It can only lower "
             "what the DAG declares, which holds when this is empty.",
         )

@@ -222,3 +222,24 @@ def test_an_unknown_connection_is_named_and_never_replaced_by_default_credential
     monkeypatch.setenv("NIGHTPRESS_ROOT", "s3://nope@bucket/data")
     with pytest.raises(ConfigurationError, match="the Airflow connection 'nope', which does not exist"):
         config.data_root()
+
+
+OPEN = [
+    *("source", "day", "limit", "prompt", "model"),
+    *("plan_only", "max_cost_usd", "approve_above_usd"),
+]
+
+
+def test_the_form_shows_open_and_first_what_most_runs_need() -> None:
+    """Airflow opens the params without a section, and starts with all sections closed."""
+    params = declare(
+        system="Be brief.", output={"type": "object", "properties": {"tone": {"type": "string"}}}
+    ).params
+    schemas = {name: params.get_param(name).schema for name in params}
+    assert list(schemas)[: len(OPEN)] == OPEN
+    assert [name for name, schema in schemas.items() if "section" not in schema] == OPEN
+    assert len({schema.get("section") for schema in schemas.values()}) == 4
+    starred = [name for name, schema in schemas.items() if "null" not in schema["type"]]
+    assert starred == ["prompt", "model", "max_tokens", "thinking", "reuse_days"]
+    assert "Be brief." in schemas["prompt"]["description_md"]
+    assert "`tone`" in schemas["prompt"]["description_md"]
