@@ -68,7 +68,7 @@ class Outcome:
             yield f"  {'':22} {'seconds':>9} {'spread':>15} {'extra MB':>9} {'÷ ours':>9}"
         ours = middle(self.measured, "ours") if "ours" in self.measured else None
         for name, found in self.measured.items():
-            seconds = sorted(one["seconds"] for one in found)
+            seconds = sorted(run["seconds"] for run in found)
             spread = f"{seconds[0]:.2f}–{seconds[-1]:.2f}"
             memory = f"{middle(self.measured, name, 'extra_mb'):.0f}" if "extra_mb" in found[0] else ""
             ratio = f"{median(seconds) / ours:.2f} ×" if ours else ""

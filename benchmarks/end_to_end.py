@@ -81,7 +81,7 @@ def _publish(airflow: AirflowInstance, source: Path) -> tuple[float, list[Json]]
         airflow.instance.check()
         states = airflow.states(run_id)
         now = ", ".join(
-            f"{task} {sum(one == 'success' for one in found.values())}/{len(found)}"
+            f"{task} {sum(state == 'success' for state in found.values())}/{len(found)}"
             for task, found in states.items()
             if "success" in found.values()
         )
@@ -93,7 +93,7 @@ def _publish(airflow: AirflowInstance, source: Path) -> tuple[float, list[Json]]
         time.sleep(1)
     instances = airflow.api.task_instances(DAG_ID, run_id)
     assert state == "success", airflow.states(run_id)
-    done = max(_epoch(one["end_date"]) for one in instances if one["end_date"])
+    done = max(_epoch(task["end_date"]) for task in instances if task["end_date"])
     return done - started, instances
 
 
@@ -105,7 +105,7 @@ def _outcome(  # noqa: PLR0917 - private, called once
     executed: dict[str, float],
     memory: _Memory,
 ) -> Outcome:
-    ran = [one for one in instances if one["start_date"] and one["state"] == "success"]
+    ran = [task for task in instances if task["start_date"] and task["state"] == "success"]
     spans = sorted((_epoch(instance["start_date"]), _epoch(instance["end_date"])) for instance in ran)
     busy = sum(end - begin for begin, end in _joined(spans))
     in_tasks = sum(end - begin for begin, end in spans)

@@ -44,7 +44,7 @@ def run(batches: int = 10_000, runs: int = 200, store: str = "local", rounds: in
         if store == "local":
             fill(UPath(folder), batches, runs)
         found = [run_child("benchmarks.page_speed", folder, batches, runs, store) for _ in range(rounds)]
-    measured: Measured = {name: [{"seconds": one[name]} for one in found] for name in found[0]}
+    measured: Measured = {name: [{"seconds": page[name]} for page in found] for name in found[0]}
     goals = tuple(
         Goal(f"the Batches page, {name}", middle(measured, name) * 1000, 300, "ms") for name in measured
     )

@@ -53,7 +53,7 @@ def run(batches: int = BATCHES, rounds: int = 1, polls: int = 4) -> Outcome:
                 f"all {batches:,} fired {found['seconds']:.1f} s after the end"
             )
     worst = {
-        what: max(one[what] for one in measured["ours"])
+        what: max(run[what] for run in measured["ours"])
         for what in ("requests_per_cycle", "start_ms", "wait_ms", "fire_ms", "cycles")
     }
     goals = (
@@ -65,7 +65,7 @@ def run(batches: int = BATCHES, rounds: int = 1, polls: int = 4) -> Outcome:
     )
     notes = tuple(
         f"{name}: {found[-1]['requests_per_cycle']:,.1f} requests a cycle; blocked at most "
-        + ", ".join(f"{max(one[f'{phase}_ms'] for one in found):.0f} ms in the {phase}" for phase in _PHASES)
+        + ", ".join(f"{max(run[f'{phase}_ms'] for run in found):.0f} ms in the {phase}" for phase in _PHASES)
         for name, found in measured.items()
     )
     title = f"{batches:,} waiting batches on one connection (seconds: from their end to the last event)"

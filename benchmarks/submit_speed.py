@@ -111,7 +111,7 @@ def _compare(shard: Shard, url: str, *, exact: bool) -> None:
         assert arrived == staged
         return
     wanted, found = (json.loads(body)["requests"] for body in (staged, arrived))
-    assert [one["params"] for one in found] == [one["params"] for one in wanted]
+    assert [request["params"] for request in found] == [request["params"] for request in wanted]
 
 
 def _ours(shard: Shard, url: str) -> Send:
@@ -169,7 +169,7 @@ def _common_ai(shard: Shard, url: str) -> Send:
 
     adapter = AnthropicBatchAdapter(api_key="bench", base_url=url)
     requests: list[Any] = [
-        {"prompt": one["params"]["messages"][0]["content"], "params": {}} for one in _requests(shard)
+        {"prompt": request["params"]["messages"][0]["content"], "params": {}} for request in _requests(shard)
     ]
     given: dict[str, Any] = {
         "model": MODEL,

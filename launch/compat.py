@@ -50,17 +50,17 @@ def check_version(version: str) -> tuple[bool, str]:
     steps = [
         [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(folder)],
         [
-            *(
-                uv,
-                "pip",
-                "install",
-                "--quiet",
-                "--python",
-                str(python),
-                "--prerelease",
-                "if-necessary-or-explicit",
-            ),
-            *(f"apache-airflow=={version}", ".", *_TOOLS),
+            uv,
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            str(python),
+            "--prerelease",
+            "if-necessary-or-explicit",
+            f"apache-airflow=={version}",
+            ".",
+            *_TOOLS,
         ],
     ]
     # As pip does: of all indexes that are configured, the version that fits.

@@ -33,8 +33,13 @@ _OF_TYPE = {
     "array": ("minItems", "maxItems"),
     "integer": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
     "number": (
-        *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
-        *("maxDigits", "decimalPlaces"),
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "multipleOf",
+        "maxDigits",
+        "decimalPlaces",
     ),
 }
 

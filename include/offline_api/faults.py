@@ -30,9 +30,22 @@ HEADERS = ("wrong_date", "identity")
 CUTS = ("cut_mid_line", "cut_at_line", "cut_compressed")
 WHOLE_STREAM = ("crlf", "no_last_line_feed", "byte_order_mark")
 LINES = (
-    *("missing_ids", "repeated_ids", "foreign_ids", "malformed_lines", "blank_lines"),
-    *("null_fields", "missing_fields", "unknown_fields", "huge_numbers", "negative_numbers", "text_numbers"),
-    *("unknown_types", "flat_errors", "surrogates", "endless_line", *WHOLE_STREAM),
+    "missing_ids",
+    "repeated_ids",
+    "foreign_ids",
+    "malformed_lines",
+    "blank_lines",
+    "null_fields",
+    "missing_fields",
+    "unknown_fields",
+    "huge_numbers",
+    "negative_numbers",
+    "text_numbers",
+    "unknown_types",
+    "flat_errors",
+    "surrogates",
+    "endless_line",
+    *WHOLE_STREAM,
 )
 _ANYWHERE = (*BEFORE, *AFTER, *HEADERS, "hang")
 _BATCH = ("results_url", "odd_batch")

@@ -7,8 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 MISFITS = (
-    *("wrong_type", "missing_field", "extra_field", "unknown_value", "too_large", "duplicate_key"),
-    *("prose", "cut", "refusal", "empty"),
+    "wrong_type",
+    "missing_field",
+    "extra_field",
+    "unknown_value",
+    "too_large",
+    "duplicate_key",
+    "prose",
+    "cut",
+    "refusal",
+    "empty",
 )
 """Ways not to fit; a rule without one takes them in turn."""
 

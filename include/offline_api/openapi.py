@@ -48,8 +48,15 @@ _BILL = _object(
     {
         **dict.fromkeys(
             (
-                *("requests", "input_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"),
-                *("cache_read_tokens", "output_tokens", "thinking_tokens", "web_searches", "free_refusals"),
+                "requests",
+                "input_tokens",
+                "cache_write_5m_tokens",
+                "cache_write_1h_tokens",
+                "cache_read_tokens",
+                "output_tokens",
+                "thinking_tokens",
+                "web_searches",
+                "free_refusals",
             ),
             _COUNT,
         ),

@@ -246,9 +246,27 @@ def _other_refusal(params: dict[str, Any], model: Model) -> str | None:  # noqa:
 
 
 _KNOWN = _PLAIN | {
-    *("cache_control", "container", "context_management", "diagnostics", "inference_geo", "mcp_servers"),
-    *("metadata", "output_config", "service_tier", "speed", "stop_sequences", "stream", "temperature"),
-    *("thinking", "tool_choice", "tools", "top_k", "top_p", "user_profile_id", "fallbacks", "task_budget"),
+    "cache_control",
+    "container",
+    "context_management",
+    "diagnostics",
+    "inference_geo",
+    "mcp_servers",
+    "metadata",
+    "output_config",
+    "service_tier",
+    "speed",
+    "stop_sequences",
+    "stream",
+    "temperature",
+    "thinking",
+    "tool_choice",
+    "tools",
+    "top_k",
+    "top_p",
+    "user_profile_id",
+    "fallbacks",
+    "task_budget",
 }
 _CHECKS: tuple[Callable[[dict[str, Any], Model], str | None], ...] = (
     _thinking_refusal,

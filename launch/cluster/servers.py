@@ -249,11 +249,23 @@ class Servers:
             self._s3_ports = tuple(_free_port_pair() for _ in range(3))
         master, volume, filer = self._s3_ports
         words = [
-            *("server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}"),
-            *(f"-volume.port={volume}", "-filer", f"-filer.port={filer}", "-s3", f"-s3.port={self.s3_port}"),
-            *(f"-s3.config={config}", "-master.volumeSizeLimitMB=64", "-volume.max=40"),
+            "server",
+            f"-dir={data}",
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            f"-master.port={master}",
+            f"-volume.port={volume}",
+            "-filer",
+            f"-filer.port={filer}",
+            "-s3",
+            f"-s3.port={self.s3_port}",
+            f"-s3.config={config}",
+            "-master.volumeSizeLimitMB=64",
+            "-volume.max=40",
             # Their ports would be fixed ones, which a second cluster on the machine could not have.
-            *("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"),
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            "-master.telemetry=false",
         ]
         return Component("s3", (str(_program("weed")), *words))
 

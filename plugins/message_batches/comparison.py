@@ -20,8 +20,16 @@ from nightpress.settings import DEFAULT_MAX_TOKENS, DEFAULT_MODEL
 from nightpress.shards.column_names import RESERVED
 
 VARIANT_OPTIONS = (
-    *("prompt", "system", "output", "cache", "model", "max_tokens"),
-    *("thinking", "effort", "request", "betas"),
+    "prompt",
+    "system",
+    "output",
+    "cache",
+    "model",
+    "max_tokens",
+    "thinking",
+    "effort",
+    "request",
+    "betas",
 )
 """What variants may differ in; everything else is the same for all, so that they see the same articles."""
 

@@ -190,5 +190,8 @@ class MessageBatchTrigger(BaseEventTrigger):
                 )
                 self.log.info(
                     "batch %s is %s: %s requests, %s min old (the API tells no more before its end)",
-                    *(batch_id, batch.processing_status, f"{batch.request_counts.total:,}", age),
+                    batch_id,
+                    batch.processing_status,
+                    f"{batch.request_counts.total:,}",
+                    age,
                 )

@@ -129,8 +129,14 @@ def credit_scenario(seed: int) -> Scenario:
 
 
 _ODD_ANSWERS = (
-    *("refusal", "refusal", "refusal_after_output", "context_window", "tool_use"),
-    *("empty", "thinking_only", "redacted_thinking"),
+    "refusal",
+    "refusal",
+    "refusal_after_output",
+    "context_window",
+    "tool_use",
+    "empty",
+    "thinking_only",
+    "redacted_thinking",
 )
 """All but ``web_search`` and ``pause_turn``, which only requests with tools of the API's own get."""
 _CATEGORIES = (None, "cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms")

@@ -40,7 +40,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def whole_cluster(cluster: Cluster) -> Iterator[None]:
     """Start again, after a test, what it has killed."""
     yield
-    for name in (*("postgres", "redis", "s3"), *cluster.components):
+    for name in ("postgres", "redis", "s3", *cluster.components):
         if not cluster.processes.is_running(name):
             if name in ("postgres", "redis", "s3"):
                 cluster.servers.start_one(name)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nightpress.articles.article import Article
 from nightpress.costs.estimate import estimate
-from nightpress.costs.question import make_question
+from nightpress.costs.request_profile import make_profile
 from nightpress.costs.text_sizes import measure_requests
 from nightpress.models.catalogue import CATALOGUE
 from nightpress.shards.prompts import PromptTemplate
@@ -57,7 +57,7 @@ def test_the_upper_bound_is_never_below_what_the_offline_api_counts(
     ]
     counter = tokenizer(MODELS[model].new_tokenizer)
     counted = sum(count_input(msgspec.json.decode(params), counter) for params in requests)
-    cost = estimate(measure_requests(requests), make_question(template.options))
+    cost = estimate(measure_requests(requests), make_profile(template.options))
     assert counted <= cost.input_upper
     assert cost.upper_usd is not None
 

@@ -60,7 +60,10 @@ def test_any_article_gets_its_own_answer_in_its_own_row(
         for shard in report.shards:
             requests = json.loads(UPath(shard.uri).read_bytes())["requests"]
             # The answer to a request is its own text.
-            lines = [succeeded(one["custom_id"], one["params"]["messages"][0]["content"]) for one in requests]
+            lines = [
+                succeeded(request["custom_id"], request["params"]["messages"][0]["content"])
+                for request in requests
+            ]
             random.Random(seed).shuffle(lines)
             ledger.intend(
                 Entry(key=shard.key, requests=shard.articles, bytes=shard.bytes, pipeline="p", day=DAY)

@@ -58,5 +58,5 @@ def entry(number: int, state: str = "collected", **fields: Any) -> Entry:
 
 
 def put(root: UPath, *entries: Entry, scope: str = "offline") -> None:
-    for one in entries:
-        write_atomically(root / "ledger" / scope / f"{one.key}.json", msgspec.json.encode(one))
+    for entry in entries:
+        write_atomically(root / "ledger" / scope / f"{entry.key}.json", msgspec.json.encode(entry))

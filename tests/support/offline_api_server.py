@@ -47,8 +47,14 @@ class LocalApiServer:
         self.log_path = data_dir / "server.log"
         self._port_file = data_dir / "port"
         self._options = (
-            *("--data", str(data_dir), "--port-file", str(self._port_file)),
-            *("--seconds-per-batch", str(seconds_per_batch), "--seed", str(seed)),
+            "--data",
+            str(data_dir),
+            "--port-file",
+            str(self._port_file),
+            "--seconds-per-batch",
+            str(seconds_per_batch),
+            "--seed",
+            str(seed),
             *extra_args,
         )
         self._process: subprocess.Popen[bytes] | None = None

@@ -39,7 +39,7 @@ def test_a_published_day_is_mailed_and_told_to_ones_own_notifier(monkeypatch: py
     told = Told()
     mail = SmtpNotifier(
         from_email="airflow@example.com",
-        to="desk@example.com",
+        to="newsroom@example.com",
         subject="{{ dag.dag_id }} {{ run_id }}: {{ ti.xcom_pull(task_ids='publish')['succeeded'] }} answered",
         html_content="see Airflow",
     )
@@ -55,7 +55,7 @@ def test_a_published_day_is_mailed_and_told_to_ones_own_notifier(monkeypatch: py
         for callback in dag.get_task("publish").on_success_callback:
             callback(context)
     assert mailbox.subjects() == ["tickets night: 7 answered"]
-    assert mailbox.mails[0]["To"] == "desk@example.com"
+    assert mailbox.mails[0]["To"] == "newsroom@example.com"
     assert "Secret" not in mailbox.mails[0].as_string()
     assert told.contexts == [context]
 
@@ -63,7 +63,7 @@ def test_a_published_day_is_mailed_and_told_to_ones_own_notifier(monkeypatch: py
 def test_a_failed_run_is_mailed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     mail = SmtpNotifier(
         from_email="airflow@example.com",
-        to="desk@example.com",
+        to="newsroom@example.com",
         subject="{{ run_id }} failed",
         html_content="x",
     )

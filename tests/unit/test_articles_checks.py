@@ -83,7 +83,12 @@ def test_repeated_ids(tmp_path: Path) -> None:
     rows = [("a", "one"), ("b", "one"), ("a", "one"), ("a", "two"), (" a ", "one"), ("c", "")]
     read = read_lines(tmp_path, *(json.dumps({"id": i, "content": c}) for i, c in rows))
     assert [getattr(row, "reason", "sent") for row in read] == [
-        *("sent", "sent", "duplicate", "repeated_id", "duplicate", "missing_content")
+        "sent",
+        "sent",
+        "duplicate",
+        "repeated_id",
+        "duplicate",
+        "missing_content",
     ]
     assert read[3] == Rejected(
         "a", str(tmp_path / "in.jsonl"), 4, "repeated_id", "an earlier row has this id", 4
@@ -107,7 +112,10 @@ def test_ragged_rows_of_csv_are_rejected_with_their_line(tmp_path: Path) -> None
     path.write_text('id,content,x\n1,"a\nb",c\n2,short\n\n3,d,e,f\n4,g,h\n')
     rows = list(iter_articles(UPath(path)))
     assert [(row.position, getattr(row, "reason", "sent")) for row in rows] == [
-        *((2, "sent"), (4, "bad_row"), (6, "bad_row"), (7, "sent"))
+        (2, "sent"),
+        (4, "bad_row"),
+        (6, "bad_row"),
+        (7, "sent"),
     ]
     assert rows[1].detail == "2 values where the header has 3 columns"  # type: ignore[union-attr]
 
@@ -124,12 +132,13 @@ def test_empty_values_of_csv_are_none(tmp_path: Path) -> None:
 def test_rejected_rows_and_logs_never_hold_text(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     marker = "XYZZY-MARKER"
     rows: list[Any] = [
-        *([marker], marker, {"id": {marker: 1}, "content": marker}, {"content": marker, "title": marker}),
-        *(
-            {"id": "a", "content": [marker, 1]},
-            {"id": "b", "content": marker},
-            {"id": "b", "content": marker * 2},
-        ),
+        [marker],
+        marker,
+        {"id": {marker: 1}, "content": marker},
+        {"content": marker, "title": marker},
+        {"id": "a", "content": [marker, 1]},
+        {"id": "b", "content": marker},
+        {"id": "b", "content": marker * 2},
         {"id": "c\x00", "content": marker},
     ]
     with caplog.at_level(logging.DEBUG):

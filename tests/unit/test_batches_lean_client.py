@@ -225,19 +225,19 @@ def test_only_a_plain_key_does_without_the_sdk(
 
 
 HEAVY = (
-    *(
-        "anthropic",
-        "boto3",
-        "duckdb",
-        "genai_prices",
-        "numpy",
-        "pandas",
-        "polars",
-        "pyarrow",
-        "rich",
-        "typer",
-    ),
-    *("nightpress.costs", "nightpress.outputs", "nightpress.shards.requests"),
+    "anthropic",
+    "boto3",
+    "duckdb",
+    "genai_prices",
+    "numpy",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "rich",
+    "typer",
+    "nightpress.costs",
+    "nightpress.outputs",
+    "nightpress.shards.requests",
 )
 STEPS = {
     "wait": """

@@ -54,11 +54,15 @@ def test_each_format_holds_the_same_texts(name: str, packages: Path, tmp_path: P
     expected = list(iter_articles(UPath(tmp_path / "first.jsonl")))
     read = list(iter_articles(UPath(tmp_path / name)))
     assert all(isinstance(row, Article) for row in read)
-    for one, other in zip(read, expected, strict=True):
-        assert isinstance(one, Article)
-        assert isinstance(other, Article)
-        assert (one.article_id, one.title, one.content) == (other.article_id, other.title, other.content)
-        assert list(one.metadata) == ["package", "kind", "chars"]
+    for found, wanted in zip(read, expected, strict=True):
+        assert isinstance(found, Article)
+        assert isinstance(wanted, Article)
+        assert (found.article_id, found.title, found.content) == (
+            wanted.article_id,
+            wanted.title,
+            wanted.content,
+        )
+        assert list(found.metadata) == ["package", "kind", "chars"]
 
 
 def test_ids_tell_where_a_text_is_from(packages: Path, tmp_path: Path) -> None:

@@ -12,14 +12,16 @@ from offline_api.token_counts import OLD
 from tests.support.batch_requests import params
 
 MODELS = [
-    *("claude-haiku-5-5", "claude-haiku-4-5", "claude-sonnet-5", "claude-sonnet-5-5", "claude-sonnet-4-6"),
-    *(
-        "claude-opus-5-5",
-        "claude-opus-5",
-        "claude-opus-4-8",
-        "claude-opus-4-7",
-        "claude-opus-4-5",
-    ),
+    "claude-haiku-5-5",
+    "claude-haiku-4-5",
+    "claude-sonnet-5",
+    "claude-sonnet-5-5",
+    "claude-sonnet-4-6",
+    "claude-opus-5-5",
+    "claude-opus-5",
+    "claude-opus-4-8",
+    "claude-opus-4-7",
+    "claude-opus-4-5",
 ]
 
 

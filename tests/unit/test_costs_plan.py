@@ -24,7 +24,7 @@ from nightpress.costs.plan import (
 )
 from nightpress.costs.plan_lines import plan_lines
 from nightpress.costs.prices import find_prices
-from nightpress.costs.question import Question, make_question
+from nightpress.costs.request_profile import RequestProfile, make_profile
 from nightpress.costs.text_sizes import RequestSizes, measure_requests
 from nightpress.errors import BudgetError, ConfigurationError, ResultsError
 from nightpress.models.catalogue import CATALOGUE
@@ -39,8 +39,8 @@ def sizes_of(text: str, requests: int = 1) -> RequestSizes:
     return measure_requests([text.encode()] * requests)
 
 
-def ask(model: str = HAIKU, max_tokens: int = 200, **changes: Any) -> Question:
-    return Question(model, max_tokens, **changes)
+def ask(model: str = HAIKU, max_tokens: int = 200, **changes: Any) -> RequestProfile:
+    return RequestProfile(model, max_tokens, **changes)
 
 
 @pytest.mark.parametrize(
@@ -177,29 +177,29 @@ def test_inference_in_the_us_costs_more_from_4_6_on() -> None:
 def test_where_inference_runs_is_known_from_the_request_or_from_earlier_answers(
     request_: dict[str, object], seen: tuple[str, ...], expected: bool, possible: bool
 ) -> None:
-    question = make_question(resolve_options("claude-opus-5", 10, request=request_), geographies=seen)
-    assert (question.us_expected, question.us_possible) == (expected, possible)
+    profile = make_profile(resolve_options("claude-opus-5", 10, request=request_), geographies=seen)
+    assert (profile.us_expected, profile.us_possible) == (expected, possible)
 
 
 def test_searches_cost_what_they_cost_and_must_be_bounded() -> None:
     def upper(**tool: object) -> float | None:
         tools = [{"type": "web_search_20260209", "name": "web_search", **tool}]
-        question = make_question(resolve_options("claude-opus-5", 10, request={"tools": tools}))
-        return estimate(sizes_of("a", 100), question).upper_usd
+        profile = make_profile(resolve_options("claude-opus-5", 10, request={"tools": tools}))
+        return estimate(sizes_of("a", 100), profile).upper_usd
 
     assert upper() is None
     assert (upper(max_uses=2) or 0) > 2 * 100 * 0.01
-    client = make_question(resolve_options("claude-opus-5", 10, request={"tools": [{"name": "x"}]}))
+    client = make_profile(resolve_options("claude-opus-5", 10, request={"tools": [{"name": "x"}]}))
     assert client.searches == 0
     code = [{"type": "code_execution_20260120", "name": "code_execution"}]
-    assert make_question(resolve_options("claude-opus-5", 10, request={"tools": code})).searches is None
+    assert make_profile(resolve_options("claude-opus-5", 10, request={"tools": code})).searches is None
 
 
 def test_a_cached_prompt_is_planned_at_the_price_of_writing_it() -> None:
     mark = {"cache_control": {"type": "ephemeral"}}
     sizes = sizes_of("a" * 10_000)
     plain, cached = (
-        estimate(sizes, make_question(resolve_options("claude-opus-5", 10, request=request)))
+        estimate(sizes, make_profile(resolve_options("claude-opus-5", 10, request=request)))
         for request in ({}, mark)
     )
     written = cached.input_upper * 2.5 / 1e6 * 1.1

@@ -83,7 +83,7 @@ def test_what_the_library_does_not_know_is_priced_by_the_catalogue(monkeypatch: 
             assert found is not None
             ours = find_prices(model)
             assert ours is not None
-            for one, other in zip(ours.batch, found.batch, strict=True):
-                assert astuple(one) == pytest.approx(astuple(other))
+            for our_tier, found_tier in zip(ours.batch, found.batch, strict=True):
+                assert astuple(our_tier) == pytest.approx(astuple(found_tier))
     finally:
         find_prices.cache_clear()

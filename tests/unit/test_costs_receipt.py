@@ -46,7 +46,7 @@ def test_a_receipt_adds_up_its_batches(tmp_path: Path) -> None:
     assert str(path).endswith("receipts/p/day=2026-11-22.json")
     stored = json.loads(path.read_bytes())
     assert stored["wasted_usd"] == 0.5
-    assert [one["paid_usd"] for one in stored["batches"]] == [1.0, 2.0]
+    assert [batch["paid_usd"] for batch in stored["batches"]] == [1.0, 2.0]
 
 
 @pytest.mark.parametrize(("listed", "paid"), [(None, 1.0), (1.0, None), (None, None)])

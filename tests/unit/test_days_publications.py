@@ -117,7 +117,9 @@ def test_publications_are_kept_listed_and_brought_back(root: DataRoot) -> None:
     found = list_publications(root, PIPELINE, DAY)
     assert [(kept.run, kept.answered, kept.current) for kept in found] == [
         ("five", 5, True),
-        *(("four", 4, False), ("three", 3, False), ("two", 2, False)),
+        ("four", 4, False),
+        ("three", 3, False),
+        ("two", 2, False),
     ]
     assert all(kept.cost_usd is not None and kept.cost_usd > 0 for kept in found)
     restored = restore_publication(root, PIPELINE, DAY, found[2].name)

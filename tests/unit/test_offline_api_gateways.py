@@ -195,8 +195,8 @@ def changed(server: LocalApiServer, kind: str, **options: Any) -> tuple[list[Any
     found = rows(server, batch_id)
     assert rows(server, batch_id) == usual
     assert len(found) == len(usual)
-    pairs = [(one, other) for one, other in zip(usual, found, strict=True) if one != other]
-    return [one for one, _ in pairs], [other for _, other in pairs]
+    pairs = [(before, after) for before, after in zip(usual, found, strict=True) if before != after]
+    return [before for before, _ in pairs], [after for _, after in pairs]
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,9 @@ def test_answers(
     assert not [wrong for row in found for wrong in type_errors(row)]
     messages = [row.result.message for row in found if row.result.type == "succeeded"]
     changed = [
-        one for one in messages if one.stop_reason != "end_turn" or [b.type for b in one.content] != ["text"]
+        message
+        for message in messages
+        if message.stop_reason != "end_turn" or [b.type for b in message.content] != ["text"]
     ]
     assert len(changed) == 5
     for message in changed:

@@ -242,5 +242,8 @@ def test_every_answer_is_of_the_sdks_types(client: anthropic.Anthropic, server: 
     answers.append(client.messages.batches.retrieve(batches[0].id))
     assert [wrong for answer in answers for wrong in type_errors(answer, type(answer).__name__)] == []
     assert {answer.result.type for answer in answers if hasattr(answer, "result")} == {
-        *("succeeded", "errored", "canceled", "expired"),
+        "succeeded",
+        "errored",
+        "canceled",
+        "expired",
     }

@@ -13,7 +13,16 @@ from markupsafe import Markup
 from nightpress.plain_text import Html, for_html, for_log, for_markdown, for_svg, for_terminal, shorten
 
 ACTING = [chr(n) for n in (*range(0x20), *range(0x7F, 0xA0))] + [
-    *("\ud800", "\udfff", "\ufffe", "\uffff", "\u2028", "\u2029", "\u202e", "\u2066", "\u200b", "\ufeff"),
+    "\ud800",
+    "\udfff",
+    "\ufffe",
+    "\uffff",
+    "\u2028",
+    "\u2029",
+    "\u202e",
+    "\u2066",
+    "\u200b",
+    "\ufeff",
     "\U000e0041",
 ]
 ANY_TEXT = st.text(st.characters(codec=None))

@@ -62,7 +62,10 @@ def test_who_attaches_leaves_the_numbers_of_who_paid(tmp_path: Path) -> None:
     assert (results.reused, results.cost_usd) == (True, 0.0)
     again = entry(ended)
     assert (again.by_status, again.errors, again.examples, again.cost_usd, again.day) == (
-        *(paid.by_status, paid.errors, paid.examples, paid.cost_usd),
+        paid.by_status,
+        paid.errors,
+        paid.examples,
+        paid.cost_usd,
         DAY,
     )
 

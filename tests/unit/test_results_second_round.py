@@ -127,7 +127,9 @@ def test_a_second_shard_depends_on_its_first_alone(tmp_path: Path) -> None:
     ended = collected(tmp_path / "alone", *["expired"] * 7)
     shards = again(ended)
     assert [(shard.name, shard.articles) for shard in shards] == [
-        *(("r2-00000-00000", 3), ("r2-00000-00001", 3), ("r2-00000-00002", 1))
+        ("r2-00000-00000", 3),
+        ("r2-00000-00001", 3),
+        ("r2-00000-00002", 1),
     ]
     files = [ShardFiles.beside(UPath(shard.uri)) for shard in shards]
     rows = [row for file in files for row in pq.read_table(file.articles.path).to_pylist()]

@@ -111,7 +111,10 @@ def test_metadata_keeps_its_types_and_never_takes_our_columns(tmp_path: Path) ->
     (shard,) = write(rows, tmp_path).shards
     schema = pq.read_schema(ShardFiles.beside(UPath(shard.uri)).articles.path)
     assert [str(schema.field(name).type) for name in ("words", "published", "ratio", "source_status")] == [
-        *("int64", "date32[day]", "double", "string")
+        "int64",
+        "date32[day]",
+        "double",
+        "string",
     ]
 
 
@@ -151,7 +154,9 @@ def test_works_on_an_object_store() -> None:
     report = write_shards(articles(3), folder, TEMPLATE, limits=ShardLimits())
     assert UPath(report.shards[0].uri).stat().st_size == report.shards[0].bytes
     assert sorted(path.name for path in folder.iterdir()) == [
-        *("articles-00000.parquet", "rejected.parquet", "requests-00000.json")
+        "articles-00000.parquet",
+        "rejected.parquet",
+        "requests-00000.json",
     ]
 
 

@@ -14,8 +14,20 @@ LINE_BREAKS = ("lf", "crlf", "any")
 _TABS = ("\\t", "tab")
 QUOTING = ("double", "none", "backslash", "escaped")
 FORMATS = (
-    *("json", "jsonl", "csv", "tsv", "psv", "parquet", "arrow", "orc", "xlsx", "xml", "feed"),
-    *("markdown", "text", "html"),
+    "json",
+    "jsonl",
+    "csv",
+    "tsv",
+    "psv",
+    "parquet",
+    "arrow",
+    "orc",
+    "xlsx",
+    "xml",
+    "feed",
+    "markdown",
+    "text",
+    "html",
 )
 
 

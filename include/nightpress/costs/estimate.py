@@ -18,7 +18,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from nightpress.costs.prices import UnitPrices, find_prices
-from nightpress.costs.question import SEARCH_RESULT_TOKENS, SEARCH_USD, US_FACTOR, Question
+from nightpress.costs.request_profile import SEARCH_RESULT_TOKENS, SEARCH_USD, US_FACTOR, RequestProfile
 
 if TYPE_CHECKING:
     from nightpress.costs.text_sizes import RequestSizes
@@ -72,44 +72,44 @@ class Cost:
     room_usd: float | None = None
 
 
-def estimate(sizes: RequestSizes, question: Question, history: AnswerHistory = AnswerHistory()) -> Cost:
+def estimate(sizes: RequestSizes, profile: RequestProfile, history: AnswerHistory = AnswerHistory()) -> Cost:
     """Estimate what requests cost; None where the model's price is not known, or nothing bounds it.
 
     :param history: gives the expected tokens of an answer, and how good the estimate of the input was.
     """
-    facts, sizes = question.facts, sizes.without(question.skeleton)
+    facts, sizes = profile.facts, sizes.without(profile.skeleton)
     # What was counted is one number: of long prompts, which have another price, it would have to be two.
     counted = history.counted_tokens if not sizes.long_requests else None
     input_expected = counted or round(sizes.expected_tokens(facts) * (history.input_share or 1.0))
-    output_expected = round(_expected_answer(question, history) * sizes.requests)
+    output_expected = round(_expected_answer(profile, history) * sizes.requests)
     if counted is not None:
-        short = _upper_input(sizes.short, question, counted)
+        short = _upper_input(sizes.short, profile, counted)
     else:
         # Only ever up: a sample bounds nothing.
         raised = max(history.upper_share or 1.0, 1.0)
-        short = ceil(raised * _upper_input(sizes.short, question))
-    long = ceil(max(history.upper_share or 1.0, 1.0) * _upper_input(sizes.long, question))
-    output_upper = question.request_max_tokens * sizes.requests
-    prices = find_prices(question.model)
+        short = ceil(raised * _upper_input(sizes.short, profile))
+    long = ceil(max(history.upper_share or 1.0, 1.0) * _upper_input(sizes.long, profile))
+    output_upper = profile.request_max_tokens * sizes.requests
+    prices = find_prices(profile.model)
     usd: tuple[float | None, ...] = (None, None, None, None)
     if prices is not None:
         usd = (
-            _expected_usd(prices.batch, sizes, question, input_expected, output_expected),
-            _upper_usd(prices.batch, sizes, question, short, long),
-            _upper_usd(prices.list_price, sizes, question, short, long),
-            question.room_tokens * sizes.requests * prices.batch[0].output / 1e6 * question.us_factor,
+            _expected_usd(prices.batch, sizes, profile, input_expected, output_expected),
+            _upper_usd(prices.batch, sizes, profile, short, long),
+            _upper_usd(prices.list_price, sizes, profile, short, long),
+            profile.room_tokens * sizes.requests * prices.batch[0].output / 1e6 * profile.us_factor,
         )
     return Cost(input_expected, max(short + long, input_expected), output_expected, output_upper, *usd)
 
 
-def request_upper_usd(sizes: RequestSizes, question: Question) -> float | None:
+def request_upper_usd(sizes: RequestSizes, profile: RequestProfile) -> float | None:
     """Return USD that the largest single request may cost at most; None when it is not known."""
-    prices = find_prices(question.model)
-    if prices is None or question.searches is None or not sizes.requests:
+    prices = find_prices(profile.model)
+    if prices is None or profile.searches is None or not sizes.requests:
         return None
     # No text has more tokens than bytes.
-    tokens = sizes.largest_bytes + question.added_tokens
-    return _usd_of(tokens, 1, question, prices.batch[-1])
+    tokens = sizes.largest_bytes + profile.added_tokens
+    return _usd_of(tokens, 1, profile, prices.batch[-1])
 
 
 def cache_surcharge(price: UnitPrices) -> float:
@@ -117,17 +117,17 @@ def cache_surcharge(price: UnitPrices) -> float:
     return max(price.cache_write_1h - price.input, 0.0) / 1e6
 
 
-def _expected_answer(question: Question, history: AnswerHistory) -> float:
+def _expected_answer(profile: RequestProfile, history: AnswerHistory) -> float:
     if history.output_tokens is not None:
-        return min(history.output_tokens, question.request_max_tokens)
-    return DEFAULT_OUTPUT_SHARE * question.max_tokens + THINKING_SHARE * question.room_tokens
+        return min(history.output_tokens, profile.request_max_tokens)
+    return DEFAULT_OUTPUT_SHARE * profile.max_tokens + THINKING_SHARE * profile.room_tokens
 
 
-def _upper_input(sizes: RequestSizes, question: Question, counted: int | None = None) -> int:
-    text = sizes.upper_tokens(question.facts) + question.added_tokens * sizes.requests
+def _upper_input(sizes: RequestSizes, profile: RequestProfile, counted: int | None = None) -> int:
+    text = sizes.upper_tokens(profile.facts) + profile.added_tokens * sizes.requests
     if counted is not None:
         text = ceil(counted * COUNT_MARGIN) + COUNT_MARGIN_TOKENS * sizes.requests
-    searches = question.searches or 0
+    searches = profile.searches or 0
     # Each search sends the prompt, and what was found so far, once more.
     again = searches * (searches + 1) // 2 * SEARCH_RESULT_TOKENS * sizes.requests
     return text * (searches + 1) + again
@@ -136,42 +136,42 @@ def _upper_input(sizes: RequestSizes, question: Question, counted: int | None = 
 def _expected_usd(
     tiers: Sequence[UnitPrices],
     sizes: RequestSizes,
-    question: Question,
+    profile: RequestProfile,
     input_tokens: int,
     output_tokens: int,
 ) -> float:
-    long = sizes.long.expected_tokens(question.facts)
+    long = sizes.long.expected_tokens(profile.facts)
     mean_long = long / max(sizes.long_requests, 1)
     base = tiers[0]
     reached = [tier for tier in tiers if mean_long > tier.above_tokens or tier is base][-1]
-    share = long / max(sizes.expected_tokens(question.facts), 1)
+    share = long / max(sizes.expected_tokens(profile.facts), 1)
     long_output = output_tokens * sizes.long_requests / max(sizes.requests, 1)
     usd = (
         input_tokens * ((1 - share) * base.input + share * reached.input)
         + (output_tokens - long_output) * base.output
         + long_output * reached.output
     ) / 1e6
-    return usd * (US_FACTOR if question.us_expected and question.facts.geography else 1.0)
+    return usd * (US_FACTOR if profile.us_expected and profile.facts.geography else 1.0)
 
 
 def _upper_usd(
-    tiers: Sequence[UnitPrices], sizes: RequestSizes, question: Question, short: int, long: int
+    tiers: Sequence[UnitPrices], sizes: RequestSizes, profile: RequestProfile, short: int, long: int
 ) -> float | None:
     """Return USD at most; prompts that may be long pay the dearest price.
 
     :param short: input tokens at most of those that are not long.
     """
-    if question.searches is None:
+    if profile.searches is None:
         return None
     # What searches find may make any prompt a long one.
-    short_price = tiers[-1] if question.searches else tiers[0]
-    usd_short = _usd_of(short, sizes.short.requests, question, short_price)
-    return usd_short + _usd_of(long, sizes.long_requests, question, tiers[-1])
+    short_price = tiers[-1] if profile.searches else tiers[0]
+    usd_short = _usd_of(short, sizes.short.requests, profile, short_price)
+    return usd_short + _usd_of(long, sizes.long_requests, profile, tiers[-1])
 
 
-def _usd_of(input_tokens: int, requests: int, question: Question, price: UnitPrices) -> float:
-    written = input_tokens if question.caches_all else min(question.cached_tokens * requests, input_tokens)
-    tokens = input_tokens * price.input + question.request_max_tokens * requests * price.output
+def _usd_of(input_tokens: int, requests: int, profile: RequestProfile, price: UnitPrices) -> float:
+    written = input_tokens if profile.caches_all else min(profile.cached_tokens * requests, input_tokens)
+    tokens = input_tokens * price.input + profile.request_max_tokens * requests * price.output
     usd = tokens / 1e6 + written * cache_surcharge(price)
-    searches = (question.searches or 0) * requests * SEARCH_USD
-    return usd * question.us_factor + searches
+    searches = (profile.searches or 0) * requests * SEARCH_USD
+    return usd * profile.us_factor + searches

@@ -12,11 +12,11 @@ import msgspec
 from nightpress.costs.estimate import cache_surcharge, estimate
 from nightpress.costs.money import dollars
 from nightpress.costs.prices import find_prices
-from nightpress.costs.question import (
+from nightpress.costs.request_profile import (
     FORMAT_TOKENS,
     FRAMING_TOKENS,
     TOOL_TOKENS,
-    Question,
+    RequestProfile,
     count_searches,
 )
 from nightpress.costs.text_sizes import measure_requests
@@ -220,10 +220,10 @@ def second_round_upper(plan: Plan, articles: int, size_bytes: int) -> float:
     if prices is None:
         return inf
     price = prices.batch[-1]
-    question = Question(plan.model, plan.max_tokens, us_possible=plan.us_possible)
+    profile = RequestProfile(plan.model, plan.max_tokens, us_possible=plan.us_possible)
     once_more = (size_bytes * price.input + 2 * plan.request_max_tokens * articles * price.output) / 1e6
     once_more += plan.cached_tokens * articles * cache_surcharge(price)
-    return once_more * question.us_factor
+    return once_more * profile.us_factor
 
 
 def again_upper_usd(plan: Plan, requests: Sequence[bytes]) -> float:
@@ -237,7 +237,7 @@ def again_upper_usd(plan: Plan, requests: Sequence[bytes]) -> float:
         return inf
     sizes = measure_requests(requests)
     tools, typed = (any(name in params for params in decoded) for name in ("tools", "output_config"))
-    question = Question(
+    profile = RequestProfile(
         plan.model,
         max_tokens=0,
         caches_all=any(b'"cache_control"' in params for params in requests),
@@ -245,10 +245,10 @@ def again_upper_usd(plan: Plan, requests: Sequence[bytes]) -> float:
         searches=max((count or 0 for count in searches), default=0),
         us_possible=plan.us_possible,
     )
-    price = prices.batch[-1] if sizes.long_requests or question.searches else prices.batch[0]
+    price = prices.batch[-1] if sizes.long_requests or profile.searches else prices.batch[0]
     tokens = sum(int(params["max_tokens"]) for params in decoded)
-    output = tokens * price.output / 1e6 * question.us_factor
-    return (estimate(sizes, question).upper_usd or 0.0) + output
+    output = tokens * price.output / 1e6 * profile.us_factor
+    return (estimate(sizes, profile).upper_usd or 0.0) + output
 
 
 def write_plan(plan: Plan, folder: StoragePath) -> StoragePath:

@@ -21,8 +21,13 @@ ORIGIN = ("origin_shard", "origin_ordinal")
 """Columns of a second round's results: which row of the first round each belongs to."""
 
 _SUMMED = (
-    *("input_tokens", "output_tokens", "thinking_tokens"),
-    *("cache_creation_input_tokens", "cache_read_input_tokens", "cost_usd", "list_cost_usd"),
+    "input_tokens",
+    "output_tokens",
+    "thinking_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "cost_usd",
+    "list_cost_usd",
 )
 _OF_THE_ARTICLE = {"request_key", "day"}
 _OF_THE_ANSWER = [column.name for column in TAIL if column.name not in _OF_THE_ARTICLE]

@@ -26,9 +26,17 @@ VARIANTS = "variants"
 
 BEFORE_TYPED = ("status", "text")
 AFTER_TYPED = (
-    *("stop_reason", "model", "input_tokens", "output_tokens", "thinking_tokens"),
-    *("cache_creation_input_tokens", "cache_read_input_tokens", "cost_usd", "list_cost_usd"),
-    *("error_type", "reused"),
+    "stop_reason",
+    "model",
+    "input_tokens",
+    "output_tokens",
+    "thinking_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "cost_usd",
+    "list_cost_usd",
+    "error_type",
+    "reused",
 )
 """Fields of a variant's struct besides those of its typed answers, which stand between them."""
 
@@ -95,7 +103,7 @@ class _Day:
         self.offline = (self.schema.metadata or {}).get(OFFLINE.encode()) == b"yes"
         groups = range(self.file.num_row_groups)
         self._groups = np.cumsum([0, *(self.file.metadata.row_group(number).num_rows for number in groups)])
-        wanted = [*("article_id", "title", *BEFORE_TYPED, *AFTER_TYPED)]
+        wanted = ["article_id", "title", *BEFORE_TYPED, *AFTER_TYPED]
         wanted += [field.name for field in (*self.metadata, *self.typed)]
         # An earlier version did not write all of them.
         self._wanted = [name for name in wanted if name in self.schema.names]

@@ -39,17 +39,20 @@ NOT_IN_BATCHES = {
 
 KNOWN_PARAMETERS = frozenset(
     {
-        *("cache_control", "container", "context_management", "diagnostics", "inference_geo", "mcp_servers"),
-        *(
-            "metadata",
-            "service_tier",
-            "stop_sequences",
-            "temperature",
-            "tool_choice",
-            "tools",
-            "top_k",
-            "top_p",
-        ),
+        "cache_control",
+        "container",
+        "context_management",
+        "diagnostics",
+        "inference_geo",
+        "mcp_servers",
+        "metadata",
+        "service_tier",
+        "stop_sequences",
+        "temperature",
+        "tool_choice",
+        "tools",
+        "top_k",
+        "top_p",
         "user_profile_id",
     }
 )

@@ -22,8 +22,21 @@ MAX_FIELDS = 250
 
 _NOTES = frozenset(
     {
-        *("title", "description", "default", "examples", "example", "$comment", "deprecated", "readOnly"),
-        *("writeOnly", "$schema", "$id", "$defs", "definitions", "contentMediaType", "contentEncoding"),
+        "title",
+        "description",
+        "default",
+        "examples",
+        "example",
+        "$comment",
+        "deprecated",
+        "readOnly",
+        "writeOnly",
+        "$schema",
+        "$id",
+        "$defs",
+        "definitions",
+        "contentMediaType",
+        "contentEncoding",
     }
 )
 _SHAPE: dict[Kind, tuple[str, ...]] = {

@@ -149,7 +149,13 @@ def read_damaged(scope: str, key: str, error: LedgerError, touched: float | None
 
 def _check(entry: Entry) -> None:
     texts = (
-        *(entry.key, entry.uri, entry.pipeline, entry.day, entry.run, entry.dag_id, entry.task_id),
+        entry.key,
+        entry.uri,
+        entry.pipeline,
+        entry.day,
+        entry.run,
+        entry.dag_id,
+        entry.task_id,
         entry.batch_id or "",
         *entry.by_status,
         *entry.errors,

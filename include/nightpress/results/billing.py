@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nightpress.costs.prices import TokenColumns, UnitPrices, cost_column, find_prices
-from nightpress.costs.question import ELSEWHERE, SEARCH_USD, US_FACTOR
+from nightpress.costs.request_profile import ELSEWHERE, SEARCH_USD, US_FACTOR
 from nightpress.models.lookup import find_model
 from nightpress.statuses import STATUSES
 

@@ -67,7 +67,11 @@ def keep_raw(
             return lines
         log.warning(
             "the results of batch %s ended after %d of %d lines (reading %d of %d)",
-            *(batch.id, lines, requests, download, DOWNLOADS),
+            batch.id,
+            lines,
+            requests,
+            download,
+            DOWNLOADS,
         )
         if download < DOWNLOADS:
             sleep(min(2.0**download, 10.0))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import msgspec
 
 from nightpress.batches.model_api import ModelApi
-from nightpress.costs.question import Question
+from nightpress.costs.request_profile import RequestProfile
 from nightpress.costs.text_sizes import measure_requests
 from nightpress.shards.requests import iter_params
 from nightpress.shards.shard import Shard
@@ -57,7 +57,7 @@ def count_requests(
     shards: Sequence[Shard],
     folder: StoragePath,
     api: ModelApi,
-    question: Question,
+    profile: RequestProfile,
     clock: Callable[[], float],
 ) -> CountedTokens:
     """Count the requests of a small run, or some of each shard of a larger one, as far as time allows.
@@ -70,10 +70,10 @@ def count_requests(
     for params in _iter_chosen(shards, folder):
         if clock() > until or (tokens := api.count_tokens(params)) is None:
             break
-        sizes = measure_requests([params]).without(question.skeleton)
+        sizes = measure_requests([params]).without(profile.skeleton)
         requests, counted = requests + 1, counted + tokens
-        expected += sizes.expected_tokens(question.facts)
-        upper = sizes.upper_tokens(question.facts) + question.added_tokens
+        expected += sizes.expected_tokens(profile.facts)
+        upper = sizes.upper_tokens(profile.facts) + profile.added_tokens
         highest = max(highest, tokens / max(upper, 1))
     if not requests or not expected:
         return CountedTokens()

@@ -16,7 +16,13 @@ import msgspec
 
 from nightpress.costs.estimate import estimate
 from nightpress.costs.money import dollars
-from nightpress.costs.question import FORMAT_TOKENS, FRAMING_TOKENS, TOOL_TOKENS, Question, count_searches
+from nightpress.costs.request_profile import (
+    FORMAT_TOKENS,
+    FRAMING_TOKENS,
+    TOOL_TOKENS,
+    RequestProfile,
+    count_searches,
+)
 from nightpress.costs.text_sizes import RequestSizes, measure_requests
 from nightpress.errors import BudgetError, ResultsError
 from nightpress.models.lookup import get_model
@@ -75,8 +81,8 @@ class GivenCost:
     """Adds up what requests may cost, one after the other, without holding them."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Question, list[bytes]] = {}
-        self._sizes: dict[Question, RequestSizes] = {}
+        self._waiting: dict[RequestProfile, list[bytes]] = {}
+        self._sizes: dict[RequestProfile, RequestSizes] = {}
         self._unbounded = ""
 
     def add(self, params: Mapping[str, Any], encoded: bytes) -> None:
@@ -85,31 +91,31 @@ class GivenCost:
         :param encoded: its canonical params.
         :raises ConfigurationError: the model's id is a near miss of a known one.
         """
-        question = _ask(params, encoded)
+        profile = _ask(params, encoded)
         if not self._unbounded:
-            self._unbounded = _find_unbounded(params, question)
-        waiting = self._waiting.setdefault(question, [])
+            self._unbounded = _find_unbounded(params, profile)
+        waiting = self._waiting.setdefault(profile, [])
         waiting.append(encoded)
         if len(waiting) >= _MEASURED_AT_ONCE:
-            self._measure(question)
+            self._measure(profile)
 
-    def _measure(self, question: Question) -> None:
-        found = measure_requests(self._waiting.pop(question, []))
-        self._sizes[question] = self._sizes.get(question, RequestSizes()) + found
+    def _measure(self, profile: RequestProfile) -> None:
+        found = measure_requests(self._waiting.pop(profile, []))
+        self._sizes[profile] = self._sizes.get(profile, RequestSizes()) + found
 
     def plan(self) -> GivenPlan:
         """Return what all of them may cost."""
-        for question in list(self._waiting):
-            self._measure(question)
+        for profile in list(self._waiting):
+            self._measure(profile)
         models: dict[str, int] = {}
         tokens, answers, usd, unbounded = 0, 0, 0.0, self._unbounded
-        for question, sizes in self._sizes.items():
-            cost = estimate(sizes, question)
-            models[question.model] = models.get(question.model, 0) + sizes.requests
+        for profile, sizes in self._sizes.items():
+            cost = estimate(sizes, profile)
+            models[profile.model] = models.get(profile.model, 0) + sizes.requests
             tokens += cost.input_upper
             answers += cost.output_upper
             if cost.upper_usd is None:
-                unbounded = unbounded or f"the price of {question.model} is not known"
+                unbounded = unbounded or f"the price of {profile.model} is not known"
             else:
                 usd += cost.upper_usd
         return GivenPlan(
@@ -140,10 +146,10 @@ def read_given_plan(path: StoragePath, requests: int) -> GivenPlan:
         raise ResultsError(f"the plan {path} cannot be read ({error}); nothing was sent") from None
 
 
-def _ask(params: Mapping[str, Any], encoded: bytes) -> Question:
+def _ask(params: Mapping[str, Any], encoded: bytes) -> RequestProfile:
     tools, geography = params.get("tools"), params.get("inference_geo")
     typed = bool(params.get("output_config") or params.get("output_format"))
-    return Question(
+    return RequestProfile(
         get_model(params["model"]).id,
         params["max_tokens"],
         caches_all=b'"cache_control"' in encoded,
@@ -154,12 +160,12 @@ def _ask(params: Mapping[str, Any], encoded: bytes) -> Question:
     )
 
 
-def _find_unbounded(params: Mapping[str, Any], question: Question) -> str:
+def _find_unbounded(params: Mapping[str, Any], profile: RequestProfile) -> str:
     """Return what of a request its text does not bound; empty when there is nothing."""
     held = [name for name in _HELD if params.get(name)]
     if held:
         return f"a request sets {held[0]}"
-    if question.searches is None:
+    if profile.searches is None:
         return "a request lets the API use a tool as often as it likes"
     messages = params["messages"]
     contents = [message.get("content") for message in messages if isinstance(message, Mapping)]

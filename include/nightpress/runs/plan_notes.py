@@ -7,7 +7,7 @@ from datetime import date
 from nightpress.costs.estimate import AnswerHistory, Cost
 from nightpress.costs.money import dollars
 from nightpress.costs.prices import find_prices
-from nightpress.costs.question import SEARCH_RESULT_TOKENS, SEARCH_USD, Question
+from nightpress.costs.request_profile import SEARCH_RESULT_TOKENS, SEARCH_USD, RequestProfile
 from nightpress.costs.shared_prefix import SharedPrefix
 from nightpress.days.day_sources import TEMPLATE, read_published
 from nightpress.models.request_options import RequestOptions
@@ -57,26 +57,26 @@ def notes_on_model(options: RequestOptions, today: date) -> list[str]:
 
 
 def notes_on_cost(
-    cost: Cost, question: Question, history: AnswerHistory, counted: CountedTokens
+    cost: Cost, profile: RequestProfile, history: AnswerHistory, counted: CountedTokens
 ) -> list[str]:
     """Say what the cost is estimated from.
 
     :param counted: input tokens that the API counted for requests of the run.
     """
     notes = []
-    prices = find_prices(question.model)
+    prices = find_prices(profile.model)
     if prices is None:
-        notes.append(f"The price of {question.model} is not known, so the cost is not either.")
-    elif question.searches is None:
+        notes.append(f"The price of {profile.model} is not known, so the cost is not either.")
+    elif profile.searches is None:
         notes.append("Tools that the API runs are not limited by max_uses, so nothing bounds the cost.")
     elif prices.assumed:
-        notes.append(f"No batch price of {question.model} is known: half of its list price is assumed.")
-    if question.searches:
+        notes.append(f"No batch price of {profile.model} is known: half of its list price is assumed.")
+    if profile.searches:
         notes.append(
-            f"Up to {question.searches:,} searches a request at {dollars(SEARCH_USD)} each, and up to "
+            f"Up to {profile.searches:,} searches a request at {dollars(SEARCH_USD)} each, and up to "
             f"{SEARCH_RESULT_TOKENS:,} tokens of what each finds, are part of the upper bound."
         )
-    if question.us_expected:
+    if profile.us_expected:
         notes.append("Inference runs in the US, which costs 1.1 times as much.")
     if counted.requests:
         whole = "Expected input tokens rest" if history.counted_tokens is None else "Input tokens rest"

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from nightpress.articles.article import ReadStats
 from nightpress.batches.model_api import ModelApi
 from nightpress.costs.plan import Limits, Plan, write_plan
-from nightpress.costs.question import make_question
+from nightpress.costs.request_profile import make_profile
 from nightpress.days.day_sources import OFFLINE, read_published
 from nightpress.days.reuse import AnswerIndex, ReusedRows
 from nightpress.errors import ConfigurationError
@@ -83,8 +83,8 @@ def prepare_run(
     counted = CountedTokens()
     if model_api is not None and write and not plan_only:
         # A plan alone sends no article anywhere.
-        question = make_question(template.options, typed=template.output is not None)
-        counted = count_requests(report.shards, run.folder, model_api, question, now)
+        profile = make_profile(template.options, typed=template.output is not None)
+        counted = count_requests(report.shards, run.folder, model_api, profile, now)
     plan = make_plan(
         run, source, template, report, reuse, limits, counted=counted, plan_only=plan_only, now=now
     )

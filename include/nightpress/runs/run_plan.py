@@ -12,8 +12,8 @@ import msgspec
 
 from nightpress.costs.estimate import AnswerHistory, estimate, request_upper_usd
 from nightpress.costs.plan import Limits, ModelCost, Plan
-from nightpress.costs.question import Question, make_question
 from nightpress.costs.receipt_files import read_answer_history
+from nightpress.costs.request_profile import RequestProfile, make_profile
 from nightpress.costs.shared_prefix import LIFETIME, SharedPrefix
 from nightpress.costs.text_sizes import RequestSizes
 from nightpress.errors import ConfigurationError
@@ -59,7 +59,7 @@ def make_plan(  # noqa: PLR0917 - called once
     history = read_answer_history(run.root, run.pipeline, digest, run.offline)
     prefix = SharedPrefix.of(template.system, template.model) if template.cache and template.system else None
     cached_tokens = prefix.upper_tokens if prefix is not None and prefix.verdict != "too_short" else 0
-    question = make_question(
+    profile = make_profile(
         template.options,
         cached_tokens=cached_tokens,
         typed=template.output is not None,
@@ -72,7 +72,7 @@ def make_plan(  # noqa: PLR0917 - called once
         upper_share=counted.upper_share,
         counted_tokens=counted.tokens if all_counted else None,
     )
-    cost = estimate(billed, question, history)
+    cost = estimate(billed, profile, history)
     return Plan(
         pipeline=run.pipeline,
         day=run.day,
@@ -105,16 +105,16 @@ def make_plan(  # noqa: PLR0917 - called once
         effort=template.options.thinking.effort,
         betas=template.betas,
         cut=max(report.cut.values(), default=0),
-        request_upper_usd=request_upper_usd(billed, question),
-        us_possible=question.us_possible,
+        request_upper_usd=request_upper_usd(billed, profile),
+        us_possible=profile.us_possible,
         asks=describe_request_parts(template),
         room_upper_usd=cost.room_usd,
         settled_usd=settled_usd,
-        other_models=_other_models(template, billed, question, history.counted_tokens, today),
+        other_models=_other_models(template, billed, profile, history.counted_tokens, today),
         notes=[
             *notes_on_the_day(run, source, report, reuse, digest),
             *notes_on_model(template.options, today),
-            *notes_on_cost(cost, question, history, counted),
+            *notes_on_cost(cost, profile, history, counted),
             *notes_on_cache(prefix, billed.requests),
         ],
     )
@@ -143,7 +143,7 @@ def _thinking_in_words(template: RequestTemplate) -> str:
 
 
 def _other_models(
-    template: RequestTemplate, sizes: RequestSizes, asked: Question, counted: int | None, today: date
+    template: RequestTemplate, sizes: RequestSizes, asked: RequestProfile, counted: int | None, today: date
 ) -> list[ModelCost]:
     """Return what the same requests would cost with the other models that can be asked so, cheapest first.
 
@@ -162,13 +162,11 @@ def _other_models(
             )
         except ConfigurationError:
             continue  # this model takes other parameters
-        question = make_question(
-            options, cached_tokens=asked.cached_tokens, typed=template.output is not None
-        )
-        same_tokens = question.facts.chars_per_token == asked.facts.chars_per_token
+        profile = make_profile(options, cached_tokens=asked.cached_tokens, typed=template.output is not None)
+        same_tokens = profile.facts.chars_per_token == asked.facts.chars_per_token
         cost = estimate(
             sizes,
-            replace(question, us_expected=asked.us_expected, us_possible=asked.us_possible),
+            replace(profile, us_expected=asked.us_expected, us_possible=asked.us_possible),
             AnswerHistory(counted_tokens=counted if same_tokens else None),
         )
         found.append(ModelCost(model=model, expected_usd=cost.expected_usd, upper_usd=cost.upper_usd))

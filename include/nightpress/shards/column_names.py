@@ -6,11 +6,30 @@ from collections.abc import Collection
 
 RESERVED = frozenset(
     {
-        *("article_id", "title", "custom_id", "request_key", "status", "text", "stop_reason", "model"),
-        *("input_tokens", "output_tokens", "thinking_tokens"),
-        *("cache_creation_input_tokens", "cache_read_input_tokens"),
-        *("cost_usd", "list_cost_usd", "error_type", "error_message", "message_id", "batch_id", "round"),
-        *("reused", "day", "source_file", "source_position"),
+        "article_id",
+        "title",
+        "custom_id",
+        "request_key",
+        "status",
+        "text",
+        "stop_reason",
+        "model",
+        "input_tokens",
+        "output_tokens",
+        "thinking_tokens",
+        "cache_creation_input_tokens",
+        "cache_read_input_tokens",
+        "cost_usd",
+        "list_cost_usd",
+        "error_type",
+        "error_message",
+        "message_id",
+        "batch_id",
+        "round",
+        "reused",
+        "day",
+        "source_file",
+        "source_position",
     }
 )
 """Column names of ours, lower case; a metadata field of the same name is kept as ``source_<name>``."""

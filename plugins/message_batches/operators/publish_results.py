@@ -49,7 +49,14 @@ class PublishResultsOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = (
-        *("shards", "results", "second_shards", "second_results", "plan", "day", "conn_id", "lose_answers"),
+        "shards",
+        "results",
+        "second_shards",
+        "second_results",
+        "plan",
+        "day",
+        "conn_id",
+        "lose_answers",
     )
     operator_extra_links = (TaskLink("Answers"), TaskLink("Report"), TaskLink("Receipt"))
     ui_color = "#dcf0e4"

@@ -103,10 +103,27 @@ class ReadArticlesOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = (
-        *("source", "chosen_source", "day", "limit", "conn_id"),
-        *("model", "chosen_model", "max_tokens", "thinking", "effort", "max_content_chars"),
-        *("max_cost_usd", "approve_above_usd", "fresh", "reuse_days", "plan_only"),
-        *("fields", "encoding", "read_options", "delimiter", "quoting"),
+        "source",
+        "chosen_source",
+        "day",
+        "limit",
+        "conn_id",
+        "model",
+        "chosen_model",
+        "max_tokens",
+        "thinking",
+        "effort",
+        "max_content_chars",
+        "max_cost_usd",
+        "approve_above_usd",
+        "fresh",
+        "reuse_days",
+        "plan_only",
+        "fields",
+        "encoding",
+        "read_options",
+        "delimiter",
+        "quoting",
     )
     operator_extra_links = (TaskLink("Plan"),)
     ui_color = "#e4ecf0"

@@ -98,8 +98,11 @@ def _read_tasks(session: Session, runs: Mapping[tuple[str, str], FoundRun]) -> N
     wanted = list(runs)
     # A run may have thousands of mapped tasks; what counts is which states there are of each.
     kinds = (
-        *(TaskInstance.dag_id, TaskInstance.run_id, TaskInstance.task_id),
-        *(TaskInstance.state, TaskInstance.operator),
+        TaskInstance.dag_id,
+        TaskInstance.run_id,
+        TaskInstance.task_id,
+        TaskInstance.state,
+        TaskInstance.operator,
     )
     for row in session.execute(
         select(

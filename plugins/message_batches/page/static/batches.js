@@ -5,7 +5,7 @@ import { drawRun, explainEmpty, listQuestions, pager, summarize } from "./sectio
 const POLL_MS = 5000;
 const STALE_MS = 20000;
 const TIMEOUT_MS = 15000;
-const MOST_OPENED = 20;
+const MAX_OPENED = 20;
 const $ = (id) => document.getElementById(id);
 const params = new URLSearchParams(location.search);
 const opened = new Map();   // run token -> page of its batches
@@ -109,7 +109,7 @@ const explain = (status, detail) => {
 
 const load = async () => {
   const query = new URLSearchParams(params);
-  for (const [token, page] of [...opened].slice(-MOST_OPENED)) query.append("opened", `${token}:${page}`);
+  for (const [token, page] of [...opened].slice(-MAX_OPENED)) query.append("opened", `${token}:${page}`);
   const answer = await fetch(`batches.json?${query}`, {
     headers: { Accept: "application/json" }, credentials: "same-origin", signal: AbortSignal.timeout(TIMEOUT_MS),
   });

@@ -1,4 +1,4 @@
-"""What is asked with each request, as far as its cost depends on it."""
+"""What the cost of a request depends on, apart from its text."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ ELSEWHERE = frozenset({"", "global", "not_available"})
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked with each request, as far as its cost depends on it.
+class RequestProfile:
+    """What the cost of a request depends on, apart from its text.
 
     :param model: model id.
     :param max_tokens: of the answer.
@@ -79,14 +79,14 @@ class Question:
         return find_model(self.model) or assume_model(self.model)
 
 
-def make_question(
+def make_profile(
     options: RequestOptions,
     *,
     cached_tokens: int = 0,
     typed: bool = False,
     geographies: Collection[str] = (),
-) -> Question:
-    """Return what is asked with each request.
+) -> RequestProfile:
+    """Return what the cost of a pipeline's requests depends on.
 
     :param cached_tokens: how much of each request may be written to the prompt cache at most.
     :param typed: answers have an output schema.
@@ -96,7 +96,7 @@ def make_question(
     tools = options.extra_parameters.get("tools")
     seen_in_us = any(geography not in ELSEWHERE for geography in geographies)
     added = FRAMING_TOKENS + (TOOL_TOKENS if tools else 0) + (FORMAT_TOKENS if typed else 0)
-    return Question(
+    return RequestProfile(
         options.model.id,
         options.max_tokens,
         options.thinking.room_tokens,
