@@ -46,18 +46,21 @@ def read_parquet(path: StoragePath, columns: Sequence[str] | None = None) -> pa.
 
 @contextmanager
 def parquet_writer(
-    path: StoragePath, schema: pa.Schema, distinct: Collection[str] = ()
+    path: StoragePath, schema: pa.Schema, distinct: Collection[str] = (), *, search: bool = True
 ) -> Iterator[pq.ParquetWriter]:
     """Open a Parquet file for writing that appears under ``path``, whole, when the block ends without an error.
 
     :param distinct: columns whose values hardly repeat; a dictionary of them takes time and no less space.
+    :param search: keep statistics of distinct columns, by which readers skip rows that they do not look for.
     """
     import pyarrow.parquet as pq
 
     repeating = [name for field in schema if field.name not in distinct for name in _leaves(field)]
     with (
         atomic_writer(path) as stream,
-        pq.ParquetWriter(stream, schema, compression="zstd", use_dictionary=repeating) as writer,
+        pq.ParquetWriter(
+            stream, schema, compression="zstd", use_dictionary=repeating, write_statistics=search or repeating
+        ) as writer,
     ):
         yield writer
 

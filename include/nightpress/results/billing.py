@@ -114,7 +114,7 @@ def _is_unknown(answers: pa.Table) -> Any:
 
 
 def _is_before_output(answers: pa.Table) -> Any:
-    blank = pc.equal(pc.binary_length(pc.fill_null(answers["text"], "")), 0)
+    blank = pc.equal(pc.fill_null(pc.binary_length(answers["text"]), 0), 0)
     return _flags(pc.and_(blank, pc.equal(pc.fill_null(answers["output"], 0), 0)))
 
 

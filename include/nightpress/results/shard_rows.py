@@ -134,10 +134,10 @@ class ShardRows:
         self._close()
         self._buckets = buckets = Buckets(ANSWERS, self._shard.articles, BUCKET_ROWS)
         self._report = StreamReport()
-        with _no_cyclic_gc():
+        with _no_cyclic_gc(), SecondThread(2) as beside:
             for block in iter_blocks(blocks, self._shard.key, self._shard.articles, self._report):
                 for ordinals, rows in to_columns(block.ordinals, block.outcomes):
-                    buckets.add(rows, ordinals)
+                    beside.run(buckets.add, rows, ordinals)
         return self._report
 
     def write(self) -> ShardResults:
@@ -151,7 +151,10 @@ class ShardRows:
         totals = _Totals()
         with _open_articles(self._files.articles, self._shard) as articles:
             schema = _results_schema(articles.schema_arrow, self._typing, self._shard, self._provenance)
-            with parquet_writer(self._files.results, schema, DISTINCT) as writer, SecondThread(1) as beside:
+            with (
+                parquet_writer(self._files.results, schema, DISTINCT, search=False) as writer,
+                SecondThread(1) as beside,
+            ):
                 slices = zip(iter_slices(articles, BUCKET_ROWS), self._buckets.iter_tables(), strict=True)
                 for number, (slice_, arrived) in enumerate(slices):
                     first = number * BUCKET_ROWS
