@@ -507,9 +507,12 @@ READ: list[Kind] = [
             "a.xml",
             '<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/"><siteinfo><sitename>W</sitename></siteinfo>'
             + _each(
-                "<page><title>{title}</title><ns>0</ns><revision><id>{id}</id><text>{content}</text></revision></page>"
+                "<page><title>{title}</title><ns>0</ns><id>{id}</id><revision><id>7{id}</id><text bytes='9' "
+                "xml:space='preserve'>{content}</text></revision></page>"
             )
-            + "</mediawiki>",
+            + "<page><title>Old</title><ns>0</ns><id>8</id><redirect title='New'/><revision><id>9</id><text>#REDIRECT "
+            "[[New]]</text></revision></page><page><title>Talk:Old</title><ns>1</ns><id>10</id><revision><id>11</id>"
+            "<text>Hm.</text></revision></page></mediawiki>",
         ),
         ROWS,
     ),
@@ -713,7 +716,7 @@ REFUSED: list[Kind] = [
     Kind(
         "a folder of files that cannot be read",
         _files({"a.docx": "x", "b.pdf": "%PDF"}),
-        words="none of which",
+        words="save it as text or HTML",
     ),
     Kind("an empty folder", _empty, words="is empty"),
 ]

@@ -161,8 +161,8 @@ class ReadOptions:
             raise ConfigurationError(
                 f"read_options is of type {type(options).__name__}; it must be an object such as {{'delimiter': ';'}}"
             )
-        names = {option.name for option in fields(cls)} - {"limits"}
         limits = {limit.name for limit in fields(ReadLimits)}
+        names = option_names() - limits
         unknown = sorted(options.keys() - names - limits)
         if unknown:
             raise ConfigurationError(
@@ -177,6 +177,12 @@ class ReadOptions:
             if name in names and value not in (None, "")
         }
         return cls(limits=ReadLimits(**{name: options[name] for name in options if name in limits}), **given)
+
+
+def option_names() -> frozenset[str]:
+    """Return the names of all reading options, the limits among them."""
+    own = {option.name for option in fields(ReadOptions)} - {"limits"}
+    return frozenset(own | {limit.name for limit in fields(ReadLimits)})
 
 
 def _check_type(name: str, value: object) -> None:

@@ -35,6 +35,34 @@ SUFFIXES = {
 }
 """What a file's name stands for; its content is looked at all the same."""
 
+_OTHER_KINDS = {
+    **dict.fromkeys(
+        (".doc", ".docx", ".rtf", ".odt", ".pages"), "it is a text document; save it as text or HTML"
+    ),
+    **dict.fromkeys((".ppt", ".pptx", ".odp", ".key"), "it is a presentation; save it as text"),
+    **dict.fromkeys((".pdf", ".ps", ".djvu"), "it is made for print; extract its text first"),
+    **dict.fromkeys((".epub", ".mobi"), "it is an e-book; extract its text first"),
+    **dict.fromkeys((".eml", ".msg", ".mbox"), "it holds e-mails; save them as JSON lines"),
+    **dict.fromkeys(
+        (".db", ".sqlite", ".sqlite3", ".duckdb"), "it is a database; read it with sql(…), or export a table"
+    ),
+    **dict.fromkeys(
+        (".sql", ".dump", ".bson"), "it is a dump of a database; export a table as CSV or JSON lines"
+    ),
+    **dict.fromkeys(
+        (".avro", ".pkl", ".pickle", ".h5", ".hdf5", ".npy", ".npz", ".rds", ".sas7bdat", ".dta"),
+        "save it as Parquet",
+    ),
+    **dict.fromkeys((".tar", ".tgz", ".tbz2", ".txz", ".7z", ".rar"), "it is an archive; unpack it first"),
+    **dict.fromkeys(
+        (".yaml", ".yml", ".toml", ".ini", ".cfg", ".lock", ".bib"), "such files are read as no articles"
+    ),
+    **dict.fromkeys(
+        (".rst", ".adoc", ".org", ".tex", ".mdx", ".qmd", ".textile"), "name it alone, with format=text"
+    ),
+}
+"""What is said of files of other kinds; what they are called is no proof, so one that is named alone is looked at."""
+
 COMPRESSION_SUFFIXES = frozenset(
     {".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".lz4", ".zip", ".snappy", ".br"}
 )
@@ -269,7 +297,7 @@ def _format_of_entry(name: str, info: dict[str, Any]) -> str:
 def _ignored(parts: Sequence[str]) -> bool:
     """Tell whether a name says that it is no data: hidden, of a tool, or the description of the folder."""
     hidden = any(part.startswith((".", "_", "~$")) and "=" not in part for part in parts)
-    return hidden or parts[-1].startswith("README")
+    return hidden or parts[-1].startswith("README") or parts[-1].lower() in ("thumbs.db", "desktop.ini")
 
 
 def _size_of_regular(path: StoragePath) -> int | None:
@@ -304,7 +332,7 @@ def _choose(
         elif file.format:
             chosen[str(file.path)] = file
         else:
-            skipped[str(file.path)] = "its name says nothing about its format; name it alone, or with format="
+            skipped[str(file.path)] = _why_unknown(file.path.name)
     if not globbed and not format_ and {file.format for file in chosen.values()} - DOCUMENTS:
         for name in [name for name, file in chosen.items() if file.format in DOCUMENTS]:
             del chosen[name]
@@ -323,6 +351,12 @@ def _is_regular(file: SourceFile) -> bool:
         return stat.S_ISREG(Path(file.path.path).stat().st_mode)
     except OSError:
         return False
+
+
+def _why_unknown(name: str) -> str:
+    suffixes = [f".{part}" for part in name.lower().split(".")[1:]]
+    known = next((_OTHER_KINDS[suffix] for suffix in reversed(suffixes) if suffix in _OTHER_KINDS), None)
+    return known or "its name says nothing about its format; name it alone, or with format="
 
 
 def _why_not_regular(file: SourceFile) -> str:

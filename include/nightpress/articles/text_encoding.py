@@ -17,7 +17,22 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _MIN_FOREIGN = 6  # a guess from fewer characters outside ASCII is no better than a throw of dice
-_UNDEFINED_IN_CP1252 = frozenset(b"\x81\x8d\x8f\x90\x9d")
+_WIDER = {
+    **dict.fromkeys(("ascii", "iso8859-1", "iso8859-15"), "cp1252"),
+    "iso8859-9": "cp1254",
+    "iso8859-7": "cp1253",
+    "iso8859-8": "cp1255",
+    "iso8859-6": "cp1256",
+    "iso8859-13": "cp1257",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "big5": "cp950",
+    "euc_kr": "cp949",
+    "shift_jis": "cp932",
+}
+"""Encodings with the same letters and more: Windows wrote most of what is taken for the older ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +108,7 @@ def _guess(sample: bytes, bad_byte: int, file: str) -> Encoding:
 
     foreign = sum(byte >= 0x80 for byte in sample)
     part = sample[max(0, bad_byte - 20_000) : bad_byte + 60_000]
-    name = str(chardet.detect(part)["encoding"] or "").lower()
-    if name.startswith("iso-8859-1") and not _UNDEFINED_IN_CP1252 & set(sample):
-        name = "cp1252"  # Windows wrote most of what calls itself Latin-1; it has the same letters, and more
+    name = _widen(str(chardet.detect(part)["encoding"] or "").lower(), sample)
     if name and foreign >= _MIN_FOREIGN and _decodes(sample, name):
         return Encoding(
             name, 0, f"it is not UTF-8 (byte {bad_byte + 1:,}) and was read as {name}, which is a guess"
@@ -109,9 +122,24 @@ def _guess(sample: bytes, bad_byte: int, file: str) -> Encoding:
     )
 
 
+def _widen(name: str, sample: bytes) -> str:
+    """Return the wider encoding if it reads the sample alike: what comes later may need it, such as a euro sign."""
+    try:
+        wider = _WIDER.get(codecs.lookup(name).name, name)
+        same = _decode_start(sample, wider) == _decode_start(sample, name)
+    except (UnicodeDecodeError, LookupError):
+        return name
+    return wider if same else name
+
+
+def _decode_start(sample: bytes, name: str) -> str:
+    """Decode a sample that may end within a character."""
+    return codecs.getincrementaldecoder(name)().decode(sample)
+
+
 def _decodes(sample: bytes, name: str) -> bool:
     try:
-        codecs.getincrementaldecoder(name)().decode(sample)
+        _decode_start(sample, name)
     except (UnicodeDecodeError, LookupError):
         return False
     return True

@@ -18,6 +18,7 @@ from nightpress.articles.extras import import_extra
 from nightpress.articles.field_mapping import known_name
 from nightpress.articles.raw_row import FileRows, Row
 from nightpress.articles.reading_options import Reading
+from nightpress.articles.source_report import SourceReport
 from nightpress.errors import InputError
 
 _SAMPLE_ELEMENTS = 2_000
@@ -36,12 +37,13 @@ def open_xml(stream: BinaryIO, start: str, file: str, reading: Reading) -> FileR
     record = reading.options.record_path
     if record is None and _WORDPRESS.search(start):
         reading.report.detected(file, "WordPress export")
-        return FileRows(file, _iter_wordpress(stream, file))
+        return FileRows(file, _iter_wordpress(stream, file, reading.report))
     if record is None and re.search(r"<(?:rss|feed|rdf:RDF)[\s>]", start):
         reading.report.detected(file, "feed (RSS or Atom)")
         return FileRows(file, _iter_feed(read_whole(stream, reading.options.limits, file), file))
     if record is None and "<mediawiki" in start:
-        record = "page"
+        reading.report.detected(file, "MediaWiki export")
+        return FileRows(file, _iter_mediawiki(stream, file, reading.report))
     if record is None:
         data = read_whole(stream, reading.options.limits, file)
         record = _find_record(data, file)
@@ -140,9 +142,43 @@ def _as_value(element: Any) -> Any:
     return "".join(element.itertext()) or None
 
 
-def _iter_wordpress(stream: BinaryIO, file: str) -> Iterator[Row]:
+def _iter_mediawiki(stream: BinaryIO, file: str, report: SourceReport) -> Iterator[Row]:
+    """Yield pages with their latest text; what only leads to another page, and talk and files, are no articles."""
+    left_out: Counter[str] = Counter()
+    for position, row in _iter_records(stream, "page", file):
+        revisions = row.get("revision")
+        last = revisions[-1] if isinstance(revisions, list) and revisions else revisions
+        revision: dict[str, Any] = last if isinstance(last, dict) else {}
+        text = revision.get("text")
+        if "redirect" in row or row.get("ns") not in (None, "0"):
+            left_out["redirect" if "redirect" in row else f"namespace {row['ns']:.10}"] += 1
+            continue
+        yield (
+            position,
+            {
+                "id": row.get("id"),
+                "title": row.get("title"),
+                "content": text.get("text") if isinstance(text, dict) else text,
+                "revision_id": revision.get("id"),
+                "timestamp": revision.get("timestamp"),
+            },
+        )
+    _tell_left_out(left_out, "pages are no articles", file, report)
+
+
+def _tell_left_out(left_out: Counter[str], what: str, file: str, report: SourceReport) -> None:
+    if left_out:
+        shown = ", ".join(f"{count:,} × {kind}" for kind, count in left_out.most_common(10))
+        report.warn(
+            f"{left_out.total():,} {what} and were left out ({shown}); record_path= reads every element of a tag",
+            file,
+        )
+
+
+def _iter_wordpress(stream: BinaryIO, file: str, report: SourceReport) -> Iterator[Row]:
     """Yield posts and pages; what else an export holds (attachments, menus, drafts) is no article."""
     position = 0
+    left_out: Counter[str] = Counter()
     for _, element in _elements(stream, file, ("end",)):
         if _bare(element.tag) != "item":
             continue
@@ -159,6 +195,15 @@ def _iter_wordpress(stream: BinaryIO, file: str) -> Iterator[Row]:
         position += 1
         if row.get("post_type") in _POSTS and row.get("status") == "publish":
             yield position, _wordpress_row(row)
+        else:
+            left_out[_kind_of_post(row)] += 1
+    _tell_left_out(left_out, "items are no published post or page", file, report)
+
+
+def _kind_of_post(row: dict[str, Any]) -> str:
+    kind, status = str(row.get("post_type") or "item")[:20], str(row.get("status") or "")[:20]
+    kind = kind if re.fullmatch(r"\w+", kind) else "item"
+    return f"{kind}, {status}" if kind in _POSTS and re.fullmatch(r"\w+", status) else kind
 
 
 def _wordpress_row(row: dict[str, Any]) -> dict[str, Any]:

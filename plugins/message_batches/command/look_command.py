@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -61,10 +64,11 @@ def look(
     from nightpress.articles.source_preview import preview_source
 
     given = dict(_read_option(text) for text in option or [])
+    given |= {"encoding": encoding} if encoding else {}
     preview = preview_source(
         [open_path(place) for place in source],
         fields=FieldMap(id_field or None, content or None, title or None),
-        options=ReadOptions.of({**given, "encoding": encoding or None}),
+        options=ReadOptions.of(given),
         max_content_chars=max_content_chars,
         seconds=seconds,
     )
@@ -77,11 +81,19 @@ def look(
 
 
 def _read_option(text: str) -> tuple[str, Any]:
-    """Return name and value of ``NAME=VALUE``; numbers, yes and no, and lists with commas are understood."""
+    """Return name and value of ``NAME=VALUE``; numbers, yes and no, and lists with commas are understood.
+
+    So is what stands in a message, in Python's spelling: ``columns=['id', 'content']``.
+    """
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise ConfigurationError(f"--option {text!r} is not NAME=VALUE, such as delimiter=;")
     name = name.replace("-", "_")
+    if name == "fields":
+        raise ConfigurationError("name the fields with --content, --title and --id, such as --content body")
+    if len(value) > 1 and value[0] in "[('\"" and value[-1] in "])'\"":
+        with suppress(ValueError, SyntaxError):
+            return name, ast.literal_eval(value)
     if value.isdigit():
         return name, int(value)
     if value.lower() in ("true", "yes", "false", "no"):
@@ -121,11 +133,25 @@ def _show(preview: SourcePreview) -> None:
         if lines:
             say(f"\n{heading}")
             _show_list(f"  {for_terminal(line)}" for line in lines)
+    _show_remedies("\n".join([preview.problem, *preview.report.warnings]))
     _show_articles(preview)
 
 
+def _show_remedies(said: str) -> None:
+    """Say how to give here what messages name as it is written in a DAG file."""
+    from nightpress.articles.reading_options import option_names
+
+    named = dict.fromkeys(re.findall(r"\b([a-z_]+)=", said))
+    options = [f"-o {name}=…" for name in named if name in option_names()]
+    options += ["--content NAME, --title NAME and --id NAME"] if "fields" in named else []
+    if options:
+        say(f"\nto this command it is said with: {'; '.join(options)}")
+
+
 def _show_counts(preview: SourcePreview) -> None:
-    if preview.whole:
+    if preview.problem:
+        say("\nrows up to the problem below")
+    elif preview.whole:
         say("\nevery row was read")
     else:
         files = f"{preview.looked_at:,} of {len(preview.files):,} file(s)"
