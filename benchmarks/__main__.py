@@ -30,6 +30,7 @@ FULL: dict[str, Benchmark] = {
     "results": ("results_speed", (100_000, 3)),
     "results_10k": ("results_speed", (10_000, 3)),
     "submit": ("submit_speed", (100_000, 5)),
+    "decoder": ("decoder_speed", (50_000, 25)),
     "polls": ("poll_speed", (1000, 1, 4)),
     "reading": ("reading_speed", (100_000, 3)),
     "reading_scale": ("reading_scale", (5_000, 50_000)),
@@ -44,6 +45,7 @@ FULL: dict[str, Benchmark] = {
 QUICK: dict[str, Benchmark] = {
     "results": ("results_speed", (20_000, 1)),
     "submit": ("submit_speed", (20_000, 1)),
+    "decoder": ("decoder_speed", (20_000, 9)),
     "reading": ("reading_speed", (20_000, 1)),
     "publish": ("publish_speed", (100_000, 1)),
     "page": ("page_speed", (2_000,)),

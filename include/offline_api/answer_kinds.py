@@ -17,12 +17,14 @@ ANSWERS = (
     "thinking_only",
     "redacted_thinking",
     "web_search",
+    "other_capitals",
 )
 """What a rule of kind ``answers`` may ask for.
 
 ``refusal`` comes before any output, ``refusal_after_output`` after some text; both name a category. ``context_window``
 is cut off with ``model_context_window_exceeded``. ``pause_turn`` and ``tool_use`` have no text; ``empty`` has no
 content at all. ``thinking_only`` spent all of ``max_tokens`` on thinking. ``web_search`` used the search tool.
+``other_capitals`` is a structured answer whose enum values have other capitals than the schema, as happens.
 """
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from offline_api.answer_kinds import PLAIN, AnswerKind
 from offline_api.excerpts import leading_sentences
-from offline_api.misfits import misfit_text
+from offline_api.misfits import misfit_text, with_other_capitals
 from offline_api.model_catalog import Model
 from offline_api.schema_examples import example
 from offline_api.token_counts import Tokenizer, tokenizer
@@ -206,6 +206,8 @@ class _Writer:
         value = example(schema, self.article, _asked(self.params))
         if self.kind.misfit is not None:
             return misfit_text(self.kind.misfit, value, schema)
+        if self.kind.special == "other_capitals":
+            value = with_other_capitals(value, schema)
         return json.dumps(value, ensure_ascii=False), "end_turn"
 
     def _searches(self) -> int:

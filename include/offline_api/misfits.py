@@ -46,6 +46,20 @@ def misfit_text(misfit: str, value: Any, schema: Any) -> tuple[str, str]:
     return json.dumps(changed, ensure_ascii=False), "end_turn"
 
 
+def with_other_capitals(value: Any, schema: Any) -> Any:
+    """Return a value that fits with the capitals of its enum values changed, which the vendor says may happen."""
+    if not isinstance(schema, dict):
+        return value
+    if isinstance(value, dict):
+        properties = schema.get("properties") or {}
+        return {name: with_other_capitals(given, properties.get(name)) for name, given in value.items()}
+    if isinstance(value, list):
+        return [with_other_capitals(given, schema.get("items")) for given in value]
+    choices = schema.get("anyOf") or [schema]
+    listed = any(isinstance(choice, dict) and value in choice.get("enum", ()) for choice in choices)
+    return value.swapcase() if listed and isinstance(value, str) else value
+
+
 def _wrong_type(value: dict[str, Any], _schema: Any) -> dict[str, Any]:
     name = next(iter(value))
     return {**value, name: {"value": value[name], "unit": "none"}}

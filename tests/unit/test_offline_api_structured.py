@@ -132,6 +132,21 @@ def test_a_repair_fails_too_when_asked_for(server: LocalApiServer, client: anthr
     assert isinstance(read(run(server, client, [{"custom_id": "r", "params": repair}])["r"]), Problem)
 
 
+def test_an_enums_capitals_may_differ_and_the_answer_fits(
+    server: LocalApiServer, client: anthropic.Anthropic
+) -> None:
+    items = [item(index) for index in range(8)]
+    plain = {name: read(result) for name, result in run(server, client, items).items()}
+    server.faults({"endpoint": "create", "kind": "answers", "answer": "other_capitals", "count": 1})
+    results = run(server, client, items)
+    assert {json.loads(text_of(result))["verdict"] for result in results.values()} <= {
+        "ACCEPT",
+        "REJECT",
+        "UNSURE",
+    }
+    assert {name: read(result) for name, result in results.items()} == plain
+
+
 def test_an_unknown_misfit_is_refused(server: LocalApiServer) -> None:
     answer = server.post("/local/faults", {"endpoint": "create", "kind": "misfits", "misfit": "odd"})
     assert "misfit is one of wrong_type" in answer["error"]["message"]

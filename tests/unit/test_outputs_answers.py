@@ -89,6 +89,8 @@ def changed(**changes: Any) -> str:
         changed(at="2026-11-22T08:00:00Z"),
         changed(at="2026-11-22 08:00"),
         changed(opens="08:30"),
+        changed(kind="Toy"),
+        f"```json\n{changed(kind='TOY')}\n```",
     ],
 )
 def test_taken(text: str) -> None:
@@ -247,3 +249,38 @@ def test_an_empty_answer_is_no_turn(answer: str | None) -> None:
     repaired = repair_params(PARAMS, answer, problem)
     assert [message["role"] for message in repaired["messages"]] == ["user", "user"]
     assert is_repair(repaired)
+
+
+@pytest.mark.parametrize(
+    ("choices", "given", "read"),
+    [
+        (["Low", "HIGH", "Straße"], "low", "Low"),
+        (["Low", "HIGH", "Straße"], "High", "HIGH"),
+        (["Low", "HIGH", "Straße"], "STRASSE", "Straße"),
+        (["Low", "HIGH"], "low ", None),
+        (["Low", "HIGH"], "lo", None),
+        (["us", "US"], "us", "us"),
+        (["us", "US"], "Us", None),  # which of the two is not known
+    ],
+)
+def test_the_capitals_of_a_choice_may_differ(choices: list[str], given: str, read: str | None) -> None:
+    """The vendor says so; a paid answer is not asked again for that."""
+    kind = {"enum": choices}
+    schema = OutputSchema.of(
+        {
+            "type": "object",
+            "properties": {
+                "kind": kind,
+                "all": {"type": "array", "items": {"anyOf": [kind, {"type": "null"}]}},
+                "size": {"type": "number"},
+            },
+            "required": ["kind", "all", "size"],
+            "additionalProperties": False,
+        }
+    )
+    found = schema.reader().read(json.dumps({"kind": given, "all": [given, None], "size": 0.1}))
+    if read is None:
+        assert isinstance(found, Problem)
+        assert found.reason == "unknown_value"
+    else:
+        assert found == {"kind": read, "all": [read, None], "size": 0.1}

@@ -72,6 +72,19 @@ REFUSAL: dict[str, Any] = {"status": "refused", "stop_reason": "refusal", "text"
         ({"inference_geo": "global"}, PLAIN),
         ({"inference_geo": "not_available"}, PLAIN),
         ({"inference_geo": ""}, PLAIN),
+        ({"inference_geo": None}, PLAIN),
+        ({"inference_geo": "US"}, 1.1 * PLAIN),
+        ({"inference_geo": " us "}, 1.1 * PLAIN),
+        ({"inference_geo": "Global"}, PLAIN),
+        ({"inference_geo": "eu"}, None),  # no price list names it
+        ({"inference_geo": "us-east-1"}, None),
+        ({"inference_geo": "eu", "status": "errored", "text": None, "input": None, "output": None}, 0.0),
+        ({"model": "claude-opus-4-5", "inference_geo": "eu"}, PLAIN),  # it costs the same everywhere
+        (REFUSAL | {"inference_geo": "eu"}, 0.0),
+        (REFUSAL | {"refusal_category": "cyber", "output": None}, None),  # whether output began is not known
+        (REFUSAL | {"input": None, "output": None}, None),
+        (REFUSAL | {"refusal_category": "bio", "output": None}, None),
+        (REFUSAL | {"refusal_category": "bio", "inference_geo": "us"}, 1.1 * 1_000 * 2.5 / 1e6),
         ({"model": "claude-haiku-4-5", "inference_geo": "us"}, (1_000 * 0.5 + 100 * 2.5) / 1e6),
         ({"web_searches": 3}, PLAIN + 0.03),
         ({"web_searches": 3, "inference_geo": "us"}, 1.1 * PLAIN + 0.03),

@@ -181,6 +181,7 @@ TOOL = {"type": "tool_use", "id": "t", "name": "n", "input": {}}
         ([{"type": "text", "text": " \n\u3000"}], "end_turn", "empty", " \n\u3000"),
         ([TOOL], "tool_use", "unfinished", None),
         ([TEXT], "pause_turn", "unfinished", "Yes."),
+        ([TEXT], "compaction", "unfinished", "Yes."),
         ([], "pause_turn", "unfinished", None),
         ([THINKING], "max_tokens", "truncated", None),
         ([TEXT], "max_tokens", "truncated", "Yes."),

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from nightpress.outputs.nodes import Node
 from nightpress.outputs.problems import MisfitError, Problem, short
-from nightpress.outputs.value_readers import type_name, value_reader
+from nightpress.outputs.value_readers import type_name, value_reader, with_listed_capitals
 
 Values: TypeAlias = dict[str, Any]
 """A fitting answer: one Python value for each field, ready for Arrow."""
@@ -30,7 +30,7 @@ class AnswerReader:
     """
 
     def __init__(self, top: Node, model: type[BaseModel] | None = None) -> None:
-        self._read = value_reader(top)
+        self._top, self._read = top, value_reader(top)
         self._model = model
 
     def read(self, text: str | None) -> Values | Problem:
@@ -43,7 +43,13 @@ class AnswerReader:
             return Problem("empty", "the answer is empty; a JSON object is needed")
         try:
             value = _decode(text)
-            values: Values = self._read(value)
+            try:
+                values: Values = self._read(value)
+            except MisfitError as misfit:
+                if misfit.reason != "unknown_value":
+                    raise
+                values = self._read(with_listed_capitals(self._top, value))
+                text = json.dumps(with_listed_capitals(self._top, json.loads(text)))
         except MisfitError as misfit:
             return misfit.problem()
         return self._check(text) or values

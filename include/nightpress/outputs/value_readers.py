@@ -159,6 +159,30 @@ def _enum_reader(node: Node) -> Read:
     return read
 
 
+def with_listed_capitals(node: Node, value: Any) -> Any:
+    """Return a decoded value in which each text that is a choice but for its capitals is that choice.
+
+    The API holds a model to the words of an enum, not to their capitals. Choices that differ in capitals only are
+    left alone.
+    """
+    if node.kind == "object" and type(value) is dict:
+        nodes = {field.name: field.node for field in node.fields}
+        return {
+            name: with_listed_capitals(nodes[name], given) if name in nodes else given
+            for name, given in value.items()
+        }
+    if node.kind == "array" and node.item is not None and type(value) is list:
+        return [with_listed_capitals(node.item, given) for given in value]
+    if node.kind == "enum" and isinstance(value, str) and value not in node.choices:
+        alike = [
+            choice
+            for choice in node.choices
+            if isinstance(choice, str) and choice.casefold() == value.casefold()
+        ]
+        return alike[0] if len(alike) == 1 else value
+    return value
+
+
 def _text_reader(node: Node) -> Read:
     least, most = node.bounds.get("minLength", 0), node.bounds.get("maxLength")
     pattern = node.bounds.get("pattern")

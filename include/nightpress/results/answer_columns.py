@@ -42,7 +42,10 @@ Numbers are 0 where there is no message, and null where a message does not tell 
 CUT_OFF = ("max_tokens", "model_context_window_exceeded")
 """Stop reasons of an answer that is not whole."""
 
-_NOT_WHOLE = pa.array(["refusal", "pause_turn", *CUT_OFF])
+PAUSED = ("pause_turn", "compaction")
+"""Stop reasons of a turn that wants to go on: of server tools, and of a context that was shortened (beta)."""
+
+_NOT_WHOLE = pa.array(["refusal", *PAUSED, *CUT_OFF])
 _TYPE = attrgetter("type")
 _UNTOLD = Usage()
 _NULLS = {field.name: pa.scalar(None, field.type) for field in ANSWERS}
@@ -125,7 +128,7 @@ def answer_status(text: Any, stop_reason: Any) -> Any:
     conditions = [
         stopped("refusal"),
         stopped(*CUT_OFF),
-        pc.or_(stopped("pause_turn"), pc.and_(blank, stopped("tool_use"))),
+        pc.or_(stopped(*PAUSED), pc.and_(blank, stopped("tool_use"))),
         blank,
     ]
     return pc.case_when(

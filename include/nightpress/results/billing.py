@@ -9,7 +9,8 @@ The vendor's rules (pricing page and release notes, October 2026):
 * a web search costs $10 for 1,000, not halved in a batch.
 
 An amount that is not known is null, never 0: a missing line, an answer without token counts or without a model, a
-model without a price, a refusal of a new category, tokens written to the cache without their lifetime.
+model without a price, a refusal of a new category, tokens written to the cache without their lifetime, inference in
+a place without a price.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def cache_saved(answers: pa.Table) -> float | None:
         cache_write_5m=nothing,
         cache_write_1h=nothing,
     )
-    counted = ~(_is_free(answers) | _is_unknown(answers))
+    counted = ~(_is_free(answers) | _is_unknown(answers) | np.isnan(factor))
     saved = 0.0
     for model, rows in _iter_models(answers):
         prices = find_prices(model)
@@ -114,15 +115,19 @@ def _is_unknown(answers: pa.Table) -> Any:
 
 
 def _is_before_output(answers: pa.Table) -> Any:
+    """Tell which rows have no output at all; one whose output tokens are not told may have some."""
     blank = pc.equal(pc.fill_null(pc.binary_length(answers["text"]), 0), 0)
-    return _flags(pc.and_(blank, pc.equal(pc.fill_null(answers["output"], 0), 0)))
+    return _flags(pc.and_(blank, pc.equal(answers["output"], 0)))
 
 
 def _us_factor(answers: pa.Table) -> Any:
-    """Return how much dearer each row is by where it was inferred; of a model before 4.6 nothing is."""
-    elsewhere = pc.is_in(answers["inference_geo"], pa.array([*ELSEWHERE]))
-    in_us = _flags(pc.and_(pc.is_valid(answers["inference_geo"]), pc.invert(elsewhere)))
-    factor = np.where(in_us, US_FACTOR, 1.0)
+    """Return how much dearer each row is by where it was inferred; of a model before 4.6 nothing is.
+
+    Of a place that no price list names it is not known.
+    """
+    place = pc.utf8_lower(pc.utf8_trim_whitespace(pc.fill_null(answers["inference_geo"], "")))
+    elsewhere = _flags(pc.is_in(place, pa.array([*ELSEWHERE])))
+    factor = np.where(_flags(pc.equal(place, "us")), US_FACTOR, np.where(elsewhere, 1.0, np.nan))
     for model, rows in _iter_models(answers):
         known = find_model(model)
         if known is not None and not known.geography:

@@ -1,0 +1,222 @@
+"""Decoding a result stream: the lenient decoder beside the strict one that it replaced.
+
+``python -m benchmarks.decoder_speed [RESULTS] [ROUNDS]``; CPU time of one process, in turns:
+
+* ``ours``: every field optional and bounded, a damaged line read with care, cut streams told apart;
+* ``before``: the decoder before that: a line that does not fit the strict types is malformed, and paid again;
+* ``strict types alone``: those types, and no check of a line;
+* ``ours, damaged``: one line of each thousand has ``usage: null``, so that its block is read line by line.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import msgspec
+import numpy as np
+
+from benchmarks.contest import Goal, Measured, Outcome, alternate, run_child
+from nightpress.results.decode import BLOCK_BYTES, StreamReport, iter_blocks, make_custom_ids
+from nightpress.shards.request_keys import custom_id, custom_id_prefix
+
+KEY = "0123456789abcdef" * 4
+_TEXT = "The harbour of the old town was opened again on Tuesday, after eleven months of work. " * 3
+
+
+class _Lifetimes(msgspec.Struct, gc=False):
+    ephemeral_5m_input_tokens: int = 0
+    ephemeral_1h_input_tokens: int = 0
+
+
+class _Usage(msgspec.Struct, gc=False):
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_creation_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation: _Lifetimes | None = None
+
+
+class _Block(msgspec.Struct, gc=False):
+    type: str
+    text: str = ""
+
+
+class _Message(msgspec.Struct, gc=False):
+    id: str
+    model: str
+    usage: _Usage
+    content: list[_Block] = []
+    stop_reason: str | None = None
+
+
+class _Error(msgspec.Struct, gc=False):
+    type: str = "unknown_error"
+    message: str = ""
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    error: _Error
+
+
+class _Outcome(msgspec.Struct, gc=False):
+    type: str
+    message: _Message | None = None
+    error: _Envelope | None = None
+
+
+class _Line(msgspec.Struct, gc=False):
+    custom_id: str
+    result: _Outcome
+
+
+_decode_lines = msgspec.json.Decoder(_Line).decode_lines
+
+
+def run(results: int = 100_000, rounds: int = 9) -> Outcome:
+    """Measure."""
+    found = run_child("benchmarks.decoder_speed", results, rounds)
+    measured: Measured = {
+        name: [{"seconds": value} for key, value in found.items() if key.rpartition(" #")[0] == name]
+        for name in _contenders(0)
+    }
+    # The least of all rounds: whatever else runs on the machine only adds. Two runs of the same code differ by 5 %.
+    ours, before = (min(one["seconds"] for one in measured[name]) for name in ("ours", "before"))
+    ratio = ours / before
+    goal = Goal("the lenient decoder on a clean stream, of the strict one before", ratio, 1.05, "×")
+    note = f"the fastest rounds: ours {ours:.3f} s, before {before:.3f} s"
+    return Outcome(f"decoding {results:,} results (CPU seconds)", measured, (goal,), (note,))
+
+
+def _contenders(results: int) -> dict[str, Callable[[], None]]:
+    clean = list(_blocks(results, damaged=0))
+    damaged = list(_blocks(results, damaged=1_000))
+    return {
+        "ours": lambda: _decode_ours(clean, results),
+        "before": lambda: _decode_as_before(clean, results),
+        "strict types alone": lambda: _decode_types(clean),
+        "ours, damaged": lambda: _decode_ours(damaged, results),
+    }
+
+
+def _decode_ours(blocks: list[bytes], results: int) -> None:
+    report = StreamReport()
+    for _ in iter_blocks(blocks, KEY, results, report):
+        pass
+    assert report.good == results
+
+
+def _decode_types(blocks: list[bytes]) -> None:
+    for block in blocks:
+        _decode_lines(block)
+
+
+def _decode_as_before(blocks: list[bytes], results: int) -> None:
+    """Do what the decoder of the first release did on a clean stream."""
+    prefix, seen, good = custom_id_prefix(KEY), np.zeros(results, dtype=bool), 0
+    for block in blocks:
+        count = block.count(b"\n")
+        lines = _decode_lines(block)
+        outcomes = [line.result for line in lines]
+        assert len(lines) == count
+        assert not any(map(_is_empty_success, outcomes))
+        ordinals = _read_ordinals([line.custom_id for line in lines], prefix, results)
+        assert not seen[ordinals].any()
+        seen[ordinals] = True
+        assert np.unique(ordinals).size == len(ordinals)
+        good += len(outcomes)
+    assert good == results
+
+
+def _is_empty_success(outcome: _Outcome) -> bool:
+    return outcome.message is None and outcome.type == "succeeded"
+
+
+def _read_ordinals(custom_ids: list[str], prefix: str, articles: int) -> np.ndarray:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    ids = pa.array(custom_ids, pa.string())
+    ordinals: np.ndarray = pc.cast(pc.utf8_slice_codeunits(ids, len(prefix)), pa.int64()).to_numpy()
+    assert not len(ordinals) or (ordinals.min() >= 0 and ordinals.max() < articles)
+    assert pc.all(pc.equal(make_custom_ids(prefix, ordinals), ids), min_count=0).as_py()
+    return ordinals
+
+
+def _blocks(results: int, *, damaged: int) -> Iterator[bytes]:
+    """Yield a stream as whole lines, about a block at a time.
+
+    :param damaged: one line of so many has no usage; 0 for none.
+    """
+    waiting, size = [], 0
+    for number in range(results):
+        waiting.append(_line(number, damaged=bool(damaged) and number % damaged == 0))
+        size += len(waiting[-1])
+        if size >= BLOCK_BYTES:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)
+
+
+def _line(number: int, *, damaged: bool) -> bytes:
+    usage = {
+        "input_tokens": 900,
+        "output_tokens": 120,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+        "output_tokens_details": {"thinking_tokens": 0},
+        "server_tool_use": None,
+        "inference_geo": "global",
+        "service_tier": "batch",
+    }
+    message = {
+        "id": f"msg_{number:024x}",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-haiku-4-5",
+        "content": [{"type": "text", "text": f"{number}: {_TEXT}"}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "stop_details": None,
+        "usage": None if damaged else usage,
+    }
+    row = {"custom_id": custom_id(KEY, number), "result": {"type": "succeeded", "message": message}}
+    return json.dumps(row, separators=(",", ":")).encode() + b"\n"
+
+
+def _cpu_seconds(run: Callable[[], None]) -> float:
+    started = time.process_time()
+    run()
+    return time.process_time() - started
+
+
+def child(results: int, rounds: int) -> None:
+    """Let the contenders take turns in this process."""
+    contenders = _contenders(results)
+    for decode in contenders.values():
+        decode()
+
+    def measure(name: str) -> dict[str, float]:
+        return {"seconds": _cpu_seconds(contenders[name])}
+
+    measured = alternate(contenders, rounds, measure)
+    print(
+        json.dumps(
+            {
+                f"{name} #{number}": one["seconds"]
+                for name, all_ in measured.items()
+                for number, one in enumerate(all_)
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        child(*map(int, sys.argv[2:]))
+    else:
+        print("\n".join(run(*map(int, sys.argv[1:])).lines()))
