@@ -21,6 +21,7 @@ from nightpress.layout import DataRoot
 from nightpress.results.collect import collect_batch
 from nightpress.results.shard_rows import Provenance
 from nightpress.settings import ShardLimits
+from nightpress.shards.kept_bodies import read_body
 from nightpress.shards.prompts import PromptTemplate
 from nightpress.shards.requests import RequestTemplate
 from nightpress.shards.writer import write_shards
@@ -58,7 +59,7 @@ def test_any_article_gets_its_own_answer_in_its_own_row(
         ledger = Ledger(root.ledger(), "api")
         results = []
         for shard in report.shards:
-            requests = json.loads(UPath(shard.uri).read_bytes())["requests"]
+            requests = json.loads(read_body(UPath(shard.uri)))["requests"]
             # The answer to a request is its own text.
             lines = [
                 succeeded(request["custom_id"], request["params"]["messages"][0]["content"])

@@ -17,6 +17,7 @@ from nightpress.errors import InvalidReferenceError, ResultsError
 from nightpress.layout import DataRoot
 from nightpress.results.raw_results import DOWNLOADS
 from nightpress.settings import ShardLimits
+from nightpress.shards.kept_bodies import read_body
 from nightpress.shards.request_keys import custom_id
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.shards.writer import write_shards
@@ -188,11 +189,11 @@ def test_a_stream_that_never_ends_well_keeps_nothing_and_says_it_is_paid_for(end
 def test_what_was_kept_is_not_asked_for_again(ended: EndedShard) -> None:
     api = EndedBatchApi(ended.lines(), total=5)
     first = ended.collect(api)
-    before = ended.root.open(first.uri).read_bytes()
+    before = read_body(ended.root.open(first.uri))
     ended.files.results.unlink()
     assert ended.collect(api) == first
     assert api.downloads == 1
-    assert ended.root.open(first.uri).read_bytes() == before
+    assert read_body(ended.root.open(first.uri)) == before
 
 
 def test_another_run_of_the_same_shard_uses_what_the_first_one_kept(

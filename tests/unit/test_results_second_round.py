@@ -11,6 +11,7 @@ from nightpress.days.publish import DayParts, publish_day
 from nightpress.days.second_round import MAX_TOKENS_CAP, judge, write_second_round
 from nightpress.errors import ResultsError
 from nightpress.settings import ShardLimits
+from nightpress.shards.kept_bodies import packed_path, read_body
 from nightpress.shards.request_keys import custom_id
 from nightpress.shards.shard import Shard, ShardFiles
 from tests.support.ended_batches import DAY, EndedBatchApi, EndedShard
@@ -55,8 +56,8 @@ def again(ended: EndedShard) -> list[Shard]:
 def test_what_may_pass_is_sent_again_as_it_was(tmp_path: Path, kind: str) -> None:
     ended = collected(tmp_path, "succeeded", kind)
     (shard,) = again(ended)
-    first = json.loads(UPath(ended.shard.uri).read_bytes())["requests"]
-    second = json.loads(UPath(shard.uri).read_bytes())["requests"]
+    first = json.loads(read_body(UPath(ended.shard.uri)))["requests"]
+    second = json.loads(read_body(UPath(shard.uri)))["requests"]
     assert [request["params"] for request in second] == [first[1]["params"]]
     assert shard.key != ended.shard.key
     assert (shard.name, shard.round) == ("r2-00000-00000", 2)
@@ -104,7 +105,7 @@ def test_an_article_about_credit_is_no_account_trouble(tmp_path: Path) -> None:
 def test_an_answer_cut_off_gets_more_tokens(tmp_path: Path) -> None:
     ended = collected(tmp_path, "cut off", *["succeeded"] * 4)
     (shard,) = again(ended)
-    (request,) = json.loads(UPath(shard.uri).read_bytes())["requests"]
+    (request,) = json.loads(read_body(UPath(shard.uri)))["requests"]
     assert request["params"]["max_tokens"] == 400
 
 
@@ -119,7 +120,7 @@ def test_answers_cut_off_in_masses_are_not_paid_for_twice(tmp_path: Path) -> Non
 def test_more_tokens_have_a_cap(tmp_path: Path) -> None:
     ended = collected(tmp_path, "cut off", *["succeeded"] * 4)
     body = UPath(ended.shard.uri)
-    body.write_bytes(body.read_bytes().replace(b'"max_tokens":200', b'"max_tokens":%d' % MAX_TOKENS_CAP))
+    body.write_bytes(read_body(body).replace(b'"max_tokens":200', b'"max_tokens":%d' % MAX_TOKENS_CAP))
     assert again(ended) == []
 
 
@@ -143,7 +144,7 @@ def test_a_second_shard_depends_on_its_first_alone(tmp_path: Path) -> None:
 def test_a_body_that_is_gone_is_named(tmp_path: Path) -> None:
     ended = collected(tmp_path, "expired")
     chosen = judge([(ended.shard, results(ended.shard))])
-    UPath(ended.shard.uri).unlink()
+    packed_path(UPath(ended.shard.uri)).unlink()
     with pytest.raises(ResultsError, match=r"requests-00000\.json is not the body that was sent"):
         write_second_round(chosen, [ended.shard], UPath(ended.folder), LIMITS)
 

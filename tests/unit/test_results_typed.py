@@ -35,6 +35,7 @@ from nightpress.runs.preparation import Prepared, prepare_run
 from nightpress.runs.run import Reuse, Run, Source
 from nightpress.settings import ShardLimits
 from nightpress.shards.column_names import RESERVED
+from nightpress.shards.kept_bodies import read_body
 from nightpress.shards.prompts import PromptTemplate
 from nightpress.shards.request_keys import custom_id
 from nightpress.shards.requests import RequestTemplate
@@ -143,7 +144,7 @@ def results_of(shard: Shard) -> UPath:
 
 
 def params_of(shard: Shard) -> list[dict[str, Any]]:
-    body = msgspec.json.decode(UPath(shard.uri).read_bytes())
+    body = msgspec.json.decode(read_body(UPath(shard.uri)))
     return [request["params"] for request in body["requests"]]
 
 

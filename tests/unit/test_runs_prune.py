@@ -107,7 +107,7 @@ def test_what_is_young_or_open_or_published_stays(press: Press) -> None:
     assert press.going(now=time.time()) == {}
     going = press.going()
     assert going == {
-        COLLECTED_BODY: {f"runs/p/{DAY}/published/requests-00000.json"},
+        COLLECTED_BODY: {f"runs/p/{DAY}/published/requests-00000.json.zst"},
         UNSENT_RUN: in_run("plan", press.files()),
     }
     kept = plan_prune(press.root, RULES, DAYS_LATER).kept
@@ -216,7 +216,7 @@ def test_answers_to_hand_made_requests_stay(press: Press) -> None:
     assert isinstance(sent, Submitted)
     press.server.advance_clock(5_000)
     collect_batch(shard, press.root, Provenance("p", DAY, sent.batch_id), press.api, press.ledger)
-    assert press.going(REPLACED) == {COLLECTED_BODY: {shard.uri}}
+    assert press.going(REPLACED) == {COLLECTED_BODY: {f"{shard.uri}.zst"}}
 
 
 def test_leftovers_of_killed_writers_go_after_a_day(press: Press) -> None:

@@ -32,6 +32,7 @@ from nightpress.errors import ResultsError
 from nightpress.outputs.problems import Problem, repair_params
 from nightpress.parquet_files import read_parquet
 from nightpress.settings import ShardLimits
+from nightpress.shards.kept_bodies import DamagedBodyError, read_body
 from nightpress.shards.requests import RequestParams, canonical_params, iter_params
 from nightpress.shards.shard import SECOND_ROUND_PREFIX, Shard, ShardFiles
 from nightpress.shards.shard_writer import StagedRequest
@@ -201,9 +202,9 @@ def _iter_staged(chosen: SecondRound, shard: Shard, folder: StoragePath) -> Iter
 
 def _read_params(body: StoragePath, ordinals: Sequence[int]) -> list[bytes]:
     try:
-        params = list(iter_params(body.read_bytes()))
+        params = list(iter_params(read_body(body)))
         return [params[ordinal] for ordinal in ordinals]
-    except (FileNotFoundError, IndexError, *INVALID_JSON):
+    except (FileNotFoundError, DamagedBodyError, IndexError, *INVALID_JSON):
         raise ResultsError(
             f"{body} is not the body that was sent, so nothing of it can be sent again; read the articles again"
         ) from None

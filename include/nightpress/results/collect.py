@@ -23,6 +23,7 @@ from nightpress.parquet_files import read_parquet
 from nightpress.results.decode import StreamReport, iter_outcomes
 from nightpress.results.raw_results import keep_raw, open_raw
 from nightpress.results.shard_rows import Provenance, ShardResults, ShardRows, collect_shard
+from nightpress.shards.kept_bodies import pack_body
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.statuses import BILLABLE_STATUSES, MISSING, SUCCEEDED
 from nightpress.storage import StoragePath, atomic_writer
@@ -80,6 +81,8 @@ def collect_batch(
             )
         )
         results = replace(results, submitted_at=_iso(entry.submitted_at), ended_at=_iso(entry.ended_at))
+        # Without an entry nothing says that the batch is collected, and the body may have to be sent.
+        pack_body(files.requests)
     return results
 
 

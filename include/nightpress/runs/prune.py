@@ -189,7 +189,7 @@ def _bodies(files: Sequence[StoredFile]) -> dict[str, list[StoredFile]]:
         file
         for file in files
         if file.kind == BODIES
-        and f"results-{file.name.removeprefix('requests-').removesuffix('.json')}.parquet" in there
+        and f"results-{file.name.removeprefix('requests-').partition('.')[0]}.parquet" in there
     ]
     return {COLLECTED_BODY: found} if found else {}
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from nightpress.batches.batch import Batch
 from nightpress.batches.batch_api import BatchApi
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.submission import Body, submit_shard
 from nightpress.batches.submission_records import Submitted, Wait
-from nightpress.errors import SubmitLaterError
+from nightpress.errors import LedgerError, SubmitLaterError
 from nightpress.layout import DataRoot
 from nightpress.shards.shard import Shard
 
@@ -98,12 +99,25 @@ def send_shard(  # noqa: PLR0917 - the places and the clock of a run
             return wait
     try:
         body = Body(root.open(shard.uri), shard.bytes)
-        return submit_shard(sender.intent(shard), body, api, ledger, clock, check_before_post)
+        submit = partial(submit_shard, sender.intent(shard), body, api, ledger, clock, check_before_post)
+        return _unpack_if_gone(submit, body, shard)
     except SubmitLaterError as error:
         wait = wait_as_told(error, ledger.load(shard.key), clock())
         if wait is None:
             raise
         return wait
+
+
+def _unpack_if_gone(submit: Callable[[], Submitted | Wait], body: Body, shard: Shard) -> Submitted | Wait:
+    """Submit; a body that was compressed since it was sent, and is to be sent once more, is put back first."""
+    try:
+        return submit()
+    except LedgerError as error:
+        from nightpress.shards.kept_bodies import unpack_body
+
+        if error.code != "body_gone" or not unpack_body(body.path, shard.key):
+            raise
+    return submit()
 
 
 def _read_queue(api: BatchApi) -> Sequence[Batch]:

@@ -23,7 +23,7 @@ BODIES, RAW, RESULTS, ARTICLES, OTHER = (
 PUBLISHED, LEFTOVERS = "published days", "leftovers of killed writers"
 
 _OF_RUNS = (
-    (re.compile(r"requests-[0-9a-z-]+\.json"), BODIES),
+    (re.compile(r"requests-[0-9a-z-]+\.json(\.zst)?"), BODIES),
     (re.compile(r"raw-[0-9a-z-]+\.jsonl\.zst"), RAW),
     (re.compile(r"(results|reused)-[0-9a-z-]+\.parquet|checks-[0-9a-z-]+\.json"), RESULTS),
     (re.compile(r"(articles|rows)-[0-9a-z-]+\.parquet|rejected\.parquet"), ARTICLES),

@@ -1,0 +1,91 @@
+"""POST bodies that have been sent: kept compressed, beside where they were staged.
+
+A body is staged as it is sent, because the submission checks and streams its very bytes. Once its shard's results are
+there, only a second round reads it, or somebody who looks; then it is replaced by ``requests-….json.zst``.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from nightpress.parquet_files import as_arrow_file
+from nightpress.shards.request_keys import custom_id
+from nightpress.storage import StoragePath, atomic_writer
+
+_CODEC = "zstd"
+
+_BLOCK_BYTES = 1024 * 1024
+"""What is one frame of the compressed form."""
+
+_BEGINNING = 200
+"""Bytes of a body in which its first custom_id is."""
+
+log = logging.getLogger(__name__)
+
+
+class DamagedBodyError(Exception):
+    """The compressed form of a body cannot be read."""
+
+
+def packed_path(body: StoragePath) -> StoragePath:
+    """Return where a body is kept once it is compressed."""
+    return body.with_name(f"{body.name}.zst")
+
+
+def pack_body(body: StoragePath) -> None:
+    """Replace a body by its compressed form; a killed process leaves both, or the body.
+
+    A disk that is full is no reason to fail what was paid for: the body then stays as it is.
+    """
+    import pyarrow as pa
+
+    try:
+        with body.open("rb") as stream, atomic_writer(packed_path(body)) as target:
+            codec = pa.Codec(_CODEC)
+            # One frame at least: an empty file is none.
+            target.write(codec.compress(stream.read(_BLOCK_BYTES)))
+            while block := stream.read(_BLOCK_BYTES):
+                target.write(codec.compress(block))
+        body.unlink()
+    except FileNotFoundError:
+        return  # packed before
+    except OSError as error:
+        log.warning("%s stays uncompressed (%s)", body, type(error).__name__)
+
+
+def unpack_body(body: StoragePath, key: str) -> bool:
+    """Put a body back as it was staged, for a shard that is submitted once more; tell whether it was packed.
+
+    :param key: of the shard; a body of another one is left alone.
+    :raises DamagedBodyError: as :func:`read_body`.
+    """
+    try:
+        content = read_body(body)
+    except FileNotFoundError:
+        return False
+    if custom_id(key, 0).encode() not in content[:_BEGINNING]:
+        return False
+    with atomic_writer(body) as target:
+        target.write(content)
+    return True
+
+
+def read_body(body: StoragePath) -> bytes:
+    """Return the bytes of a body, compressed since or not.
+
+    :param body: where it was staged.
+    :raises FileNotFoundError: it is gone.
+    :raises DamagedBodyError: its compressed form cannot be read.
+    """
+    import pyarrow as pa
+
+    try:
+        return body.read_bytes()
+    except FileNotFoundError:
+        packed = packed_path(body).open("rb")
+    with packed:
+        try:
+            with pa.CompressedInputStream(as_arrow_file(packed), _CODEC) as content:
+                return bytes(content.read())
+        except OSError as error:
+            raise DamagedBodyError(f"{packed_path(body)} cannot be read: {error}") from error
