@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import lzma
-import struct
 import tempfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar
 
 import pyarrow as pa
 
 from nightpress.articles.reading_options import ReadLimits
-from nightpress.articles.source_files import no_permission
+from nightpress.articles.source_access import no_permission
 from nightpress.errors import InputError
 from nightpress.parquet_files import as_arrow_file
 from nightpress.storage import StoragePath
@@ -53,7 +49,7 @@ class RawStream(io.RawIOBase):
         return len(data)
 
 
-class _Compressed(io.RawIOBase):
+class Compressed(io.RawIOBase):
     """The compressed bytes as they are read, counted."""
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -68,10 +64,10 @@ class _Compressed(io.RawIOBase):
         return data
 
 
-class _Decompressed(io.RawIOBase):
+class Decompressed(io.RawIOBase):
     """Decompressed bytes, refused when there are too many of them."""
 
-    def __init__(self, stream: Any, compressed: _Compressed, limits: ReadLimits, shown: str) -> None:
+    def __init__(self, stream: Any, compressed: Compressed, limits: ReadLimits, shown: str) -> None:
         self._stream, self._compressed, self._limits, self._shown = stream, compressed, limits, shown
         self._given_bytes = 0
 
@@ -136,11 +132,6 @@ def compression_of(head: bytes) -> str:
     return next((kind for magic, kind in _MAGIC if head.startswith(magic)), "")
 
 
-def is_zip(head: bytes) -> bool:
-    """Tell whether the first bytes are those of a zip archive; XLSX is one too."""
-    return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
-
-
 @contextmanager
 def open_bytes(path: StoragePath, limits: ReadLimits) -> Iterator[tuple[BinaryIO, str]]:
     """Open a file, decompressed if its first bytes say so, whatever its name; also give the compression.
@@ -153,9 +144,9 @@ def open_bytes(path: StoragePath, limits: ReadLimits) -> Iterator[tuple[BinaryIO
             kind = compression_of(stream.read(16))
             stream.seek(0)
             if kind:
-                compressed = _Compressed(stream)
+                compressed = Compressed(stream)
                 with _open_compressed(compressed, kind) as plain:
-                    yield _Decompressed(plain, compressed, limits, str(path)), kind  # type: ignore[misc]
+                    yield Decompressed(plain, compressed, limits, str(path)), kind  # type: ignore[misc]
             else:
                 yield stream, ""
     except FileNotFoundError:
@@ -171,7 +162,7 @@ def open_bytes(path: StoragePath, limits: ReadLimits) -> Iterator[tuple[BinaryIO
         raise InputError(problem)
 
 
-def _open_compressed(stream: _Compressed, kind: str) -> Any:
+def _open_compressed(stream: Compressed, kind: str) -> Any:
     if kind == "xz":
         return lzma.LZMAFile(stream)  # type: ignore[arg-type]
     return pa.CompressedInputStream(as_arrow_file(stream), kind)
@@ -183,62 +174,6 @@ def _damage(error: Exception, kind: str) -> str:
         return ""
     cut_off = isinstance(error, EOFError) or "truncated" in str(error).lower()
     return "cut off" if cut_off else "damaged"
-
-
-@contextmanager
-def open_archive(
-    stream: BinaryIO, path: StoragePath
-) -> Iterator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]]:
-    """Open a zip archive and list its files, without folders and what macOS adds.
-
-    :raises InputError: it is damaged, cut off, or locked by a password.
-    """
-    problem = ""
-    try:
-        with _read_zip(lambda: zipfile.ZipFile(stream)) as archive:
-            members = [
-                member
-                for member in archive.infolist()
-                if not member.is_dir() and not _is_hidden(member.filename)
-            ]
-            if any(member.flag_bits & 1 for member in members):
-                problem = "is locked by a password; unpack it first"
-            else:
-                yield archive, sorted(members, key=lambda member: member.filename)
-    except (zipfile.BadZipFile, zlib.error, EOFError, lzma.LZMAError, NotImplementedError, OSError) as error:
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:
-            raise
-        problem = (
-            "is a zip archive and cut off, damaged or of an unknown method; copy it again from where it came"
-        )
-    if problem:
-        raise InputError(f"{path} {problem}")
-
-
-@contextmanager
-def open_member(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: ReadLimits, shown: str
-) -> Iterator[BinaryIO]:
-    """Open a file of a zip archive, with the same bounds as other compressed files."""
-    with _read_zip(lambda: archive.open(member)) as plain:
-        compressed = _Compressed(cast(BinaryIO, plain))
-        compressed.given_bytes = member.compress_size
-        yield _Decompressed(plain, compressed, limits, shown)  # type: ignore[misc]
-
-
-def _read_zip(read: Callable[[], T]) -> T:
-    """Open an archive or a file in it; whatever its damaged numbers lead to is one kind of damage.
-
-    :raises zipfile.BadZipFile: it is damaged.
-    """
-    try:
-        return read()
-    except (struct.error, ValueError, OverflowError, RuntimeError, IndexError, KeyError, UnicodeError):
-        raise zipfile.BadZipFile from None
-
-
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX", "~$")) for part in name.split("/"))
 
 
 def read_whole(stream: BinaryIO, limits: ReadLimits, shown: str) -> bytes:

@@ -18,21 +18,20 @@ from nightpress.articles.arrow_rows import iter_batches, open_arrow
 from nightpress.articles.byte_streams import (
     SampledStream,
     compression_of,
-    is_zip,
-    open_archive,
     open_bytes,
-    open_member,
     seekable,
 )
 from nightpress.articles.csv_rows import TableText
+from nightpress.articles.file_kinds import DOCUMENTS, KNOWN_SUFFIXES, STRANGERS, format_of
 from nightpress.articles.json_rows import iter_json
 from nightpress.articles.json_shape import detect_shape
 from nightpress.articles.raw_row import FileRows, check_columns
 from nightpress.articles.reading_options import Reading
 from nightpress.articles.sheet_rows import open_sheet
-from nightpress.articles.source_files import DOCUMENTS, KNOWN_SUFFIXES, SourceFile, format_of
+from nightpress.articles.source_files import SourceFile
 from nightpress.articles.table_dialect import detect_dialect
 from nightpress.articles.text_encoding import Encoding, Utf8Stream, detect_encoding
+from nightpress.articles.zip_archives import is_zip, open_archive, open_member
 from nightpress.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -46,20 +45,6 @@ _ARROW_MAGIC = (
     (b"ORC", "orc"),
 )
 _TABLES = frozenset({"csv", "tsv", "psv"})
-_STRANGERS = (
-    (b"version https://git-lfs", "is a Git LFS pointer, not the file itself; fetch it with: git lfs pull"),
-    (b"PARE", "is an encrypted Parquet file; write it without encryption"),
-    (b"FEA1", "is a Feather file of version 1; write it again with a current version"),
-    (b"%PDF", "is a PDF; extract its text first"),
-    (b"SQLite format 3\x00", "is an SQLite database; read it with sql(…), or export a table"),
-    (b"\x80\x04\x95", "is a Python pickle, which is never opened; save it as Parquet"),
-    (b"7z\xbc\xaf\x27\x1c", "is a 7z archive; unpack it first"),
-    (b"Rar!", "is a RAR archive; unpack it first"),
-    (b"\xff\x06\x00\x00sNaPpY", "is compressed with snappy; write it with gzip or zstd"),
-    (b"Obj\x01", "is an Avro file; save it as Parquet"),
-    (b"\x89HDF", "is an HDF5 file; save it as Parquet"),
-    (b"\x93NUMPY", "is a NumPy file; save it as Parquet"),
-)
 
 
 def iter_file(file: SourceFile, use: Callable[[FileRows], Iterator[T]], reading: Reading) -> Iterator[T]:
@@ -158,7 +143,7 @@ class _Opener:
         return self._stack.enter_context(seekable(source))
 
     def _refuse_strangers(self, sample: bytes) -> None:
-        problem = next((words for magic, words in _STRANGERS if sample.startswith(magic)), "")
+        problem = next((words for magic, words in STRANGERS if sample.startswith(magic)), "")
         if not problem and (kind := compression_of(sample)):
             problem = f"is {kind}-compressed inside {self._compression}; unpack it once"
         if not problem and is_zip(sample) and self._named != "xlsx":

@@ -11,13 +11,14 @@ from typing import Any
 from nightpress.articles.arrow_rows import check_types
 from nightpress.articles.article import Article, ReadStats, Rejected
 from nightpress.articles.field_mapping import FieldPaths, map_fields, value_at
+from nightpress.articles.file_kinds import DOCUMENTS
 from nightpress.articles.file_rows import iter_file
 from nightpress.articles.raw_row import FileRows
 from nightpress.articles.reading_options import FieldMap, Reading, ReadOptions
 from nightpress.articles.row_checks import CheckContext, RowChecker
 from nightpress.articles.row_sources import RowSource
 from nightpress.articles.seen_ids import SeenIds
-from nightpress.articles.source_files import DOCUMENTS, Source, SourceFile, SourceFiles, find_files
+from nightpress.articles.source_files import Source, SourceFile, SourceFiles, find_files
 from nightpress.errors import InputError
 
 __all__ = ["Article", "FieldMap", "ReadStats", "Rejected", "find_files", "iter_articles"]

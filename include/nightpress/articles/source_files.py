@@ -13,73 +13,12 @@ from fsspec.asyn import AsyncFileSystem
 from upath import UPath
 from upath.extensions import ProxyUPath
 
+from nightpress.articles.file_kinds import DOCUMENTS, KNOWN_SUFFIXES, format_of, why_unknown
+from nightpress.articles.source_access import check_scheme, no_permission
 from nightpress.articles.source_report import SourceReport
-from nightpress.errors import ConfigurationError, InputError
+from nightpress.errors import InputError
 from nightpress.storage import StoragePath, is_local
 
-SUFFIXES = {
-    **dict.fromkeys((".json",), "json"),
-    **dict.fromkeys((".jsonl", ".ndjson", ".jsonlines", ".jl"), "jsonl"),
-    **dict.fromkeys((".csv",), "csv"),
-    **dict.fromkeys((".tsv", ".tab"), "tsv"),
-    **dict.fromkeys((".psv",), "psv"),
-    **dict.fromkeys((".parquet", ".pq", ".parq"), "parquet"),
-    **dict.fromkeys((".feather", ".arrow", ".arrows", ".ipc"), "arrow"),
-    **dict.fromkeys((".orc",), "orc"),
-    **dict.fromkeys((".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"), "xlsx"),
-    **dict.fromkeys((".xml",), "xml"),
-    **dict.fromkeys((".rss", ".atom"), "feed"),
-    **dict.fromkeys((".md", ".markdown"), "markdown"),
-    **dict.fromkeys((".txt", ".text"), "text"),
-    **dict.fromkeys((".html", ".htm"), "html"),
-}
-"""What a file's name stands for; its content is looked at all the same."""
-
-_OTHER_KINDS = {
-    **dict.fromkeys(
-        (".doc", ".docx", ".rtf", ".odt", ".pages"), "it is a text document; save it as text or HTML"
-    ),
-    **dict.fromkeys((".ppt", ".pptx", ".odp", ".key"), "it is a presentation; save it as text"),
-    **dict.fromkeys((".pdf", ".ps", ".djvu"), "it is made for print; extract its text first"),
-    **dict.fromkeys((".epub", ".mobi"), "it is an e-book; extract its text first"),
-    **dict.fromkeys((".eml", ".msg", ".mbox"), "it holds e-mails; save them as JSON lines"),
-    **dict.fromkeys(
-        (".db", ".sqlite", ".sqlite3", ".duckdb"), "it is a database; read it with sql(…), or export a table"
-    ),
-    **dict.fromkeys(
-        (".sql", ".dump", ".bson"), "it is a dump of a database; export a table as CSV or JSON lines"
-    ),
-    **dict.fromkeys(
-        (".avro", ".pkl", ".pickle", ".h5", ".hdf5", ".npy", ".npz", ".rds", ".sas7bdat", ".dta"),
-        "save it as Parquet",
-    ),
-    **dict.fromkeys((".tar", ".tgz", ".tbz2", ".txz", ".7z", ".rar"), "it is an archive; unpack it first"),
-    **dict.fromkeys(
-        (".yaml", ".yml", ".toml", ".ini", ".cfg", ".lock", ".bib"), "such files are read as no articles"
-    ),
-    **dict.fromkeys(
-        (".rst", ".adoc", ".org", ".tex", ".mdx", ".qmd", ".textile"), "name it alone, with format=text"
-    ),
-}
-"""What is said of files of other kinds; what they are called is no proof, so one that is named alone is looked at."""
-
-COMPRESSION_SUFFIXES = frozenset(
-    {".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".lz4", ".zip", ".snappy", ".br"}
-)
-DOCUMENTS = frozenset({"markdown", "text", "html"})
-"""Formats in which a file is one article."""
-
-KNOWN_SUFFIXES = (
-    ".json, .jsonl, .ndjson, .csv, .tsv, .psv, .parquet, .feather, .arrow, .orc, .xlsx, .xml, .rss, .md, .txt, .html "
-    "(text also with .gz, .zst, .bz2, .xz or .zip)"
-)
-_EXTRAS = {
-    **dict.fromkeys(("s3", "s3a", "s3n"), ("s3", "s3fs")),
-    **dict.fromkeys(("gs", "gcs"), ("gcs", "gcsfs")),
-    **dict.fromkeys(("abfs", "abfss", "az", "adl", "wasb", "wasbs"), ("azure", "adlfs")),
-    **dict.fromkeys(("http", "https"), ("http", "aiohttp")),
-    **dict.fromkeys(("sftp", "ssh"), ("sftp", "paramiko")),
-}
 _TABLE_FOLDERS = {"_delta_log": "delta", "metadata": "iceberg"}
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
@@ -137,19 +76,6 @@ class SourceFiles(Sequence[SourceFile]):
 
 Source = StoragePath | SourceFile | Sequence[StoragePath | SourceFile]
 """One place, or several."""
-
-
-def format_of(name: str) -> str:
-    """Return the format that a file's name stands for, or an empty text.
-
-    >>> format_of("a.csv.gz"), format_of("part-0.snappy.parquet"), format_of("a.parquet.gzip"), format_of("a.docx")
-    ('csv', 'parquet', 'parquet', '')
-    """
-    suffixes = [f".{part}" for part in name.lower().split(".")[1:]]
-    while suffixes and suffixes[-1] in COMPRESSION_SUFFIXES:
-        if suffixes.pop() == ".zip" and not suffixes:
-            return "zip"
-    return SUFFIXES.get(suffixes[-1], "") if suffixes else ""
 
 
 def find_files(
@@ -332,7 +258,7 @@ def _choose(
         elif file.format:
             chosen[str(file.path)] = file
         else:
-            skipped[str(file.path)] = _why_unknown(file.path.name)
+            skipped[str(file.path)] = why_unknown(file.path.name)
     if not globbed and not format_ and {file.format for file in chosen.values()} - DOCUMENTS:
         for name in [name for name, file in chosen.items() if file.format in DOCUMENTS]:
             del chosen[name]
@@ -353,12 +279,6 @@ def _is_regular(file: SourceFile) -> bool:
         return False
 
 
-def _why_unknown(name: str) -> str:
-    suffixes = [f".{part}" for part in name.lower().split(".")[1:]]
-    known = next((_OTHER_KINDS[suffix] for suffix in reversed(suffixes) if suffix in _OTHER_KINDS), None)
-    return known or "its name says nothing about its format; name it alone, or with format="
-
-
 def _why_not_regular(file: SourceFile) -> str:
     if Path(file.path.path).is_dir():
         return "it is a link to a folder, which is not followed; name that folder too, to read it"
@@ -372,33 +292,3 @@ def _nothing_usable(place: StoragePath, skipped: dict[str, str]) -> str:
     more = f"; and {len(skipped) - 5:,} more" if len(skipped) > 5 else ""
     held = f"{place} holds {len(skipped):,} file(s), none of which can be read"
     return f"{held}: {shown}{more}. Known are {KNOWN_SUFFIXES}"
-
-
-def no_permission(path: StoragePath) -> str:
-    """Say that a file or folder may not be read."""
-    return f"{path} may not be read by this user; give it permission to read the file and to list its folder"
-
-
-def check_scheme(path: StoragePath) -> None:
-    """Raise ConfigurationError when the store's package is not installed, at once and with its name.
-
-    :raises ConfigurationError: naming the package and the extra that brings it.
-    """
-    problem = ""
-    try:
-        path.fs  # noqa: B018 - it is made here, and fails here
-    except ImportError:
-        problem = "its package is not installed"
-    except ValueError as error:
-        if "filesystem" not in str(error).lower() and "protocol" not in str(error).lower():
-            raise
-        problem = "no file system is registered for it"
-    if problem:
-        scheme = str(path.protocol) or str(path).split(":", 1)[0]
-        extra, package = _EXTRAS.get(scheme, ("", ""))
-        remedy = (
-            f"install the extra {extra!r}: pip install 'nightpress[{extra}]' (it brings {package})"
-            if extra
-            else "install the fsspec package for it"
-        )
-        raise ConfigurationError(f"{path} cannot be opened: {problem}; {remedy}")

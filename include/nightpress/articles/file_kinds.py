@@ -1,0 +1,96 @@
+"""What a file's name or its first bytes say it is: the formats that are read, and what is said of others."""
+
+from __future__ import annotations
+
+SUFFIXES = {
+    **dict.fromkeys((".json",), "json"),
+    **dict.fromkeys((".jsonl", ".ndjson", ".jsonlines", ".jl"), "jsonl"),
+    **dict.fromkeys((".csv",), "csv"),
+    **dict.fromkeys((".tsv", ".tab"), "tsv"),
+    **dict.fromkeys((".psv",), "psv"),
+    **dict.fromkeys((".parquet", ".pq", ".parq"), "parquet"),
+    **dict.fromkeys((".feather", ".arrow", ".arrows", ".ipc"), "arrow"),
+    **dict.fromkeys((".orc",), "orc"),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"), "xlsx"),
+    **dict.fromkeys((".xml",), "xml"),
+    **dict.fromkeys((".rss", ".atom"), "feed"),
+    **dict.fromkeys((".md", ".markdown"), "markdown"),
+    **dict.fromkeys((".txt", ".text"), "text"),
+    **dict.fromkeys((".html", ".htm"), "html"),
+}
+"""What a file's name stands for; its content is looked at all the same."""
+
+_OTHER_KINDS = {
+    **dict.fromkeys(
+        (".doc", ".docx", ".rtf", ".odt", ".pages"), "it is a text document; save it as text or HTML"
+    ),
+    **dict.fromkeys((".ppt", ".pptx", ".odp", ".key"), "it is a presentation; save it as text"),
+    **dict.fromkeys((".pdf", ".ps", ".djvu"), "it is made for print; extract its text first"),
+    **dict.fromkeys((".epub", ".mobi"), "it is an e-book; extract its text first"),
+    **dict.fromkeys((".eml", ".msg", ".mbox"), "it holds e-mails; save them as JSON lines"),
+    **dict.fromkeys(
+        (".db", ".sqlite", ".sqlite3", ".duckdb"), "it is a database; read it with sql(…), or export a table"
+    ),
+    **dict.fromkeys(
+        (".sql", ".dump", ".bson"), "it is a dump of a database; export a table as CSV or JSON lines"
+    ),
+    **dict.fromkeys(
+        (".avro", ".pkl", ".pickle", ".h5", ".hdf5", ".npy", ".npz", ".rds", ".sas7bdat", ".dta"),
+        "save it as Parquet",
+    ),
+    **dict.fromkeys((".tar", ".tgz", ".tbz2", ".txz", ".7z", ".rar"), "it is an archive; unpack it first"),
+    **dict.fromkeys(
+        (".yaml", ".yml", ".toml", ".ini", ".cfg", ".lock", ".bib"), "such files are read as no articles"
+    ),
+    **dict.fromkeys(
+        (".rst", ".adoc", ".org", ".tex", ".mdx", ".qmd", ".textile"), "name it alone, with format=text"
+    ),
+}
+"""What is said of files of other kinds; what they are called is no proof, so one that is named alone is looked at."""
+
+COMPRESSION_SUFFIXES = frozenset(
+    {".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".lz4", ".zip", ".snappy", ".br"}
+)
+DOCUMENTS = frozenset({"markdown", "text", "html"})
+"""Formats in which a file is one article."""
+
+KNOWN_SUFFIXES = (
+    ".json, .jsonl, .ndjson, .csv, .tsv, .psv, .parquet, .feather, .arrow, .orc, .xlsx, .xml, .rss, .md, .txt, .html "
+    "(text also with .gz, .zst, .bz2, .xz or .zip)"
+)
+
+STRANGERS = (
+    (b"version https://git-lfs", "is a Git LFS pointer, not the file itself; fetch it with: git lfs pull"),
+    (b"PARE", "is an encrypted Parquet file; write it without encryption"),
+    (b"FEA1", "is a Feather file of version 1; write it again with a current version"),
+    (b"%PDF", "is a PDF; extract its text first"),
+    (b"SQLite format 3\x00", "is an SQLite database; read it with sql(…), or export a table"),
+    (b"\x80\x04\x95", "is a Python pickle, which is never opened; save it as Parquet"),
+    (b"7z\xbc\xaf\x27\x1c", "is a 7z archive; unpack it first"),
+    (b"Rar!", "is a RAR archive; unpack it first"),
+    (b"\xff\x06\x00\x00sNaPpY", "is compressed with snappy; write it with gzip or zstd"),
+    (b"Obj\x01", "is an Avro file; save it as Parquet"),
+    (b"\x89HDF", "is an HDF5 file; save it as Parquet"),
+    (b"\x93NUMPY", "is a NumPy file; save it as Parquet"),
+)
+"""First bytes of files of other kinds, and what is said of them."""
+
+
+def format_of(name: str) -> str:
+    """Return the format that a file's name stands for, or an empty text.
+
+    >>> format_of("a.csv.gz"), format_of("part-0.snappy.parquet"), format_of("a.parquet.gzip"), format_of("a.docx")
+    ('csv', 'parquet', 'parquet', '')
+    """
+    suffixes = [f".{part}" for part in name.lower().split(".")[1:]]
+    while suffixes and suffixes[-1] in COMPRESSION_SUFFIXES:
+        if suffixes.pop() == ".zip" and not suffixes:
+            return "zip"
+    return SUFFIXES.get(suffixes[-1], "") if suffixes else ""
+
+
+def why_unknown(name: str) -> str:
+    """Return why a file of this name is not read when others beside it are."""
+    suffixes = [f".{part}" for part in name.lower().split(".")[1:]]
+    known = next((_OTHER_KINDS[suffix] for suffix in reversed(suffixes) if suffix in _OTHER_KINDS), None)
+    return known or "its name says nothing about its format; name it alone, or with format="
