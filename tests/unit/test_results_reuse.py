@@ -226,3 +226,30 @@ def cut(values: np.ndarray, sizes: list[int]) -> list[np.ndarray]:
         parts.append(values[start : start + size])
         start += size
     return parts
+
+
+HEADS = [b"\0" * 8, b"\0" * 7 + b"\1", b"\0\1" + b"\0" * 6, b"\x7f" + b"\xff" * 7, b"\xff" * 8]
+ALIKE = st.builds(lambda head, tail: head + bytes([tail]) * 24, st.sampled_from(HEADS), st.integers(0, 3))
+
+
+@given(files=st.lists(st.lists(ALIKE, unique=True, max_size=8), max_size=3), others=st.lists(ALIKE))
+def test_keys_that_begin_alike_are_told_apart(
+    tmp_path_factory: pytest.TempPathFactory, files: list[list[bytes]], others: list[bytes]
+) -> None:
+    folder = tmp_path_factory.mktemp("published")
+    paths: list[UPath] = []
+    expected: dict[bytes, tuple[int, int]] = {}
+    for number, keys in enumerate(files):
+        columns = {
+            "request_key": pa.array([key.hex() for key in keys], pa.string()),
+            "status": pa.array(["succeeded"] * len(keys), pa.string()),
+            "batch_id": pa.array(["msgbatch_1"] * len(keys), pa.string()),
+            "thinking_tokens": pa.nulls(len(keys), pa.int64()),
+        }
+        pq.write_table(pa.table(columns), folder / f"{number}.parquet", row_group_size=3)
+        paths.append(UPath(folder / f"{number}.parquet"))
+        for row, key in enumerate(keys):
+            expected.setdefault(key, (number, row))
+    index = AnswerIndex(paths, offline=False)
+    for key in {*expected, *others}:
+        assert index.find(key) == expected.get(key)
