@@ -34,6 +34,7 @@ from nightpress.costs.plan import Limits, Plan, plan_values, read_plan
 from nightpress.costs.receipt_files import read_receipt
 from nightpress.errors import (
     AccountTroubleError,
+    BudgetError,
     ConfigurationError,
     InputError,
     LedgerError,
@@ -67,7 +68,14 @@ HTTP_SECONDS = 1.0
 LONGEST_SECONDS = 30 * 24 * 3600.0
 """Time on the shared clock after which a run counts as stuck."""
 
-_NO_RETRY = (AccountTroubleError, ConfigurationError, InputError, LedgerError, RequestRefusedError)
+_NO_RETRY = (
+    AccountTroubleError,
+    BudgetError,
+    ConfigurationError,
+    InputError,
+    LedgerError,
+    RequestRefusedError,
+)
 _replace, _sleep = os.replace, time.sleep
 
 Task = Generator[float, None, Any]

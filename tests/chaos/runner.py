@@ -174,15 +174,18 @@ class _Case:
 
     def _finish(self, run: str, deaths: Sequence[int | None] = ()) -> None:
         """Start a run again and again until it is done."""
-        left, stops = [*deaths], 0
+        left, stops, before = [*deaths], 0, 0
         while not self.problems:
             lowered = self.scenario.lower_budget and not stops
             spec = self._spec(run, left.pop(0) if left else None)
             if lowered:
                 spec = msgspec.structs.replace(spec, max_cost_usd=LOWERED_USD)
+                before = self._count_batches()
             (end,) = self.worker.start([spec])
             self._judge([end])
-            if end == "stopped" and lowered and self.worker.server.billing()["batches_accepted"]:
+            if lowered and self._count_batches() > before:
+                self.problems.append("SENT OVER THE BUDGET")
+            if lowered and end == "stopped" and before:
                 self.problems.append("a batch is paid for, and the budget keeps the run from looking for it")
             if end == "done":
                 return
@@ -197,6 +200,9 @@ class _Case:
                 return
             if stops == MAX_STOPS:
                 self.problems.append("stopped again and again, without any fault")
+
+    def _count_batches(self) -> int:
+        return int(self.worker.server.billing()["batches_accepted"])
 
     def _top_up(self) -> None:
         more: dict[str, Any] = {"add_credit_usd": self.credit.pop(0)} if self.credit else {"credit_usd": None}

@@ -90,6 +90,13 @@ FIXED: dict[str, Scenario] = {
         remembers=False,
         lower_budget=True,
     ),
+    "lower-budget-lost": Scenario(
+        "",
+        articles=3,
+        rules=({"endpoint": "create", "kind": "drop", "count": 1},),
+        remembers=False,
+        lower_budget=True,
+    ),
 }
 """Each is killed at every one of its steps."""
 

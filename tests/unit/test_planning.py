@@ -223,9 +223,14 @@ def test_a_shard_that_may_have_a_batch_is_not_held_back_by_a_lower_budget(runs: 
     for outcome, stopped in (("refused", True), ("lost", True), ("open", False)):
         post = Attempt(number=1, at=0, deadline=0, outcome=outcome)
         run.ledger.save(msgspec.structs.replace(entry, attempts=(post,)))
-        planned = runs.prepare(run, source, limits=low).plan
+        prepared = runs.prepare(run, source, limits=low)
+        planned = prepared.plan
         assert (planned.to_send, planned.attached, planned.over_budget) == (stopped, not stopped, stopped)
         assert planned.cost_upper_usd, "the batch may yet have to be made"
+        assert [shard.look_only for shard in prepared.shards] == [not stopped], "none is sent over the budget"
+    assert not any(
+        shard.look_only for shard in runs.prepare(run, source, limits=Limits(max_cost_usd=1.0)).shards
+    )
 
 
 def test_the_offline_api_does_not_replace_what_a_model_answered(runs: Runs, tmp_path: Path) -> None:

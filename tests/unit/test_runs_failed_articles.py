@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from nightpress.runs.failed_articles import (
     collect_failures,
     paid_at_most,
     refused_articles,
-    upper_usd_of_sending,
     within_budget,
 )
 from nightpress.settings import ShardLimits
@@ -62,31 +62,45 @@ def test_a_second_round_stays_within_the_plans_upper_bound_without_a_budget() ->
     # What was paid before the plan was made is no part of its upper bound.
     assert len(within_budget(AGAIN, [], results, plan(settled_usd=each))) == 3
     # A batch that exists already costs nothing more.
-    assert len(within_budget(AGAIN, [], results, plan(settled_usd=0.0), lambda _: 0.0)) == 3
+    sent = Entry(key="k", requests=10, bytes=5_000, batch_id="msgbatch_1")
+    assert len(within_budget(AGAIN, [], results, plan(settled_usd=0.0), find_entry=lambda _: sent)) == 3
 
 
-@pytest.mark.parametrize(
-    "found",
-    [
-        {},
-        {"attempts": (Attempt(number=1, at=0, deadline=0),)},
-        {"attempts": (Attempt(number=1, at=0, deadline=0, outcome="lost"),)},
-        {"batch_id": "msgbatch_1"},
-    ],
-    ids=["intended", "being sent", "reply lost", "submitted"],
-)
-def test_a_shard_that_the_ledger_knows_is_never_left_behind(tmp_path: Path, found: dict[str, Any]) -> None:
-    root, ledger = DataRoot(UPath(tmp_path)), Ledger(UPath(tmp_path) / "ledger", "offline")
-    shard = Shard("runs/p/2026-11-22/one/requests-r2-00000-00000.json", 10, 5_000, "a" * 64)
-    ledger.save(Entry(key=shard.key, requests=10, bytes=5_000, **found))
-    spent = plan(max_cost_usd=0.001)
-    assert upper_usd_of_sending(shard, spent, ledger, root) == 0
+KNOWN: dict[str, dict[str, Any]] = {
+    "intended": {},
+    "refused": {"attempts": (Attempt(number=1, at=0, deadline=0, outcome="refused"),)},
+    "reply lost": {"attempts": (Attempt(number=1, at=0, deadline=0, outcome="lost"),)},
+    "being sent": {"attempts": (Attempt(number=1, at=0, deadline=0),)},
+    "submitted": {"batch_id": "msgbatch_1"},
+    "collected": {"batch_id": "msgbatch_1", "answered": 3},
+    "without an answer": {"batch_id": "msgbatch_1", "answered": 0},
+}
+
+
+@pytest.mark.parametrize("state", KNOWN)
+def test_a_shard_that_the_ledger_knows_is_left_behind_for_no_plan(state: str) -> None:
+    entry = Entry(key="k", requests=10, bytes=5_000, **KNOWN[state])
+    results = [{"cost_usd": 2.0, "articles": 5, "by_status": {}}]
+    spent = plan(settled_usd=0.0)
+    assert within_budget(AGAIN[:1], [], results, spent) == []
+    assert within_budget(AGAIN[:1], [], results, spent, find_entry=lambda _: entry) == AGAIN[:1]
+
+
+@pytest.mark.parametrize("state", KNOWN)
+def test_a_lowered_budget_sends_nothing_anew_and_hides_no_batch(state: str) -> None:
+    entry = Entry(key="k", requests=10, bytes=5_000, **KNOWN[state])
     results = [{"cost_usd": 0.5, "articles": 5, "by_status": {}}]
-    known = within_budget(
-        [shard], [], results, spent, lambda it: upper_usd_of_sending(it, spent, ledger, root)
+    for spent in (plan(max_cost_usd=0.4), plan(max_cost_usd=0.5), plan(max_cost_usd=0.5, settled_usd=9.0)):
+        found = within_budget(AGAIN[:1], [], results, spent, find_entry=lambda _: entry)
+        if state in {"submitted", "collected"}:
+            assert found == AGAIN[:1]
+        elif state == "being sent":
+            assert found == [replace(AGAIN[0], look_only=True)]
+        else:
+            assert found == []
+    assert (
+        within_budget(AGAIN[:1], [], results, plan(max_cost_usd=9.0), find_entry=lambda _: entry) == AGAIN[:1]
     )
-    assert known == [shard]
-    assert within_budget([shard], [], results, spent) == []
 
 
 @pytest.mark.parametrize(

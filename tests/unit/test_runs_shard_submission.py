@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from upath import UPath
 
 from nightpress.batches.batch import Batch, RequestCounts
 from nightpress.batches.ledger import Attempt, Entry
-from nightpress.errors import SubmitLaterError
-from nightpress.runs.shard_submission import MAX_WAITS_AS_TOLD, Sender, wait_as_told, wait_for_room
+from nightpress.batches.submission_records import Submitted, Wait
+from nightpress.errors import BudgetError, SubmitLaterError, UnknownOutcomeError
+from nightpress.layout import DataRoot
+from nightpress.runs.shard_submission import (
+    MAX_WAITS_AS_TOLD,
+    Sender,
+    send_shard,
+    wait_as_told,
+    wait_for_room,
+)
 from nightpress.shards.shard import Shard
+from tests.support.model_api import Crash
+from tests.support.shard_sender import ShardSender
 
 SHARD = Shard("runs/p/2026-11-22/one/requests-00000.json", 4, 10, "k" * 64)
 NOW = 1_000_000.0
@@ -68,3 +82,43 @@ def test_the_intent_says_who_wanted_the_shard_and_for_which_day() -> None:
         SHARD.uri,
     )
     assert entry.state == "intended"
+
+
+@pytest.mark.parametrize("how", ["accept_then_drop", "accept_then_crash", "drop", "crash"])
+@pytest.mark.parametrize("round_", [1, 2])
+def test_a_shard_that_the_budget_does_not_allow_is_looked_for_and_not_sent(
+    tmp_path: Path, how: str, round_: int
+) -> None:
+    house = ShardSender(tmp_path)
+    name = "r2-00000-00000" if round_ == 2 else "00000"
+    body = UPath(house.shard.uri)
+    uri = str(body.rename(body.parent / f"requests-{name}.json"))
+    shard = replace(house.shard, uri=uri)
+    root, api, clock = DataRoot(UPath(tmp_path)), house.api, house.clock
+    api.plan = [how]
+
+    def send(look_only: bool) -> Submitted | Wait:
+        there = Shard.from_reference(replace(shard, look_only=look_only).to_reference())
+        return send_shard(there, Sender("p", "one"), api, house.ledger, root, clock)
+
+    def send_when_told(look_only: bool) -> Submitted:
+        while isinstance(outcome := send(look_only), Wait):
+            clock.now = outcome.until
+        return outcome
+
+    with suppress(UnknownOutcomeError, Crash):
+        send(False)
+    for batch in api.batches:
+        batch.ended = True
+    if how.startswith("accept"):
+        assert send_when_told(True) == Submitted("msgbatch_0000", "adopted")
+    else:
+        with pytest.raises(
+            BudgetError, match="has no batch, and the budget does not allow to send its 3 articles"
+        ):
+            send_when_told(True)
+        with pytest.raises(BudgetError):
+            send(True)
+    assert api.posts == 1
+    assert send_when_told(False).batch_id == "msgbatch_0000"
+    assert len(api.batches) == 1

@@ -156,7 +156,12 @@ class Plan:
         Where nothing new would be sent, nothing would be saved by stopping: what was sent is looked for and collected,
         and a second round keeps to the budget by itself (:attr:`ceiling_usd`).
         """
-        return self.to_send > 0 and self._may_exceed(self.max_cost_usd)
+        return self.to_send > 0 and self.may_exceed_budget
+
+    @property
+    def may_exceed_budget(self) -> bool:
+        """True when all of it, what was sent before included, may cost more than was allowed."""
+        return self._may_exceed(self.max_cost_usd)
 
     @property
     def needs_approval(self) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
-from nightpress.batches.ledger import Ledger
+from nightpress.batches.ledger import Entry, Ledger
 from nightpress.costs.plan import Plan, again_upper_usd, second_round_upper
 from nightpress.days.second_round import SecondRound, judge, write_second_round
 from nightpress.layout import DataRoot, run_folder_name
@@ -84,7 +84,12 @@ def collect_failures(  # noqa: PLR0917 - what a run knows
     resumed = pause_once(folder, [*_refused_shards(unsent, ledger), *refused_articles(chosen, mine)])
     again = [_relative(shard, folder, root) for shard in write_second_round(chosen, sent, folder, limits)]
     affordable = within_budget(
-        again, unsent, results, plan, lambda shard: upper_usd_of_sending(shard, plan, ledger, root)
+        again,
+        unsent,
+        results,
+        plan,
+        lambda shard: upper_usd_of_sending(shard, plan, root),
+        lambda shard: ledger.load(shard.key),
     )
     return Resend(
         unsent,
@@ -96,41 +101,52 @@ def collect_failures(  # noqa: PLR0917 - what a run knows
     )
 
 
-def within_budget(
+def within_budget(  # noqa: PLR0917 - what a run knows
     again: Sequence[Shard],
     unsent: Sequence[Shard],
     results: Sequence[Mapping[str, Any]],
     plan: Plan | None,
     upper_usd: Callable[[Shard], float] | None = None,
+    find_entry: Callable[[Shard], Entry | None] | None = None,
 ) -> list[Shard]:
     """Return the shards that fit what is left of the run's budget and of its plan's upper bound, in order.
 
     What was paid counts; what is missing may have been answered and billed, so it counts at the plan's upper
     bound, as do the shards that were not submitted yet.
 
+    A shard that the ledger knows was chosen before, when it did fit its plan: only the budget, which may have been
+    lowered since, still counts. One that has a batch costs nothing more. Whoever was killed in the middle of its POST
+    has left an entry without a batch: the batch may be there, and has to be looked for, not left behind.
+
     :param upper_usd: what sending a shard may cost; None takes it from the shard's size.
+    :param find_entry: returns what the ledger knows of a shard.
     """
     if plan is None or plan.ceiling_usd == inf:
         return list(again)
-    left = plan.ceiling_usd - sum(paid_at_most(result, plan) for result in results)
-    left -= _articles(unsent) * plan.upper_usd_each if unsent else 0.0
+    spent = sum(paid_at_most(result, plan) for result in results)
+    spent += _articles(unsent) * plan.upper_usd_each if unsent else 0.0
+    budget = (inf if plan.max_cost_usd is None else plan.max_cost_usd) - spent
+    left = plan.ceiling_usd - spent
     affordable = []
     for shard in again:
+        entry = find_entry(shard) if find_entry else None
+        # A batch without one answer cost nothing, and its shard may be sent again.
+        sent = entry is not None and entry.may_have_batch and entry.answered != 0
+        if sent and entry is not None and entry.batch_id is not None:
+            affordable.append(shard)
+            continue
         upper = upper_usd(shard) if upper_usd else second_round_upper(plan, shard.articles, shard.bytes)
         # A rounding error is no reason.
-        if upper <= max(left, 0.0) + 1e-12:
-            affordable.append(shard)
-            left -= upper
+        fits = upper <= max(left if entry is None else budget, 0.0) + 1e-12
+        if fits or sent:
+            affordable.append(shard if fits else replace(shard, look_only=True))
+            left, budget = (-inf if upper == inf else amount - upper for amount in (left, budget))
     return affordable
 
 
-def upper_usd_of_sending(shard: Shard, plan: Plan | None, ledger: Ledger, root: DataRoot) -> float:
-    """Return what sending a shard again may cost; nothing when its batch exists already, or may.
-
-    A shard that the ledger knows was chosen before, when it did fit. Whoever was killed in the middle of its POST
-    has left an entry without a batch: the batch may be there, and has to be looked for, not left behind.
-    """
-    if plan is None or ledger.load(shard.key) is not None:
+def upper_usd_of_sending(shard: Shard, plan: Plan | None, root: DataRoot) -> float:
+    """Return what sending a shard again may cost."""
+    if plan is None:
         return 0.0
     return again_upper_usd(plan, list(iter_params(root.open(shard.uri).read_bytes())))
 

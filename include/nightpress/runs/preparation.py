@@ -95,8 +95,11 @@ def prepare_run(
     )
     if write:
         write_plan(plan, run.folder)
+    # Over the budget, and yet not refused, is a plan whose shards were all sent: none of them is sent anew.
+    look_only = plan.may_exceed_budget and not plan.over_budget
     shards = [
-        replace(shard, uri=run.root.reference(run.folder / _file_name(shard))) for shard in report.shards
+        replace(shard, uri=run.root.reference(run.folder / _file_name(shard)), look_only=look_only)
+        for shard in report.shards
     ]
     return Prepared(shards, plan, stats)
 

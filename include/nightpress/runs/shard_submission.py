@@ -10,13 +10,14 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NoReturn
 
 from nightpress.batches.batch import Batch
 from nightpress.batches.batch_api import BatchApi
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.submission import Body, submit_shard
 from nightpress.batches.submission_records import Submitted, Wait
-from nightpress.errors import LedgerError, SubmitLaterError
+from nightpress.errors import BudgetError, LedgerError, SubmitLaterError
 from nightpress.layout import DataRoot
 from nightpress.shards.shard import Shard
 
@@ -85,11 +86,14 @@ def send_shard(  # noqa: PLR0917 - the places and the clock of a run
     :param check_before_post: raises what forbids a POST, such as a budget; a batch that exists is attached or adopted
         all the same.
     :param observe_queue: is told the batches of the API's list when it was looked at.
+    :raises BudgetError: no batch exists, and the budget allows none (:attr:`Shard.look_only`).
     :raises RequestRefusedError: no batch exists, and a retry cannot help.
     :raises SubmitLaterError: no batch exists, and a retry may help; the API did not say when.
     :raises UnknownOutcomeError: a batch may exist; a retry looks for it first.
     :raises LedgerError: what is recorded cannot be trusted; a person decides.
     """
+    if shard.look_only:
+        check_before_post = partial(_refuse_to_send, shard)
     if max_requests_in_flight is not None and ledger.load(shard.key) is None:
         batches = _read_queue(api)
         if observe_queue is not None:
@@ -118,6 +122,14 @@ def _unpack_if_gone(submit: Callable[[], Submitted | Wait], body: Body, shard: S
         if error.code != "body_gone" or not unpack_body(body.path, shard.key):
             raise
     return submit()
+
+
+def _refuse_to_send(shard: Shard) -> NoReturn:
+    again = "read_articles" if shard.round == 1 else "collect_failures, which leaves them as they ended"
+    raise BudgetError(
+        f"shard {shard.name} has no batch, and the budget does not allow to send its {shard.articles:,} articles. "
+        f"Nothing was sent. Raise max_cost_usd, or run {again}."
+    )
 
 
 def _read_queue(api: BatchApi) -> Sequence[Batch]:

@@ -26,6 +26,7 @@ class Shard:
     :param bytes: size of the body.
     :param key: the shard key, 64 hexadecimal characters.
     :param betas: beta headers that its batch is created with.
+    :param look_only: the budget does not allow to send it; a batch that may exist already is looked for.
     """
 
     uri: str
@@ -33,6 +34,7 @@ class Shard:
     bytes: int
     key: str
     betas: tuple[str, ...] = ()
+    look_only: bool = False
 
     @classmethod
     def from_reference(cls, reference: Any) -> Shard:
@@ -42,7 +44,8 @@ class Shard:
         """
         try:
             known = {name: reference[name] for name in ("uri", "articles", "bytes", "key")}
-            shard = cls(**known, betas=tuple(map(str, reference.get("betas", ()))))
+            betas = tuple(map(str, reference.get("betas", ())))
+            shard = cls(**known, betas=betas, look_only=bool(reference.get("look_only")))
         except (KeyError, TypeError, AttributeError):
             raise ConfigurationError(
                 "a shard reference needs uri, articles, bytes and key, as ReadArticlesOperator returns them; "
@@ -55,8 +58,8 @@ class Shard:
     def to_reference(self) -> dict[str, Any]:
         """Return the reference as plain JSON values."""
         values = asdict(self)
-        betas = values.pop("betas")
-        return values | ({"betas": list(betas)} if betas else {})
+        betas, look_only = values.pop("betas"), values.pop("look_only")
+        return values | ({"betas": list(betas)} if betas else {}) | ({"look_only": True} if look_only else {})
 
     @property
     def name(self) -> str:
