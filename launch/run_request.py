@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG
 
 SAMPLE_MAX_TOKENS = 120
+_OPTIONS = ("pipeline", "articles", "port")
+"""Options of ``nightpress run`` that are no fields of a form."""
+
 _YES, _NO = ("true", "yes", "1", "on"), ("false", "no", "0", "off")
 
 
@@ -69,14 +72,26 @@ def read_form(dag: DAG, given: Mapping[str, str], day: str) -> Request:
     conf = {}
     for name, text in texts.items():
         if name not in dag.params:
-            near = get_close_matches(name, list(dag.params), n=1)
-            hint = f" Did you mean {near[0].upper()}?" if near else ""
             raise LaunchError(
-                f"the form of {dag.dag_id} has no field {name.upper()}.{hint} It has: "
+                f"the form of {dag.dag_id} has no field {name.upper()}.{_suggest(name, dag)} It has: "
                 f"{', '.join(sorted(param.upper() for param in dag.params))}"
             )
         conf[name] = read_source(text) if name == "source" else _read_value(dag, name, text)
     return Request(read_run_day(day, datetime.now(UTC)), conf, dag.dag_id)
+
+
+def _suggest(name: str, dag: DAG) -> str:
+    """Return a question for what was probably meant: a field by its name or its title, or another option."""
+    titles = {
+        str(dag.params.get_param(param).schema.get("title", ""))
+        .partition(" (")[0]
+        .lower()
+        .replace(" ", "_"): param
+        for param in dag.params
+    }
+    meant = titles | {known: known for known in (*dag.params, *_OPTIONS)}
+    near = get_close_matches(name, meant, n=1)
+    return f" Did you mean {meant[near[0]].upper()}?" if near else ""
 
 
 def _choices(dag: DAG, name: str) -> Sequence[Any]:

@@ -109,6 +109,9 @@ def test_any_field_of_the_form_is_read_as_its_type(dag: Any) -> None:
     ("given", "message"),
     [
         ({"feilds": "{}"}, "no field FEILDS. Did you mean FIELDS"),
+        ({"field": "x"}, "Did you mean FIELDS"),
+        ({"pipelin": "tickets"}, "Did you mean PIPELINE"),
+        ({"article": "x.csv"}, "Did you mean ARTICLES"),
         ({"limit": "5"}, "no field LIMIT"),
         ({"max_tokens": "many"}, "MAX_TOKENS is 'many'"),
         ({"max_tokens": "0"}, "MAX_TOKENS is '0'"),

@@ -32,6 +32,9 @@ ALWAYS = [model.id for model in CATALOGUE.values() if model.thinking_default == 
         ("Claude-Haiku-4-5", "claude-haiku-4-5"),
         ("haiku-4-5", "claude-haiku-4-5"),
         ("anthropic/claude-haiku-4.5", "claude-haiku-4-5"),
+        ("claude-haiku-4-5@20251001", "claude-haiku-4-5"),
+        ("eu.anthropic.claude-haiku-4-5-20251001-v1:0", "claude-haiku-4-5"),
+        ("anthropic.claude-haiku-4-5-v1:0", "claude-haiku-4-5"),
         ("claude-hiku-4-5", "claude-haiku-4-5"),
         ("claude-haiku-4-6", "claude-haiku-4-5"),
         ("claude-sonet-5", "claude-sonnet-5"),
@@ -83,6 +86,14 @@ def test_what_is_offered() -> None:
 def test_what_can_be_no_id_is_refused(text: Any) -> None:
     with pytest.raises(ConfigurationError, match="model is"):
         get_model(text)
+
+
+@pytest.mark.parametrize(
+    "written", ["claude-sonnet-5 ", " claude-sonnet-5", "claude-sonnet-5\n", " Claude-Sonnet-5"]
+)
+def test_a_blank_around_an_id_is_refused_with_what_was_meant(written: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"such as claude-sonnet-5$"):
+        get_model(written)
 
 
 @pytest.mark.parametrize(

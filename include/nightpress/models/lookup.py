@@ -81,8 +81,9 @@ def get_model(model_id: str) -> Model:
     :raises ConfigurationError: the id cannot be one, or is a near miss of a known one.
     """
     if not isinstance(model_id, str) or not _ID.fullmatch(model_id):
+        such_as = _id_behind(model_id) or "claude-haiku-4-5"
         raise ConfigurationError(
-            f"model is {model_id!r:.200}; use a model id such as claude-haiku-4-5", code=UNKNOWN_MODEL
+            f"model is {model_id!r:.200}; use a model id such as {such_as}", code=UNKNOWN_MODEL
         )
     if (model := find_model(model_id)) is not None:
         return model if model.id == model_id else replace(model, id=model_id)
@@ -92,6 +93,12 @@ def get_model(model_id: str) -> Model:
             code=UNKNOWN_MODEL,
         )
     return assume_model(model_id)
+
+
+def _id_behind(text: object) -> str | None:
+    """Return the id of the catalogue that a text with blanks around it names, or nearly does."""
+    bare = text.strip() if isinstance(text, str) else ""
+    return bare if bare in CATALOGUE else suggest(bare)
 
 
 def offered_ids(today: date | None = None) -> list[str]:
@@ -117,9 +124,11 @@ def _version(model_id: str) -> tuple[int, ...]:
 
 def _respell(model_id: str) -> str:
     """Return an id as the catalogue would spell it, e.g. ``claude-haiku-4-5`` for ``Anthropic/Claude 4.5 Haiku``."""
-    spelled = re.sub(r"[\s._]+", "-", model_id.strip().lower()).rsplit("/", 1)[-1].removeprefix("anthropic-")
-    spelled = _DATED.sub(r"\g<id>", spelled).removesuffix("-latest")
+    spelled = re.sub(r"[\s._@]+", "-", model_id.strip().lower()).rsplit("/", 1)[-1]
+    # Other platforms' ids of the same models: eu.anthropic.claude-haiku-4-5-20251001-v1:0
+    spelled = re.sub(r"^(?:[a-z]+-)?anthropic-", "", spelled)
     spelled = re.sub(r"-v\d+(:\d+)?$", "", spelled)
+    spelled = _DATED.sub(r"\g<id>", spelled).removesuffix("-latest")
     words = [word for word in spelled.split("-") if word and word != "claude"]
     names = [word for word in words if not word.isdigit()]
     digits = "".join(word for word in words if word.isdigit())
