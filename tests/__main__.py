@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from launch.cluster.servers import missing_programs
 
 CLUSTER = "tests/cluster"
-# Two test files at a time: most of them wait for an Airflow. In order, or the longest, which have few tests, come last.
+# Two test files at a time, as tests/support/suite_order.py hands them out, and in its order.
 SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 NOT_RUN = 3
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from tests.support import suite_order
+
 if TYPE_CHECKING:
     import anthropic
     from playwright.sync_api import Browser
@@ -29,6 +31,16 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 settings.register_profile("nightpress", deadline=None)
 settings.load_profile("nightpress")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes longest first."""
+    suite_order.sort(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> suite_order.FoldersAndFiles:
+    """Keep the modules that share an Airflow in one process."""
+    return suite_order.FoldersAndFiles(config, log)
 
 
 @pytest.fixture(scope="module")

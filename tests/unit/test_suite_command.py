@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests import __main__ as suite
+from tests.support import suite_order
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -51,3 +56,32 @@ def test_arguments_are_pytests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite, "_pytest", lambda *words: called.append(words) or 5)
     assert suite.main(["tests/unit", "-k", "x"]) == 5
     assert called == [("tests/unit", "-k", "x")]
+
+
+def test_what_is_named_in_the_order_is_there() -> None:
+    assert [path for path in suite_order.LONGEST_FIRST if not (PROJECT / path).exists()] == []
+    for name in suite_order.FIRST_IN_FOLDER:
+        assert len(list((PROJECT / suite_order.SHARED).glob(f"*/{name}"))) == 1, name
+
+
+def test_whatever_starts_an_airflow_comes_before_the_rest() -> None:
+    """Else two processes would not end at about the same time."""
+    mark = "\npytestmark = pytest.mark.airflow\n"
+    slow = [path for path in (PROJECT / "tests").rglob("test_*.py") if mark in path.read_text()]
+    scopes = {suite_order.scope(str(path.relative_to(PROJECT))) for path in slow}
+    assert scopes - set(suite_order.LONGEST_FIRST) == {
+        f"{suite.CLUSTER}/test_cluster.py"
+    }  # alone, afterwards
+
+
+def test_a_folder_with_one_airflow_stays_together_in_its_order() -> None:
+    folder = f"{suite_order.SHARED}project_dags"
+    files = [f"{folder}/{name}" for name in ("test_days.py", "test_examples.py", "test_report.py")]
+    assert {suite_order.scope(f"{path}::test_x[a::b]") for path in files} == {folder}
+    in_order = sorted([*files, "tests/unit/test_layout.py"], key=suite_order.place)
+    assert [Path(path).name for path in in_order] == [
+        "test_examples.py",
+        "test_days.py",
+        "test_report.py",
+        "test_layout.py",
+    ]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -17,8 +16,10 @@ from launch.airflow_api import AirflowApiError
 from nightpress.costs.prices import find_prices
 from nightpress.settings import DEFAULT_MODEL
 from tests.support.offline_api_server import LocalApiServer
-from tests.support.offline_clock import BATCH_SECONDS, batches_ending
+from tests.support.offline_clock import batches_ending
 from tests.support.running_airflow import AirflowInstance
+from tests.support.shared_airflow import SharedAirflow
+from tests.support.statsd_server import StatsdServer
 
 pytestmark = pytest.mark.airflow
 
@@ -27,44 +28,10 @@ DAYS = [f"2026-11-{day:02d}" for day in range(10, 14)]
 ARTICLES_A_DAY = 4
 
 
-class Metrics:
-    """A StatsD server."""
-
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self._socket.setblocking(False)
-        self.seen: dict[str, list[float]] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._socket.close()
-
-    def settings(self) -> dict[str, str]:
-        """What Airflow is told of it; only our own numbers are wanted."""
-        return {
-            "AIRFLOW__METRICS__STATSD_ON": "True",
-            "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
-            "AIRFLOW__METRICS__STATSD_PORT": str(self._socket.getsockname()[1]),
-            "AIRFLOW__METRICS__METRICS_ALLOW_LIST": "nightpress",
-        }
-
-    def read(self) -> dict[str, list[float]]:
-        """Give all values that came so far, by name."""
-        with suppress(BlockingIOError):
-            while True:
-                for line in self._socket.recv(65536).decode().splitlines():
-                    name, _, rest = line.partition(":")
-                    self.seen.setdefault(name, []).append(float(rest.partition("|")[0]))
-        return self.seen
-
-
 class Newsroom:
     """An Airflow with the project's own DAGs, an offline API, and an inbox."""
 
-    def __init__(self, server: LocalApiServer, airflow: AirflowInstance, metrics: Metrics) -> None:
+    def __init__(self, server: LocalApiServer, airflow: AirflowInstance, metrics: StatsdServer) -> None:
         self.server, self.airflow, self.metrics = server, airflow, metrics
 
     def write_day(
@@ -176,15 +143,9 @@ class Newsroom:
 
 
 @pytest.fixture(scope="module")
-def newsroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newsroom]:
-    folder = tmp_path_factory.mktemp("newsroom")
-    with (
-        LocalApiServer(folder / "api", seconds_per_batch=BATCH_SECONDS) as server,
-        Metrics() as metrics,
-        AirflowInstance(folder, base_url=server.base_url, schedules=True, env=metrics.settings()) as airflow,
-        batches_ending(server),
-    ):
-        yield Newsroom(server, airflow, metrics)
+def newsroom(shared: SharedAirflow, metrics: StatsdServer) -> Iterator[Newsroom]:
+    with batches_ending(shared.server):
+        yield Newsroom(shared.server, shared.airflow, metrics)
 
 
 def test_a_plan_comes_first_and_plan_only_ends_there(newsroom: Newsroom) -> None:

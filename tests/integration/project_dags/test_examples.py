@@ -18,8 +18,9 @@ import pytest
 
 from tests.support.every_model import run_models
 from tests.support.offline_api_server import LocalApiServer
-from tests.support.offline_clock import BATCH_SECONDS, batches_ending
+from tests.support.offline_clock import batches_ending
 from tests.support.running_airflow import PROJECT, AirflowInstance
+from tests.support.shared_airflow import SharedAirflow
 
 pytestmark = pytest.mark.airflow
 
@@ -39,40 +40,33 @@ FAULT = {"endpoint": "create", "kind": "misfits", "misfit": "missing_field", "sh
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApiServer]:
-    """Return the offline API of this module, whose batches end when the tests say so."""
-    folder = tmp_path_factory.mktemp("examples-api")
-    with LocalApiServer(folder, seconds_per_batch=BATCH_SECONDS) as server:
-        yield server
+def server(shared: SharedAirflow) -> LocalApiServer:
+    """Return the offline API, whose batches end when the tests say so."""
+    return shared.server
 
 
 @pytest.fixture(scope="module")
-def airflow(tmp_path_factory: pytest.TempPathFactory, server: LocalApiServer) -> Iterator[AirflowInstance]:
+def airflow(shared: SharedAirflow) -> Iterator[AirflowInstance]:
     """Return an Airflow in which every example has published the day."""
-    folder = tmp_path_factory.mktemp("examples")
-    with (
-        AirflowInstance(folder, base_url=server.base_url, schedules=True) as airflow,
-    ):
-        server.faults(FAULT)
-        inbox = airflow.data / "inbox" / f"day={DAY}"
-        shutil.copytree(SAMPLE, inbox, ignore=shutil.ignore_patterns("*.md"))
+    airflow, server = shared.airflow, shared.server
+    server.faults(FAULT)
+    inbox = airflow.data / "inbox" / f"day={DAY}"
+    shutil.copytree(SAMPLE, inbox, ignore=shutil.ignore_patterns("*.md"))
+    for dag in BY_THE_DAY:
+        airflow.instance.wait_for_dag(dag)
+    by_hand = BY_HAND | {COMPARED: {"limit": 12}}
+    runs = {dag: airflow.trigger(dag, {"day": DAY, **conf}, unpause=False) for dag, conf in by_hand.items()}
+    runs[HAND_MADE] = airflow.trigger(HAND_MADE, unpause=False)
+    airflow.api.set_paused(FAULTY, False)
+    # Its batch is the first, so that the fault is its own.
+    airflow.wait_for_state(runs[FAULTY], "shard.wait_for_batch", "deferred")
+    airflow.api.call("PATCH", "/api/v2/dags", {"is_paused": False}, {"dag_id_pattern": "~"})
+    with batches_ending(server):
+        for run_id in runs.values():
+            assert airflow.wait(run_id, 240)["state"] == "success", airflow.states(run_id)
         for dag in BY_THE_DAY:
-            airflow.instance.wait_for_dag(dag)
-        by_hand = BY_HAND | {COMPARED: {"limit": 12}}
-        runs = {
-            dag: airflow.trigger(dag, {"day": DAY, **conf}, unpause=False) for dag, conf in by_hand.items()
-        }
-        runs[HAND_MADE] = airflow.trigger(HAND_MADE, unpause=False)
-        airflow.api.set_paused(FAULTY, False)
-        # Its batch is the first, so that the fault is its own.
-        airflow.wait_for_state(runs[FAULTY], "shard.wait_for_batch", "deferred")
-        airflow.api.call("PATCH", "/api/v2/dags", {"is_paused": False}, {"dag_id_pattern": "~"})
-        with batches_ending(server):
-            for run_id in runs.values():
-                assert airflow.wait(run_id, 240)["state"] == "success", airflow.states(run_id)
-            for dag in BY_THE_DAY:
-                wait_for_the_day(airflow, dag)
-            yield airflow
+            wait_for_the_day(airflow, dag)
+        yield airflow
 
 
 def wait_for_the_day(airflow: AirflowInstance, dag: str) -> None:

@@ -9,25 +9,20 @@ from typing import Any
 
 import pytest
 
-from tests.support.offline_api_server import LocalApiServer
-from tests.support.offline_clock import BATCH_SECONDS, batches_ending
+from tests.support.offline_clock import batches_ending
 from tests.support.running_airflow import AirflowInstance
+from tests.support.shared_airflow import SharedAirflow
 
 pytestmark = pytest.mark.airflow
 
 DAG = "daily_report"
-DAYS = ["2026-11-10", "2026-11-11"]
+DAYS = ["2026-09-10", "2026-09-11"]
 
 
 @pytest.fixture(scope="module")
-def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowInstance]:
-    folder = tmp_path_factory.mktemp("report")
-    with (
-        LocalApiServer(folder / "api", seconds_per_batch=BATCH_SECONDS) as server,
-        AirflowInstance(folder, base_url=server.base_url, schedules=True) as airflow,
-        batches_ending(server),
-    ):
-        yield airflow
+def airflow(shared: SharedAirflow) -> Iterator[AirflowInstance]:
+    with batches_ending(shared.server):
+        yield shared.airflow
 
 
 def articles(airflow: AirflowInstance, day: str) -> str:

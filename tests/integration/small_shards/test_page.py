@@ -19,17 +19,17 @@ from nightpress.costs.plan import write_plan
 from nightpress.layout import DataRoot
 from tests.support.ledgers import entry, put
 from tests.support.offline_api_server import LocalApiServer
+from tests.support.offline_clock import BATCH_SECONDS
 from tests.support.plans import make_plan
 from tests.support.running_airflow import AirflowInstance
+from tests.support.shared_airflow import SharedAirflow
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, FrameLocator, Page
 
 pytestmark = pytest.mark.airflow
 
-DAGS = Path(__file__).with_name("dags")
 DAY = "2026-11-22"
-BATCH_SECONDS = 600.0
 SCRIPT = "<script>window.pwned=1</script><img src=x onerror='window.pwned=1'>"
 
 
@@ -48,13 +48,8 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    folder = tmp_path_factory.mktemp("page")
-    with (
-        LocalApiServer(folder / "api", seconds_per_batch=BATCH_SECONDS) as server,
-        AirflowInstance(folder, base_url=server.base_url, dags=DAGS, schedules=True) as airflow,
-    ):
-        yield House(server, airflow, folder)
+def house(shared: SharedAirflow, tmp_path_factory: pytest.TempPathFactory) -> House:
+    return House(shared.server, shared.airflow, tmp_path_factory.mktemp("page"))
 
 
 @pytest.fixture

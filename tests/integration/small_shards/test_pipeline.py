@@ -6,7 +6,6 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,12 @@ import pytest
 from benchmarks.corpus import write_corpus
 from tests.support.offline_api_server import LocalApiServer
 from tests.support.offline_clock import BATCH_SECONDS, batches_ending
-from tests.support.running_airflow import PROJECT, AirflowInstance
+from tests.support.running_airflow import AirflowInstance
+from tests.support.shared_airflow import SharedAirflow
 
 pytestmark = pytest.mark.airflow
 
-DAGS = PROJECT / "tests" / "integration" / "dags"
 DAY = "2026-11-22"
-KEY = "sk-ant-marker-KEY-7f3a9c"
 MARKER = "MARKER-b81d55"
 
 
@@ -56,13 +54,8 @@ class Press:
 
 
 @pytest.fixture(scope="module")
-def press(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Press]:
-    folder = tmp_path_factory.mktemp("press")
-    with (
-        LocalApiServer(folder / "api", seconds_per_batch=BATCH_SECONDS) as server,
-        AirflowInstance(folder, base_url=server.base_url, key=KEY, dags=DAGS) as airflow,
-    ):
-        yield Press(server, airflow, folder)
+def press(shared: SharedAirflow, tmp_path_factory: pytest.TempPathFactory) -> Press:
+    return Press(shared.server, shared.airflow, tmp_path_factory.mktemp("press"))
 
 
 def test_ten_waiting_batches_are_one_request_a_poll_and_a_killed_triggerer_is_no_matter(press: Press) -> None:
@@ -191,7 +184,7 @@ def test_templates_in_an_article_reach_the_api_as_they_are(
             assert source["content"].replace("\x00", "\ufffd")[:2000] in prompts[row["custom_id"]]
 
 
-def test_neither_text_nor_key_is_anywhere_in_airflow(press: Press, real_texts: object) -> None:
+def test_neither_text_nor_key_is_anywhere_in_airflow(press: Press, real_texts: object, key: str) -> None:
     del real_texts
     found: Counter[str] = Counter()
     with sqlite3.connect(f"file:{press.airflow.database_path}?mode=ro", uri=True) as database:
@@ -202,13 +195,13 @@ def test_neither_text_nor_key_is_anywhere_in_airflow(press: Press, real_texts: o
             for row in database.execute(f'SELECT * FROM "{table}"'):
                 rows += 1
                 text = repr(row)
-                found.update(f"{table}: {mark}" for mark in (MARKER, KEY) if mark in text)
+                found.update(f"{table}: {mark}" for mark in (MARKER, key) if mark in text)
     database.close()
     assert rows > 500
     logs = [path for path in press.airflow.logs_dir.rglob("*") if path.is_file()]
     assert len(logs) > 20
     for path in logs:
         text = path.read_text(errors="replace")
-        found.update(f"{path.name}: {mark}" for mark in (MARKER, KEY) if mark in text)
+        found.update(f"{path.name}: {mark}" for mark in (MARKER, key) if mark in text)
     assert found == {}
     assert MARKER in (press.folder / "real.jsonl").read_text()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,31 +11,23 @@ import pytest
 
 from tests.support.offline_api_server import LocalApiServer
 from tests.support.offline_clock import BATCH_SECONDS, batches_ending
-from tests.support.running_airflow import PROJECT, AirflowInstance
+from tests.support.running_airflow import AirflowInstance
+from tests.support.shared_airflow import SharedAirflow
 
 pytestmark = pytest.mark.airflow
 
-DAGS = PROJECT / "tests" / "integration" / "dags"
 DAY = "2026-11-22"
-WRONG_KEY = "the-wrong-one"
-ONLY_KEY = ("--api-key", "test-key")
 SUBMIT, WRITE, COLLECT = "shard.submit_batch", "shard.write_results", "collect_failures"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApiServer]:
-    folder = tmp_path_factory.mktemp("api")
-    with LocalApiServer(folder, seconds_per_batch=BATCH_SECONDS, extra_args=ONLY_KEY) as running:
-        yield running
+def server(shared: SharedAirflow) -> LocalApiServer:
+    return shared.server
 
 
 @pytest.fixture(scope="module")
-def airflow(server: LocalApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirflowInstance]:
-    folder = tmp_path_factory.mktemp("trouble")
-    wrong = {"conn_type": "anthropic", "password": WRONG_KEY, "host": server.base_url}
-    env = {"AIRFLOW_CONN_WRONG_KEY": json.dumps(wrong)}
-    with AirflowInstance(folder, base_url=server.base_url, key="test-key", dags=DAGS, env=env) as instance:
-        yield instance
+def airflow(shared: SharedAirflow) -> AirflowInstance:
+    return shared.airflow
 
 
 def source(folder: Path, name: str, count: int = 8) -> str:
@@ -141,7 +132,9 @@ def test_clearing_a_waiting_task_waits_on(
     assert server.request_counts().get("POST /v1/messages/batches/{batch_id}/cancel", 0) == 0
 
 
-def test_a_wrong_key_is_said_once_and_not_tried_again(airflow: AirflowInstance, tmp_path: Path) -> None:
+def test_a_wrong_key_is_said_once_and_not_tried_again(
+    airflow: AirflowInstance, wrong_key: str, tmp_path: Path
+) -> None:
     run_id = airflow.trigger("press_wrong_key", {"source": source(tmp_path, "key", 6), "day": DAY})
     assert airflow.wait(run_id)["state"] == "failed"
     states = airflow.states(run_id)
@@ -150,7 +143,7 @@ def test_a_wrong_key_is_said_once_and_not_tried_again(airflow: AirflowInstance, 
     assert "3 shard(s)" in said
     assert "401" in said
     assert "check the API key of the connection" in said
-    assert WRONG_KEY not in said
+    assert wrong_key not in said
     instances = airflow.api.task_instances("press_wrong_key", run_id)
     assert {ti["try_number"] for ti in instances if ti["task_id"] == SUBMIT} == {1}
 
