@@ -10,6 +10,7 @@ import pytest
 
 from launch.cluster.servers import missing_programs
 from launch.cluster.topology import Cluster
+from tests.support.offline_clock import BATCH_SECONDS
 
 DAGS = Path(__file__).parent / "dags"
 
@@ -32,7 +33,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             f"the cluster's tests need {', '.join(missing)}: set-up installs them as wheels on Linux; elsewhere "
             "install Debian's packages postgresql and redis-server"
         )
-    with Cluster(tmp_path_factory.mktemp("cluster"), dags=DAGS) as running:
+    folder = tmp_path_factory.mktemp("cluster")
+    with Cluster(folder, dags=DAGS, seconds_per_batch=BATCH_SECONDS) as running:
         yield running
 
 

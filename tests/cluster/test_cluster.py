@@ -13,17 +13,21 @@ from launch.cluster.topology import Cluster
 from tests.support.cluster_runs import (
     DAG,
     ROOT,
+    ClusterClock,
+    backfill,
     billed,
     billed_by_receipts,
     published_rows,
     put_articles,
     receipt,
     start_run,
+    triggerers_of,
     wait_for_run,
     wait_for_task,
     wait_until,
     workers_of,
 )
+from tests.support.offline_clock import batches_ending
 
 pytestmark = pytest.mark.airflow
 ARTICLES = 500
@@ -39,7 +43,8 @@ def start_days(cluster: Cluster, days: Sequence[str]) -> list[str]:
 
 def check_days(cluster: Cluster, runs: Sequence[str], days: Sequence[str], billed_before: int) -> None:
     """Every run succeeds, each article is paid once by the API's meter and the receipts, and none is lost."""
-    assert [wait_for_run(cluster, run) for run in runs] == ["success"] * len(runs)
+    with batches_ending(ClusterClock(cluster)):
+        assert [wait_for_run(cluster, run) for run in runs] == ["success"] * len(runs)
     assert billed(cluster) - billed_before == ARTICLES * len(days) == billed_by_receipts(cluster, *days)
     assert [published_rows(cluster, day) for day in days] == [(ARTICLES, ARTICLES)] * len(days)
 
@@ -47,6 +52,7 @@ def check_days(cluster: Cluster, runs: Sequence[str], days: Sequence[str], bille
 def test_a_day_is_paid_once_and_its_second_run_costs_nothing(cluster: Cluster) -> None:
     days, before = ["2026-11-18"], billed(cluster)
     check_days(cluster, start_days(cluster, days), days, before)
+    # No batch is made, so none need end.
     assert wait_for_run(cluster, start_run(cluster, *days)) == "success"
     assert billed(cluster) - before == ARTICLES == billed_by_receipts(cluster, *days)
     fs = cluster.servers.file_system()
@@ -54,10 +60,13 @@ def test_a_day_is_paid_once_and_its_second_run_costs_nothing(cluster: Cluster) -
     assert receipt(cluster, *days)["paid_usd"] > 0
 
 
-def test_days_side_by_side_while_a_worker_dies_writing_results(cluster: Cluster) -> None:
+def test_a_backfill_goes_on_when_a_worker_dies_writing_results(cluster: Cluster) -> None:
     days, before = ["2026-11-13", "2026-11-14"], billed(cluster)
-    runs = start_days(cluster, days)
-    wait_for_task(cluster, runs[0], "shard.write_results", "running")
+    for day in days:
+        put_articles(cluster, day, ARTICLES)
+    runs = backfill(cluster, days)
+    with batches_ending(ClusterClock(cluster)):
+        wait_for_task(cluster, runs[0], "shard.write_results", "running")
     cluster.kill(min(workers_of(cluster, runs[0], "shard.write_results"), default="worker-1"))
     check_days(cluster, runs, days, before)
 
@@ -67,11 +76,19 @@ def test_a_triggerer_a_scheduler_and_the_servers_die_while_batches_are_waited_fo
     runs = start_days(cluster, days)
     wait_for_task(cluster, runs[0], "shard.submit_batch", "running", "success")
     cluster.kill("scheduler-1")
-    wait_for_task(cluster, runs[0], "shard.wait_for_batch", "deferred", "success")
-    for name in ("triggerer-1", "redis", "s3"):
+    # No batch ends before the clock is moved: both shards wait in a triggerer when it is killed.
+    wait_until(
+        "both shards wait", lambda: all(triggerers_of(cluster, runs[0]).get(shard) for shard in (0, 1))
+    )
+    killed = triggerers_of(cluster, runs[0])[0]
+    for name in (killed, "redis", "s3"):
         cluster.kill(name)
     cluster.servers.start_one("redis")
     cluster.servers.start_one("s3")
+    (other,) = {"triggerer-1", "triggerer-2"} - {killed}
+    wait_until(
+        "the other triggerer has them", lambda: triggerers_of(cluster, runs[0]) == {0: other, 1: other}
+    )
     check_days(cluster, runs, days, before)
 
 
@@ -82,7 +99,8 @@ def test_a_worker_that_dies_while_it_submits(cluster: Cluster) -> None:
     runs = start_days(cluster, days)
     wait_for_task(cluster, runs[0], "shard.submit_batch", "running")
     cluster.kill(min(workers_of(cluster, runs[0], "shard.submit_batch"), default="worker-1"))
-    assert wait_for_run(cluster, runs[0], 1_200.0) == "success"
+    with batches_ending(ClusterClock(cluster)):
+        assert wait_for_run(cluster, runs[0], 1_200.0) == "success"
     check_days(cluster, runs, days, before)
 
 

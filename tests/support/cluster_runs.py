@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from launch.airflow_api import AirflowApiError
@@ -27,6 +29,53 @@ def put_articles(cluster: Cluster, day: str, count: int) -> None:
             words = " ".join(f"{source.random():.6f}" for _ in range(30))
             lines.append(json.dumps({"id": f"{day}-{number}", "title": f"Title {number}", "content": words}))
         fs.pipe_file(f"{BUCKET}/articles/day={day}/part-{part}.jsonl", ("\n".join(lines) + "\n").encode())
+
+
+class ClusterClock:
+    """The clock of a cluster's offline API, for `tests.support.offline_clock.batches_ending`."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._url = f"{cluster.offline_url}/local/clock"
+
+    def advance_clock(self, seconds: float) -> None:
+        """Move it ahead."""
+        body = json.dumps({"advance_seconds": seconds}).encode()
+        request = urllib.request.Request(self._url, body, {"content-type": "application/json"}, method="POST")
+        with urllib.request.urlopen(request, timeout=20):
+            pass
+
+
+def backfill(cluster: Cluster, days: Sequence[str]) -> list[str]:
+    """Let Airflow's own command create the runs of some days that follow one another; return the runs' ids."""
+    wait_until("the DAG is there", lambda: bool(cluster.api.dag(DAG)))
+    cluster.api.set_paused(DAG, False)
+    known = {run["dag_run_id"] for run in cluster.api.runs(DAG)}
+    words = ["--dag-id", DAG, "--from-date", f"{days[0]}T00:00:00", "--to-date", f"{days[-1]}T00:00:00"]
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow", "backfill", "create", *words, "--max-active-runs", "2"],
+        env=cluster.environment("ui"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    made = {
+        run["partition_key"]: str(run["dag_run_id"])
+        for run in cluster.api.runs(DAG)
+        if run["run_type"] == "backfill" and run["dag_run_id"] not in known
+    }
+    assert sorted(made) == sorted(days)
+    return [made[day] for day in days]
+
+
+def triggerers_of(cluster: Cluster, run_id: str) -> dict[int, str]:
+    """Return which triggerer each deferred task of a run waits in, by map index."""
+    found = cluster.api.task_instances(DAG, run_id)
+    return {
+        task["map_index"]: str((task["triggerer_job"] or {}).get("hostname", ""))
+        for task in found
+        if task["state"] == "deferred"
+    }
 
 
 def start_run(cluster: Cluster, day: str, **conf: Any) -> str:

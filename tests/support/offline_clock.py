@@ -5,15 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from tests.support.offline_api_server import LocalApiServer
+from typing import Protocol
 
 BATCH_SECONDS = 3000.0
 """``seconds_per_batch`` of a server whose clock a test moves."""
 
 
+class Clock(Protocol):
+    """An offline API whose clock can be moved."""
+
+    def advance_clock(self, seconds: float) -> None:
+        """Move it ahead."""
+
+
 @contextmanager
-def batches_ending(server: LocalApiServer) -> Iterator[None]:
+def batches_ending(server: Clock) -> Iterator[None]:
     """Let every batch end within a second or two of its creation."""
     stop = threading.Event()
 
