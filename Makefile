@@ -95,7 +95,7 @@ mutation: setup-dev ## remove each safeguard of the submission in turn; a test m
 
 screenshots: setup-dev ## take the pictures of the docs anew, in headless Chromium, from a run on the offline API
 	@PYTHONPATH=.:include:plugins $(TEST_HOME) $(BIN)/python -m tests.support.look_pictures
-	@NIGHTPRESS_SCREENSHOTS=docs/images $(TEST_HOME) $(BIN)/python -m pytest -q tests/integration/test_by_hand.py
+	@NIGHTPRESS_SCREENSHOTS=docs/images $(TEST_HOME) $(BIN)/python -m pytest -q tests/integration/project_dags/test_by_hand.py
 
 reference: setup-dev ## write docs/reference.md anew from the code
 	@AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}" $(BIN)/python -m launch.reference

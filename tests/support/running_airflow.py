@@ -21,7 +21,7 @@ import psutil
 
 from launch.airflow_api import AirflowApi
 from launch.environment import IMPORT_BEFORE_FORK, Layout
-from launch.instance import API_SERVER, COMPONENTS, Instance
+from launch.instance import API_SERVER, COMPONENTS, Instance, airflow_component
 from launch.orphans import session_members
 from message_batches.command.command_settings import Api
 
@@ -138,9 +138,10 @@ class AirflowInstance:
         """SIGKILL one of api-server, task-api, scheduler, triggerer, dag-processor with all that it started."""
         self.instance.processes.kill(component)
 
-    def start_component(self, name: str) -> None:
-        """Start a component that was killed or stopped; returns at once."""
-        self.instance.start(name)
+    def start_component(self, name: str, env: Mapping[str, str] | None = None) -> None:
+        """Start a component that was killed or stopped, with further settings; returns at once."""
+        component = airflow_component(name, self.instance.task_port)
+        self.instance.processes.start(component, self.environment | dict(env or {}))
         if name == API_SERVER:
             self.instance.wait_for_api()
 

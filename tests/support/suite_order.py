@@ -16,8 +16,6 @@ LONGEST_FIRST = (
     "tests/integration/small_shards",
     "tests/integration/test_launch.py",
     "tests/chaos/test_chaos.py",
-    "tests/integration/test_by_hand.py",
-    "tests/chaos/test_airflow.py",
     "tests/integration/test_wheel.py",
     "tests/integration/test_login.py",
     "tests/integration/test_page_access.py",

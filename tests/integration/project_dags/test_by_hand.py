@@ -1,6 +1,6 @@
 """An analyst's way through Airflow's UI in a real browser: form, plan, approval, Batches page, report.
 
-``NIGHTPRESS_SCREENSHOTS=docs/images pytest tests/integration/test_by_hand.py`` makes the pictures of the docs.
+``make screenshots`` makes the pictures of the docs with it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import pytest
 
 from tests.support.offline_api_server import LocalApiServer
 from tests.support.offline_clock import BATCH_SECONDS
-from tests.support.running_airflow import AirflowInstance
+from tests.support.running_airflow import PROJECT, AirflowInstance
+from tests.support.shared_airflow import SharedAirflow
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -26,7 +27,6 @@ pytestmark = pytest.mark.airflow
 
 DAG, DAY = "article_summaries", "2026-11-05"
 SCRIPT = "<script>window.pwned=1</script><img src=x onerror='window.pwned=1'>"
-PROJECT = Path(__file__).resolve().parents[2]
 
 
 class AnalystScreen:
@@ -101,7 +101,7 @@ class AnalystScreen:
 
 
 @pytest.fixture
-def screen(tmp_path: Path, browser: Browser) -> Iterator[AnalystScreen]:
+def screen(shared: SharedAirflow, browser: Browser) -> Iterator[AnalystScreen]:
     wanted = os.environ.get("NIGHTPRESS_SCREENSHOTS")
     shots = PROJECT / wanted if wanted else None
     context = browser.new_context(viewport={"width": 1280, "height": 860})
@@ -109,13 +109,9 @@ def screen(tmp_path: Path, browser: Browser) -> Iterator[AnalystScreen]:
     said: list[str] = []
     page.on("dialog", lambda dialog: said.append(dialog.message))
     try:
-        with (
-            LocalApiServer(tmp_path / "api", seconds_per_batch=BATCH_SECONDS) as server,
-            AirflowInstance(tmp_path, base_url=server.base_url, schedules=True) as airflow,
-        ):
-            airflow.instance.wait_for_dag(DAG)
-            airflow.instance.wait_for_dag("daily_report")
-            yield AnalystScreen(server, airflow, page, shots)
+        for dag in (DAG, "daily_report"):
+            shared.airflow.instance.wait_for_dag(dag)
+        yield AnalystScreen(shared.server, shared.airflow, page, shots)
         assert said == []
     finally:
         context.close()

@@ -6,16 +6,15 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.chaos.audit import Books, Source, audit
-from tests.support.offline_api_server import LocalApiServer
-from tests.support.offline_clock import BATCH_SECONDS, batches_ending
-from tests.support.running_airflow import PROJECT, AirflowInstance
+from tests.support.offline_clock import batches_ending
+from tests.support.shared_airflow import SharedAirflow
 
 pytestmark = pytest.mark.airflow
 
@@ -39,56 +38,59 @@ def until(what: Callable[[], Any], seconds: float = 60.0) -> Any:
     return found
 
 
-def test_killed_task_scheduler_and_triggerer_cost_nothing(tmp_path: Path) -> None:
+@pytest.fixture
+def quick(shared: SharedAirflow) -> Iterator[SharedAirflow]:
+    """Return the Airflow with a scheduler that takes over soon; afterwards it has the usual one again."""
+    airflow = shared.airflow
+    airflow.kill("scheduler")
+    airflow.start_component("scheduler", QUICK)
+    yield shared
+    airflow.kill("scheduler")
+    airflow.start_component("scheduler")
+
+
+def test_killed_task_scheduler_and_triggerer_cost_nothing(quick: SharedAirflow, tmp_path: Path) -> None:
+    server, airflow = quick.server, quick.airflow
     source = Source("whole", 12)
     articles = tmp_path / "articles.jsonl"
     articles.write_text("".join(json.dumps(row) + "\n" for row in source.rows()))
-    with (
-        LocalApiServer(tmp_path / "api", seconds_per_batch=BATCH_SECONDS) as server,
-        AirflowInstance(
-            tmp_path,
-            base_url=server.base_url,
-            dags=PROJECT / "tests" / "integration" / "dags",
-            env=QUICK,
-        ) as airflow,
-    ):
-        # Every POST is accepted, and two of the answers do not come before the one who waits is dead.
-        server.faults(
-            {"endpoint": "create", "kind": "hang", "when": "after", "seconds": HANG_SECONDS, "count": 2},
-            {"endpoint": "create", "kind": "rows", "errored": 0.34, "skip": 2, "count": 1},
-        )
-        run_id = airflow.trigger("press_3", {"source": str(articles), "day": DAY})
+    # Every POST is accepted, and two of the answers do not come before the one who waits is dead.
+    server.faults(
+        {"endpoint": "create", "kind": "hang", "when": "after", "seconds": HANG_SECONDS, "count": 2},
+        {"endpoint": "create", "kind": "rows", "errored": 0.34, "skip": 2, "count": 1},
+    )
+    run_id = airflow.trigger("press_3", {"source": str(articles), "day": DAY})
 
-        def submitting() -> list[int]:
-            found = airflow.api.task_instances("press_3", run_id)
-            return [
-                ti["pid"]
-                for ti in found
-                if ti["task_id"] == "shard.submit_batch" and ti["state"] == "running" and ti["pid"]
-            ]
+    def submitting() -> list[int]:
+        found = airflow.api.task_instances("press_3", run_id)
+        return [
+            ti["pid"]
+            for ti in found
+            if ti["task_id"] == "shard.submit_batch" and ti["state"] == "running" and ti["pid"]
+        ]
 
-        def hanging() -> list[int]:
-            answered = airflow.states(run_id).get("shard.submit_batch", {})
-            done = list(answered.values()).count("success")
-            return submitting() if server.billing()["batches_accepted"] >= done + 2 else []
+    def hanging() -> list[int]:
+        answered = airflow.states(run_id).get("shard.submit_batch", {})
+        done = list(answered.values()).count("success")
+        return submitting() if server.billing()["batches_accepted"] >= done + 2 else []
 
-        def waiting(task_id: str) -> list[int]:
-            states = airflow.states(run_id).get(task_id, {})
-            return [index for index, state in states.items() if state == "deferred"]
+    def waiting(task_id: str) -> list[int]:
+        states = airflow.states(run_id).get(task_id, {})
+        return [index for index, state in states.items() if state == "deferred"]
 
-        os.kill(until(hanging)[0], signal.SIGKILL)
-        time.sleep(1)
-        airflow.kill("scheduler")
-        airflow.start_component("scheduler")
-        # The two whose reply never came, and any other that the scheduler took with it, look for their batches.
-        until(lambda: len(waiting("shard.submit_batch")) + len(waiting("shard.wait_for_batch")) == 4, 120)
-        assert len(waiting("shard.submit_batch")) >= 2
-        airflow.kill("triggerer")
-        airflow.start_component("triggerer")
-        with batches_ending(server):
-            run = airflow.wait(run_id, 120)
-        assert run["state"] == "success", airflow.states(run_id)
-        receipt = json.loads((airflow.data / "receipts" / "press_3" / f"day={DAY}.json").read_text())
-        problems = audit(Books(server, airflow.data, "press_3", DAY, source, [receipt]))
-        assert problems == []
-        assert server.billing()["batches_accepted"] == 5
+    os.kill(until(hanging, 180)[0], signal.SIGKILL)
+    time.sleep(1)
+    airflow.kill("scheduler")
+    airflow.start_component("scheduler", QUICK)
+    # The two whose reply never came, and any other that the scheduler took with it, look for their batches.
+    until(lambda: len(waiting("shard.submit_batch")) + len(waiting("shard.wait_for_batch")) == 4, 120)
+    assert len(waiting("shard.submit_batch")) >= 2
+    airflow.kill("triggerer")
+    airflow.start_component("triggerer")
+    with batches_ending(server):
+        run = airflow.wait(run_id, 120)
+    assert run["state"] == "success", airflow.states(run_id)
+    receipt = json.loads((airflow.data / "receipts" / "press_3" / f"day={DAY}.json").read_text())
+    problems = audit(Books(server, airflow.data, "press_3", DAY, source, [receipt]))
+    assert problems == []
+    assert server.billing()["batches_accepted"] == 5
