@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -103,34 +102,6 @@ class Press:
         if self.process.poll() is None:
             self.process.terminate()
         self.process.wait(60)
-
-
-def test_ctrl_c_ends_up_and_a_second_launcher_is_refused(tmp_path: Path) -> None:
-    press = Press(tmp_path, "up")
-    try:
-        press.wait_for("Ctrl-C stops everything.")
-        second = Press(tmp_path, "run", "--articles", str(PROJECT), "--day", "2026-11-22")
-        assert second.process.wait(30) == 2
-        assert (
-            f"already running in {press.home} (nightpress up, process {press.process.pid}"
-            in press.output.read_text()
-        )
-        beside = subprocess.run(
-            [sys.executable, "-m", "launch", "airflow", "dags", "list", "-o", "plain"],
-            cwd=PROJECT,
-            env=press.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert beside.returncode == 0, beside.stderr
-        assert "article_summaries" in beside.stdout
-        os.killpg(press.process.pid, signal.SIGINT)
-        assert press.process.wait(60) == 0
-        assert "Everything is stopped" in press.output.read_text()
-        assert processes_with_home(press.home) == []
-    finally:
-        press.end()
 
 
 def test_a_killed_launcher_takes_all_with_it_and_the_next_run_cleans_up(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ class Running:
     process: subprocess.Popen[bytes]
     home: Path
     output: str
+    environment: dict[str, str]
 
     @property
     def link(self) -> str:
@@ -81,6 +82,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
+            process_group=0,
         )
     try:
         deadline = time.monotonic() + 180
@@ -88,12 +90,11 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             assert process.poll() is None, output.read_text()
             assert time.monotonic() < deadline, output.read_text()
             time.sleep(0.2)
-        yield Running(process, home, output.read_text())
+        yield Running(process, home, output.read_text(), environment)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         process.wait(60)
-    assert process.returncode == 128 + signal.SIGTERM
     assert processes_with_home(home) == []
 
 
@@ -156,3 +157,26 @@ def test_no_secret_is_among_the_arguments_that_ps_shows(up: Running) -> None:
 def test_home_and_data_are_closed_to_others(up: Running) -> None:
     for folder in (up.home, up.home.parent / "data"):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700, folder
+
+
+def test_other_commands_run_beside_it_but_no_second_launcher(up: Running) -> None:
+    def launch(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "launch", *words]
+        return subprocess.run(
+            command, cwd=PROJECT, env=up.environment, capture_output=True, text=True, check=False
+        )
+
+    second = launch("run", "--articles", str(PROJECT), "--day", "2026-11-22")
+    assert second.returncode == 2
+    said = f"already running in {up.home} (nightpress up, process {up.process.pid}"
+    assert said in second.stdout + second.stderr
+    beside = launch("airflow", "dags", "list", "-o", "plain")
+    assert beside.returncode == 0, beside.stderr
+    assert "article_summaries" in beside.stdout
+
+
+def test_ctrl_c_ends_it_and_leaves_nothing(up: Running) -> None:
+    os.killpg(up.process.pid, signal.SIGINT)
+    assert up.process.wait(60) == 0
+    assert "Everything is stopped" in (up.home.parent / "output.txt").read_text()
+    assert processes_with_home(up.home) == []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from launch import commands
+from launch.processes import Interrupted
 from message_batches.command.main import main
 
 
@@ -26,3 +28,23 @@ def test_bad_input_is_refused_before_anything_starts(
 ) -> None:
     assert main(words, checkout=commands.app) == 2
     assert words[1] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "number", "code"),
+    [
+        ("up", signal.SIGINT, 0),  # Ctrl-C is how it ends
+        ("up", signal.SIGTERM, 143),
+        ("up", signal.SIGHUP, 129),
+        ("run", signal.SIGINT, 130),
+        ("run", signal.SIGTERM, 143),
+    ],
+)
+def test_the_exit_code_tells_which_signal_ended_it(
+    monkeypatch: pytest.MonkeyPatch, command: str, number: signal.Signals, code: int
+) -> None:
+    def interrupted(*_: object) -> int:
+        raise Interrupted(number)
+
+    monkeypatch.setattr(commands, "_run_instance", interrupted)
+    assert commands._launch(command, None, None) == code
