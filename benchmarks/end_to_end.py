@@ -51,7 +51,7 @@ def run(shards: int = 10) -> Outcome:
         source = Path(folder) / "articles.jsonl"
         write_articles(source, articles)
         say(f"{articles:,} articles, {source.stat().st_size / 1e6:,.0f} MB; starting Airflow")
-        with AirflowInstance(Path(folder), base_url=server.base_url) as airflow:
+        with AirflowInstance(Path(folder), base_url=server.base_url, quick=False) as airflow:
             with _Memory(airflow, server) as memory:
                 seconds, instances = _publish(airflow, source)
             published = airflow.xcom(next(iter(airflow._dag_of)), "publish")

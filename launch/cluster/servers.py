@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -83,6 +86,9 @@ def _program(*names: str) -> Path:
     )
 
 
+_S3_REQUESTS = re.compile(r'SeaweedFS_s3_request_total{.*type="(?P<kind>\w+)".*} (?P<count>\S+)')
+
+
 @dataclass(slots=True)
 class Servers:
     """The three servers of a cluster.
@@ -96,6 +102,7 @@ class Servers:
     database_port: int = field(default_factory=free_port)
     redis_port: int = field(default_factory=free_port)
     s3_port: int = field(default_factory=free_port)
+    metrics_port: int = field(default_factory=free_port)
     _s3_ports: tuple[int, ...] = ()
     _database_folder: Path | None = None
 
@@ -113,6 +120,16 @@ class Servers:
     def s3_url(self) -> str:
         """Endpoint of the S3 server."""
         return f"http://127.0.0.1:{self.s3_port}"
+
+    def s3_requests(self) -> dict[str, int]:
+        """Return how many requests the S3 server has answered, by kind (``GET``, ``PUT``, ``LIST``, …)."""
+        url = f"http://127.0.0.1:{self.metrics_port}/metrics"
+        counted: Counter[str] = Counter()
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            for line in answer.read().decode().splitlines():
+                if found := _S3_REQUESTS.match(line):
+                    counted[found["kind"]] += int(float(found["count"]))
+        return dict(counted)
 
     def connection(self) -> str:
         """Return the Airflow connection to the S3 server, as JSON."""
@@ -266,6 +283,7 @@ class Servers:
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
             "-master.telemetry=false",
+            f"-metricsPort={self.metrics_port}",
         ]
         return Component("s3", (str(_program("weed")), *words))
 

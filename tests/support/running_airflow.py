@@ -53,6 +53,7 @@ class AirflowInstance:
     :param plugins: folder of the plugins (default: the project's).
     :param schedules: True lets the scheduler start scheduled and asset-triggered runs by itself.
     :param project: the project root (default: this checkout).
+    :param quick: False runs it with the settings of ``make run``, for measurements.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class AirflowInstance:
         plugins: Path | None = None,
         schedules: bool = False,
         project: Path = PROJECT,
+        quick: bool = True,
     ) -> None:
         self.folder = folder
         self.home = folder / "airflow"
@@ -73,7 +75,7 @@ class AirflowInstance:
         self.data.mkdir(parents=True, exist_ok=True)
         layout = Layout(project, self.home, self.data.as_uri(), dags, plugins)
         # Tests keep their articles in temporary folders, which a trigger form may not name otherwise.
-        own = QUICK | {"NIGHTPRESS_ALLOWED_SOURCES": gettempdir()} | dict(env or {})
+        own = (QUICK if quick else {}) | {"NIGHTPRESS_ALLOWED_SOURCES": gettempdir()} | dict(env or {})
         self.instance = Instance(layout, api=Api(key, base_url), own=own, schedules=schedules, login=False)
         self._dag_of: dict[str, str] = {}
 
