@@ -93,7 +93,7 @@ models: setup-dev ## the sample through Airflow with every model of the catalogu
 mutation: setup-dev ## remove each safeguard of the submission in turn; a test must go red: [ARGS="--only d,e"]
 	@$(BIN)/python -m tests.mutation.check_safeguards $(ARGS)
 
-screenshots: setup-dev ## take the pictures of the docs anew, in headless Chromium, from a run on the offline API
+screenshots: setup-dev ## take the pictures of the docs again, in a terminal and in headless Chromium, from runs on the offline API
 	@PYTHONPATH=.:include:plugins $(TEST_HOME) $(BIN)/python -m tests.support.look_pictures
 	@NIGHTPRESS_SCREENSHOTS=docs/images $(TEST_HOME) $(BIN)/python -m pytest -q tests/integration/project_dags/test_by_hand.py
 

@@ -137,7 +137,7 @@ def timed(run: Callable[[], object]) -> dict[str, float]:
 
 
 def reset_peak() -> None:
-    """Let the peak of this process begin anew (proc(5), clear_refs)."""
+    """Let the peak of this process begin again (proc(5), clear_refs)."""
     Path("/proc/self/clear_refs").write_text("5")
 
 

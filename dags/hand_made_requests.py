@@ -7,7 +7,7 @@ anything is sent.
     SELECT article_id, text, cost_usd FROM 'data/runs/hand_made_requests/*/*/results-*.parquet'
 
 `article_id` is the `custom_id` of the request. `requests` may also be a list, the path of a file with one request a
-line, or what a `@task` returned: such a path. What was staged at first is what every try sends; a new run asks anew.
+line, or what a `@task` returned: such a path. What was staged at first is what every try sends; a new run asks again.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class AirflowApi:
         return list(self._dict("GET", "/api/v2/importErrors")["import_errors"])
 
     def set_paused(self, dag_id: str, paused: bool) -> None:
-        """Pause a DAG, or let its runs go on."""
+        """Pause a DAG, or let its runs continue."""
         self.call("PATCH", f"/api/v2/dags/{quote(dag_id)}", {"is_paused": paused})
 
     def trigger(

@@ -60,7 +60,7 @@ async def open_link(request: Request) -> Response:
 
 
 def _take_key(given: str) -> bool:
-    """Tell whether a key is the one that waits in the file; then the file is gone, and the key used up."""
+    """Return whether a key is the one that waits in the file; then the file is gone, and the key used up."""
     path = Path(os.environ[LINK_VARIABLE])
     try:
         wanted = path.read_text().strip()

@@ -1,7 +1,7 @@
 """Sets up ``.venv`` with nothing but the standard library; the Makefile calls it before every command.
 
 A second call does nothing: a stamp holds the digest of all that decides what is installed. A set-up that was
-interrupted leaves a mark, and the next one begins anew rather than trust half an environment.
+interrupted leaves a mark, and the next one begins again rather than trust half an environment.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def digest(kind: str, project: Path = PROJECT) -> str:
 
 
 def is_ready(kind: str, venv: Path = VENV, project: Path = PROJECT) -> bool:
-    """Tell whether the environment has what this kind needs; one made for development has all of it."""
+    """Return whether the environment has what this kind needs; one made for development has all of it."""
     if (venv / _UNFINISHED).exists() or not (venv / "bin" / "python").exists():
         return False
     stamps = {name: venv / f".setup-{name}" for name in {kind, "dev"}}
@@ -214,7 +214,7 @@ def read_pip_settings() -> dict[str, str]:
 
 
 def write_lock() -> None:
-    """Resolve the requirements anew into the locks, for every platform and Python from 3.11 on.
+    """Resolve the requirements again into the locks, for every platform and Python from 3.11 on.
 
     The lock of a run is a part of that of development: both have the same versions.
 
@@ -311,7 +311,7 @@ def main() -> int:
         print(f"nightpress set-up: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("set-up interrupted; the next make begins it anew", file=sys.stderr)
+        print("set-up interrupted; the next make begins it again", file=sys.stderr)
         return 130
     return 0
 

@@ -127,7 +127,7 @@ def _launch(command: str, request: Request | None, port: int | None) -> int:
     """Start, do what was asked, stop; return the exit code."""
     reporter = Reporter()
     try:
-        return _run_instance(command, request, port, reporter)
+        return run_instance(command, request, port, reporter)
     except CommandError:
         reporter.finish()
         raise
@@ -144,7 +144,12 @@ def _allowed_sources(request: Request | None, setting: str) -> dict[str, str]:
     return {_ALLOWED_SOURCES: f"{setting},{fixed_part(str(source))}"}
 
 
-def _run_instance(command: str, request: Request | None, port: int | None, reporter: Reporter) -> int:
+def run_instance(command: str, request: Request | None, port: int | None, reporter: Reporter) -> int:
+    """Start an instance, publish a day or stay until Ctrl-C, and stop everything; return the exit code.
+
+    :param command: ``run`` or ``up``.
+    :param request: what ``run`` publishes; None for ``up``.
+    """
     settings = read_settings()
     layout = read_layout(settings)
     own = {

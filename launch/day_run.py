@@ -57,7 +57,7 @@ def start(instance: Instance, reporter: Reporter) -> None:
     else:
         reporter.say(f"Real API ({api.base_url or 'api.anthropic.com'}): batches are billed to your key.")
     if leftovers.exist(instance):
-        # Before there is a scheduler: otherwise the interrupted run would go on by itself, and spend.
+        # Before there is a scheduler: otherwise the interrupted run would continue by itself, and spend.
         instance.start(API_SERVER)
         instance.wait_for_api()
         for line in leftovers.settle(instance, mark_failed=True):

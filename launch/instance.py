@@ -25,7 +25,7 @@ TASK_API = "task-api"
 """The API that running tasks report to, in a process of its own.
 
 Airflow's UI writes its audit log inside the server's event loop (``log_action``). On SQLite, with a task's
-request of the same process holding the write lock until that loop goes on, both wait until the lock times
+request of the same process holding the write lock until that loop continues, both wait until the lock times
 out: a click on Trigger while tasks start hung for a minute.
 """
 

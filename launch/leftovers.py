@@ -19,7 +19,7 @@ def _path(instance: Instance) -> Path:
 
 
 def exist(instance: Instance) -> bool:
-    """Tell whether a run is open."""
+    """Return whether a run is open."""
     return _path(instance).is_file()
 
 

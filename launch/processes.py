@@ -52,7 +52,7 @@ class Component:
 class Processes:
     """The running components of one instance.
 
-    :param logs: folder of ``launch-<name>.log``; each start begins the file anew.
+    :param logs: folder of ``launch-<name>.log``; each start begins the file again.
     :param cwd: working directory of all components.
     :param lock: the home's lock file. Every component inherits it: it stays taken until the last has ended.
     """
@@ -108,7 +108,7 @@ class Processes:
         return [self.lock.fileno()] if self.lock else []
 
     def is_running(self, name: str) -> bool:
-        """Tell whether the component was started and has neither been stopped nor ended by itself."""
+        """Return whether the component was started and has neither been stopped nor ended by itself."""
         return name in self._running and self._running[name][1].poll() is None
 
     def pids(self) -> list[int]:

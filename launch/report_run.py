@@ -20,7 +20,7 @@ _POLL_SECONDS = 0.3
 def write(instance: Instance, day: str, reporter: Reporter) -> None:
     """Write the report of a published day and tell where it is, or why there is none.
 
-    Without a report the day is published all the same, so nothing is raised.
+    Without a report the day is published anyway, so nothing is raised.
     """
     again = f"`nightpress report --day {day}` writes it without Airflow."
     try:

@@ -14,7 +14,7 @@ from nightpress.outputs.problems import Reason
 from nightpress.statuses import ERRORED, INVALID_OUTPUT, REFUSED, STATUSES, Again, Billed
 
 ALL_ANEW = (
-    "A changed prompt, model or max_tokens asks and pays for all articles anew; the plan says so first."
+    "A changed prompt, model or max_tokens asks and pays for all articles again; the plan says so first."
 )
 RUN_AGAIN = "Run the day again: only articles without an answer are sent and paid for."
 REJECTED = (

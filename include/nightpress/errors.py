@@ -5,9 +5,9 @@ The class says what a retry would do and whether money can be involved::
     NightpressError
     ├── ConfigurationError        before spending; a retry cannot help: change the setting
     │   └── InvalidReferenceError a stored reference leads out of the data root
-    ├── InputError                before spending; a retry cannot help: mend the source
+    ├── InputError                before spending; a retry cannot help: fix the source
     │   └── TooManyRejectsError
-    ├── AccountTroubleError       the account stops all requests; a retry goes on once a person has fixed it
+    ├── AccountTroubleError       the account stops all requests; a retry continues once a person has fixed it
     ├── BudgetError               before spending; a retry cannot help: send less or allow more
     ├── ApiReplyError             the API's reply cannot be used and says nothing; a retry asks again
     ├── SubmissionError

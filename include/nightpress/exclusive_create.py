@@ -78,7 +78,7 @@ def _create(fs: Any, path: str, data: bytes, **how: Any) -> bool:
 
 
 def is_taken(error: Exception) -> bool:
-    """Tell whether an error means that the name is taken.
+    """Return whether an error means that the name is taken.
 
     s3fs raises ``FileExistsError`` only if the reply names the condition; SeaweedFS and others answer a bare 412,
     which arrives as ``OSError`` 22.

@@ -45,7 +45,7 @@ _DAY_FOLDER = re.compile(r"day=(\d{4}-\d{2}-\d{2})")
 
 
 def is_pipeline_name(name: str) -> bool:
-    """Tell whether a pipeline can have this name: its folder is named after it."""
+    """Return whether a pipeline can have this name: its folder is named after it."""
     return bool(_PIPELINE_NAME.fullmatch(name)) and name not in NOT_PIPELINES
 
 
@@ -63,7 +63,7 @@ def check_pipeline_name(name: str) -> str:
 
 
 def is_day(day: object) -> bool:
-    """Tell whether a value is a date in the form YYYY-MM-DD."""
+    """Return whether a value is a date in the form YYYY-MM-DD."""
     try:
         return isinstance(day, str) and date.fromisoformat(day).isoformat() == day
     except ValueError:
@@ -89,7 +89,7 @@ def run_folder_name(run_id: str) -> str:
 
 
 def is_run_folder_name(name: str) -> bool:
-    """Tell whether a name can be one that :func:`run_folder_name` returns."""
+    """Return whether a name can be one that :func:`run_folder_name` returns."""
     return bool(_RUN_FOLDER.fullmatch(name))
 
 

@@ -61,5 +61,5 @@ class ShardLimits:
 
 
 def is_offline(batch_id: str) -> bool:
-    """Tell whether a batch is of the offline API, which calls no model and bills nothing."""
+    """Return whether a batch is of the offline API, which calls no model and bills nothing."""
     return batch_id.startswith(OFFLINE_BATCH_PREFIX)

@@ -52,7 +52,7 @@ def open_local(folder: str | Path) -> UPath:
 
 
 def is_local(path: StoragePath) -> bool:
-    """Tell whether ``path`` is on this machine's file system."""
+    """Return whether ``path`` is on this machine's file system."""
     return path.protocol in {"", "file", "local"}
 
 

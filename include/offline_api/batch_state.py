@@ -36,7 +36,7 @@ def status(record: Record, now: float) -> str:
 
 
 def is_archived(record: Record, now: float) -> bool:
-    """Tell whether the results are gone: 29 days after creation."""
+    """Return whether the results are gone: 29 days after creation."""
     return now >= record.created_at + KEPT_SECONDS
 
 

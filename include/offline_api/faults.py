@@ -205,7 +205,7 @@ class _Active:
         self.seen = self.hits = 0
 
     def acts(self) -> bool:
-        """Tell whether the rule acts now, and count it."""
+        """Return whether the rule acts now, and count it."""
         if self.rule.count is not None and self.hits >= self.rule.count:
             return False
         self.seen += 1

@@ -36,7 +36,7 @@ ANSWERED = 64
 
 
 def has_answer(code: int) -> bool:
-    """Tell whether a request ends succeeded."""
+    """Return whether a request ends succeeded."""
     return code == SUCCEEDED or code >= ANSWERED
 
 

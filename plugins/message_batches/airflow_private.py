@@ -1,4 +1,4 @@
-"""All that Nightpress takes from modules of Airflow that are not public, each with what would replace it.
+"""Everything that Nightpress imports from modules of Airflow that are not public, and what could replace it.
 
 Seen in 3.3.0 to 3.3.2 and 3.4.0b2; ``make compat`` imports and tests it against other versions.
 
@@ -31,7 +31,7 @@ __all__ = ["DagContext", "ResolveMixin", "ShownRequest", "forget_stores", "reque
 
 
 def forget_stores() -> None:
-    """Let the next ``ObjectStoragePath`` look its connection up anew: Airflow keeps a driver for ever."""
+    """Make the next ``ObjectStoragePath`` read its connection again: Airflow caches drivers without end."""
     from airflow.sdk.io.store import _STORE_CACHE
 
     _STORE_CACHE.clear()
@@ -63,7 +63,7 @@ class ShownRequest(NamedTuple):
 
 
 def request_approval(ti_id: UUID, operator: HITLOperator) -> ShownRequest:
-    """Make a task's request for approval, and return what it shows: that of an earlier try, if there is one."""
+    """Create a task's request for approval, or find that of an earlier try, and return what it shows."""
     from airflow.sdk.api.datamodels._generated import HITLUser
     from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetailRequestResult
     from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS

@@ -1,8 +1,8 @@
-"""Assets that are not one pipeline's."""
+"""Assets that do not belong to a single pipeline."""
 
 from __future__ import annotations
 
 from airflow.sdk import Asset
 
 PUBLISHED_DAYS = Asset("nightpress_published_days")
-"""Updated by every pipeline that publishes a day, partition by day: what follows it needs no list of pipelines."""
+"""Every pipeline that publishes a day updates it, with the day as partition; so a DAG can follow all of them."""

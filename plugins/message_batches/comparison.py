@@ -1,4 +1,4 @@
-"""Several prompts or models over the same articles: a pipeline each, and their answers side by side."""
+"""Several prompts or models over the same articles: one pipeline for each, and their answers side by side."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VARIANT_OPTIONS = (
     "request",
     "betas",
 )
-"""What variants may differ in; everything else is the same for all, so that they see the same articles."""
+"""The options in which variants may differ; all others are shared, so that they read the same articles."""
 
 MAX_VARIANTS = 8
 COMPARE = "compare"
@@ -52,12 +52,12 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}")
 
 
 def message_batch_comparison(name: str, *, variants: Mapping[str, Mapping[str, Any]], **shared: Any) -> Asset:
-    """Add a pipeline for each variant to the DAG in whose context this is called, and what compares them.
+    """Add a pipeline for each variant to the current DAG, and a task that compares their answers.
 
     Each is a whole :func:`message_batch_pipeline` called ``<name>_<variant>``, in a task group of its own: with
-    its plan, batches, second round, published day and receipt. Nothing is sent before all plans are made and
-    none is over its budget, and nothing when one of them is rejected. **A budget is for each variant**: together
-    they may cost as many times as much.
+    its plan, batches, second round, published day and receipt. Nothing is sent before all plans are made, and
+    nothing at all if one of them is over its budget or is rejected. **A budget is for each variant**: three variants
+    may cost three times the budget.
 
     When all have published the day, ``comparisons/<name>/day=…/comparison.parquet`` has one row for each article,
     with one struct column for each variant, and ``reports/day=…/comparison-<name>.html`` tells what each cost, how
@@ -65,14 +65,12 @@ def message_batch_comparison(name: str, *, variants: Mapping[str, Mapping[str, A
 
     :param name: the comparison's name; the asset is named after it.
     :param variants: two to eight, by name, each with what it does differently: ``prompt``, ``system``, ``output``,
-        ``cache``, ``model``, ``max_tokens``, ``thinking``, ``effort``, ``request`` or ``betas``; ``{}`` is one that
-        has nothing of its own. What all variants set themselves is not in the form;
-        what only some do is there for the others. Outputs may differ: agreement is
-        told of the columns that all have, with the same type.
+        ``cache``, ``model``, ``max_tokens``, ``thinking``, ``effort``, ``request`` or ``betas``; ``{}`` is a variant
+        without any difference. An option that all variants set is not in the form; one that only some set is in the
+        form for the others. Outputs may differ: agreement compares the columns that all have with the same type.
     :param shared: any argument of :func:`message_batch_pipeline`, for all variants.
     :return: the asset that a written comparison updates, partition by day.
-    :raises ConfigurationError: a comparison of less than two, of two that are the same, or with a name or option
-        that cannot be one.
+    :raises ConfigurationError: there are less than two variants, two are the same, or a name or option is invalid.
     """
     check_pipeline_name(name)
     settings = _check(name, variants, shared)

@@ -1,4 +1,4 @@
-"""What the adapters take from their surroundings: the connection, the data root and the run's day."""
+"""What the adapters take from their environment: the connection, the data root and the run's day."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ LATE_SCHEDULE: tuple[str, ...] = ("ask", "run")
 
 
 def data_root() -> DataRoot:
-    """Return the folder that everything lives under.
+    """Return the data root, under which everything is stored.
 
-    There is no default: workers that each fall back to a disk of their own would each keep a ledger of their
-    own, and pay for the same articles.
+    There is no default: workers that each used a local disk would each have their own ledger, and all pay for
+    the same articles.
 
     :raises ConfigurationError: ``NIGHTPRESS_ROOT`` is not set.
     """
@@ -167,7 +167,7 @@ def check_connection(url: str) -> None:
     try:
         connection, at, _ = urlsplit(url).netloc.rpartition("@")
     except ValueError as error:
-        raise ConfigurationError(f"{url!r:.200} is no URL: {error}", code="url_invalid") from None
+        raise ConfigurationError(f"{url!r:.200} is not a URL: {error}", code="url_invalid") from None
     if not at or connection in _KNOWN_CONNECTIONS:
         return
     # What stands behind a colon may be a password.

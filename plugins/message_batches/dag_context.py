@@ -16,7 +16,7 @@ Templated: TypeAlias = T | str | ResolveMixin
 
 
 def is_reference(value: object) -> bool:
-    """Tell whether a value is known only when a run has rendered it: a param, an XCom or a template."""
+    """Return whether a value is known only when a run has rendered it: a param, an XCom or a template."""
     return isinstance(value, ResolveMixin) or (isinstance(value, str) and "{{" in value)
 
 

@@ -59,7 +59,7 @@ class FormSection:
     def _make(
         self, kinds: list[str], title: str, description: str, value: object, schema: Mapping[str, Any]
     ) -> Param:
-        place = {"section": self.title} if self.title else {}
+        place: dict[str, Any] = {"section": self.title} if self.title else {}
         kind = kinds if len(kinds) > 1 else kinds[0]
         return Param(value, type=kind, title=title, description=description, **place, **schema)
 
@@ -88,7 +88,7 @@ def article_fields(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str,
         "limit": _OPEN.optional(
             "integer",
             "Only the first …",
-            "Articles to take; the day is then published with these alone. "
+            "How many articles to read. The day is then published with only these. "
             + _when_empty(ceilings.limit, "all."),
             shown.get("limit"),
             minimum=1,
@@ -103,8 +103,8 @@ def prompt_field(shown: Mapping[str, object]) -> dict[str, Param]:
         "prompt": _OPEN.required(
             "string",
             "Prompt",
-            "What is asked of each article. {content} and, if wanted, {title}, {id} "
-            "and the source's own fields are filled in.",
+            "The message that is sent for each article. {content} and, if you use them, {title}, {id} "
+            "and other fields of the source are filled in.",
             shown.get("prompt", ""),
             format="multiline",
             minLength=1,
@@ -137,8 +137,8 @@ def answer_fields(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str, 
         "max_tokens": _MODEL.required(
             "integer",
             "Longest answer",
-            "In tokens; 100 tokens are about 75 English words. The plan's upper bound rests on it. "
-            "Thinking has room of its own.",
+            "In tokens; 100 tokens are about 75 English words. The plan's upper bound assumes this length for "
+            "every answer. Tokens for thinking are added.",
             shown.get("max_tokens") or DEFAULT_MAX_TOKENS,
             minimum=1,
             maximum=ceilings.max_tokens or MAX_ANSWER_TOKENS,
@@ -146,7 +146,7 @@ def answer_fields(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str, 
         "thinking": _MODEL.required(
             "string",
             "Thinking",
-            "Thinking is billed as output. The plan shows the room that is added for it.",
+            "Thinking is billed as output. The plan shows how many tokens are added for it.",
             shown.get("thinking", "off"),
             enum=["off", "auto"],
             values_display={"off": "off: the least that the model allows", "auto": "auto: the model decides"},
@@ -154,7 +154,7 @@ def answer_fields(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str, 
         "effort": _MODEL.optional(
             "string",
             "Effort",
-            "How much work the model puts into an answer. Empty: the model's own. Not every model has all.",
+            "How much work the model puts into an answer. Empty: the model's default. Not every model has every level.",
             shown.get("effort"),
             enum=[None, *EFFORTS],
         ),
@@ -164,9 +164,7 @@ def answer_fields(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str, 
 def spending_fields(shown: Mapping[str, object], ceilings: Ceilings) -> dict[str, Param]:
     """Return the fields that say what a run may cost."""
     return {
-        "plan_only": _OPEN.switch(
-            "Plan only", "Read and count, tell the cost, and end there. Nothing is sent."
-        ),
+        "plan_only": _OPEN.switch("Plan only", "Read the articles, show the cost and stop. Nothing is sent."),
         "max_cost_usd": _OPEN.amount(
             "Budget (USD)",
             "If the run may cost more than this, it fails before anything is sent. "
@@ -189,22 +187,22 @@ def reuse_fields(shown: Mapping[str, object]) -> dict[str, Param]:
     return {
         "fresh": _REUSE.switch(
             "Fresh answers",
-            "Ask again what was answered before, and pay again.",
+            "Send requests again that were answered before, and pay again.",
             shown.get("fresh", False),
         ),
         "reuse_days": _REUSE.required(
             "integer",
             "Reuse answers of earlier days",
-            "Days before this one whose answers to exactly the same request are copied, not paid again. "
-            "The day's own answers always are.",
+            "How many days back to look for answers to exactly the same request; they are copied and not paid for "
+            "again. Answers of the day itself are always reused.",
             shown.get("reuse_days", 0),
             minimum=0,
             maximum=366,
         ),
         "lose_answers": _REUSE.switch(
             "Replace whatever was answered",
-            "Publish the day even if it has fewer answers than what is published now, or none. The earlier "
-            "publication is kept; nightpress restore brings it back.",
+            "Publish the day even if it has fewer answers than the published one, or none. The earlier "
+            "publication is kept; nightpress restore publishes it again.",
             shown.get("lose_answers", False),
         ),
     }
@@ -224,15 +222,15 @@ def field_fields(shown: Mapping[str, object]) -> dict[str, Param]:
         "fields": _READING.optional(
             "object",
             "Names of the fields",
-            'What the source calls them, such as {"id": "sku", "content": "body"}; a dotted path leads '
-            "into objects. Empty: the usual names are looked for, and the plan says which were found.",
+            'The source\'s names for them, such as {"id": "sku", "content": "body"}; a dotted path leads '
+            "into objects. Empty: the usual names are searched, and the plan says which were found.",
             shown.get("fields"),
         ),
     }
 
 
 def format_fields(shown: Mapping[str, object]) -> dict[str, Param]:
-    """Return the fields that say how a file is written, where that is not to be detected."""
+    """Return the fields that say how a file is written, instead of detecting it."""
     return {
         "encoding": _READING.optional(
             "string",
@@ -243,7 +241,7 @@ def format_fields(shown: Mapping[str, object]) -> dict[str, Param]:
         "delimiter": _READING.optional(
             "string",
             "Delimiter",
-            "The character between the values of a table; tab for a tabulator. Empty: it is detected.",
+            "The character between the values of a table; write tab for a tab. Empty: it is detected.",
             maxLength=3,
         ),
         "quoting": _READING.optional(
@@ -261,8 +259,8 @@ def format_fields(shown: Mapping[str, object]) -> dict[str, Param]:
         "read_options": _READING.optional(
             "object",
             "Reading options",
-            'What else should not be detected: {"record_path": "data.items", "metadata": ["brand"]}. '
-            "docs/sources.md has all of them.",
+            'Other settings that replace the detection: {"record_path": "data.items", "metadata": ["brand"]}. '
+            "docs/sources.md lists all of them.",
             shown.get("read_options"),
         ),
     }

@@ -1,4 +1,4 @@
-"""Requests made by hand as one call inside a DAG: send, wait, write."""
+"""Your own requests as one call inside a DAG: send, wait, write."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ def send_requests(
     poll_seconds: float | None = None,
     max_requests_in_flight: int | None = DEFAULT_MAX_REQUESTS_IN_FLIGHT,
 ) -> Any:
-    """Add a batch of requests made by hand to the DAG in whose context this is called: submit, wait, write.
+    """Add tasks that send your own requests as one batch to the current DAG: submit, wait, write.
 
-    The batch is paid for exactly once, whatever is retried or cleared; a new run asks anew. With ``max_cost_usd`` the
-    DAG's trigger form gets that field, which can only lower it.
+    The batch is paid for exactly once, whatever is retried or cleared; a new run sends the requests again. With
+    ``max_cost_usd`` the DAG's trigger form gets that field, which can only lower it.
 
     :param name: of the pipeline and of the task group; its results are ``runs/<name>/<day>/<run>/results-*.parquet``.
     :param requests: a list, the path of a file with one request a line, a function of Airflow's context that yields
         them, or what a ``@task`` returned: such a path, so that no text is in XCom.
-    :param max_cost_usd: USD; requests that may cost more, or of which that cannot be told, are refused before anything
+    :param max_cost_usd: USD; requests that may cost more, or whose cost has no known bound, are refused before anything
         is sent. None has no budget.
     :param betas: beta headers of the batch.
     :param late_schedule: ``"ask"`` sends nothing in a scheduled run that began only because the DAG was switched on,
         until its submit task is cleared; ``"run"`` sends.
     :param conn_id: Airflow connection of type ``anthropic``.
-    :param poll_seconds: seconds between looks at the API; see :class:`MessageBatchSensor`.
+    :param poll_seconds: seconds between polls of the API; see :class:`MessageBatchSensor`.
     :param max_requests_in_flight: requests that may wait at the API at once, all runs together.
     :return: what :class:`WriteResultsOperator` returns, to be given to a ``@task``: ``{"uri": …, "by_status": …}``.
     """

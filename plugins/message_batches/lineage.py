@@ -1,7 +1,7 @@
-"""What OpenLineage is told: a day's source, its answers and the report, with rows, cost, model and columns.
+"""Lineage for OpenLineage: a day's source, its answers and the report, with rows, cost, model and columns.
 
-Imported only by the methods that the OpenLineage provider calls, so Nightpress runs without that provider. Nothing of
-an article's text or a prompt is told: names, numbers and the digest of the prompt.
+Imported only by the methods that the OpenLineage provider calls, so Nightpress runs without that provider. It has
+names, numbers and the digest of the prompt, but no text of an article or a prompt.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class BatchRunFacet(RunFacet):
 def dataset_name(uri: str) -> tuple[str, str]:
     """Return the namespace and name of a file, as OpenLineage names datasets; without an Airflow connection id.
 
-    >>> dataset_name("s3://aws_default@press/nightpress/paper/day=2026-11-22/answers.parquet")
-    ('s3://press', 'nightpress/paper/day=2026-11-22/answers.parquet')
+    >>> dataset_name("s3://aws_default@bucket/nightpress/paper/day=2026-11-22/answers.parquet")
+    ('s3://bucket', 'nightpress/paper/day=2026-11-22/answers.parquet')
     >>> dataset_name("/srv/inbox")
     ('file', '/srv/inbox')
     """
@@ -127,7 +127,7 @@ def _schema(schema: pa.Schema) -> schema_dataset.SchemaDatasetFacet:
 def _columns(
     schema: pa.Schema, source: str, plan: Plan | None
 ) -> column_lineage_dataset.ColumnLineageDatasetFacet:
-    """Tell which field of the source each column comes from: answers come from the content, by the model."""
+    """Return which field of the source each column comes from; answers come from the content."""
     from nightpress.results.answers_schema import metadata_fields, output_fields
 
     namespace, name = dataset_name(source)

@@ -1,4 +1,4 @@
-"""Links from a task to what it made; Airflow shows them under the task's *Details*."""
+"""Links from a task to its results; Airflow shows them under the task's *Details*."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONSOLE = "https://platform.claude.com/workspaces/default/batches"
 
 
 class TaskLink(BaseOperatorLink):
-    """To the address that a task found out when it ran.
+    """A link to an address that is known once the task has run.
 
     :param label: of the button; the operator keeps the address as ``<label>_url``, e.g. ``plan_url``.
     """

@@ -1,8 +1,8 @@
-"""Numbers for StatsD or OpenTelemetry, by Airflow's own metrics; nothing happens where they are off.
+"""Numbers for StatsD or OpenTelemetry through Airflow's own metrics; nothing is sent if those are off.
 
 =====================================  =======  =======================================================
-``nightpress.batches.submitted``       counter  batches that a shard was given: submitted or adopted
-``nightpress.batches.in_flight``       gauge    batches the API has not ended, of all its users
+``nightpress.batches.submitted``       counter  batches that were submitted or adopted for a shard
+``nightpress.batches.in_flight``       gauge    batches of the workspace that have not ended
 ``nightpress.requests.in_flight``      gauge    their requests
 ``nightpress.rows.<status>``           counter  rows written, by status
 ``nightpress.day.<number>``            gauge    articles, succeeded, rejected, reused, cost_usd, saved_usd

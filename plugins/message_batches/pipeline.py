@@ -1,4 +1,4 @@
-"""A pipeline as one call inside a DAG: read, approve; submit, wait, write for each shard; once more; publish."""
+"""A whole pipeline as one call inside a DAG."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def message_batch_pipeline(
     keep_publications: int = DEFAULT_KEPT_PUBLICATIONS,
     **reading: Any,
 ) -> Asset:
-    """Add a whole pipeline to the DAG in whose context this is called, and its trigger form.
+    """Add a whole pipeline and its trigger form to the current DAG.
 
     Values given here are what the form shows first; a person who triggers the DAG may change them for that
     run. **What is given here for max_cost_usd, approve_above_usd, max_tokens and limit is also the most that the
@@ -67,14 +67,14 @@ def message_batch_pipeline(
     :param name: the pipeline's name; its answers are published under it, and the asset is named after it.
     :param prompt: the user message, with ``{content}`` and, if wanted, ``{title}``, ``{id}`` and any other field
         of the source, such as ``{brand}``.
-    :param system: what all requests begin with, or None.
+    :param system: system prompt of all requests, or None.
     :param output: a Pydantic model's class or a JSON schema. Answers are then JSON of that shape, and each field
         is a typed column; see docs/typed-columns.md for what can be one.
     :param cache: keep ``system`` in the prompt cache for an hour; the plan says when it is too short for that.
     :param model: model id.
     :param models: the only models that the form offers and the run accepts, ``model`` among them; empty allows all.
-    :param max_tokens: tokens of one answer at most; None is 200, and the form may ask for more. Thinking has room
-        of its own.
+    :param max_tokens: most tokens of one answer; None means 200, and the form can raise it. Room for thinking
+        is added to it.
     :param thinking: ``"off"`` (the least that the model allows), ``"auto"`` (the model decides) or a ``thinking``
         object as in the Messages API; see docs/models.md.
     :param effort: effort level, such as ``"low"``; None takes the model's own.
@@ -84,20 +84,20 @@ def message_batch_pipeline(
     :param source: file, glob or folder, with ``{day}`` for the day, or :func:`published`; None reads the inbox.
     :param day: YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
     :param conn_id: Airflow connection of type ``anthropic``.
-    :param poll_seconds: seconds between looks at the API; see :class:`MessageBatchSensor`.
-    :param approval_timeout: how long a plan that needs approval waits for a person; nothing is spent without.
+    :param poll_seconds: seconds between polls of the API; see :class:`MessageBatchSensor`.
+    :param approval_timeout: how long a plan that needs approval waits for a person; without approval nothing is spent.
     :param approvers: ids of the Airflow users who may approve a plan; empty allows everybody who may edit the run.
     :param self_approval: False refuses the approval of the person who triggered the run.
     :param max_requests_in_flight: requests that may wait at the API at once, all runs together; a shard that
         would exceed it waits before it is submitted. The API's own queue holds 200,000 to 500,000 by tier.
-    :param notify: Airflow notifiers that are told when a plan waits for approval, when a day is published, and when a
-        run failed: each once, whatever the number of shards. See docs/notify.md.
+    :param notify: Airflow notifiers that are called when a plan waits for approval, when a day is published, and when a
+        run fails: once each, however many shards there are. See docs/notify.md.
     :param min_answered_share: 0 to 1, of the articles that must have an answer if the published day has any; with 0,
-        one answer is enough. The form's *Replace whatever was answered* lifts it for one run.
+        one answer is enough. *Replace whatever was answered* in the form disables this for one run.
     :param keep_publications: earlier publications of a day that are kept for ``nightpress restore``; 0 keeps none.
-    :param reading: further arguments of :class:`ReadArticlesOperator`: fields, max_content_chars, … and
-        defaults of the form's money section: max_cost_usd, approve_above_usd, fresh, reuse_days.
-    :return: the asset that a published day updates, partition by day.
+    :param reading: other arguments of :class:`ReadArticlesOperator`: fields, max_content_chars, …, and
+        first values of the form's fields: max_cost_usd, approve_above_usd, fresh, reuse_days.
+    :return: the asset that a published day updates, with the day as partition.
     """
     asked = {"prompt": prompt, "model": model, "max_tokens": max_tokens, "limit": limit, "day": day} | reading
     asked |= {"thinking": thinking, "effort": effort}

@@ -1,4 +1,4 @@
-"""The tasks of a pipeline: read, approve; submit, wait, write for each shard; the failures once more; publish."""
+"""The tasks of a pipeline: read, approve; submit, wait and write for each shard; the same for what failed; publish."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class TaskOptions:
 
 
 class PipelineTasks(NamedTuple):
-    """What a pipeline begins and ends with, for tasks that come before, between or after."""
+    """The first and last tasks of a pipeline, to which other tasks can be attached."""
 
     read: ReadArticlesOperator
     approve: ApprovePlanOperator
@@ -76,7 +76,7 @@ class PipelineTasks(NamedTuple):
 def add_tasks(name: str, arguments: Mapping[str, Any], options: TaskOptions) -> PipelineTasks:
     """Add the tasks of a pipeline, without a form.
 
-    :param arguments: further ones of :class:`ReadArticlesOperator`, ``prompt`` and ``day`` among them, and
+    :param arguments: other ones of :class:`ReadArticlesOperator`, including ``prompt`` and ``day``, and
         ``lose_answers`` of :class:`PublishResultsOperator`.
     """
     asset = Asset(name)
@@ -108,7 +108,7 @@ def add_tasks(name: str, arguments: Mapping[str, Any], options: TaskOptions) -> 
         keep_publications=options.keep_publications,
         outlets=[asset, PUBLISHED_DAYS],
         on_success_callback=list(options.notify) or None,
-        # Without failures there is no second round to wait for, and the day is published all the same.
+        # Without failures the second round is skipped, and the day is published.
         trigger_rule="none_failed",
         **RETRIES,
     )
@@ -163,7 +163,7 @@ def _add_shards(group: str, name: str, shards: XComArg, options: TaskOptions) ->
 
 
 def _notify_of_failures(dag: DAG, notifiers: Sequence[BaseNotifier]) -> None:
-    """Let a DAG's failed runs be told, once a run: a task's own callback would tell once a shard."""
+    """Notify once of a failed run, by the DAG's callback; a task's callback would be called for each shard."""
     if not notifiers:
         return
     present = dag.on_failure_callback or []

@@ -1,7 +1,7 @@
-"""What to press in Airflow when a task fails, by the code of the error.
+"""What to do in Airflow when a task fails, by the code of the error.
 
-The core's messages say what is wrong and what it means for money, in words that hold wherever it runs. Which task
-to clear is known here.
+The core's messages say what is wrong and whether it costs money, without words of Airflow. This module adds which
+task to clear.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ REMEDIES = {
 
 @contextmanager
 def fail_without_retry() -> Iterator[None]:
-    """Fail a task at once where a retry cannot help; say what to press, whether it is retried or not.
+    """Fail a task at once if a retry cannot help, and add to every error what to do.
 
-    :raises AirflowFailException: for an error that a retry cannot mend.
+    :raises AirflowFailException: for an error that a retry cannot fix.
     """
     try:
         yield
@@ -91,14 +91,14 @@ def fail_without_retry() -> Iterator[None]:
 
 
 def describe_foreign(error: Exception) -> str:
-    """Return what may be shown of an error that is not ours: its text may quote an article, an address or a key."""
+    """Return what may be shown of an error of another library, whose text may quote an article, an address or a key."""
     name = type(error).__name__
     reason = f" ({error.strerror})" if isinstance(error, OSError) and error.errno and error.strerror else ""
     return f"{name}{reason}. The task's log has the rest; nothing is paid twice by clearing the task."
 
 
 def _tell_page(error: Exception, message: str) -> None:
-    """Keep the head of the message for the Batches page; messages of ours never hold an article's text."""
+    """Keep the beginning of the message for the Batches page; it never contains an article's text."""
     try:
         code = error.code if isinstance(error, NightpressError) else ""
         told = {"kind": type(error).__name__, "code": code, "message": message[:_MAX_TOLD_CHARS]}
@@ -109,7 +109,7 @@ def _tell_page(error: Exception, message: str) -> None:
 
 
 def with_remedy(error: NightpressError, task_id: str) -> str:
-    """Return an error's message and what to press.
+    """Return an error's message and what to do.
 
     :param task_id: of the task that failed, with its task groups.
     """

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nightpress.batches.client import MessageBatches
 
 _FRAMEWORK_GRACE = timedelta(minutes=10)
-"""How much later Airflow's own time-out comes, so that ours, which says more, is first."""
+"""How much later Airflow's own timeout is, so that ours, whose message says more, comes first."""
 
 
 _REMEDIES = {
@@ -37,18 +37,18 @@ _REMEDIES = {
 class MessageBatchSensor(BaseSensorOperator):
     """Wait until a message batch has ended, and return its id.
 
-    It looks once; if the batch is still running it defers, and the triggerer's one shared look at the
-    list of batches serves all waiting tasks. It only reads, so clearing it or trying it again is free.
+    It polls once; if the batch is still running, it defers, and in the triggerer one shared poll of the list of
+    batches serves all waiting tasks. It only reads, so a clear or a retry costs nothing.
 
     :param batch_id: the batch, usually the output of :class:`~message_batches.operators.SubmitBatchOperator`.
     :param conn_id: Airflow connection of type ``anthropic``.
-    :param poll_seconds: seconds between looks; None means 30, and 2 for the offline API. Another API is never
-        asked more often than every 30 seconds.
+    :param poll_seconds: seconds between polls; None means 30, and 2 for the offline API. Any other API is polled
+        every 30 seconds at most.
     :param timeout: seconds after which the task fails (default 26 hours: the API lets batches expire after
-        24). The batch goes on at the API, and clearing the task waits on.
+        24). The batch continues at the API; clear the task to go on waiting.
     :param deferrable: False holds a worker, or reschedules with ``mode="reschedule"``.
     :param cancel_on_kill: cancel the batch when a user clears, fails or marks the waiting task. Off by
-        default, because what a batch has answered by then is paid for either way.
+        default, because the answers that a batch has by then are paid for anyway.
     """
 
     template_fields: Sequence[str] = ("batch_id", "conn_id")
@@ -120,13 +120,13 @@ class MessageBatchSensor(BaseSensorOperator):
             raise AirflowFailException(f"{event.get('message')} {remedy}".strip())
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
-        """Look once, for use without deferring."""
+        """Poll once, for use without deferring."""
         with fail_without_retry():
             batch = self._look()
         return PokeReturnValue(is_done=batch is not None and batch.ended, xcom_value=self.batch_id)
 
     def _look(self) -> Batch | None:
-        """Return the batch, or None when one look could not tell: one failure says nothing about it."""
+        """Return the batch, or None if this poll failed: one failure says nothing about the batch."""
         try:
             return self.api.retrieve(self.batch_id)
         except Exception as error:
@@ -142,7 +142,7 @@ class MessageBatchSensor(BaseSensorOperator):
         if isinstance(error, (anthropic.AuthenticationError, anthropic.PermissionDeniedError)):
             raise AirflowFailException(
                 f"the API refuses the key of connection {self.conn_id!r} (HTTP {error.status_code}). Batch "
-                f"{self.batch_id} goes on there; mend the connection, then clear this task."
+                f"{self.batch_id} continues at the API; fix the connection, then clear this task."
             ) from error
         if not isinstance(error, (anthropic.APIError, ApiReplyError)):
             raise error

@@ -1,4 +1,4 @@
-"""One look at the API for all tasks that wait on one connection: how it is made, and what a failure means."""
+"""One poll of the API for all tasks that wait on one connection: how it is made, and what a failure means."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MAX_LOOK_UPS = 8
 """Single look-ups under way at once, of all waiting tasks of a connection."""
 
 _FAILURES_BEFORE_SINGLE_LOOKS = 2
-"""Server errors of the list in a row after which batches are asked for one by one."""
+"""Consecutive server errors of the list after which batches are requested one by one."""
 
 
 class SharedConnection:
@@ -78,14 +78,14 @@ class SharedConnection:
 
 
 def effective_poll_seconds(wanted: float | None, offline: bool) -> float:
-    """Return the seconds between looks at an API; at least 30 unless it says that it is the offline one."""
+    """Return the seconds between polls of an API: at least 30, unless it is the offline API."""
     if offline:
         return OFFLINE_POLL_SECONDS if wanted is None else wanted
     return max(MIN_POLL_SECONDS, wanted or MIN_POLL_SECONDS)
 
 
 async def look_at_list(connection: SharedConnection) -> tuple[Look, float | None]:
-    """Look at the list of batches; return what was seen, and the seconds that the API asked to wait."""
+    """Poll the list of batches; return what was seen, and how many seconds the API asked to wait."""
     api: AsyncMessageBatches | None = None
     try:
         api = await connection.open()
@@ -98,9 +98,9 @@ async def look_at_list(connection: SharedConnection) -> tuple[Look, float | None
 
 
 async def look_up(look: Look, missing: Iterable[str], connection: SharedConnection) -> Look:
-    """Add batches that the shared look does not show, each by a request of its own.
+    """Add batches that the shared poll did not show, each by its own request.
 
-    One that cannot be looked up does not hide the others; only if none can, the look has failed.
+    If some of them cannot be requested, the others still count; only if all fail, the poll has failed.
     """
     from anthropic import NotFoundError
 

@@ -28,7 +28,7 @@ class SqlSource:
         """Run the query and yield its rows, a thousand in memory at a time: by a server-side cursor where there is
         one.
 
-        :raises ConfigurationError: the connection is none to a database, or its provider is not installed.
+        :raises ConfigurationError: the connection is not one of a database, or its provider is not installed.
         """
         try:
             from airflow.providers.common.sql.hooks.sql import DbApiHook
@@ -42,7 +42,7 @@ class SqlSource:
         hook = BaseHook.get_hook(self.conn_id)
         if not isinstance(hook, DbApiHook):
             raise ConfigurationError(
-                f"the connection {self.conn_id!r} is of a kind that takes no SQL ({type(hook).__name__})"
+                f"the connection {self.conn_id!r} is of a kind that does not run SQL ({type(hook).__name__})"
             )
         bound = {"day": day, **self.parameters} if ":day" in self.query else dict(self.parameters)
         engine = hook.get_sqlalchemy_engine()
@@ -60,17 +60,19 @@ class SqlSource:
 def sql(query: str, *, conn_id: str, parameters: Mapping[str, Any] | None = None) -> SqlSource:
     """Return the rows of a query as a source of articles.
 
-    The rows are read once a run and stored in its folder, so that a retry sends what the first try read.
+    The rows are read once for each run and stored in its folder, so that a retry sends what the first try read.
 
     Example: ``source=sql("SELECT id, title, body FROM mails WHERE day = :day", conn_id="warehouse")``
 
     :param query: one SELECT; ``:day`` is bound to the run's day (YYYY-MM-DD), never pasted into the text.
     :param conn_id: an Airflow connection to a database.
-    :param parameters: further bound values, by their names in the query (``:country``).
+    :param parameters: other bound values, by their names in the query (``:country``).
     :raises ConfigurationError: the query is empty, or both it and the parameters name the day.
     """
     if not query.strip():
         raise ConfigurationError("sql(…) needs a query, such as SELECT id, body FROM mails WHERE day = :day")
     if "day" in (parameters or {}):
-        raise ConfigurationError("the parameter 'day' is the run's own day; give another one another name")
+        raise ConfigurationError(
+            "the parameter 'day' is reserved for the run's day; give your parameter another name"
+        )
     return SqlSource(query, conn_id, dict(parameters or {}))

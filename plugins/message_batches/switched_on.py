@@ -1,10 +1,10 @@
-"""Tells a scheduled run's tasks that its DAG was switched on after the run was due.
+"""Lets the tasks of a scheduled run know that its DAG was switched on after the run was due.
 
 Airflow starts the latest slot of a schedule as soon as a DAG is switched on, also when that was only done to press
-Trigger or to let a backfill begin. How late the run is does not tell: a DAG may be switched on a minute after its slot.
-Airflow's audit log does tell, and only the scheduler can read it. So this listener, which Airflow calls in the
-scheduler when a run begins, reads it and leaves a word in the run's ``conf``, which the tasks see. It reads over a
-connection of its own, and raises nothing: whatever goes wrong in it, the scheduler goes on.
+Trigger or to let a backfill begin. The run's delay is no proof: a DAG may be switched on a minute after its slot.
+Airflow's audit log has the moment, but only the scheduler can read it. So this listener, which Airflow calls in the
+scheduler when a run begins, reads the log and leaves a note in the run's ``conf``, which the tasks see. It uses its
+own database connection and never raises, so that it cannot disturb the scheduler.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @hookimpl
 def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001 - Airflow passes them by name
-    """Leave a word in the run's ``conf`` if its DAG was switched on after the run was due.
+    """Leave a note in the run's ``conf`` if its DAG was switched on after the run was due.
 
     Only for scheduled runs that may spend, and not for one that a person has cleared.
     """
@@ -50,9 +50,7 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001 - Air
             dag_run.conf = {**(dag_run.conf or {}), SWITCHED_ON: moment.isoformat()}
             log.info("%s was switched on at %s, after %s was due", dag_run.dag_id, moment, dag_run.run_id)
     except Exception:
-        log.exception(
-            "it cannot be told whether %s was switched on late", getattr(dag_run, "dag_id", "a DAG")
-        )
+        log.exception("it is unclear whether %s was switched on late", getattr(dag_run, "dag_id", "a DAG"))
 
 
 def _look_up(dag_run: DagRun) -> datetime | None:
@@ -90,7 +88,7 @@ def find_switch(session: Session, dag_id: str, due: datetime) -> datetime | None
 
 
 def _switches_on(dag_id: str, event: str, named: str | None, extra: str | None) -> bool:
-    """Tell whether a row of the audit log may have switched a DAG on; what cannot be told counts."""
+    """Return whether a row of the audit log may have switched a DAG on; what cannot be told counts."""
     try:
         said = json.loads(extra or "{}")
         if event == "patch_dags":
@@ -107,7 +105,7 @@ def _switches_on(dag_id: str, event: str, named: str | None, extra: str | None) 
 
 
 def _fits(dag_id: str, pattern: str | None, prefix: str | None) -> bool:
-    """Tell whether a DAG is among those of a request for several, by the patterns that Airflow matches ids with."""
+    """Return whether a DAG is among those of a request for several, by the patterns that Airflow matches ids with."""
     inside, begins = ("" if each in {None, "~"} else str(each) for each in (pattern, prefix))
     wanted = [_as_regex(term) for term in inside.split("|")]
     return any(re.search(term, dag_id, re.IGNORECASE) for term in wanted) and any(

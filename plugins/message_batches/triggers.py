@@ -1,7 +1,7 @@
-"""Wait for batches in the triggerer, all of them by one look at the API.
+"""Wait for batches in the triggerer; one poll of the API serves all of them.
 
 Every waiting task of one connection shares one stream: ``GET /v1/messages/batches?limit=1000`` serves
-them all. A batch that the page does not show is looked up by itself; so are all of them where there is no list.
+them all. A batch that is not on that page is requested separately, and so are all batches if the API has no list.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class MessageBatchTrigger(BaseEventTrigger):
     :param batch_ids: the batches to wait for.
     :param conn_id: Airflow connection of type ``anthropic``.
     :param deadline: end of the wait, epoch seconds (wall clock: another triggerer may take over).
-    :param poll_seconds: seconds between looks; None means 30, and 2 for the offline API. Another API is never
-        asked more often than every 30 seconds.
+    :param poll_seconds: seconds between polls; None means 30, and 2 for the offline API. Any other API is polled
+        every 30 seconds at most.
     :param result: what the task returns when all have ended. None resumes the task instead, with an
         event ``{"status", "message"}``; so do all other outcomes.
     :param cancel_on_kill: cancel the batches when a user clears or fails the waiting task.
@@ -106,9 +106,9 @@ class MessageBatchTrigger(BaseEventTrigger):
 
     @classmethod
     async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[SharedLook]:
-        """Look at the list of batches again and again; a failed look is passed on, never raised.
+        """Poll the list of batches repeatedly; a failed poll is passed on, never raised.
 
-        A look that is refused drops the client, so that the next one takes the connection as it is by then.
+        A poll that is rejected drops the client, so that the next one reads the connection again.
         """
         failures = 0
         connection = SharedConnection(kwargs["conn_id"])
@@ -152,7 +152,7 @@ class MessageBatchTrigger(BaseEventTrigger):
             yield event
 
     async def on_kill(self) -> None:
-        """Cancel the batches, if asked to; results that are there by then stay paid for and readable."""
+        """Cancel the batches, if ``cancel_on_kill`` is set; answers that exist by then are paid for and stay."""
         if not self.cancel_on_kill:
             return
         connection = SharedConnection(self.conn_id)

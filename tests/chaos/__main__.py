@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def fast_folder() -> str | None:
-    """Return a folder in memory if there is one: a kill is no power failure, so nothing is lost by it."""
+    """Return a folder in memory if there is one: a kill is not a power failure, so nothing is lost by it."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 

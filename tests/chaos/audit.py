@@ -159,7 +159,7 @@ def _check_receipts(books: Books) -> Iterator[str]:
 
 
 def _is_answer(result: Mapping[str, Any]) -> bool:
-    """Tell whether a request has its answer: one that was cut off may be sent again, with more room."""
+    """Return whether a request has its answer: one that was cut off may be sent again, with more room."""
     if result["type"] != "succeeded":
         return False
     message = result["message"]

@@ -132,7 +132,7 @@ def _alarm() -> Iterator[None]:
 
 
 def _forget_peak() -> int:
-    """Let the kernel count the highest use of memory anew; return what is used now, in bytes."""
+    """Let the kernel count the highest use of memory again; return what is used now, in bytes."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     return _status("VmRSS")

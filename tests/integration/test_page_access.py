@@ -235,7 +235,7 @@ def test_a_user_sees_only_the_runs_of_dags_that_may_be_read(instance: AirflowIns
         assert door.get("/nightpress/comparisons/press/2026-11-22", "press_3_only")[0] == 403
         data: Any = json.loads(door.get("/nightpress/batches.json", "press_3_only")[1])
         assert (data["totals"]["batches"], data["days"]) == (2, ["2026-11-22", "2026-11-21"])
-        # Without any DAG, as after `airflow db reset`, it cannot be told what belongs to whom: nobody sees anything.
+        # Without any DAG, as after `airflow db reset`, it is unclear what belongs to whom: nobody sees anything.
         engine = sqlalchemy.create_engine(f"sqlite:///{instance.database_path}")
         with engine.begin() as connection:
             connection.execute(sqlalchemy.delete(DagModel.__table__))

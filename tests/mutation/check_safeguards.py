@@ -128,7 +128,7 @@ MUTATIONS = (
     ),
     Mutation(
         "f1",
-        "another shard's batch is no candidate",
+        "another shard's batch is not a candidate",
         _CANDIDATES,
         "            if ledger.owner(batch.id) in {None, entry.key}:\n",
         "            if True:\n",
@@ -142,7 +142,7 @@ MUTATIONS = (
     ),
     Mutation(
         "f3",
-        "a batch without answers is no candidate",
+        "a batch without answers is not a candidate",
         _CANDIDATES,
         "    known = {*entry.earlier, *list_known_before(entry)}\n",
         "    known = set(list_known_before(entry))\n",

@@ -88,7 +88,7 @@ def run_races(root: str, options: Mapping[str, Any], races: int) -> Outcome:
 
 
 class _Attempts(Ledger):
-    """A ledger that stores attempts only: the entry, which the winner stores next, is no part of the race."""
+    """A ledger that stores attempts only: the entry, which the winner stores next, is not part of the race."""
 
     def save(self, entry: Entry) -> Entry:
         """Store nothing."""

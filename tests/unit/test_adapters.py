@@ -131,7 +131,7 @@ def test_a_look_that_fails_is_no_reason_to_fail(batch_id: str, server: LocalApiS
 
 def test_a_refused_key_fails_the_wait_with_a_word_on_the_batch(batch_id: str, server: LocalApiServer) -> None:
     server.faults({"endpoint": "retrieve", "kind": "status", "status": 401, "count": 1})
-    with pytest.raises(AirflowFailException, match=rf"{batch_id} goes on there"):
+    with pytest.raises(AirflowFailException, match=rf"{batch_id} continues at the API"):
         MessageBatchSensor(task_id="w", batch_id=batch_id).execute({})  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""Who may let a plan go on."""
+"""Who may let a plan continue."""
 
 from __future__ import annotations
 
@@ -69,15 +69,15 @@ ANNA, BEN = {"id": "anna", "name": "anna"}, {"id": "7", "name": "ben"}
         ({}, None, None, ""),
         ({"self_approval": False}, "anna", BEN, ""),
         ({"self_approval": False}, None, ANNA, ""),  # a scheduled run
-        ({"self_approval": False}, "anna", ANNA, "another person"),
-        ({"self_approval": False}, "ben", BEN, "another person"),
-        ({"self_approval": False}, "7", BEN, "another person"),
-        ({"self_approval": False}, "anna", None, "another person"),
+        ({"self_approval": False}, "anna", ANNA, "a person other than"),
+        ({"self_approval": False}, "ben", BEN, "a person other than"),
+        ({"self_approval": False}, "7", BEN, "a person other than"),
+        ({"self_approval": False}, "anna", None, "a person other than"),
         ({"approvers": ["anna"]}, "ben", ANNA, ""),
         ({"approvers": ["anna"]}, "anna", ANNA, ""),
-        ({"approvers": ["anna"]}, "x", BEN, "none of its approvers"),
-        ({"approvers": ["anna"]}, "x", None, "none of its approvers"),
-        ({"approvers": ["anna"], "self_approval": False}, "anna", ANNA, "another person"),
+        ({"approvers": ["anna"]}, "x", BEN, "not one of its approvers"),
+        ({"approvers": ["anna"]}, "x", None, "not one of its approvers"),
+        ({"approvers": ["anna"], "self_approval": False}, "anna", ANNA, "a person other than"),
     ],
 )
 def test_who_may_approve(

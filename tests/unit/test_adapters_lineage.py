@@ -90,7 +90,7 @@ def test_a_published_day_tells_source_answers_columns_and_cost(tmp_path: Path) -
     assert kinds["city"] == "IDENTITY"
     cost = event["run"]["facets"]["nightpress"]
     assert (cost["model"], cost["articles"], cost["succeeded"]) == (plan.model, 2, 1)
-    # A price that is not known is no price of 0.
+    # A price that is not known is not a price of 0.
     assert cost.get("cost_usd") is None
     assert "Answer" not in json.dumps(event)
 

@@ -74,7 +74,7 @@ def test_found_files_are_checked_again_after_links_are_followed(place: Path) -> 
     checked.check_files([found_as(place / "in" / "a.jsonl"), found_as(place / "in" / "deep")])
     with pytest.raises(ConfigurationError, match=r"file\.jsonl"):
         checked.check_files([found_as(place / "in" / "file.jsonl")])
-    with pytest.raises(ConfigurationError, match="no regular file"):
+    with pytest.raises(ConfigurationError, match="not a regular file"):
         checked.check_files([found_as(place / "in" / "pipe.jsonl")])
 
 

@@ -146,7 +146,7 @@ def test_fields_are_mapped_and_the_rest_is_metadata(tmp_path: Path) -> None:
 
 def test_the_limit_counts_articles_and_reads_no_further(tmp_path: Path) -> None:
     path = tmp_path / "in.jsonl"
-    path.write_text('{"id": 1}\n{"id": 2, "content": "a"}\n{"id": 3, "content": "b"}\nthis is no JSON')
+    path.write_text('{"id": 1}\n{"id": 2, "content": "a"}\n{"id": 3, "content": "b"}\nthis is not JSON')
     assert [type(row).__name__ for row in read(path, limit=2)] == ["Rejected", "Article", "Article"]
     assert read(path, limit=0) == []
 

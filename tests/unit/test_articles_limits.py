@@ -130,7 +130,7 @@ def test_too_many_columns_are_refused(name: str, data: str, tmp_path: Path) -> N
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
 def test_a_pipe_does_not_hang_the_reader(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.jsonl")
-    with pytest.raises(InputError, match="no regular file"):
+    with pytest.raises(InputError, match="not a regular file"):
         list(iter_articles(UPath(tmp_path / "a.jsonl")))
     (tmp_path / "b.jsonl").write_text('{"id": 1, "content": "x"}\n')
     stats = ReadStats()

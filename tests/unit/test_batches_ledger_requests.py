@@ -145,7 +145,7 @@ def test_a_damaged_snapshot_is_as_none(damage: bytes, monkeypatch: pytest.Monkey
     path = ledger.folder / "changes" / "entries.msgpack.gz"
     path.write_bytes(damage)
     assert {name for name, _ in ledger.scan()} == {key(number) for number in range(12)}
-    # And is written anew, of what was read.
+    # And is written again, of what was read.
     before = path.read_bytes()
     assert before != damage
     ledger.save(entry(1, "submitted"))

@@ -166,7 +166,7 @@ def test_a_batch_of_another_shard_is_no_candidate(sender: ShardSender) -> None:
     sender.api.plan = ["drop"]
     with pytest.raises(UnknownOutcomeError):
         sender.submit()
-    # It came after the POST: what was listed before it is no candidate anyway.
+    # It came after the POST: what was listed before it is not a candidate anyway.
     other = sender.api.put([f"{'f' * 16}-0"] * 3)
     assert sender.ledger.take_batch(other.id, "f" * 64)
     waiting = sender.submit()
@@ -299,7 +299,7 @@ HOURS = [-30.0, -5.0, -0.2, 0.0, 0.2, 5.0, 30.0]
 def test_a_clock_that_is_wrong_by_hours_while_a_reply_is_lost_pays_once(
     sender: ShardSender, before: float, after: float
 ) -> None:
-    """Between the POST and the look the local clock is set, or the task goes on at another machine."""
+    """Between the POST and the look the local clock is set, or the task continues at another machine."""
     sender.api.skew = -before * 3600
     sender.api.listing_delay = SETTLING_SECONDS - 1
     sender.api.plan = ["accept_then_drop"]

@@ -109,7 +109,7 @@ class Submission(RuleBasedStateMachine):
 
     @rule(hours=st.sampled_from([-30.0, -3.0, -0.1, 0.1, 3.0, 30.0]))
     def the_local_clock_is_set_wrong(self, hours: float) -> None:
-        """Or this task runs on another machine now: the API's clock goes on as before."""
+        """Or this task runs on another machine now: the API's clock continues as before."""
         self.sender.clock.now += hours * 3600
         self.sender.api.skew -= hours * 3600
 

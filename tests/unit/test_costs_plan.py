@@ -313,9 +313,9 @@ def test_the_forms_prices_are_the_librarys() -> None:
 @pytest.mark.parametrize(
     ("changes", "verdict"),
     [
-        ({}, "goes on"),
+        ({}, "continues"),
         ({"max_cost_usd": 1.99}, "over the budget of $1.99: nothing is sent"),
-        ({"max_cost_usd": 1.99, "cost_upper_usd": 0.0}, "goes on"),
+        ({"max_cost_usd": 1.99, "cost_upper_usd": 0.0}, "continues"),
         ({"max_cost_usd": 100.0, "cost_upper_usd": None}, "over the budget of $100.00: nothing is sent"),
         ({"max_cost_usd": 0.01, "to_send": 0}, "nothing to send"),
         ({"plan_only": True}, "plan only: nothing is sent"),

@@ -84,7 +84,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__", "out"))
         else:
             shutil.copy(source, tree / name)
-    # These are no packages: without this, the real folder, which is on the path as well, may be read instead.
+    # These are not packages: without this, the real folder, which is on the path as well, may be read instead.
     for name in ("dags", "benchmarks"):
         (tree / name / "__init__.py").touch()
     yield tree

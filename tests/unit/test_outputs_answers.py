@@ -1,4 +1,4 @@
-"""Each way not to fit: a short reason, the field's path, the rule; and what is taken all the same."""
+"""Each way not to fit: a short reason, the field's path, the rule; and what is taken anyway."""
 
 from __future__ import annotations
 
@@ -141,8 +141,8 @@ def test_taken(text: str) -> None:
         (TEXT.replace("1.5", "1" + "0" * 400), "out_of_range", "weight: the number is too large"),
         (TEXT.replace("1.5", "1e" + "9" * 30), "not_json", "too long"),
         (TEXT.replace("1.5", "1" * 5000), "not_json", "too long"),
-        (TEXT.replace("1.5", "NaN"), "not_json", "NaN is no JSON"),
-        (TEXT.replace("1.5", "-Infinity"), "not_json", "Infinity is no JSON"),
+        (TEXT.replace("1.5", "NaN"), "not_json", "NaN is not JSON"),
+        (TEXT.replace("1.5", "-Infinity"), "not_json", "Infinity is not JSON"),
         (changed(lines=[{"price": 12.345}]), "out_of_range", "at most 2 digits after the point"),
         (changed(lines=[{"price": 12345}]), "out_of_range", "at most 4 digits before the point"),
         (changed(lines=[{"price": 10**60}]), "out_of_range", "at most 4 digits before the point"),

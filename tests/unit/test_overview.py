@@ -38,7 +38,7 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[UPath]:
 
 
 class Looker:
-    """An overview that looks anew each time, at a time that can be set."""
+    """An overview that looks again each time, at a time that can be set."""
 
     def __init__(self, root: UPath, **options: int) -> None:
         self.now = NOW

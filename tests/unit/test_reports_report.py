@@ -212,7 +212,7 @@ def test_what_is_published_while_the_report_is_written_is_in_it(
     monkeypatch.setattr("nightpress.reports.day.write_day_report.gather", publish_meanwhile)
     written = write_report(DataRoot(root), DAY, now=NOW)
     assert written.pipelines == ["article_summaries", "translate"]
-    assert gathered == [1, 2, 2]  # the inode changes each time: but not for ever
+    assert gathered == [1, 2, 2]  # the inode changes each time: but not forever
 
 
 def test_writing_again_gives_the_same_bytes(root: UPath) -> None:

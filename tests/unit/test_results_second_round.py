@@ -94,7 +94,7 @@ def test_account_trouble_that_comes_as_an_invalid_request_is_sent_again(tmp_path
 
 def test_an_article_about_credit_is_no_account_trouble(tmp_path: Path) -> None:
     ended = EndedShard(tmp_path, 1, topic="t")
-    said = "messages.0: 'Your credit balance is too low' is no text"
+    said = "messages.0: 'Your credit balance is too low' is not text"
     ended.collect(
         EndedBatchApi(ended.lines(lambda n, name: errored(name, "invalid_request_error", said)), total=1)
     )

@@ -55,7 +55,7 @@ class AllowedSources:
             raise self._refusal(source)
 
     def check_files(self, files: Iterable[SourceFile]) -> None:
-        """Refuse files that links lead out of the roots, and what is no regular file.
+        """Refuse files that links lead out of the roots, and what is not a regular file.
 
         An Iceberg table says in its own metadata where its files are, on any store.
 
@@ -80,7 +80,7 @@ class AllowedSources:
         for part in parts:
             if (part != path and part.is_symlink()) or not stat.S_ISREG(part.stat().st_mode):
                 raise ConfigurationError(
-                    f"the source {str(part)!r:.200} is no regular file; nothing was read",
+                    f"the source {str(part)!r:.200} is not a regular file; nothing was read",
                     code="source_not_allowed",
                 )
 

@@ -98,7 +98,7 @@ class Decompressed(io.RawIOBase):
 
 
 class SampledStream(io.RawIOBase):
-    """A stream whose first bytes were looked at and are given all the same.
+    """A stream whose first bytes were looked at and are given anyway.
 
     :param sample: its first bytes, up to :data:`SAMPLE_BYTES`.
     :param whole: the sample is everything.

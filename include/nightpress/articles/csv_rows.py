@@ -110,7 +110,7 @@ class TableText:
         if end == b'"' and self._dialect.quoting in ("double", "backslash"):
             return
         raise InputError(
-            f"{self._file}: the last line, {self._values.number:,}, has no line break, so it cannot be told whether "
+            f"{self._file}: the last line, {self._values.number:,}, has no line break, so it is unclear whether "
             "its last value is cut off; copy the file again, or end it with a line break if it is whole (or say "
             "unfinished_line=True). No article is sent until then"
         )
@@ -130,7 +130,7 @@ class TableText:
         except csv.Error as error:
             problem = (
                 f"the row that begins on line {self._line:,} is not valid CSV: a quote that is not closed or not "
-                "doubled, or a stray line break; mend it, write the file again with a CSV library, or say "
+                "doubled, or a stray line break; fix it, write the file again with a CSV library, or say "
                 "quoting='none' if quotes are text"
             )
             if "field larger" in str(error):

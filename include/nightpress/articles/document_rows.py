@@ -89,7 +89,7 @@ def _markdown(text: str, file: str) -> dict[str, Any]:
         found = None
     if found is None:
         raise InputError(
-            f"{file}: its front matter cannot be parsed; mend the lines between the first two ---"
+            f"{file}: its front matter cannot be parsed; fix the lines between the first two ---"
         )
     fields, content = dict(found[0]), found[1]
     title = fields.pop("title", None) or _first_heading(content)

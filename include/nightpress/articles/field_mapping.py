@@ -147,7 +147,7 @@ def plain(name: str) -> str:
 
 
 def known_name(name: str) -> bool:
-    """Tell whether people use this name for a field of articles."""
+    """Return whether people use this name for a field of articles."""
     return plain(name) in {*_CONTENT, *_ID, *_LINK, *_TITLE, *_OTHER_NAMES}
 
 

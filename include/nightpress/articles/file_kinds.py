@@ -18,7 +18,7 @@ SUFFIXES = {
     **dict.fromkeys((".txt", ".text"), "text"),
     **dict.fromkeys((".html", ".htm"), "html"),
 }
-"""What a file's name stands for; its content is looked at all the same."""
+"""What a file's name stands for; its content is looked at anyway."""
 
 _OTHER_KINDS = {
     **dict.fromkeys(
@@ -46,7 +46,7 @@ _OTHER_KINDS = {
         (".rst", ".adoc", ".org", ".tex", ".mdx", ".qmd", ".textile"), "name it alone, with format=text"
     ),
 }
-"""What is said of files of other kinds; what they are called is no proof, so one that is named alone is looked at."""
+"""What is said of files of other kinds; what they are called is not proof, so one that is named alone is looked at."""
 
 COMPRESSION_SUFFIXES = frozenset(
     {".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".lz4", ".zip", ".snappy", ".br"}

@@ -208,7 +208,7 @@ class _Opener:
             return "feed" if re.search(r"<(?:rss|feed)[\s>]", start) else "xml"
         if not kind and self._named == "zip":
             raise InputError(
-                f"{self._shown} is no zip archive, whatever its name says; copy it again from where it came, "
+                f"{self._shown} is not a zip archive, whatever its name says; copy it again from where it came, "
                 "or rename it"
             )
         if not kind:

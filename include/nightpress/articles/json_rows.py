@@ -72,7 +72,7 @@ def _decode_leniently(line: bytes, file: str, number: int, longest: int) -> Any:
     except UnicodeDecodeError:
         problem = "is not UTF-8; save the file as UTF-8, or say what it is in with encoding="
     except (ValueError, RecursionError):
-        problem = "is not a JSON value; mend or remove that line"
+        problem = "is not JSON value; fix or remove that line"
     if not line.endswith(b"\n"):
         problem = f"{problem} (it is the last one, without a line break: is the file cut off?)"
     if len(line) >= longest:
@@ -87,7 +87,7 @@ def _iter_arrays(text: _Text) -> Iterator[Row]:
     while text.next_character() == "[":
         yield from _iter_array(text)
     if text.next_character():
-        raise text.error("goes on after the array's end; write one array, or one object a line")
+        raise text.error("continues after the array's end; write one array, or one object a line")
 
 
 def _iter_array(text: _Text) -> Iterator[Row]:
@@ -118,7 +118,7 @@ def _iter_objects(text: _Text) -> Iterator[Row]:
             continue
         if character != "{":
             raise text.error(
-                "goes on after an object with something else; write one object a line, or one array"
+                "continues after an object with something else; write one object a line, or one array"
             )
         text.elements += 1
         yield text.elements, text.element()
@@ -213,7 +213,7 @@ class _Text:
         self._bytes = 0
 
     def next_character(self) -> str:
-        """Go to the next character that is no white space; an empty string at the end."""
+        """Go to the next character that is not white space; an empty string at the end."""
         while True:
             self.index = _skip_space(self.window, self.index).end()  # type: ignore[union-attr]
             if self.index < len(self.window):
@@ -228,7 +228,7 @@ class _Text:
             problem = ""
             try:
                 value, end = self._scan(self.window, self.index)
-                # A number may go on behind the window: what was read of -1.5 may be -1.
+                # A number may continue behind the window: what was read of -1.5 may be -1.
                 margin = _LONGEST_TOKEN if type(value) in _NUMBERS else 0
                 if end < len(self.window) - margin or self._ended:
                     self.index = end
@@ -236,7 +236,7 @@ class _Text:
             except json.JSONDecodeError as error:
                 problem = self._problem(error.msg, error.pos)
             except (ValueError, RecursionError):
-                problem = "has a number or a nesting that is too long; mend that element"
+                problem = "has a number or a nesting that is too long; fix that element"
             if not problem and len(self.window) - self.index > self._longest:
                 problem = f"has an element longer than {self._longest:,} characters; raise max_row_bytes if it is right"
             if not problem and not self._read_on(size):

@@ -37,7 +37,7 @@ def detect_shape(sample: bytes, whole: bool, by_lines: bool, reading: Reading, f
     :param sample: its first bytes, UTF-8.
     :param whole: the sample is the whole file.
     :param by_lines: its name says that it has one value a line.
-    :raises InputError: it cannot be told where the articles are.
+    :raises InputError: it is unclear where the articles are.
     """
     text = sample.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if not text and whole:
@@ -100,7 +100,7 @@ def _is_content(name: str) -> bool:
 
 
 def _has_text(top: dict[str, str]) -> bool:
-    """Tell whether the object itself has a text or a wrapped one."""
+    """Return whether the object itself has a text or a wrapped one."""
     return any(_is_content(name) and kind in {"text", "texts"} for name, kind in top.items())
 
 

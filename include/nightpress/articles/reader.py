@@ -165,7 +165,7 @@ def _first_rows(rows: FileRows) -> tuple[list[tuple[int, Any]], InputError | Non
 
 
 def _still_fits(mapping: FieldPaths, rows: FileRows, sample: list[dict[str, Any]]) -> bool:
-    """Tell whether a file has the fields under the names that the files before it had."""
+    """Return whether a file has the fields under the names that the files before it had."""
     if rows.schema is not None:
         return False  # its types are checked too
     paths = [

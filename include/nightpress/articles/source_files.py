@@ -88,7 +88,7 @@ def find_files(
 
     A folder means all files in it and its subfolders. Names that begin with a dot, an underscore (``_SUCCESS``)
     or README are ignored; other files that hold no articles are skipped and reported. Where a folder holds data
-    (tables, JSON), documents beside them (a licence, notes) are no articles, unless a glob names them.
+    (tables, JSON), documents beside them (a licence, notes) are not articles, unless a glob names them.
 
     :param source: a file, a folder, a glob of files or folders (``**`` descends), or several of them.
     :param missing_ok: an absent file or folder and a glob without a match mean no files, not an error.
@@ -221,22 +221,22 @@ def _format_of_entry(name: str, info: dict[str, Any]) -> str:
 
 
 def _ignored(parts: Sequence[str]) -> bool:
-    """Tell whether a name says that it is no data: hidden, of a tool, or the description of the folder."""
+    """Return whether a name says that it is not a data: hidden, of a tool, or the description of the folder."""
     hidden = any(part.startswith((".", "_", "~$")) and "=" not in part for part in parts)
     return hidden or parts[-1].startswith("README") or parts[-1].lower() in ("thumbs.db", "desktop.ini")
 
 
 def _size_of_regular(path: StoragePath) -> int | None:
-    """Return the size of a file; a pipe or a device would make the reader wait for ever.
+    """Return the size of a file; a pipe or a device would make the reader wait forever.
 
-    :raises InputError: it is no regular file.
+    :raises InputError: it is not a regular file.
     """
     if not is_local(path):
         return None
     status = Path(path.path).stat()
     if not stat.S_ISREG(status.st_mode):
         raise InputError(
-            f"{path} is no regular file but a pipe, a socket or a device; name a file or a folder"
+            f"{path} is not a regular file but a pipe, a socket or a device; name a file or a folder"
         )
     return status.st_size
 
@@ -282,7 +282,7 @@ def _is_regular(file: SourceFile) -> bool:
 def _why_not_regular(file: SourceFile) -> str:
     if Path(file.path.path).is_dir():
         return "it is a link to a folder, which is not followed; name that folder too, to read it"
-    return "it is a link to nothing" if Path(file.path.path).is_symlink() else "it is no regular file"
+    return "it is a link to nothing" if Path(file.path.path).is_symlink() else "it is not a regular file"
 
 
 def _nothing_usable(place: StoragePath, skipped: dict[str, str]) -> str:

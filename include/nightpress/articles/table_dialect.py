@@ -171,7 +171,7 @@ def _parse(text: str, dialect: Dialect) -> list[list[str]] | None:
 
 
 def _regular(rows: list[list[str]] | None) -> bool:
-    """Tell whether all rows are as wide as the first; empty values at the end of a line do not count."""
+    """Return whether all rows are as wide as the first; empty values at the end of a line do not count."""
     if not rows:
         return False
     width = len(rows[0])
@@ -257,7 +257,7 @@ def ambiguous_quotes(file: str) -> str:
 
 
 def merges_rows(row: Sequence[str], delimiter: str) -> bool:
-    """Tell whether a row may be several that a lone quote merged: each of its lines has as many values as it."""
+    """Return whether a row may be several that a lone quote merged: each of its lines has as many values as it."""
     whole = delimiter.join(row)
     if "\n" not in whole:
         return False
@@ -265,7 +265,7 @@ def merges_rows(row: Sequence[str], delimiter: str) -> bool:
 
 
 def _opens_quotes(text: str, delimiter: str) -> bool:
-    """Tell whether values stand in quotes."""
+    """Return whether values stand in quotes."""
     return (
         re.search(f'(?:^|{re.escape(delimiter)})"[^"]*"(?:{re.escape(delimiter)}|\r?$)', text, re.MULTILINE)
         is not None
@@ -277,7 +277,7 @@ def _null_doubt() -> str:
 
 
 def _check_header(text: str, dialect: Dialect, fields: FieldMap, file: str) -> None:
-    """Refuse a table whose first line is no header, without quoting it: it may be a person's data."""
+    """Refuse a table whose first line is not a header, without quoting it: it may be a person's data."""
     names = _header(text, dialect.delimiter)
     content, known = _header_score(names, fields)
     if (

@@ -98,7 +98,7 @@ def mixed_line_breaks(file: str, line: int, line_break: LineBreak) -> InputError
     other = "CRLF" if line_break == "\n" else "LF"
     return InputError(
         f"{file}: the row that ends on line {line:,} ends with {other}, and the header with {_SHOWN[line_break]}, so "
-        "it cannot be told whether that is the end of the row or text of its last value. Say line_break='any' if every "
+        "it is unclear whether that is the end of the row or text of its last value. Say line_break='any' if every "
         f"line break ends a row, or line_break={_SHOWN[line_break].lower()!r} if only the header's does and others are "
         "text; or write the file again with a CSV library. No article is sent until then"
     )
@@ -181,7 +181,7 @@ class GuardedReader(io.BufferedReader):
         return data
 
     def _has_others(self, data: bytes) -> bool:
-        """Tell whether there is a line break that is not the table's, inside quotes or outside."""
+        """Return whether there is a line break that is not the table's, inside quotes or outside."""
         if self._line_break == "\n":
             return b"\r" in data
         if self._line_break != "\r\n":

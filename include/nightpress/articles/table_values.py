@@ -1,7 +1,7 @@
 """Values of the rows of a table of text: well-formed rows are split at once, and all others by the parser.
 
 The standard library's parser goes character by character, which takes five times as long as splitting for texts of
-some length. It is the judge all the same: whatever is not plainly well formed is given to it, in its strict form.
+some length. It is the judge anyway: whatever is not plainly well formed is given to it, in its strict form.
 """
 
 from __future__ import annotations
@@ -133,11 +133,11 @@ class TableValues:
 
 
 OPEN: list[str] = ["a quote is open at the end of the line"]
-"""What :func:`split_quoted` returns for a row that goes on in the next line."""
+"""What :func:`split_quoted` returns for a row that continues in the next line."""
 
 
 def split_quoted(record: str, delimiter: str) -> list[str] | None:
-    r'''Return the values of a well-formed row, :data:`OPEN` when it goes on, or None when it is not well formed.
+    r'''Return the values of a well-formed row, :data:`OPEN` when it continues, or None when it is not well formed.
 
     >>> split_quoted('1,"two, ""too""",,"",x', ",")
     ['1', 'two, "too"', '', '', 'x']

@@ -31,7 +31,7 @@ def open_xml(stream: BinaryIO, start: str, file: str, reading: Reading) -> FileR
 
     :param stream: its bytes as they are: the parser reads the encoding from the declaration.
     :param start: its first characters.
-    :raises InputError: it is damaged, declares entities, or it cannot be told which tag is a record.
+    :raises InputError: it is damaged, declares entities, or it is unclear which tag is a record.
     :raises ConfigurationError: the package for XML or feeds is not installed.
     """
     record = reading.options.record_path
@@ -96,7 +96,7 @@ def _find_record(data: bytes, file: str) -> str:
     best = max(good, key=lambda tag: counts[tag], default=None)
     if best is None:
         raise InputError(
-            f"{file}: it cannot be told which tag is an article; say which one is: record_path='item'. No article is "
+            f"{file}: it is unclear which tag is an article; say which one is: record_path='item'. No article is "
             "sent until then"
         )
     return best
@@ -143,7 +143,7 @@ def _as_value(element: Any) -> Any:
 
 
 def _iter_mediawiki(stream: BinaryIO, file: str, report: SourceReport) -> Iterator[Row]:
-    """Yield pages with their latest text; what only leads to another page, and talk and files, are no articles."""
+    """Yield pages with their latest text; what only leads to another page, and talk and files, are not articles."""
     left_out: Counter[str] = Counter()
     for position, row in _iter_records(stream, "page", file):
         revisions = row.get("revision")
@@ -163,7 +163,7 @@ def _iter_mediawiki(stream: BinaryIO, file: str, report: SourceReport) -> Iterat
                 "timestamp": revision.get("timestamp"),
             },
         )
-    _tell_left_out(left_out, "pages are no articles", file, report)
+    _tell_left_out(left_out, "pages are not articles", file, report)
 
 
 def _tell_left_out(left_out: Counter[str], what: str, file: str, report: SourceReport) -> None:
@@ -176,7 +176,7 @@ def _tell_left_out(left_out: Counter[str], what: str, file: str, report: SourceR
 
 
 def _iter_wordpress(stream: BinaryIO, file: str, report: SourceReport) -> Iterator[Row]:
-    """Yield posts and pages; what else an export holds (attachments, menus, drafts) is no article."""
+    """Yield posts and pages; what else an export holds (attachments, menus, drafts) is not an article."""
     position = 0
     left_out: Counter[str] = Counter()
     for _, element in _elements(stream, file, ("end",)):
@@ -228,7 +228,9 @@ def _iter_feed(data: bytes, file: str) -> Iterator[Row]:
     feedparser = import_extra("feedparser", file)
     found = feedparser.parse(io.BytesIO(data), sanitize_html=False)
     if found.bozo and not found.entries:
-        raise InputError(f"{file} is no feed that can be read: it is damaged, cut off or another kind of XML")
+        raise InputError(
+            f"{file} is not a feed that can be read: it is damaged, cut off or another kind of XML"
+        )
     if found.bozo and type(found.bozo_exception).__name__ == "SAXParseException":
         raise InputError(f"{file} is not well-formed XML: it is damaged or cut off; get it again")
     for position, entry in enumerate(found.entries, start=1):

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 def is_zip(head: bytes) -> bool:
-    """Tell whether the first bytes are those of a zip archive; XLSX is one too."""
+    """Return whether the first bytes are those of a zip archive; XLSX is one too."""
     return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
 
 

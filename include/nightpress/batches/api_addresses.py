@@ -25,7 +25,7 @@ def scope_of(base_url: str, *, offline: bool) -> str:
 def origin_of(url: str) -> tuple[str, str, int | None]:
     """Return scheme, host and port of a URL; the port of the scheme when it names none.
 
-    :raises ValueError: it is no URL.
+    :raises ValueError: it is not a URL.
     """
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or {"https": 443, "http": 80}.get(parts.scheme)
@@ -52,6 +52,6 @@ def results_address(batch: Batch, base_url: str) -> str:
 
 
 def is_vendor(url: str) -> bool:
-    """Tell whether a URL is at the vendor's own host, by its certificate."""
+    """Return whether a URL is at the vendor's own host, by its certificate."""
     scheme, host, port = origin_of(url)
     return scheme == "https" and port == 443 and host.endswith(".anthropic.com")

@@ -62,7 +62,7 @@ class ApiConnection:
         redact_error(error, self._secrets)
 
     def find_redirect(self, error: Exception, hops: int) -> str | None:
-        """Return where to go on with a GET: only to the connection's own origin."""
+        """Return where to continue with a GET: only to the connection's own origin."""
         response = getattr(error, "response", None)
         if response is None or response.status_code not in {301, 302, 303, 307, 308} or hops >= MAX_REDIRECTS:
             return None

@@ -25,7 +25,7 @@ Moment = Annotated[datetime, Meta(tz=True)]
 
 
 def is_batch_id(value: object) -> bool:
-    """Tell whether a value can be a batch id: it names files and is part of URLs."""
+    """Return whether a value can be a batch id: it names files and is part of URLs."""
     return isinstance(value, str) and bool(_BATCH_ID.fullmatch(value))
 
 
@@ -131,7 +131,7 @@ def decode_batch(data: bytes) -> Batch:
 def decode_page(data: bytes) -> BatchPage:
     """Return a page of the list of batches; elements that cannot be read are in ``odd``.
 
-    :raises ApiReplyError: the reply is no list.
+    :raises ApiReplyError: the reply is not a list.
     """
     try:
         page = _strict_page.decode(data)
@@ -140,7 +140,7 @@ def decode_page(data: bytes) -> BatchPage:
         content = _decode_any(data)
     elements = content.get("data") if isinstance(content, dict) else None
     if not isinstance(elements, list):
-        raise ApiReplyError(f"the API's reply is no list of batches ({len(data):,} bytes)")
+        raise ApiReplyError(f"the API's reply is not a list of batches ({len(data):,} bytes)")
     found = [_read_leniently(element) for element in elements]
     batches = [batch for batch in found if isinstance(batch, Batch)]
     last = content.get("last_id")
@@ -160,7 +160,7 @@ def _decode_any(data: bytes) -> Any:
     try:
         return msgspec.json.decode(data)
     except INVALID_JSON as error:
-        raise ApiReplyError(f"the API's reply is no JSON ({len(data):,} bytes, {error})") from None
+        raise ApiReplyError(f"the API's reply is not JSON ({len(data):,} bytes, {error})") from None
 
 
 def _read_leniently(content: Any) -> Batch | OddBatch:

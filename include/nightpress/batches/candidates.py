@@ -114,7 +114,7 @@ def _note_odd(page: BatchPage, entry: Entry, since: float | None, odd: Oddities)
 def is_ours(entry: Entry, batch: Batch, api: BatchApi) -> bool:
     """Prove by the first custom_id of its results whether an ended batch is this shard's.
 
-    :raises UnknownOutcomeError: its results cannot be read, so it cannot be told.
+    :raises UnknownOutcomeError: its results cannot be read, so it is unclear.
     """
     try:
         head = _first_line(api.stream_results(batch))
@@ -127,7 +127,7 @@ def is_ours(entry: Entry, batch: Batch, api: BatchApi) -> bool:
         first = _decode_head(head).custom_id
     except INVALID_JSON as error:
         raise UnknownOutcomeError(
-            f"the first result of batch {batch.id} cannot be read ({error}), so it cannot be told whether it is "
+            f"the first result of batch {batch.id} cannot be read ({error}), so it is unclear whether it is "
             f"that of shard {entry.key[:16]}. Nothing is sent; a retry reads it again."
         ) from None
     return first.startswith(custom_id_prefix(entry.key))

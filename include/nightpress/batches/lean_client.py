@@ -31,7 +31,7 @@ _OF_NO_EFFECT = {"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"}
 
 
 def suits_lean_client(password: str | None, host: str | None, extras: Mapping[str, object]) -> bool:
-    """Tell whether a connection needs only a key: no other platform, credentials or settings of the SDK.
+    """Return whether a connection needs only a key: no other platform, credentials or settings of the SDK.
 
     Any variable of the environment that may change what the SDK sends, one that is not known here included, is
     left to the SDK.

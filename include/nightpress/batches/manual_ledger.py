@@ -88,7 +88,7 @@ def _line(scope: str, key: str, found: Entry | LedgerError) -> LedgerLine:
 
 
 def state_of(entry: Entry) -> str:
-    """Return the entry's state, ``open`` when it is only intended and a batch may exist all the same."""
+    """Return the entry's state, ``open`` when it is only intended and a batch may exist anyway."""
     if entry.batch_id is None and entry.attempts:
         lost = sum(attempt.outcome == "lost" for attempt in entry.attempts)
         if entry.attempts[-1].outcome == "open" or lost >= MAX_LOST_ATTEMPTS:
@@ -178,7 +178,7 @@ def adopt_batch(
 
     :param unproved: take a batch that is still running, whose results cannot be read yet.
     :raises LedgerError: the shard has a batch, or the batch belongs to another shard.
-    :raises UnknownOutcomeError: it cannot be told, or is refuted, that the batch is the shard's.
+    :raises UnknownOutcomeError: it is unclear, or is refuted, that the batch is the shard's.
     """
     entry = line.entry
     short = entry.key[:16]
@@ -275,12 +275,10 @@ def check_discard(line: LedgerLine, ledger: Ledger, now: float, *, even_submitte
         state = line.state if entry.batch_id or line.state == "damaged" else "not recorded as submitted"
         raise LedgerError(
             f"shard {short} is {state}, and owns batch {', '.join(batches)}, which is paid for; running its task "
-            "again attaches to it and pays nothing. To send it again all the same, and pay again: --even-submitted"
+            "again attaches to it and pays nothing. To send it again anyway, and pay again: --even-submitted"
         )
     if line.state == "damaged" and not even_submitted:
-        raise LedgerError(
-            f"{line.problem} To set it aside all the same, and maybe pay again: --even-submitted"
-        )
+        raise LedgerError(f"{line.problem} To set it aside anyway, and maybe pay again: --even-submitted")
     return batches
 
 

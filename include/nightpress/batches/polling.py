@@ -95,7 +95,7 @@ class BatchWait:
             )
         return PollOutcome(
             "deadline",
-            f"batch {names} had not ended by the deadline of this wait. It goes on at the API, which lets "
+            f"batch {names} had not ended by the deadline of this wait. It continues at the API, which lets "
             "batches expire after 24 hours.",
         )
 

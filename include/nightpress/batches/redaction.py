@@ -38,7 +38,7 @@ def redact_stream(chunks: Iterator[bytes], secrets: Sequence[str]) -> Iterator[b
     if not keys:
         yield from chunks
         return
-    # So much of a chunk may be the beginning of a key that goes on in the next one.
+    # So much of a chunk may be the beginning of a key that continues in the next one.
     held, size = b"", max(map(len, keys)) - 1
     try:
         for chunk in chunks:

@@ -37,7 +37,7 @@ ACCOUNT_CODES: Mapping[str, str] = {
     "enforced_spend_limit_reached": "raise the organization's spend limit or wait until it is renewed",
     "contract_spend_limit_reached": "the contract's spend limit is used up: ask for more",
     "linked_organization_spend_limit_reached": "raise the spend limit of the linked organization",
-    "linked_organization_billing_unavailable": "the linked organization cannot be billed: mend its billing",
+    "linked_organization_billing_unavailable": "the linked organization cannot be billed: fix its billing",
     "organization_on_hold": "the organization is on hold: ask the vendor's support",
     "organization_not_eligible": "the organization may not use this: ask the vendor's support",
     "workspace_human_review_disabled": "this workspace takes no batches: use another, or enable human review",
@@ -46,7 +46,7 @@ ACCOUNT_CODES: Mapping[str, str] = {
     "cmek_feature_unsupported": "use a workspace without a customer-managed encryption key",
     "cmek_not_approved": "have the customer-managed encryption key approved",
     "workspace_policy_violation": "the workspace's policy forbids this request",
-    "user_profile_not_billable": "the user profile cannot be billed: mend its billing",
+    "user_profile_not_billable": "the user profile cannot be billed: fix its billing",
     "user_profile_billing_not_authorized": "authorize billing for the user profile",
     "api_key_scope_missing": "give the API key the scope for message batches",
 }
@@ -121,7 +121,7 @@ class Refusal:
 def is_account_trouble(
     error_type: str | None = None, message: str | None = None, error_code: str | None = None
 ) -> bool:
-    """Tell whether an error is about the account (key, credit, limit, permission) rather than the request.
+    """Return whether an error is about the account (key, credit, limit, permission) rather than the request.
 
     For the reply to a request and for the errors of a batch's items.
 
@@ -170,7 +170,7 @@ _MAX_WRAPPED = 300
 
 
 def read_failure(error: BaseException) -> Refusal | None:
-    """Return what a failed POST means, or None when a batch may exist all the same."""
+    """Return what a failed POST means, or None when a batch may exist anyway."""
     import anthropic
     import httpx2
 

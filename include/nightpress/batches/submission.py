@@ -96,7 +96,7 @@ def submit_shard(  # noqa: PLR0917 - the shard, and where it goes
 
 
 def _may_start_over(entry: Entry, intent: Entry) -> bool:
-    """Tell whether a second-round shard whose batch got no answers is sent again.
+    """Return whether a second-round shard whose batch got no answers is sent again.
 
     By another run; and by the same run when the account was the cause of every error, since it ran on only
     because a person has cleared the trouble.

@@ -49,7 +49,7 @@ class RequestProfile:
     :param searches: web searches of a request at most; None when they are not bounded.
     :param us_expected: inference in the US is expected.
     :param us_possible: inference in the US is possible.
-    :param skeleton: characters by kind of what is around a request's texts, which is no part of the prompt.
+    :param skeleton: characters by kind of what is around a request's texts, which is not part of the prompt.
     """
 
     model: str

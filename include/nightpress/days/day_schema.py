@@ -160,7 +160,7 @@ def _open(path: StoragePath) -> Iterator[pq.ParquetFile]:
 
 
 def _holds_large(file: pq.ParquetFile, column: str) -> bool:
-    """Tell whether a column may have whole numbers that are not exact as floating-point numbers."""
+    """Return whether a column may have whole numbers that are not exact as floating-point numbers."""
     index = file.schema_arrow.get_field_index(column)
     for number in range(file.num_row_groups):
         values = file.metadata.row_group(number).column(index)

@@ -102,7 +102,7 @@ def read_sources(published: StoragePath) -> DaySources:
         ) from None
     except pa.ArrowInvalid as error:
         raise ResultsError(
-            f"{published} cannot be read ({error}), so it cannot be told which run made it. Publish the day of that "
+            f"{published} cannot be read ({error}), so it is unclear which run made it. Publish the day of that "
             "run once more: it joins the shards again and pays nothing.",
             code="damaged_day",
         ) from None

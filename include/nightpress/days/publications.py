@@ -166,7 +166,7 @@ def check_replacement(
     raise ResultsError(
         f"{published} holds {before:,} answers and is not replaced: the new day has {articles:,} articles, of which "
         f"{answered:,} were answered{needed}. Nothing is lost: what the new run was answered is kept in its folder. "
-        "Look why so little was answered; to replace the day all the same, publish it with lose_answers.",
+        "Look why so little was answered; to replace the day anyway, publish it with lose_answers.",
         code="would_lose_answers",
     )
 

@@ -98,7 +98,7 @@ def check_parameters(
 def check_betas(betas: Sequence[str], model: Model) -> tuple[str, ...]:
     """Return beta headers, each once.
 
-    :raises ConfigurationError: one is no name of a beta, or does not fit the model.
+    :raises ConfigurationError: one is not a name of a beta, or does not fit the model.
     """
     if isinstance(betas, str) or not all(isinstance(beta, str) and _BETA.fullmatch(beta) for beta in betas):
         _refuse(f"betas is {betas!r:.120}; use a list of names such as output-300k-2026-03-24")

@@ -114,7 +114,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise MisfitError("not_json", f"{name} is no JSON; a number or null is needed")
+    raise MisfitError("not_json", f"{name} is not JSON; a number or null is needed")
 
 
 def _is_encodable(text: str) -> bool:
@@ -128,7 +128,7 @@ def _is_encodable(text: str) -> bool:
 def _refuse_surrogates(value: Any) -> None:
     """Refuse text that no file can hold: half of a character pair."""
     if isinstance(value, str) and not _is_encodable(value):
-        raise MisfitError("bad_text", "the text holds half of a surrogate pair, which is no character")
+        raise MisfitError("bad_text", "the text holds half of a surrogate pair, which is not a character")
     if isinstance(value, list):
         for index, item in enumerate(value):
             _below(f"[{index}]", item)

@@ -86,7 +86,7 @@ def repair_params(params: dict[str, Any], answer: str | None, problem: Problem) 
     :param params: of the first request; not changed.
     :param answer: the answer's text; without one (empty) the model is only told.
     :param problem: a repairable one.
-    :raises ResultsError: ``params`` is no request, or it is a repair itself: there is one round only.
+    :raises ResultsError: ``params`` is not a request, or it is a repair itself: there is one round only.
     """
     messages = params.get("messages")
     if not isinstance(messages, list) or not messages:
@@ -102,7 +102,7 @@ def repair_params(params: dict[str, Any], answer: str | None, problem: Problem) 
 
 
 def is_repair(params: dict[str, Any]) -> bool:
-    """Tell whether a request is a repair."""
+    """Return whether a request is a repair."""
     messages = params.get("messages") or [{}]
     content = messages[-1].get("content")
     return len(messages) > 1 and isinstance(content, str) and content.startswith(_MARK)

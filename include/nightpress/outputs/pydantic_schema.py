@@ -50,7 +50,7 @@ class _Schema(GenerateJsonSchema):
         return {UNSUPPORTED: error_info}
 
     def field_is_required(self, field: Any, total: bool) -> bool:
-        """Tell whether an answer must have a field: also when only code knows its default."""
+        """Return whether an answer must have a field: also when only code knows its default."""
         return "default_factory" in field["schema"] or super().field_is_required(field, total)
 
     def model_schema(self, schema: core_schema.ModelSchema) -> dict[str, Any]:

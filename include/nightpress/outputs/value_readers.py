@@ -1,7 +1,7 @@
 """Nodes → functions that turn one decoded JSON value into the Python value of its column.
 
 Each function raises :class:`MisfitError` for a value that does not fit; nothing is converted by guessing: a text
-is no number, 1 is not true.
+is not a number, 1 is not true.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Query:
     per_page: int = RUNS_OF_A_PAGE
 
     def matches(self, run: RunView) -> bool:
-        """Tell whether a run is asked for."""
+        """Return whether a run is asked for."""
         return (
             self.pipeline in {"", run.pipeline}
             and self.day in {"", run.day}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EXAMPLES_OF_A_KIND = 3
 NEEDS_PERSON = ("approval", "question", "account", "over_budget", "unreadable", "failed")
-"""Statuses of a run that goes on only when a person does something."""
+"""Statuses of a run that continues only when a person does something."""
 
 _ORDER = {state: place for place, state in enumerate(STATES)}
 
@@ -96,7 +96,7 @@ class RunView:
 
     @property
     def needs_person(self) -> bool:
-        """Whether it goes on only when a person does something; a failure is settled by a later run of the day."""
+        """Whether it continues only when a person does something; a failure is settled by a later run of the day."""
         status = self.status
         return status in NEEDS_PERSON and (status in {"approval", "question"} or not self.settled)
 
@@ -110,7 +110,7 @@ class RunView:
 
     @property
     def to_come(self) -> int:
-        """Planned shards whose submit task has not begun; 0 when that cannot be told."""
+        """Planned shards whose submit task has not begun; 0 when that is unclear."""
         if self.plan is None or self.plan.attached or not self.active:
             return 0
         return max(0, self.plan.shards - sum(row.round == 1 for row in self.rows))

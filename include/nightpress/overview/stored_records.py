@@ -113,7 +113,7 @@ class Reports:
         self._kept: dict[str, tuple[float, float | None]] = {}
 
     def covers(self, day: str, published_at: float, now: float) -> bool:
-        """Tell whether the day's report was written after a publication; yes where the store keeps no times.
+        """Return whether the day's report was written after a publication; yes where the store keeps no times.
 
         :raises OSError: the store cannot be asked.
         """

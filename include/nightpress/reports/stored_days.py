@@ -26,7 +26,7 @@ DAG_ID = "dag_id"
 
 
 def is_published(root: DataRoot, pipeline: str, day: str) -> bool:
-    """Tell whether a pipeline published a day."""
+    """Return whether a pipeline published a day."""
     return bool(root.answers(pipeline, day).exists())
 
 
@@ -103,7 +103,7 @@ def find_receipt(root: DataRoot, pipeline: str, day: str) -> DayReceipt | None:
 
 
 def rejected_path(root: DataRoot, answers: StoragePath) -> StoragePath | None:
-    """Return the rejected rows of the run that published a day; None when it cannot be told."""
+    """Return the rejected rows of the run that published a day; None when it is unclear."""
     try:
         path = root.open(read_sources(answers).rejected)
         return path if path.exists() else None

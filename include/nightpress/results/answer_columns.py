@@ -43,7 +43,7 @@ CUT_OFF = ("max_tokens", "model_context_window_exceeded")
 """Stop reasons of an answer that is not whole."""
 
 PAUSED = ("pause_turn", "compaction")
-"""Stop reasons of a turn that wants to go on: of server tools, and of a context that was shortened (beta)."""
+"""Stop reasons of a turn that wants to continue: of server tools, and of a context that was shortened (beta)."""
 
 _NOT_WHOLE = pa.array(["refusal", *PAUSED, *CUT_OFF])
 _TYPE = attrgetter("type")
@@ -137,7 +137,7 @@ def answer_status(text: Any, stop_reason: Any) -> Any:
 
 
 def has_earlier_statuses(schema: pa.Schema) -> bool:
-    """Tell whether an earlier version published a day: of plain text, it called all that a model wrote an answer."""
+    """Return whether an earlier version published a day: of plain text, it called all that a model wrote an answer."""
     return "thinking_tokens" not in schema.names and not output_fields(schema)
 
 

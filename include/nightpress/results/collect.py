@@ -65,7 +65,7 @@ def collect_batch(
     else:
         batch = _retrieve_ended(provenance.batch_id, api)
         if entry is not None:
-            # Saved at once: a long download is no running batch.
+            # Saved at once: a long download is not a running batch.
             entry = ledger.save(msgspec.structs.replace(entry, ended_at=batch.ended_at))
         results = _download(batch, shard, files, provenance, api, model, sleep)
     results = replace(results, uri=root.reference(files.results))
@@ -163,7 +163,7 @@ def _retrieve_ended(batch_id: str, api: BatchApi) -> Batch:
 
 
 def _is_kept(raw: StoragePath, shard: Shard) -> bool:
-    """Tell whether a kept result stream is there and is this shard's."""
+    """Return whether a kept result stream is there and is this shard's."""
     if not raw.exists():
         return False
     with open_raw(raw) as stream:

@@ -152,7 +152,7 @@ def _iter_objects(data: bytes) -> Iterator[dict[str, Any]]:
         except RecursionError:
             cuts += 1
             if cuts > _MAX_CUTS:
-                return  # a stray quote hides the depth from the eye; it would be tried for ever
+                return  # a stray quote hides the depth from the eye; it would be tried forever
             text = _cut_depth(text)
             position = text.find("{", position)
             continue
@@ -281,7 +281,7 @@ def _error(value: object) -> ErrorEnvelope | None:
 
 
 def _count(value: object) -> int | None:
-    """Return a number of tokens, None when it is none: negative, a fraction, too large, text that is no number."""
+    """Return a number of tokens, None when it is none: negative, a fraction, too large, text that is not a number."""
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 20:
         value = int(value)
     if isinstance(value, float) and value.is_integer():

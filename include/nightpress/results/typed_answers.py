@@ -103,7 +103,7 @@ class ShardTyping:
 def type_answers(answers: pa.Table, schema: OutputSchema | None) -> TypedAnswers:
     """Read published answers by a schema, or as plain text without one.
 
-    Their statuses are told anew: earlier versions called whatever a model wrote ``succeeded``, and a refusal or
+    Their statuses are told again: earlier versions called whatever a model wrote ``succeeded``, and a refusal or
     a cut answer of a schema ``invalid_output``.
     """
     written = pc.is_in(answers["status"], pa.array(MESSAGE_STATUSES))

@@ -1,7 +1,7 @@
 """Pause a run for an account problem: key, credit, permission or a limit of the account.
 
 Such a problem stops every request, and only a person can fix it. So the run stops with one message, and the next
-try goes on. **A run pauses once for each distinct cause**: when the credit that ran out is topped up and then the
+try continues. **A run pauses once for each distinct cause**: when the credit that ran out is topped up and then the
 key turns out to be revoked, that is another message; the same cause a second time is not, because the person who
 went on has seen it, and what failed for it is sent again anyway.
 """
@@ -67,7 +67,7 @@ def pause_once(
     described = "; ".join(f"{trouble.effect} ({trouble.reason})" for trouble in met)
     message = (
         f"the API rejects requests because of an account problem: {described}. What was answered is kept. Fix the "
-        "key, the credit or the permission; then the run goes on where it was, and pays only for what has no answer."
+        "key, the credit or the permission; then the run continues where it was, and pays only for what has no answer."
     )
     causes = sorted({trouble.cause for trouble in met})
     record = msgspec.json.encode({"message": message})

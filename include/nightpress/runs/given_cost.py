@@ -66,7 +66,7 @@ class GivenPlan:
             return
         if self.cost_upper_usd is None:
             raise BudgetError(
-                f"it cannot be told what {self.requests:,} requests may cost ({self.unbounded}), so not whether they "
+                f"it is unclear what {self.requests:,} requests may cost ({self.unbounded}), so not whether they "
                 f"stay within max_cost_usd={max_cost_usd:g}. Nothing was sent. Leave that out of the requests, or "
                 "leave max_cost_usd empty."
             )

@@ -114,7 +114,7 @@ def read_requests(path: StoragePath) -> Iterator[Mapping[str, Any]]:
     except INVALID_JSON:
         found = _read_lines(text, path)
     if not isinstance(found, list):
-        raise InputError(f"{path} is no list of requests; nothing was sent")
+        raise InputError(f"{path} is not a list of requests; nothing was sent")
     yield from found
 
 
@@ -126,7 +126,7 @@ def _read_lines(text: bytes, path: StoragePath) -> list[Any]:
         try:
             found.append(msgspec.json.decode(line))
         except INVALID_JSON as error:
-            raise InputError(f"line {number} of {path} is no JSON ({error}); nothing was sent") from None
+            raise InputError(f"line {number} of {path} is not JSON ({error}); nothing was sent") from None
     return found
 
 

@@ -65,7 +65,7 @@ class PruneRules:
     def __post_init__(self) -> None:
         if self.days < 1:
             raise ConfigurationError(
-                f"{self.days} days are too few; a run that goes on needs its files: 1 or more"
+                f"{self.days} days are too few; a run that continues needs its files: 1 or more"
             )
         if self.replaced_days is not None and self.replaced_days <= API_KEEPS_DAYS:
             raise ConfigurationError(
@@ -116,7 +116,7 @@ def plan_prune(root: DataRoot, rules: PruneRules, now: float) -> PrunePlan:
     """Return what may go; nothing is changed.
 
     :param now: epoch seconds.
-    :raises LedgerError: the ledger holds what cannot be read: it cannot be told what is needed.
+    :raises LedgerError: the ledger holds what cannot be read: it is unclear what is needed.
     :raises OSError: the store cannot be asked.
     """
     files = list_files(root)
@@ -195,12 +195,12 @@ def _bodies(files: Sequence[StoredFile]) -> dict[str, list[StoredFile]]:
 
 
 def _before(files: Sequence[StoredFile], moment: float | None) -> bool:
-    """Tell whether all files are older; not when it is not known."""
+    """Return whether all files are older; not when it is not known."""
     return moment is not None and all(file.modified is not None and file.modified < moment for file in files)
 
 
 def _unchanged_for(days: float, files: Sequence[StoredFile], now: float) -> bool:
-    """Tell whether no file changed for this many days; False when the store does not say."""
+    """Return whether no file changed for this many days; False when the store does not say."""
     limit = now - days * _DAY_SECONDS
     return bool(files) and all(file.modified is not None and file.modified <= limit for file in files)
 
@@ -211,7 +211,7 @@ def _find_needs(root: DataRoot) -> _Needs:
         for key, entry in Ledger(root.ledger(), scope).scan():
             if isinstance(entry, LedgerError):
                 raise LedgerError(
-                    f"the ledger's entry {key:.16} of {scope} cannot be read, so it cannot be told what is needed; "
+                    f"the ledger's entry {key:.16} of {scope} cannot be read, so it is unclear what is needed; "
                     f"nothing was removed. Look at it first: {entry}"
                 )
             for folder in {

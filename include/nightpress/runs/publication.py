@@ -104,7 +104,7 @@ def _why(run: Run, references: Sequence[Mapping[str, Any]], missing: Sequence[st
 def check_second_round(run: Run, results: RunResults) -> None:
     """Stop the run once when the account kept articles of the second round from being answered.
 
-    Publishing would leave them out though they only need credit. Whoever goes on without sending them again gets
+    Publishing would leave them out though they only need credit. Whoever continues without sending them again gets
     the day as it is.
 
     :raises AccountTroubleError: a cause that the run was not stopped for at this stage.

@@ -87,7 +87,7 @@ def refuse_if_unrequested(start: RunStart) -> None:
 
 
 def check_missing_day(run: Run, source: str, rule: MissingDay) -> bool:
-    """Decide about a day without articles; return whether the run goes on to publish it empty.
+    """Decide about a day without articles; return whether the run continues to publish it empty.
 
     :param source: what was read, for people.
     :raises InputError: the rule is to fail.

@@ -35,7 +35,7 @@ def packed_path(body: StoragePath) -> StoragePath:
 def pack_body(body: StoragePath) -> None:
     """Replace a body by its compressed form; a killed process leaves both, or the body.
 
-    A disk that is full is no reason to fail what was paid for: the body then stays as it is.
+    A disk that is full is not a reason to fail what was paid for: the body then stays as it is.
     """
     import pyarrow as pa
 

@@ -102,7 +102,7 @@ def _parse(template: str) -> tuple[tuple[str, str | None], ...]:
             # Forgotten braces may hold half the prompt, which has no place in a log.
             shown = shown if len(shown) <= _SHOWN_CHARS else f"{shown[:_SHOWN_CHARS]}…"
             raise ConfigurationError(
-                f"the prompt has {{{shown}}}, which is no field; fields are {known} and the source's own by name. "
+                f"the prompt has {{{shown}}}, which is not a field; fields are {known} and the source's own by name. "
                 "Write a literal brace twice: {{ or }}"
             )
         pieces.append((literal, name))

@@ -89,7 +89,7 @@ class ShardWriter:
             return True
         staged = _staged_bytes(request.row)
         full = len(self._requests) == self.limits.max_requests
-        # A value that a row lacks takes its place in the column all the same.
+        # A value that a row lacks takes its place in the column anyway.
         cells = _CELL_BYTES * len(self.names) * len(self._requests)
         over = self._requests and self._staged_bytes + staged + cells > self.limits.max_staged_bytes
         if full or over or self._size + entry > self.limits.max_bytes:

@@ -111,7 +111,7 @@ def write_shards(
         raise TooManyRejectsError(
             f"{report.rejected_share:.1%} of the rows were rejected ({reasons}), more than "
             f"max_rejected_share={max_rejected_share:.1%} allows. Nothing was sent. "
-            f"See {RunFolder(folder).rejected}, mend the source, or raise max_rejected_share."
+            f"See {RunFolder(folder).rejected}, fix the source, or raise max_rejected_share."
         )
     return report
 

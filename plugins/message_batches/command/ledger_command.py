@@ -72,7 +72,7 @@ class Filter:
     open_only: bool = False
 
     def accepts(self, line: LedgerLine) -> bool:
-        """Tell whether a shard is listed."""
+        """Return whether a shard is listed."""
         wanted = {"open", "damaged"} if self.open_only else ({self.state} if self.state else set())
         return (
             (not wanted or line.state in wanted)

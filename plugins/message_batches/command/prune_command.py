@@ -41,7 +41,7 @@ def prune(
     Never removed: ledger, receipts, reports, inboxes, published days and their earlier publications, what those were
     made of, and everything of a run with a batch that is not collected. Nothing is ever paid twice because of it.
 
-    Exit code: 0 done; 1 the ledger cannot be read, so it cannot be told what is needed.
+    Exit code: 0 done; 1 the ledger cannot be read, so it is unclear what is needed.
 
     Example: `nightpress prune --days 60`
     """

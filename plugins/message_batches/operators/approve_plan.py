@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 
 class ApprovePlanOperator(ApprovalOperator):
-    """Let a run go on, ask a person first, or end it after the plan; nothing has been sent so far.
+    """Let a run continue, ask a person first, or end it after the plan; nothing has been sent yet.
 
-    Returns the shards it was given, so that what is expanded over them waits for the yes. A plan above its
-    ``approve_above_usd`` waits in Airflow's view of required actions, with the plan in it. Reject ends the
-    run cleanly, and so does ``plan_only``: everything downstream is skipped, nothing is spent. Cleared, it asks
-    again; when the plan has changed since, it fails, because Airflow would show the old one.
+    Returns the shards that it was given, so that the tasks that are mapped over them wait for the approval. A plan
+    above its ``approve_above_usd`` waits under *Required Actions*, where Airflow shows the plan. *Reject* ends the
+    run cleanly, and so does ``plan_only``: all downstream tasks are skipped, and nothing is spent. When it is
+    cleared, it asks again; if the plan has changed since, it fails, because Airflow would show the old plan.
 
     :param shards: what :class:`ReadArticlesOperator` returned.
     :param plan: its XCom ``plan``.
-    :param response_timeout: how long to wait for a person; then the task fails, nothing is spent.
+    :param response_timeout: how long to wait for a person; after that the task fails, and nothing is spent.
     :param approvers: ids of the Airflow users who may answer; empty allows everybody who may edit the run.
     :param self_approval: False refuses the approval of the person who triggered the run.
     """
@@ -67,7 +67,7 @@ class ApprovePlanOperator(ApprovalOperator):
         self.self_approval = self_approval
 
     def execute(self, context: Context) -> Any:
-        """Return the shards, or park the task until a person has answered."""
+        """Return the shards, or defer the task until a person has answered."""
         from nightpress.costs.money import dollars
         from nightpress.costs.plan import read_plan
 
@@ -90,7 +90,7 @@ class ApprovePlanOperator(ApprovalOperator):
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Go on after a yes, end the run after a no.
+        """Continue if the plan was approved; end the run if it was rejected.
 
         :raises AirflowFailException: nobody answered in time; nothing was spent.
         """
@@ -116,15 +116,15 @@ class ApprovePlanOperator(ApprovalOperator):
         return None
 
     def _check_approver(self, context: Context, user: Mapping[str, Any]) -> None:
-        """Make sure that the person who approved may.
+        """Check that the person who approved is allowed to.
 
-        :raises AirflowFailException: it is none of the approvers; or, without self-approval, nobody known or the
-            one who triggered the run.
+        :raises AirflowFailException: it is not one of the approvers; or, without self-approval, the person is unknown
+            or the one who triggered the run.
         """
         names = {name for name in (user.get("id"), user.get("name")) if name}
         if self.assigned_users and not names & {approver["id"] for approver in self.assigned_users}:
             raise AirflowFailException(
-                f"the plan was approved by {user.get('name') or 'somebody unknown'}, who is none of its approvers; "
+                f"the plan was approved by {user.get('name') or 'somebody unknown'}, who is not one of its approvers; "
                 "nothing was sent. Clear this task to ask again."
             )
         if self.self_approval:
@@ -133,19 +133,19 @@ class ApprovePlanOperator(ApprovalOperator):
         if not names or requester in names:
             who = requester if requester in names else "somebody unknown"
             raise AirflowFailException(
-                f"the plan was approved by {who}, and this pipeline needs the approval of another person than the one "
+                f"the plan was approved by {who}, and this pipeline needs the approval of a person other than the one "
                 f"who triggered the run; nothing was sent. Clear this task to ask again."
             )
 
     def _refuse_to_show_another_plan(self, ti_id: UUID) -> None:
-        """Check that the request shows this plan: Airflow 3.3.2 keeps what the first try of a task asked.
+        """Check that the request shows this plan: Airflow 3.3.2 keeps the request of a task's first try.
 
-        :raises AirflowFailException: it shows another; a yes to that would be no yes to this.
+        :raises AirflowFailException: it shows another plan; approving that one would not approve this one.
         """
         shown = request_approval(ti_id, self)
         if (shown.subject, shown.body) != (self.subject, self.body):
             raise AirflowFailException(
-                f"the plan is now “{self.subject}”, but Airflow would go on showing the one that this run asked "
+                f"the plan is now “{self.subject}”, but Airflow would continue showing the one that this run asked "
                 f"about before, “{shown.subject}”; nothing was sent. Trigger a new run of the day: it asks with "
                 "the plan as it is."
             )

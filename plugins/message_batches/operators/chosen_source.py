@@ -23,7 +23,7 @@ def merge_read_options(
     """Return the reading options of a run, with the declared limits.
 
     :param form_fields: options that are fields of the form; one that is filled in wins over ``read_options``.
-    :raises ConfigurationError: ``read_options`` is no object, or asks for more than is declared.
+    :raises ConfigurationError: ``read_options`` is not an object, or asks for more than is declared.
     """
     options = read_options or {}
     if not isinstance(options, Mapping):
@@ -36,7 +36,7 @@ def merge_read_options(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceChoice:
-    """What an operator knows of its source, rendered.
+    """An operator's arguments about its source, rendered.
 
     :param declared: what the DAG file says: a path, a URL, several of them, a function or a query; None is the inbox.
     :param chosen: what a person gave in the form; wins over ``declared`` unless empty.
@@ -60,7 +60,7 @@ class SourceChoice:
     ) -> Source:
         """Find the files, and store the rows that no file holds.
 
-        :param open_path: opens what is to be read where Airflow's own connections are not at hand.
+        :param open_path: opens files where Airflow's connections are not available.
         :param write: False stores nothing: a preview.
         :raises ConfigurationError: a person chose a source that is not allowed.
         :raises InputError: there is no such source.
@@ -112,7 +112,7 @@ class SourceChoice:
         from nightpress.articles.reading_options import FieldMap, ReadOptions
         from nightpress.runs.run import Source
 
-        # The inbox's folder names say the day, which is the run's own: they are no columns.
+        # The inbox's folder names say the day, which is the run's own: they are not columns.
         options = ReadOptions.of({"partition_columns": bool(given), **self.options})
         several = given if isinstance(given, (list, tuple)) else [given]
         places = [open_path(config.source_path(place, run.day)) for place in several]

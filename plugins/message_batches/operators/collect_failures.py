@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class CollectFailuresOperator(BaseOperator):
-    """Gather what is worth sending again from all shards into few new ones, and return their references.
+    """Collect the articles of all shards that are sent again into a few new shards, and return their references.
 
     When the API rejects requests because of an account problem (key, credit, permission), the task fails once for
-    each distinct cause, with one message for all shards; cleared after that, it goes on with the shards that were
-    not sent and the articles that failed. A retry or a clear costs nothing: the same shards come of it.
+    each distinct cause, with one message for all shards; after it is cleared, it continues with the shards that were
+    not sent and the articles that failed. A retry or a clear costs nothing, since it writes the same shards.
 
     :param shards: what :class:`ReadArticlesOperator` returned.
     :param results: what :class:`WriteResultsOperator` returned for the shards that were submitted.
@@ -66,10 +66,10 @@ class CollectFailuresOperator(BaseOperator):
                 self.limits,
             )
         if resend.resumed:
-            self.log.info("the run was stopped for an account problem and has been cleared; going on")
+            self.log.info("the run was stopped for an account problem and has been cleared; continuing")
         if resend.cut_off:
             self.log.warning(
-                "%s answers were cut off by max_tokens; that many are not sent again. Raise max_tokens and run again.",
+                "%s answers were cut off by max_tokens: too many to send them again. Raise max_tokens and run again.",
                 f"{resend.cut_off:,}",
             )
         if resend.over_budget:

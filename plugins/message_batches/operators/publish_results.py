@@ -29,10 +29,10 @@ class PublishResultsOperator(BaseOperator):
     """Publish a day: one row for each article as one Parquet, replaced in one step, and its receipt.
 
     Returns the numbers of the day, and puts them into the asset event, if there is an outlet. A run
-    without a partition key adds the day to the asset event itself. A retry or a clear publishes the same again, and
+    without a partition key adds the day to the asset event itself. A retry or a clear publishes the same day again and
     costs nothing.
 
-    :param shards: what :class:`ReadArticlesOperator` returned; a shard without results is not overlooked.
+    :param shards: what :class:`ReadArticlesOperator` returned; so that a shard without results is noticed.
     :param results: what :class:`WriteResultsOperator` returned for each of them.
     :param second_shards: what :class:`CollectFailuresOperator` returned, if there is a second round.
     :param second_results: what :class:`WriteResultsOperator` returned for each of those.
@@ -41,8 +41,8 @@ class PublishResultsOperator(BaseOperator):
     :param day: YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
     :param min_answered_share: 0 to 1, of the articles that must have an answer if the published day has any; with 0,
         one answer is enough.
-    :param lose_answers: replace a published day that has answers whatever was answered; it is kept, and
-        ``nightpress restore`` brings it back.
+    :param lose_answers: replace a published day that has answers, however few answers there are now; it is kept, and
+        ``nightpress restore`` publishes it again.
     :param keep_publications: earlier publications of the day that are kept; 0 keeps none.
     :param conn_id: Airflow connection of type ``anthropic``, whose ledger tells why a shard has no results; None
         when that does not matter.

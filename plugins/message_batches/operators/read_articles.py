@@ -1,4 +1,4 @@
-"""Articles to shards, and the plan of what sending them costs."""
+"""Read articles, write them as shards, and plan what sending them costs."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ PLAN = "plan"
 class ReadArticlesOperator(BaseOperator):
     """Read and check articles, write them as shards ready to be submitted, and plan what that costs.
 
-    Returns a list of shard references, ``{"uri", "articles", "bytes", "key"}``, to expand a mapped task
-    group over. What is rejected goes to ``rejected.parquet`` with file, position and reason; articles whose
-    request was answered before go to ``reused-*.parquet``. The plan is in the log, in ``plan.json`` and,
-    as numbers, in XCom under ``plan``; one that costs more than ``max_cost_usd`` fails here.
+    Returns a list of shard references, ``{"uri", "articles", "bytes", "key"}``, for a mapped task group. Rejected
+    rows are in ``rejected.parquet`` with file, position and reason; articles whose request was answered before are in
+    ``reused-*.parquet``. The plan is in the log, in ``plan.json`` and, as numbers, in XCom under ``plan``; if it costs
+    more than ``max_cost_usd``, this task fails.
 
     :param pipeline: name of the pipeline; a folder is named after it.
     :param prompt: the user message, with ``{content}`` and, if wanted, ``{title}``, ``{id}`` and any field of the
@@ -65,29 +65,29 @@ class ReadArticlesOperator(BaseOperator):
     :param model: model id.
     :param max_tokens: most tokens of one answer.
     :param system: system prompt, or None.
-    :param output: a Pydantic model's class or a JSON schema: what an answer must be. Its fields become columns.
-    :param cache: keep the system prompt in the prompt cache for an hour; pays where it is long.
+    :param output: a Pydantic model's class or a JSON schema that answers must fit; its fields become columns.
+    :param cache: keep the system prompt in the prompt cache for an hour, which saves money if it is long.
     :param thinking: ``"off"`` asks for the least thinking that the model allows, ``"auto"`` lets the model decide,
         and a ``thinking`` object is sent as it is. Room for thinking is added to ``max_tokens`` where it is needed.
     :param effort: effort level, e.g. ``"low"``; None takes the model's own.
-    :param request: further parameters of a Messages request, by name, e.g. ``{"stop_sequences": ["END"]}``.
+    :param request: other parameters of a Messages request, by name, e.g. ``{"stop_sequences": ["END"]}``.
     :param betas: beta headers of the batches, e.g. ``["output-300k-2026-03-24"]``.
     :param limit: read at most this many articles; None reads all.
     :param max_content_chars: characters of an article's content that are sent; None sends all.
     :param fields: the source's names of the fields, e.g. ``{"id": "sku", "content": "body"}``.
     :param encoding: of text files; None detects it.
-    :param read_options: what is not to be detected, by the names of :class:`ReadOptions`: delimiter, quoting, columns,
-        record_path, metadata …
+    :param read_options: settings that replace the detection, by the names of :class:`ReadOptions`: delimiter, quoting,
+        columns, record_path, metadata …
     :param delimiter: between the values of a table; wins over that of ``read_options``.
     :param quoting: of a table; wins over that of ``read_options``.
     :param limits: when a shard closes.
     :param max_rejected_share: 0 to 1; more rejected rows than this fail the task before money is spent.
     :param max_cost_usd: USD; a plan whose upper bound is above it fails; None for no budget.
     :param approve_above_usd: USD; a plan whose upper bound is above it waits in :class:`ApprovePlanOperator`.
-    :param fresh: ask again what was answered before, and pay again.
-    :param reuse_days: published days before this one whose answers may stand in, 0 or more.
-    :param plan_only: end after the plan; :class:`ApprovePlanOperator` sees to it.
-    :param chosen_source: wins over ``source`` unless empty: what a person gave in the form.
+    :param fresh: send requests again that were answered before, and pay again.
+    :param reuse_days: how many published days before this one answers may be copied from, 0 or more.
+    :param plan_only: end after the plan; :class:`ApprovePlanOperator` ends the run.
+    :param chosen_source: the form's source; wins over ``source`` unless empty.
     :param chosen_model: wins over ``model`` unless empty.
     :param allowed_sources: folders or URLs below which ``chosen_source`` may lie, besides the inbox, the project's
         examples, what ``source`` names, and the setting ``NIGHTPRESS_ALLOWED_SOURCES``; ``published:`` of a pipeline
@@ -96,8 +96,8 @@ class ReadArticlesOperator(BaseOperator):
         publishing; or ``"publish_empty"``, which never replaces a day with answers. The absent folder is named.
     :param late_schedule: ``"ask"`` lets a run of the schedule wait for approval when its DAG was switched on after it
         was due, or when it starts more than half an hour late: Airflow starts one when a DAG is switched on, and nobody
-        asked for it. Without articles it ends. ``"run"`` lets it go on.
-    :param ceilings: the most that a run may cost and ask, whatever its other arguments come to; None has none.
+        asked for it. Without articles it ends. ``"run"`` lets it continue.
+    :param ceilings: the most that a run may cost and ask for, whatever its other arguments are; None sets no limits.
     :param conn_id: Airflow connection of type ``anthropic`` whose ledger tells what was submitted before;
         None when that does not matter.
     """
@@ -208,7 +208,7 @@ class ReadArticlesOperator(BaseOperator):
         check_arguments(vars(self))
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Write the shards, tell the plan and return the shards' references."""
+        """Write the shards, publish the plan and return the shards' references."""
         from nightpress.costs.plan import plan_values
         from nightpress.runs.unrequested_runs import end_without_articles
 
@@ -238,7 +238,7 @@ class ReadArticlesOperator(BaseOperator):
     ) -> Prepared:
         """Read the source of a run's day and plan it, with this task's rendered settings.
 
-        :param open_path: opens what is to be read where Airflow's own connections are not at hand.
+        :param open_path: opens files where Airflow's connections are not available.
         :param write: False stores nothing at all: a preview.
         """
         from nightpress.costs.plan import Limits

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def as_list(value: Any) -> list[Any]:
-    """Return what the tasks of a mapped group returned.
+    """Return the list of what the tasks of a mapped group returned.
 
     Airflow gives a lazy sequence or list, None when nothing was mapped, and the bare value when there was
     only one.

@@ -50,7 +50,7 @@ class SubmitBatchOperator(BaseOperator):
     :param betas: beta headers of a batch of ``requests``.
     :param day: of ``requests``, YYYY-MM-DD; None takes the run's partition key, else the date the run was due.
     :param max_cost_usd: USD; ``requests`` that may cost more are refused before anything is sent, and so are those of
-        which it cannot be told: images, files, a model without a known price. None has no budget.
+        which it is unclear: images, files, a model without a known price. None has no budget.
     :param chosen_max_cost_usd: what a person gave in the form; it can only lower ``max_cost_usd``.
     :param late_schedule: ``"ask"`` sends ``requests`` of a scheduled run that began because the DAG was switched on, so
         that nobody asked for it, only once the task is cleared; ``"run"`` sends them.
@@ -117,7 +117,7 @@ class SubmitBatchOperator(BaseOperator):
         return self.output["shard"]  # type: ignore[index]
 
     def execute(self, context: Context, event: Any = None) -> str:  # noqa: ARG002
-        """Submit, attach or adopt; defer while it cannot be told which."""
+        """Submit, attach or adopt; defer while it is unclear which."""
         from nightpress.batches.submission_records import Wait
         from nightpress.runs.shard_submission import send_shard
         from nightpress.shards.shard import Shard

@@ -33,12 +33,12 @@ def make_rule(permitted: set[str], known: set[str]) -> MayRead:
     """Return the rule for a user who may read the DAGs ``permitted`` out of ``known``.
 
     What belongs to a DAG that Airflow does not know (an older record without one, a deleted DAG) is seen only by
-    who may read all DAGs. Where Airflow knows no DAG at all, as with an empty database, that cannot be told, and
+    who may read all DAGs. Where Airflow knows no DAG at all, as with an empty database, that is unclear, and
     nobody sees anything.
     """
     reads_all = bool(known) and known <= permitted
 
-    def may_read(dag_id: str, pipeline: str) -> bool:  # noqa: ARG001 - a pipeline's name is no permission
+    def may_read(dag_id: str, pipeline: str) -> bool:  # noqa: ARG001 - a pipeline's name is not a permission
         return reads_all or dag_id in permitted
 
     return may_read

@@ -74,7 +74,7 @@ def _overview(root: str) -> Overview:
 
 
 def _forget_store() -> None:
-    """Open the data root anew at the next request: an API server would keep old credentials until it is restarted."""
+    """Open the data root again at the next request: an API server would keep old credentials until it is restarted."""
     _overview.cache_clear()
     forget_stores()
 

@@ -16,7 +16,7 @@ from nightpress.statuses import SUCCEEDED
 from nightpress.storage import StoragePath
 
 MAX_VALUES = 24
-"""A column with more distinct values is no category."""
+"""A column with more distinct values is not a category."""
 
 MAX_TABLES = 4
 NO_VALUE = "(none)"

@@ -13,7 +13,7 @@ from nightpress.reports.stored_days import published_files
 from nightpress.storage import StoragePath, atomic_writer
 
 _READINGS = 3
-"""How often a day is reported on that is published anew every time."""
+"""How often a day is reported on that is published again every time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def write_report(
     :param pipelines: names of the pipelines (default: all).
     :param now: when it is written, in UTC.
     :param link: address of the page, for the short text; empty names the file.
-    :raises ConfigurationError: the day is no date, or a pipeline name is invalid.
+    :raises ConfigurationError: the day is not a date, or a pipeline name is invalid.
     :raises ResultsError: the answers of the day are damaged.
     """
     day = check_day(day)

@@ -18,7 +18,7 @@ let again = false;
 let timer = 0;
 
 // ---- drawing ------------------------------------------------------------------------------------------
-// A section is drawn anew only when what it shows has changed, so that a selection or the focus stays.
+// A section is drawn again only when what it shows has changed, so that a selection or the focus stays.
 const draw = (id, source, make) => {
   const key = JSON.stringify(source);
   if (drawn.get(id) === key) return;

@@ -66,7 +66,7 @@ export const exact = (moment) => {
   const at = new Date(moment * 1000);
   return Number.isNaN(at.getTime()) ? "unknown time" : at.toISOString().replace("T", " ").slice(0, 19) + " UTC";
 };
-// Elements whose text depends on the time are brought up to date each second, not drawn anew.
+// Elements whose text depends on the time are brought up to date each second, not drawn again.
 export const ticking = (name, write, attributes = {}) => {
   const node = el(name, { ...attributes, "data-ticks": true });
   node.write = () => {
