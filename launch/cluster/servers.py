@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 S3_KEY = "nightpress"
 S3_SECRET = "nightpress-on-loopback"  # noqa: S105 - of a server that listens on 127.0.0.1 alone
-BUCKET = "press"
+BUCKET = "nightpress"
 _USER = "nobody"
 
 

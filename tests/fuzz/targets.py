@@ -195,7 +195,7 @@ def _read_ledger(_name: str, data: bytes, draw: random.Random) -> None:
 def _stored() -> list[tuple[str, bytes]]:
     receipt = make_receipt(
         [BatchReceipt(batch_id="msgbatch_1", shard_key="a", paid_usd=0.5)],
-        pipeline="press",
+        pipeline="summaries",
         day="2026-11-22",
         run="night",
         offline=True,
@@ -214,7 +214,7 @@ def _answer_page(name: str, data: bytes, draw: random.Random) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = UPath(folder)
         layout = DataRoot(root)
-        run = layout.run_folder("press", "2026-11-22", "night")
+        run = layout.run_folder("summaries", "2026-11-22", "night")
         put(
             root,
             entry(1, uri=f"{run}/requests-00000.json"),
@@ -224,7 +224,7 @@ def _answer_page(name: str, data: bytes, draw: random.Random) -> None:
         if name == "plan":
             target = Path(str(run)) / "plan.json"
         elif name == "receipt":
-            target = Path(str(layout.receipt("press", "2026-11-22")))
+            target = Path(str(layout.receipt("summaries", "2026-11-22")))
         else:
             target = Path(folder) / "ledger" / "offline" / f"{draw.randrange(5):064x}.json"
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -57,7 +57,7 @@ def test_stop_leaves_no_process(airflow: AirflowInstance) -> None:
     assert processes_with_home(airflow.home) == []
 
 
-class Press:
+class Launcher:
     """``python -m launch`` in a process group of its own, as a terminal starts it."""
 
     def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
@@ -106,20 +106,20 @@ class Press:
 
 def test_a_killed_launcher_takes_all_with_it_and_the_next_run_cleans_up(tmp_path: Path) -> None:
     arguments = ("run", "--articles", str(PROJECT), "--day", "2026-11-22")
-    press = Press(tmp_path, *arguments)
+    launcher = Launcher(tmp_path, *arguments)
     try:
-        press.wait_for("waiting")
-        press.process.kill()
-        press.process.wait()
-        press.wait_until_gone()
-        left = json.loads((press.home / "launch-run.json").read_text())["run_id"]
-        press = Press(tmp_path, *arguments)
-        assert press.process.wait(300) == 0, press.output.read_text()
-        output = press.output.read_text()
+        launcher.wait_for("waiting")
+        launcher.process.kill()
+        launcher.process.wait()
+        launcher.wait_until_gone()
+        left = json.loads((launcher.home / "launch-run.json").read_text())["run_id"]
+        launcher = Launcher(tmp_path, *arguments)
+        assert launcher.process.wait(300) == 0, launcher.output.read_text()
+        output = launcher.output.read_text()
         assert f"an earlier run was interrupted and is now marked failed: {left}" in output
         assert "There is no report of 2026-11-22: there is no DAG daily_report." in output
         assert "Published 2026-11-22: /stub/article_summaries/day=2026-11-22/answers.parquet" in output
-        assert not (press.home / "launch-run.json").exists()
-        assert processes_with_home(press.home) == []
+        assert not (launcher.home / "launch-run.json").exists()
+        assert processes_with_home(launcher.home) == []
     finally:
-        press.end()
+        launcher.end()

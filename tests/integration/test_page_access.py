@@ -30,20 +30,20 @@ pytestmark = pytest.mark.airflow
 
 DAGS = Path(__file__).with_name("dags")
 PASSWORD = "test-password"
-USERS = {"reader": "VIEWER", "editor": "USER", "nobody": "", "press_3_only": "VIEWER", "boss": "ADMIN"}
+USERS = {"reader": "VIEWER", "editor": "USER", "nobody": "", "shards_of_3_only": "VIEWER", "boss": "ADMIN"}
 ROLES = ("reader", "editor", "boss")
 RUN = "manual__2026-11-22T00:00:00+00:00"
 GUARDED = (
     "/nightpress/",
     "/nightpress/batches",
     "/nightpress/batches.json",
-    "/nightpress/batches.json?dag_id=press_3",
-    f"/nightpress/plans/press_3/2026-11-22/{RUN}",
+    "/nightpress/batches.json?dag_id=shards_of_3",
+    f"/nightpress/plans/shards_of_3/2026-11-22/{RUN}",
     "/nightpress/reports/2026-11-22",
-    "/nightpress/comparisons/press/2026-11-22",
-    "/nightpress/answers/press_3/2026-11-22.csv",
-    "/nightpress/answers/press_3/2026-11-22.parquet",
-    "/nightpress/receipts/press_3/2026-11-22.json",
+    "/nightpress/comparisons/prompts/2026-11-22",
+    "/nightpress/answers/shards_of_3/2026-11-22.csv",
+    "/nightpress/answers/shards_of_3/2026-11-22.parquet",
+    "/nightpress/receipts/shards_of_3/2026-11-22.json",
 )
 
 
@@ -107,23 +107,23 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> AirflowInstance:
     root = UPath(made.data)
     put(
         root,
-        entry(1, pipeline="press_3", dag_id="press_3", run=RUN),
-        entry(2, pipeline="press_1000", dag_id="press_1000", run=RUN),
-        entry(3, pipeline="press_3", dag_id="press_3", day="2026-11-21"),
+        entry(1, pipeline="shards_of_3", dag_id="shards_of_3", run=RUN),
+        entry(2, pipeline="shards_of_1000", dag_id="shards_of_1000", run=RUN),
+        entry(3, pipeline="shards_of_3", dag_id="shards_of_3", day="2026-11-21"),
         entry(4, pipeline="old", dag_id="", day="2026-11-20"),
     )
-    folder = DataRoot(root).run_folder("press_3", "2026-11-22", RUN)
-    write_plan(make_plan(pipeline="press_3", source="under the budget"), folder)
+    folder = DataRoot(root).run_folder("shards_of_3", "2026-11-22", RUN)
+    write_plan(make_plan(pipeline="shards_of_3", source="under the budget"), folder)
     for day, dags in (
         ("2026-11-20", {"old": ""}),
-        ("2026-11-21", {"press_3": "press_3"}),
-        ("2026-11-22", {"press_3": "press_3", "press_1000": "press_1000"}),
+        ("2026-11-21", {"shards_of_3": "shards_of_3"}),
+        ("2026-11-22", {"shards_of_3": "shards_of_3", "shards_of_1000": "shards_of_1000"}),
     ):
         report = made.data / "reports" / f"day={day}" / "report.html"
         report.parent.mkdir(parents=True)
         report.write_text(document(f"report of {day}", dags))
-        report.with_name("comparison-press.html").write_text(document(f"comparison of {day}", dags))
-    for pipeline in ("press_3", "press_1000"):
+        report.with_name("comparison-prompts.html").write_text(document(f"comparison of {day}", dags))
+    for pipeline in ("shards_of_3", "shards_of_1000"):
         publish(root, [answer(0)], pipeline=pipeline, dag_id=pipeline, receipt={})
     return made
 
@@ -174,7 +174,7 @@ def test_without_a_login_or_a_permission_nothing_is_shown(simple: Door) -> None:
 
 
 def test_who_may_only_read_starts_no_run(simple: Door) -> None:
-    runs = "/api/v2/dags/press_3/dagRuns"
+    runs = "/api/v2/dags/shards_of_3/dagRuns"
     expected = {"": 401, "nobody": 403, "reader": 403, "editor": 200, "boss": 200}
     for user, status in expected.items():
         answered, run = simple.call("POST", runs, user)
@@ -185,24 +185,24 @@ def test_who_may_only_read_starts_no_run(simple: Door) -> None:
 
 
 def test_who_may_read_all_sees_all(simple: Door) -> None:
-    assert simple.pipelines("reader") == ["old", "press_1000", "press_3", "press_3"]
+    assert simple.pipelines("reader") == ["old", "shards_of_1000", "shards_of_3", "shards_of_3"]
     assert "under the budget" in simple.get(GUARDED[4], "reader")[1]
     assert "report of 2026-11-22" in simple.get(GUARDED[5], "reader")[1]
     assert "comparison of 2026-11-22" in simple.get(GUARDED[6], "reader")[1]
-    status, body = simple.get("/nightpress/comparisons/press/2026-10-01", "reader")
-    assert (status, "no comparison press of 2026-10-01" in body) == (404, True)
+    status, body = simple.get("/nightpress/comparisons/prompts/2026-10-01", "reader")
+    assert (status, "no comparison prompts of 2026-10-01" in body) == (404, True)
 
 
 def test_paths_that_lead_elsewhere_lead_nowhere(simple: Door) -> None:
     for path in (
         "/nightpress/plans/..%2F..%2Fetc/2026-11-22/x",
-        "/nightpress/plans/press_3/2026-13-99/x",
-        "/nightpress/plans/press_3/2026-11-22/..%2F..%2F..%2F..%2Fetc%2Fpasswd",
-        "/nightpress/plans/press_3/2026-11-22/..%2fplan.json",
+        "/nightpress/plans/shards_of_3/2026-13-99/x",
+        "/nightpress/plans/shards_of_3/2026-11-22/..%2F..%2F..%2F..%2Fetc%2Fpasswd",
+        "/nightpress/plans/shards_of_3/2026-11-22/..%2fplan.json",
         "/nightpress/reports/..%2F..%2Fetc",
         "/nightpress/reports/20261122",
         "/nightpress/comparisons/..%2F..%2Fetc/2026-11-22",
-        "/nightpress/comparisons/press/20261122",
+        "/nightpress/comparisons/prompts/20261122",
         "/nightpress/answers/..%2F..%2Fetc/2026-11-22.csv",
         "/nightpress/answers/ledger/2026-11-22.csv",
         "/nightpress/static/..%2Fapp.py",
@@ -217,23 +217,23 @@ def test_paths_that_lead_elsewhere_lead_nowhere(simple: Door) -> None:
 def test_a_user_sees_only_the_runs_of_dags_that_may_be_read(instance: AirflowInstance, simple: Door) -> None:
     instance.stop()
     with opened(instance, "tests.integration.deny_auth.OneDagAuthManager") as door:
-        assert door.pipelines("press_3_only") == ["press_3", "press_3"]
-        assert door.pipelines("reader") == ["old", "press_1000", "press_3", "press_3"]
-        assert door.get("/nightpress/batches.json?dag_id=press_1000", "press_3_only")[0] == 403
-        assert door.get(GUARDED[4], "press_3_only")[0] == 200
-        assert door.get("/nightpress/plans/press_1000/2026-11-22/x", "press_3_only")[0] == 403
+        assert door.pipelines("shards_of_3_only") == ["shards_of_3", "shards_of_3"]
+        assert door.pipelines("reader") == ["old", "shards_of_1000", "shards_of_3", "shards_of_3"]
+        assert door.get("/nightpress/batches.json?dag_id=shards_of_1000", "shards_of_3_only")[0] == 403
+        assert door.get(GUARDED[4], "shards_of_3_only")[0] == 200
+        assert door.get("/nightpress/plans/shards_of_1000/2026-11-22/x", "shards_of_3_only")[0] == 403
         # The report of a day has the articles of all its pipelines.
-        assert door.get("/nightpress/reports/2026-11-21", "press_3_only")[0] == 200
+        assert door.get("/nightpress/reports/2026-11-21", "shards_of_3_only")[0] == 200
         for day in ("2026-11-22", "2026-11-20"):
-            assert door.get(f"/nightpress/reports/{day}", "press_3_only")[0] == 403, day
+            assert door.get(f"/nightpress/reports/{day}", "shards_of_3_only")[0] == 403, day
             assert door.get(f"/nightpress/reports/{day}", "reader")[0] == 200, day
-        assert door.get("/nightpress/answers/press_3/2026-11-22.csv", "press_3_only")[0] == 200
-        assert door.get("/nightpress/answers/press_1000/2026-11-22.csv", "press_3_only")[0] == 403
-        assert door.get("/nightpress/receipts/press_1000/2026-11-22.json", "press_3_only")[0] == 403
+        assert door.get("/nightpress/answers/shards_of_3/2026-11-22.csv", "shards_of_3_only")[0] == 200
+        assert door.get("/nightpress/answers/shards_of_1000/2026-11-22.csv", "shards_of_3_only")[0] == 403
+        assert door.get("/nightpress/receipts/shards_of_1000/2026-11-22.json", "shards_of_3_only")[0] == 403
         # A comparison has those of its variants.
-        assert door.get("/nightpress/comparisons/press/2026-11-21", "press_3_only")[0] == 200
-        assert door.get("/nightpress/comparisons/press/2026-11-22", "press_3_only")[0] == 403
-        data: Any = json.loads(door.get("/nightpress/batches.json", "press_3_only")[1])
+        assert door.get("/nightpress/comparisons/prompts/2026-11-21", "shards_of_3_only")[0] == 200
+        assert door.get("/nightpress/comparisons/prompts/2026-11-22", "shards_of_3_only")[0] == 403
+        data: Any = json.loads(door.get("/nightpress/batches.json", "shards_of_3_only")[1])
         assert (data["totals"]["batches"], data["days"]) == (2, ["2026-11-22", "2026-11-21"])
         # Without any DAG, as after `airflow db reset`, it is unclear what belongs to whom: nobody sees anything.
         engine = sqlalchemy.create_engine(f"sqlite:///{instance.database_path}")

@@ -24,7 +24,7 @@ def entry(number: int, state: str = "collected", **fields: Any) -> Entry:
         "key": f"{number:064x}",
         "requests": 100,
         "bytes": 1000,
-        "pipeline": "press",
+        "pipeline": "summaries",
         "day": "2026-11-22",
         "run": "night",
         "uri": f"file:///x/requests-{number:05d}.json",

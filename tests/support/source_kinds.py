@@ -191,9 +191,9 @@ def _iceberg(folder: Path) -> Path:
     catalog = SqlCatalog(
         "tests", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse"
     )
-    catalog.create_namespace("press")
+    catalog.create_namespace("news")
     rows = pa.Table.from_pylist([{**ROWS[0], "id": "old"}])
-    table = catalog.create_table("press.articles", schema=rows.schema)
+    table = catalog.create_table("news.articles", schema=rows.schema)
     table.append(rows)
     table.overwrite(pa.Table.from_pylist([*ROWS, {**ROWS[0], "id": "deleted"}]))
     table.delete("id = 'deleted'")

@@ -21,7 +21,9 @@ from tests.support.plans import make_plan
 from tests.support.published_days import write_receipt
 
 DAY = "2026-11-22"
-PLAN = plan_values(make_plan(pipeline="press", day=DAY, shards=2, cost_expected_usd=0.5, cost_upper_usd=1.0))
+PLAN = plan_values(
+    make_plan(pipeline="summaries", day=DAY, shards=2, cost_expected_usd=0.5, cost_upper_usd=1.0)
+)
 
 
 def task(name: str, state: str, minute: int = 0, map_index: int = -1) -> Task:
@@ -216,9 +218,9 @@ def test_an_odd_plan_takes_nothing_down(plan: Any) -> None:
 
 
 def test_before_there_is_a_plan_the_task_says_whose_run_it_is() -> None:
-    told = {("read_articles", "about"): {"pipeline": "press", "day": "2026-11-20"}}
+    told = {("read_articles", "about"): {"pipeline": "summaries", "day": "2026-11-20"}}
     (started,) = describe_run(found(task("read_articles", "running"), told=told))
-    assert (started.pipeline, started.day) == ("press", "2026-11-20")
+    assert (started.pipeline, started.day) == ("summaries", "2026-11-20")
 
 
 def test_the_database_is_asked_every_few_seconds_at_most() -> None:
@@ -239,7 +241,7 @@ def started(run: str, state: str, minutes_ago: float, **given: Any) -> StartedRu
     values: dict[str, Any] = {
         "dag_id": "press_dag",
         "run": run,
-        "pipeline": "press",
+        "pipeline": "summaries",
         "day": DAY,
         "began": NOW - minutes_ago * 60,
     }
@@ -303,7 +305,7 @@ def test_a_wholly_reused_run_is_published_and_one_before_it_replaced(tmp_path: P
     put(UPath(tmp_path), entry(1, run="noon", day=DAY))
     numbers = {"articles": 100, "reused": 100, "failed": {}}
     receipt = {"run": "night", "published_at": at(30).isoformat(), "numbers": numbers}
-    write_receipt(UPath(tmp_path), receipt, day=DAY, pipeline="press")
+    write_receipt(UPath(tmp_path), receipt, day=DAY, pipeline="summaries")
     runs = {run["run"]: run for run in shown(tmp_path, started("night", "done", 10, ended=NOW - 30))}
     assert (runs["night"]["status"], runs["night"]["reused"], runs["night"]["articles"]) == (
         "published",
@@ -311,7 +313,7 @@ def test_a_wholly_reused_run_is_published_and_one_before_it_replaced(tmp_path: P
         100,
     )
     assert (runs["noon"]["status"], runs["noon"]["replaced_by"]) == ("replaced", "night")
-    assert runs["night"]["links"]["csv"] == f"answers/press/{DAY}.csv"
+    assert runs["night"]["links"]["csv"] == f"answers/summaries/{DAY}.csv"
     assert runs["noon"]["links"]["csv"] is None
 
 
@@ -320,11 +322,11 @@ def test_the_report_link_is_there_only_when_the_report_is_newer_than_the_publica
     path.parent.mkdir(parents=True)
     path.write_text("older")
     later = datetime.fromtimestamp(path.stat().st_mtime + 60, UTC).isoformat()
-    write_receipt(UPath(tmp_path), {"run": "night", "published_at": later}, day=DAY, pipeline="press")
+    write_receipt(UPath(tmp_path), {"run": "night", "published_at": later}, day=DAY, pipeline="summaries")
     (run,) = shown(tmp_path, started("night", "done", 10))
     assert run["links"]["report"] is None
     earlier = datetime.fromtimestamp(path.stat().st_mtime - 60, UTC).isoformat()
-    write_receipt(UPath(tmp_path), {"run": "night", "published_at": earlier}, day=DAY, pipeline="press")
+    write_receipt(UPath(tmp_path), {"run": "night", "published_at": earlier}, day=DAY, pipeline="summaries")
     (run,) = shown(tmp_path, started("night", "done", 10))
     assert run["links"]["report"] == f"reports/{DAY}"
 
@@ -334,7 +336,7 @@ def test_runs_are_filtered_by_what_may_be_read(tmp_path: Path) -> None:
     answer = Overview(DataRoot(UPath(tmp_path)), lambda: NOW).answer(
         Query(), lambda dag, _: dag == "press_dag", runs
     )
-    assert ([run.run for run in answer.runs], answer.needing, answer.pipelines) == (["a"], 1, ["press"])
+    assert ([run.run for run in answer.runs], answer.needing, answer.pipelines) == (["a"], 1, ["summaries"])
 
 
 HOSTILE: dict[str, dict[str, Any]] = {

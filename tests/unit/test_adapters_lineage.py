@@ -34,7 +34,7 @@ def emit(operator: Any, path: Path) -> dict[str, Any]:
     )
     adapter.complete_task(
         run_id="01941f29-7c00-7087-8940-40e513c257bd",
-        job_name="press.publish",
+        job_name="summaries.publish",
         end_time="2026-11-23T03:00:00Z",
         task=told,
         nominal_start_time=None,

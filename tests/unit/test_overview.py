@@ -207,16 +207,16 @@ def test_the_expected_end_comes_from_the_batches_most_alike(root: UPath) -> None
         entry(30, age=9000, took=8000, pipeline="elsewhere", requests=3),
     )
     history = Looker(root).ask().history
-    near = history.estimate("offline", "press", 90)
+    near = history.estimate("offline", "summaries", 90)
     assert near is not None
     assert (near.usual, near.late, near.batches, near.alike) == (300, 1000, 5, "pipeline and size")
-    big = history.estimate("offline", "press", 60_000)
+    big = history.estimate("offline", "summaries", 60_000)
     assert big is not None and (big.usual, big.alike) == (5000, "pipeline and size")
-    unknown_size = history.estimate("offline", "press", 1)
+    unknown_size = history.estimate("offline", "summaries", 1)
     assert unknown_size is not None and (unknown_size.batches, unknown_size.alike) == (8, "pipeline")
     new = history.estimate("offline", "new", 100)
     assert new is not None and (new.batches, new.alike) == (14, "size")
-    assert history.estimate("api.anthropic.com", "press", 100) is None
+    assert history.estimate("api.anthropic.com", "summaries", 100) is None
 
 
 def test_receipts_tell_what_is_published_and_what_older_batches_cost(root: UPath) -> None:
@@ -230,7 +230,7 @@ def test_receipts_tell_what_is_published_and_what_older_batches_cost(root: UPath
     ]
     receipt = make_receipt(
         batches,
-        pipeline="press",
+        pipeline="summaries",
         day="2026-11-22",
         run="night",
         offline=True,
@@ -240,19 +240,19 @@ def test_receipts_tell_what_is_published_and_what_older_batches_cost(root: UPath
     )
     stored = receipt_values(receipt) | {"a_field_of_a_later_version": 1}
     data = DataRoot(root)
-    data.receipts("press").mkdir(parents=True, exist_ok=True)
-    data.receipt("press", "2026-11-22").write_bytes(msgspec.json.encode(stored))
-    data.receipt("press", "2026-11-21").write_text("{")
+    data.receipts("summaries").mkdir(parents=True, exist_ok=True)
+    data.receipt("summaries", "2026-11-22").write_bytes(msgspec.json.encode(stored))
+    data.receipt("summaries", "2026-11-21").write_text("{")
     run = looker.ask().runs[0]
     assert (run.status, run.cost_usd, run.cost_unknown, run.unanswered) == ("published", 0.75, 1, 7)
     newer = stored | {"schema_version": RECEIPT_VERSION + 1}
-    data.receipt("press", "2026-11-22").write_bytes(msgspec.json.encode(newer))
+    data.receipt("summaries", "2026-11-22").write_bytes(msgspec.json.encode(newer))
     looker.now += 2
     assert looker.ask().runs[0].receipt is None
 
 
 def test_the_plan_tells_how_many_shards_are_to_come_and_what_they_may_cost(root: UPath) -> None:
-    folder = root / "runs" / "press" / "2026-11-22" / "night"
+    folder = root / "runs" / "summaries" / "2026-11-22" / "night"
     uri = {"uri": f"{folder}/requests-00000.json"}
     put(
         root,
@@ -336,7 +336,7 @@ def test_the_known_part_comes_from_the_receipt_where_the_ledger_has_none(
     row = read_row("offline", entry(1, **fields), None)
     batch = BatchReceipt(batch_id=row.batch_id, shard_key=row.key, known_paid_usd=0.25, unknown_requests=1)
     receipt = make_receipt(
-        [batch], pipeline="press", day="2026-11-22", run="night", offline=True, wasted_usd=None
+        [batch], pipeline="summaries", day="2026-11-22", run="night", offline=True, wasted_usd=None
     )
     receipts: Any = SimpleNamespace(find=lambda *day: receipt)
     (run,) = group_runs([row], receipts, NOW)

@@ -49,7 +49,7 @@ RULES = PruneRules(30)
 REPLACED = PruneRules(30, 35)
 
 
-class Press:
+class PrunedRuns:
     """A data root in which runs are made, as far as each of them came."""
 
     def __init__(self, server: LocalApiServer, folder: Path) -> None:
@@ -92,139 +92,141 @@ class Press:
 
 
 @pytest.fixture
-def press(server: LocalApiServer, tmp_path: Path) -> Press:
-    return Press(server, tmp_path)
+def runs(server: LocalApiServer, tmp_path: Path) -> PrunedRuns:
+    return PrunedRuns(server, tmp_path)
 
 
 def in_run(name: str, files: set[str]) -> set[str]:
     return {path for path in files if path.startswith(f"runs/p/{DAY}/{name}/")}
 
 
-def test_what_is_young_or_open_or_published_stays(press: Press) -> None:
-    press.run("published", until="published")
-    press.run("open", until="submitted")
-    press.run("plan", until="staged")
-    assert press.going(now=time.time()) == {}
-    going = press.going()
+def test_what_is_young_or_open_or_published_stays(runs: PrunedRuns) -> None:
+    runs.run("published", until="published")
+    runs.run("open", until="submitted")
+    runs.run("plan", until="staged")
+    assert runs.going(now=time.time()) == {}
+    going = runs.going()
     assert going == {
         COLLECTED_BODY: {f"runs/p/{DAY}/published/requests-00000.json.zst"},
-        UNSENT_RUN: in_run("plan", press.files()),
+        UNSENT_RUN: in_run("plan", runs.files()),
     }
-    kept = plan_prune(press.root, RULES, DAYS_LATER).kept
+    kept = plan_prune(runs.root, RULES, DAYS_LATER).kept
     assert kept == {"with a batch that is open": 1, "needed by a publication": 1}
 
 
-def test_results_of_a_replaced_run_go_only_when_asked_for(press: Press) -> None:
-    press.run("first", until="published")
-    press.age("first", 20)
-    press.run("second", until="published")
+def test_results_of_a_replaced_run_go_only_when_asked_for(runs: PrunedRuns) -> None:
+    runs.run("first", until="published")
+    runs.age("first", 20)
+    runs.run("second", until="published")
     # The first is an earlier publication, which can be brought back.
-    assert REPLACED_RUN not in press.going(REPLACED)
-    for kept in (press.folder / "publications").rglob("*.parquet"):
+    assert REPLACED_RUN not in runs.going(REPLACED)
+    for kept in (runs.folder / "publications").rglob("*.parquet"):
         kept.unlink()
-    assert REPLACED_RUN not in press.going()
-    assert press.going(REPLACED)[REPLACED_RUN] == in_run("first", press.files())
-    assert plan_prune(press.root, PruneRules(30, 90), DAYS_LATER).kept["with answers that were paid for"] == 1
+    assert REPLACED_RUN not in runs.going()
+    assert runs.going(REPLACED)[REPLACED_RUN] == in_run("first", runs.files())
+    assert plan_prune(runs.root, PruneRules(30, 90), DAYS_LATER).kept["with answers that were paid for"] == 1
 
 
-def test_answers_that_were_never_published_stay(press: Press) -> None:
-    press.run("published", until="published")
-    press.age("published", 20)
-    press.run("later", until="collected")
-    assert REPLACED_RUN not in press.going(REPLACED)
+def test_answers_that_were_never_published_stay(runs: PrunedRuns) -> None:
+    runs.run("published", until="published")
+    runs.age("published", 20)
+    runs.run("later", until="collected")
+    assert REPLACED_RUN not in runs.going(REPLACED)
 
 
-def test_whatever_went_a_day_replays_and_nothing_is_paid_twice(press: Press, server: LocalApiServer) -> None:
-    press.run("first", until="published")
-    press.age("first", 20)
-    press.run("plan", until="staged")
-    press.run("second", until="published")
-    for kept in (press.folder / "publications").rglob("*.parquet"):
+def test_whatever_went_a_day_replays_and_nothing_is_paid_twice(
+    runs: PrunedRuns, server: LocalApiServer
+) -> None:
+    runs.run("first", until="published")
+    runs.age("first", 20)
+    runs.run("plan", until="staged")
+    runs.run("second", until="published")
+    for kept in (runs.folder / "publications").rglob("*.parquet"):
         kept.unlink()
-    kept_always = {path for path in press.files() if not path.startswith("runs/")}
-    gone = {file.reference for _, file in remove_unneeded(press.root, REPLACED, DAYS_LATER)}
+    kept_always = {path for path in runs.files() if not path.startswith("runs/")}
+    gone = {file.reference for _, file in remove_unneeded(runs.root, REPLACED, DAYS_LATER)}
     assert gone
-    assert kept_always <= press.files()
-    assert press.going(REPLACED) == {}
-    assert replay_day(press.root, "p", DAY, tell=lambda line: None).equal
+    assert kept_always <= runs.files()
+    assert runs.going(REPLACED) == {}
+    assert replay_day(runs.root, "p", DAY, tell=lambda line: None).equal
     # The same articles again: attached to the batches that are paid for, also to the one whose files are gone.
     paid = server.billing()["batches_accepted"]
     for text in ("second", "first"):
-        press.run(f"again-{text}", until="published", text=text)
+        runs.run(f"again-{text}", until="published", text=text)
     assert server.billing()["batches_accepted"] == paid
 
 
 def test_what_the_api_has_forgotten_too_is_refused_and_not_paid_again(
-    press: Press, server: LocalApiServer
+    runs: PrunedRuns, server: LocalApiServer
 ) -> None:
-    press.run("first", until="published")
-    press.age("first", 20)
-    press.run("second", until="published")
-    for kept in (press.folder / "publications").rglob("*.parquet"):
+    runs.run("first", until="published")
+    runs.age("first", 20)
+    runs.run("second", until="published")
+    for kept in (runs.folder / "publications").rglob("*.parquet"):
         kept.unlink()
-    list(remove_unneeded(press.root, REPLACED, DAYS_LATER))
+    list(remove_unneeded(runs.root, REPLACED, DAYS_LATER))
     server.advance_clock(40 * 86_400)
     paid = server.billing()["batches_accepted"]
     with pytest.raises((ResultsError, anthropic.APIError)):
-        press.run("again", until="published", text="first")
+        runs.run("again", until="published", text="first")
     assert server.billing()["batches_accepted"] == paid
 
 
 @pytest.mark.parametrize("removed", [0, 1, 2, 5])
-def test_a_kill_in_the_middle_leaves_what_the_next_call_removes(press: Press, removed: int) -> None:
-    press.run("published", until="published")
-    press.run("plan", until="staged")
-    expected = set().union(*press.going().values())
-    first = {file.reference for _, file in islice(remove_unneeded(press.root, RULES, DAYS_LATER), removed)}
-    assert replay_day(press.root, "p", DAY, tell=lambda line: None).equal
-    second = {file.reference for _, file in remove_unneeded(press.root, RULES, DAYS_LATER)}
+def test_a_kill_in_the_middle_leaves_what_the_next_call_removes(runs: PrunedRuns, removed: int) -> None:
+    runs.run("published", until="published")
+    runs.run("plan", until="staged")
+    expected = set().union(*runs.going().values())
+    first = {file.reference for _, file in islice(remove_unneeded(runs.root, RULES, DAYS_LATER), removed)}
+    assert replay_day(runs.root, "p", DAY, tell=lambda line: None).equal
+    second = {file.reference for _, file in remove_unneeded(runs.root, RULES, DAYS_LATER)}
     assert first | second == expected
     assert not first & second
 
 
-def test_a_run_that_starts_again_meanwhile_keeps_its_files(press: Press) -> None:
-    press.run("plan", until="staged")
-    press.age("plan", 50)
-    pruning = remove_unneeded(press.root, RULES, time.time())
-    later = press.folder / "runs" / "p" / DAY / "plan" / "later"
-    plan = plan_prune(press.root, RULES, time.time())
+def test_a_run_that_starts_again_meanwhile_keeps_its_files(runs: PrunedRuns) -> None:
+    runs.run("plan", until="staged")
+    runs.age("plan", 50)
+    pruning = remove_unneeded(runs.root, RULES, time.time())
+    later = runs.folder / "runs" / "p" / DAY / "plan" / "later"
+    plan = plan_prune(runs.root, RULES, time.time())
     assert plan.total.files
     later.write_text("cleared")
     assert list(pruning) == []
 
 
-def test_an_unreadable_ledger_entry_or_list_of_sources_protects(press: Press) -> None:
-    press.run("published", until="published")
-    answers = press.root.answers("p", DAY)
+def test_an_unreadable_ledger_entry_or_list_of_sources_protects(runs: PrunedRuns) -> None:
+    runs.run("published", until="published")
+    answers = runs.root.answers("p", DAY)
     answers.write_bytes(b"damaged")
-    press.run("other", until="collected")
-    assert set(press.going(REPLACED)) == {COLLECTED_BODY}
-    entry = press.ledger.folder / f"{'f' * 64}.json"
+    runs.run("other", until="collected")
+    assert set(runs.going(REPLACED)) == {COLLECTED_BODY}
+    entry = runs.ledger.folder / f"{'f' * 64}.json"
     entry.write_bytes(b"{")
     with pytest.raises(LedgerError, match="nothing was removed"):
-        list(remove_unneeded(press.root, RULES, DAYS_LATER))
+        list(remove_unneeded(runs.root, RULES, DAYS_LATER))
 
 
-def test_answers_to_hand_made_requests_stay(press: Press) -> None:
+def test_answers_to_hand_made_requests_stay(runs: PrunedRuns) -> None:
     messages = [{"role": "user", "content": "Hi."}]
     asked = [
         {"custom_id": "a", "params": {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": messages}}
     ]
-    folder = press.root.run_folder("p", DAY, "mine")
-    shard = stage_requests(asked, folder, press.root, "t")
-    sent = send_shard(shard, Sender("p", "mine"), press.api, press.ledger, press.root, time.time)
+    folder = runs.root.run_folder("p", DAY, "mine")
+    shard = stage_requests(asked, folder, runs.root, "t")
+    sent = send_shard(shard, Sender("p", "mine"), runs.api, runs.ledger, runs.root, time.time)
     assert isinstance(sent, Submitted)
-    press.server.advance_clock(5_000)
-    collect_batch(shard, press.root, Provenance("p", DAY, sent.batch_id), press.api, press.ledger)
-    assert press.going(REPLACED) == {COLLECTED_BODY: {f"{shard.uri}.zst"}}
+    runs.server.advance_clock(5_000)
+    collect_batch(shard, runs.root, Provenance("p", DAY, sent.batch_id), runs.api, runs.ledger)
+    assert runs.going(REPLACED) == {COLLECTED_BODY: {f"{shard.uri}.zst"}}
 
 
-def test_leftovers_of_killed_writers_go_after_a_day(press: Press) -> None:
-    left = press.folder / "p" / "day=2026-11-22" / ".abc.aside"
+def test_leftovers_of_killed_writers_go_after_a_day(runs: PrunedRuns) -> None:
+    left = runs.folder / "p" / "day=2026-11-22" / ".abc.aside"
     left.parent.mkdir(parents=True)
     left.write_text("half")
-    assert press.going(now=time.time()) == {}
-    assert press.going() == {LEFT_ASIDE: {f"p/day={DAY}/.abc.aside"}}
+    assert runs.going(now=time.time()) == {}
+    assert runs.going() == {LEFT_ASIDE: {f"p/day={DAY}/.abc.aside"}}
 
 
 def test_rules_out_of_range_are_refused() -> None:
@@ -234,34 +236,34 @@ def test_rules_out_of_range_are_refused() -> None:
 
 
 def test_the_command_removes_only_with_yes(
-    press: Press, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    runs: PrunedRuns, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    press.run("plan", until="staged")
-    press.age("plan", 50)
-    before = press.files()
-    options = ["prune", "--root", f"file://{press.folder}"]
+    runs.run("plan", until="staged")
+    runs.age("plan", 50)
+    before = runs.files()
+    options = ["prune", "--root", f"file://{runs.folder}"]
     assert main(options) == 0
     shown = capsys.readouterr().out
     assert "Nothing was removed" in shown
     assert UNSENT_RUN in shown
-    assert press.files() == before
+    assert runs.files() == before
     assert main([*options, "--json", "--yes"]) == 0
     told: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert told["removed"]["files"] == len(before - press.files()) == told["may_go"][UNSENT_RUN]["files"] > 0
-    assert not (press.folder / "runs" / "p" / DAY / "plan").exists()
+    assert told["removed"]["files"] == len(before - runs.files()) == told["may_go"][UNSENT_RUN]["files"] > 0
+    assert not (runs.folder / "runs" / "p" / DAY / "plan").exists()
     assert main([*options, "--replaced-days", "5"]) == 2
 
 
-def test_a_shard_whose_body_went_is_refused_and_not_sent(press: Press, server: LocalApiServer) -> None:
-    shard = press.run("plan", until="staged")
-    list(remove_unneeded(press.root, RULES, DAYS_LATER))
+def test_a_shard_whose_body_went_is_refused_and_not_sent(runs: PrunedRuns, server: LocalApiServer) -> None:
+    shard = runs.run("plan", until="staged")
+    list(remove_unneeded(runs.root, RULES, DAYS_LATER))
     with pytest.raises(LedgerError, match=r"is gone; nothing was sent\. Read the articles again"):
-        send_shard(shard, Sender("p", "plan"), press.api, press.ledger, press.root, time.time)
+        send_shard(shard, Sender("p", "plan"), runs.api, runs.ledger, runs.root, time.time)
     assert server.billing()["batches_accepted"] == 0
 
 
 def test_an_object_store_is_pruned_too() -> None:
-    root = DataRoot(UPath(f"memory://prune-{os.getpid()}/press"))
+    root = DataRoot(UPath(f"memory://prune-{os.getpid()}/root"))
     names = [
         f"runs/p/{DAY}/plan/{name}"
         for name in ("requests-00000.json", "plan.json", "source/rows-00000.parquet")

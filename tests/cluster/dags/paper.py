@@ -23,7 +23,7 @@ with DAG(
         "paper",
         prompt="Say it shorter.\n\n<article>\n{content}\n</article>",
         limits=ShardLimits(max_requests=250),
-        source="s3://aws_default@press/articles/day={day}/*.jsonl",
+        source="s3://aws_default@nightpress/articles/day={day}/*.jsonl",
     )
 
 with DAG(

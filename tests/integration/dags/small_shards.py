@@ -24,9 +24,9 @@ SUMMARY_PROMPT = """Summarize the following article in exactly two sentences, in
 </article>"""
 
 for name, size, conn_id in (
-    ("press_3", 3, "anthropic_default"),
-    ("press_1000", 1000, "anthropic_default"),
-    ("press_wrong_key", 2, "wrong_key"),
+    ("shards_of_3", 3, "anthropic_default"),
+    ("shards_of_1000", 1000, "anthropic_default"),
+    ("wrong_key_pipeline", 2, "wrong_key"),
 ):
     with DAG(
         name,
@@ -48,27 +48,27 @@ for name, size, conn_id in (
         )
 
 with DAG(
-    "press_impatient",
+    "short_wait",
     schedule=None,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
 ) as impatient:
     message_batch_pipeline(
-        "press_impatient",
+        "short_wait",
         prompt=SUMMARY_PROMPT,
         approve_above_usd=1e-6,
         approval_timeout=timedelta(seconds=5),
     )
 
 with DAG(
-    "press_waits",
+    "waits_for_approval",
     schedule=None,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
     params={"source": Param("", type="string"), "day": Param(None, type=["null", "string"])},
 ) as waits:
     message_batch_pipeline(
-        "press_waits",
+        "waits_for_approval",
         prompt=SUMMARY_PROMPT,
         source=waits.param("source"),
         day=waits.param("day"),
@@ -88,7 +88,7 @@ with DAG(
     batches = SubmitBatchOperator.partial(task_id="submit", pipeline="alone").expand(shard=shards)
     MessageBatchSensor.partial(task_id="wait", outlets=[Asset("alone")]).expand(batch_id=batches.output)
 
-for name in ("press_often", "press_often_by_hand"):
+for name in ("often_scheduled", "often_scheduled_by_hand"):
     # Paused until a test switches it on: its latest slot is then some seconds old.
     with DAG(
         name,
@@ -97,7 +97,7 @@ for name in ("press_often", "press_often_by_hand"):
         catchup=False,
         is_paused_upon_creation=True,
     ):
-        if name == "press_often":
+        if name == "often_scheduled":
             # No run of it can spend: the plan says what the run would have done.
             message_batch_pipeline(name, prompt=SUMMARY_PROMPT, max_cost_usd=1e-9)
         else:

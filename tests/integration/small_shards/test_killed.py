@@ -59,10 +59,10 @@ def test_killed_task_scheduler_and_triggerer_cost_nothing(quick: SharedAirflow, 
         {"endpoint": "create", "kind": "hang", "when": "after", "seconds": HANG_SECONDS, "count": 2},
         {"endpoint": "create", "kind": "rows", "errored": 0.34, "skip": 2, "count": 1},
     )
-    run_id = airflow.trigger("press_3", {"source": str(articles), "day": DAY})
+    run_id = airflow.trigger("shards_of_3", {"source": str(articles), "day": DAY})
 
     def submitting() -> list[int]:
-        found = airflow.api.task_instances("press_3", run_id)
+        found = airflow.api.task_instances("shards_of_3", run_id)
         return [
             ti["pid"]
             for ti in found
@@ -90,7 +90,7 @@ def test_killed_task_scheduler_and_triggerer_cost_nothing(quick: SharedAirflow, 
     with batches_ending(server):
         run = airflow.wait(run_id, 120)
     assert run["state"] == "success", airflow.states(run_id)
-    receipt = json.loads((airflow.data / "receipts" / "press_3" / f"day={DAY}.json").read_text())
-    problems = audit(Books(server, airflow.data, "press_3", DAY, source, [receipt]))
+    receipt = json.loads((airflow.data / "receipts" / "shards_of_3" / f"day={DAY}.json").read_text())
+    problems = audit(Books(server, airflow.data, "shards_of_3", DAY, source, [receipt]))
     assert problems == []
     assert server.billing()["batches_accepted"] == 5

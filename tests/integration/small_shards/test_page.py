@@ -88,7 +88,7 @@ def test_an_empty_page_says_how_to_begin(house: House, page: Page) -> None:
 
 
 def test_a_run_is_seen_from_its_first_batch_to_the_published_day(house: House, page: Page) -> None:
-    run_id = house.airflow.trigger("press_3", {"source": house.articles(12), "day": DAY})
+    run_id = house.airflow.trigger("shards_of_3", {"source": house.articles(12), "day": DAY})
     page.goto("/plugin/batches")
     inside = framed(page)
     inside.get_by_text("0 of 4 ended").wait_for(timeout=90_000)
@@ -101,13 +101,13 @@ def test_a_run_is_seen_from_its_first_batch_to_the_published_day(house: House, p
     assert house.airflow.wait(run_id)["state"] == "success"
     inside.get_by_text("4 of 4 ended").first.wait_for()
     cost = inside.locator(".run .numbers b").inner_text()
-    receipt = json.loads((house.airflow.data / "receipts" / "press_3" / f"day={DAY}.json").read_text())
+    receipt = json.loads((house.airflow.data / "receipts" / "shards_of_3" / f"day={DAY}.json").read_text())
     assert float(cost.removeprefix("$")) == pytest.approx(receipt["paid_usd"], abs=5e-5)
     assert inside.locator("tr.collected").first.locator("td").nth(4).inner_text() == "3 ok"
 
     inside.locator("tr.collected").first.get_by_role("link", name="Task").click()
     page.wait_for_url(
-        f"**/dags/press_3/runs/{run_id.replace('+', '%2B').replace(':', '*')}/tasks/shard.write_results/mapped/*"
+        f"**/dags/shards_of_3/runs/{run_id.replace('+', '%2B').replace(':', '*')}/tasks/shard.write_results/mapped/*"
     )
     page.get_by_text("shard 0 · 3 articles").first.wait_for()
 
@@ -117,7 +117,7 @@ def test_the_ledger_knows_the_tasks_and_outcomes(house: House) -> None:
         msgspec.json.decode(path.read_bytes())
         for path in sorted((house.airflow.data / "ledger" / "offline").glob("*.json"))
     ]
-    assert {(one["dag_id"], one["task_id"]) for one in entries} == {("press_3", "shard.submit_batch")}
+    assert {(one["dag_id"], one["task_id"]) for one in entries} == {("shards_of_3", "shard.submit_batch")}
     assert sorted(entry["map_index"] for entry in entries) == [0, 1, 2, 3]
     assert all(one["by_status"] == {"succeeded": 3} and one["cost_usd"] > 0 for one in entries)
     assert "pwned" not in json.dumps(entries)
@@ -158,7 +158,7 @@ def test_filters_stay_in_the_address_and_the_theme_is_airflows(house: House, pag
     inside.locator("#day").select_option(DAY)
     page.wait_for_url(f"**/plugin/batches/nightpress/batches?day={DAY}")
     inside.locator(".run").first.wait_for()
-    assert inside.locator(".run .name strong").all_inner_texts() == ["press_3"]
+    assert inside.locator(".run .name strong").all_inner_texts() == ["shards_of_3"]
     page.reload()
     inside.locator(".run").first.wait_for()
     assert inside.locator("#day").input_value() == DAY
@@ -192,7 +192,7 @@ def test_the_page_says_when_its_data_is_old(house: House, page: Page) -> None:
 
 def test_a_plan_is_shown_as_text(house: House, page: Page) -> None:
     run = f"run {SCRIPT}"
-    folder = DataRoot(house.data).run_folder("press_3", DAY, run)
+    folder = DataRoot(house.data).run_folder("shards_of_3", DAY, run)
     plan = make_plan(
         notes=[SCRIPT],
         rejected={SCRIPT: 2},
@@ -204,7 +204,7 @@ def test_a_plan_is_shown_as_text(house: House, page: Page) -> None:
         offline=True,
     )
     write_plan(plan, folder)
-    page.goto(f"/nightpress/plans/press_3/{DAY}/{run.replace('/', '%2F').replace(' ', '%20')}")
+    page.goto(f"/nightpress/plans/shards_of_3/{DAY}/{run.replace('/', '%2F').replace(' ', '%20')}")
     text = page.locator("main").inner_text()
     assert text.count(SCRIPT) >= 4
     assert [word in text for word in ("1,200", "$0.0123", "offline API")] == [True] * 3
@@ -213,7 +213,7 @@ def test_a_plan_is_shown_as_text(house: House, page: Page) -> None:
     (folder / "plan.json").write_text('{"verdict"')
     page.reload()
     page.get_by_text("The plan cannot be read").wait_for()
-    page.goto(f"/nightpress/plans/press_3/{DAY}/none")
+    page.goto(f"/nightpress/plans/shards_of_3/{DAY}/none")
     page.get_by_text("There is no plan of run").wait_for()
     page.get_by_role("link", name="To the batches").click()
     page.wait_for_url("**/nightpress/batches")
@@ -238,8 +238,8 @@ def test_a_report_may_run_nothing(house: House, browser: Browser) -> None:
 def test_what_needs_a_person_is_first_from_the_first_task_on(house: House, page: Page) -> None:
     """An approval with its way to it, a source that cannot be read with why, a plan alone, an empty day."""
     day = "2026-11-14"
-    waits = house.airflow.trigger("press_waits", {"source": house.articles(5), "day": day})
-    broken = house.airflow.trigger("press_3", {"source": "/nowhere/x.jsonl", "day": "2026-11-13"})
+    waits = house.airflow.trigger("waits_for_approval", {"source": house.articles(5), "day": day})
+    broken = house.airflow.trigger("shards_of_3", {"source": "/nowhere/x.jsonl", "day": "2026-11-13"})
     page.goto("/nightpress/batches")
     first = page.locator(".run", has_text=waits)
     first.locator(".badge.approval").wait_for(timeout=90_000)
@@ -263,7 +263,7 @@ def test_a_published_day_can_be_taken_along(house: House, page: Page) -> None:
     with page.expect_download() as waiting:
         page.locator(".run").first.get_by_role("link", name="CSV").click()
     text = Path(waiting.value.path()).read_text(encoding="utf-8-sig")
-    assert waiting.value.suggested_filename == f"press_3-{DAY}.csv"
+    assert waiting.value.suggested_filename == f"shards_of_3-{DAY}.csv"
     assert text.splitlines()[0].startswith("article_id,title,")
     assert "a-11" in text
 
@@ -275,7 +275,7 @@ def test_switching_a_dag_on_starts_nothing_that_spends(house: House) -> None:
         inbox = house.data / "inbox" / f"day={day}"
         inbox.mkdir(parents=True)
         inbox.joinpath("a.jsonl").write_text(json.dumps({"id": "1", "title": "t", "content": "One."}))
-    often, by_hand = "press_often", "press_often_by_hand"
+    often, by_hand = "often_scheduled", "often_scheduled_by_hand"
     for dag in (often, by_hand):
         house.airflow.instance.wait_for_dag(dag)
         house.airflow.api.set_paused(dag, False)

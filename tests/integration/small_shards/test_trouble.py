@@ -39,7 +39,7 @@ def source(folder: Path, name: str, count: int = 8) -> str:
 
 
 def rows(airflow: AirflowInstance, day: str) -> list[dict[str, object]]:
-    return pq.read_table(airflow.data / "press_3" / f"day={day}" / "answers.parquet").to_pylist()
+    return pq.read_table(airflow.data / "shards_of_3" / f"day={day}" / "answers.parquet").to_pylist()
 
 
 def test_without_credit_the_run_pauses_once_and_goes_on_when_cleared(
@@ -52,21 +52,21 @@ def test_without_credit_the_run_pauses_once_and_goes_on_when_cleared(
         "message": "Your credit balance is too low",
     }
     server.faults({**refusal, "skip": 1})
-    run_id = airflow.trigger("press_3", {"source": source(tmp_path, "credit"), "day": "2026-11-19"})
+    run_id = airflow.trigger("shards_of_3", {"source": source(tmp_path, "credit"), "day": "2026-11-19"})
     with batches_ending(server):
         assert airflow.wait(run_id)["state"] == "failed"
     states = airflow.states(run_id)
     assert sorted(filter(None, states[SUBMIT].values())) == ["skipped", "skipped", "success"]
     failed = [task for task, instances in states.items() if "failed" in instances.values()]
     assert failed == [COLLECT]
-    said = airflow.api.last_error("press_3", run_id, COLLECT) or ""
+    said = airflow.api.last_error("shards_of_3", run_id, COLLECT) or ""
     assert "2 shard(s)" in said
     assert "credit balance is too low" in said
     assert "clear the task collect_failures, with its downstream tasks" in said
     assert server.billing()["batches_accepted"] == 1
 
     server.request("DELETE", "/local/faults")
-    airflow.api.clear("press_3", run_id, [COLLECT], downstream=True)
+    airflow.api.clear("shards_of_3", run_id, [COLLECT], downstream=True)
     with batches_ending(server):
         assert airflow.wait(run_id)["state"] == "success"
     assert [row["status"] for row in rows(airflow, "2026-11-19")] == ["succeeded"] * 8
@@ -79,7 +79,7 @@ def test_a_second_round_answers_what_failed(
     server.reset()
     shares = {"errored": 0.4, "expired": 0.3, "error_type": "overloaded_error", "seed": 5}
     server.faults({"endpoint": "create", "kind": "rows", "count": 3, **shares})
-    run_id = airflow.trigger("press_3", {"source": source(tmp_path, "second"), "day": "2026-11-18"})
+    run_id = airflow.trigger("shards_of_3", {"source": source(tmp_path, "second"), "day": "2026-11-18"})
     with batches_ending(server):
         assert airflow.wait(run_id)["state"] == "success"
     published = rows(airflow, "2026-11-18")
@@ -99,10 +99,10 @@ def test_an_api_that_is_down_for_a_while_costs_nothing_but_time(
 ) -> None:
     server.reset()
     server.kill()
-    run_id = airflow.trigger("press_3", {"source": source(tmp_path, "down", 2), "day": "2026-11-17"})
+    run_id = airflow.trigger("shards_of_3", {"source": source(tmp_path, "down", 2), "day": "2026-11-17"})
     # Whose ledger it is, only the API itself can say at an address of this machine: the first task asks.
     airflow.wait_for_state(run_id, "read_articles", "up_for_retry", timeout=240)
-    said = airflow.api.last_error("press_3", run_id, "read_articles") or ""
+    said = airflow.api.last_error("shards_of_3", run_id, "read_articles") or ""
     assert "is it reachable from this machine?" in said
     server.restart()
     airflow.wait_for_state(run_id, "shard.wait_for_batch", "deferred", timeout=240)
@@ -121,9 +121,9 @@ def test_clearing_a_waiting_task_waits_on(
 ) -> None:
     server.reset()
     server.faults({"endpoint": "list", "kind": "status", "status": 500, "count": 1})
-    run_id = airflow.trigger("press_3", {"source": source(tmp_path, "clear", 2), "day": "2026-11-16"})
+    run_id = airflow.trigger("shards_of_3", {"source": source(tmp_path, "clear", 2), "day": "2026-11-16"})
     airflow.wait_for_state(run_id, "shard.wait_for_batch", "deferred")
-    airflow.api.clear("press_3", run_id, [("shard.wait_for_batch", 0)])
+    airflow.api.clear("shards_of_3", run_id, [("shard.wait_for_batch", 0)])
     time.sleep(3)
     airflow.wait_for_state(run_id, "shard.wait_for_batch", "deferred")
     server.advance_clock(BATCH_SECONDS)
@@ -135,16 +135,16 @@ def test_clearing_a_waiting_task_waits_on(
 def test_a_wrong_key_is_said_once_and_not_tried_again(
     airflow: AirflowInstance, wrong_key: str, tmp_path: Path
 ) -> None:
-    run_id = airflow.trigger("press_wrong_key", {"source": source(tmp_path, "key", 6), "day": DAY})
+    run_id = airflow.trigger("wrong_key_pipeline", {"source": source(tmp_path, "key", 6), "day": DAY})
     assert airflow.wait(run_id)["state"] == "failed"
     states = airflow.states(run_id)
     assert [task for task, instances in states.items() if "failed" in instances.values()] == [COLLECT]
-    said = airflow.api.last_error("press_wrong_key", run_id, COLLECT) or ""
+    said = airflow.api.last_error("wrong_key_pipeline", run_id, COLLECT) or ""
     assert "3 shard(s)" in said
     assert "401" in said
     assert "check the API key of the connection" in said
     assert wrong_key not in said
-    instances = airflow.api.task_instances("press_wrong_key", run_id)
+    instances = airflow.api.task_instances("wrong_key_pipeline", run_id)
     assert {ti["try_number"] for ti in instances if ti["task_id"] == SUBMIT} == {1}
 
 
@@ -152,20 +152,18 @@ def test_an_approval_that_nobody_gives_spends_nothing(
     airflow: AirflowInstance, server: LocalApiServer, tmp_path: Path
 ) -> None:
     accepted = server.billing()["batches_accepted"]
-    run_id = airflow.trigger("press_impatient", {"source": source(tmp_path, "alone"), "day": DAY})
+    run_id = airflow.trigger("short_wait", {"source": source(tmp_path, "alone"), "day": DAY})
     assert airflow.wait(run_id)["state"] == "failed"
-    said = airflow.api.last_error(
-        "press_impatient", run_id, "approve_plan", try_number=_tries(airflow, run_id)
-    )
+    said = airflow.api.last_error("short_wait", run_id, "approve_plan", try_number=_tries(airflow, run_id))
     assert "nobody approved the plan within 0:00:05; nothing was sent" in (said or "")
     assert server.billing()["batches_accepted"] == accepted
-    assert not (airflow.data / "press_impatient").exists()
+    assert not (airflow.data / "short_wait").exists()
 
 
 def _tries(airflow: AirflowInstance, run_id: str) -> int:
     (found,) = [
         ti["try_number"]
-        for ti in airflow.api.task_instances("press_impatient", run_id)
+        for ti in airflow.api.task_instances("short_wait", run_id)
         if ti["task_id"] == "approve_plan"
     ]
     return int(found)
