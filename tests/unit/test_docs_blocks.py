@@ -298,3 +298,42 @@ def test_every_message_on_the_page_of_troubles_is_one_of_the_codes() -> None:
         and not all(part.strip() in said for part in message.split("…") if part.strip())
     ]
     assert unknown == []
+
+
+def coded_messages() -> dict[str, str]:
+    """Return the message of each error that has a code, by its place."""
+    found = {}
+    for folder in ("include/nightpress", "plugins", "launch"):
+        for path in (PROJECT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if (
+                    not isinstance(node, ast.Call)
+                    or not node.args
+                    or not isinstance(node.args[0], ast.JoinedStr)
+                ):
+                    continue
+                if any(
+                    word.arg == "code" and isinstance(word.value, ast.Constant) and word.value.value
+                    for word in node.keywords
+                ):
+                    parts = [
+                        part.value if isinstance(part, ast.Constant) else "…" for part in node.args[0].values
+                    ]
+                    found[f"{path.name}:{node.lineno}"] = "".join(map(str, parts))
+    return found
+
+
+def test_every_error_with_a_code_is_on_the_page_of_troubles() -> None:
+    page = (PROJECT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    rows = [
+        [part.strip() for part in row.split("…") if part.strip()]
+        for row in re.findall(r"^\| `([^`]+)`", page, re.MULTILINE)
+    ]
+    messages = coded_messages()
+    assert len(messages) > 30
+    missing = {
+        place: text
+        for place, text in messages.items()
+        if not any(all(part in text for part in row) for row in rows)
+    }
+    assert missing == {}
