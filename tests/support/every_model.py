@@ -33,6 +33,7 @@ class ModelRun:
     """What a run with a model came to.
 
     :param planned_usd: the plan's upper bound, and ``room_usd`` the part of it that is room for thinking.
+    :param expected_usd: of the plan.
     :param paid_usd: of the receipt.
     :param billed_usd: of the offline API's meter.
     """
@@ -43,6 +44,7 @@ class ModelRun:
     tokens: int
     thinking_tokens: int
     planned_usd: float
+    expected_usd: float
     room_usd: float
     paid_usd: float
     billed_usd: float
@@ -92,21 +94,32 @@ def _read(airflow: AirflowInstance, server: LocalApiServer, model: str, day: str
         tokens=sum(batch["input_tokens"] + batch["output_tokens"] for batch in receipt["batches"]),
         thinking_tokens=sum(batch["thinking_tokens"] for batch in receipt["batches"]),
         planned_usd=plan["cost_upper_usd"],
+        expected_usd=plan["cost_expected_usd"],
         room_usd=plan["room_upper_usd"],
         paid_usd=receipt["paid_usd"],
         billed_usd=sum(float(meter[batch["batch_id"]]["bill"]["cost_usd"]) for batch in receipt["batches"]),
     )
 
 
+def _room(run: ModelRun) -> str:
+    return f"${run.room_usd:.4f}" if run.room_usd else "–"
+
+
+def _without_room(run: ModelRun) -> str:
+    return f", {(run.planned_usd - run.room_usd) / run.billed_usd:.1f}" if run.room_usd else ""
+
+
 def table(runs: Sequence[ModelRun]) -> str:
     """Return the runs as a Markdown table."""
     lines = [
-        "| model | answered | tokens | of them thinking | planned, at most | of that room for thinking | billed |",
-        "|---|---|---|---|---|---|---|",
+        "| model | answered | tokens | of them thinking | expected | at most | of that room for thinking | billed "
+        "| at most ÷ billed, without the room |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {run.model} | {run.answered} of {run.articles} | {run.tokens:,} | {run.thinking_tokens:,} "
-        f"| ${run.planned_usd:.4f} | ${run.room_usd:.4f} | ${run.billed_usd:.4f} |"
+        f"| ${run.expected_usd:.4f} | ${run.planned_usd:.4f} | {_room(run)} | ${run.billed_usd:.4f} "
+        f"| {run.planned_usd / run.billed_usd:.1f}{_without_room(run)} |"
         for run in runs
     ]
     return "\n".join(lines)

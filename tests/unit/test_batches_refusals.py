@@ -61,6 +61,29 @@ ACCOUNT = [
     ),
     (429, "budget_exceeded", "Budget has been exceeded! Current cost: 5.0, Max budget: 1.0", None),
     (400, "invalid_request_error", "This workspace has been archived.", None),
+    # Other ways to say it.
+    *(
+        (400, "invalid_request_error", words, None)
+        for words in (
+            "Your  credit\u00a0balance is too low",
+            "YOUR CREDIT BALANCE IS TOO LOW",
+            "Your organization's credit balance is too low",
+            "Your account balance is too low to access the API",
+            "You\u2019ve reached your specified API usage limits.",
+            "You have exceeded your monthly spend limit",
+            "You have reached your organization API usage limits",
+            "Your workspace has reached its spend limit",
+            "This organization has exceeded its monthly usage limit.",
+            "Monthly spend limit reached",
+            "Spending limit has been exceeded",
+            "Your API key has been disabled.",
+            "The API key is expired",
+            f"[400] {CREDIT}",
+            f"Upstream error: {CREDIT}",
+            "Error code: 400 - {'type': 'error', 'error': {'type': 'invalid_request_error', 'message': "
+            f"'{CREDIT}'}}, 'request_id': 'req_1'}}",
+        )
+    ),
     (402, "payment_required", "Insufficient credits. Add more.", None),
     (402, "billing_error", "x", None),
     (402, "billing_error", "x", "linked_organization_spend_limit_reached"),
@@ -88,6 +111,18 @@ def test_account_trouble_stops_all_shards_and_says_what_to_do(
     [
         (400, "invalid_request_error", "max_tokens: too large", None),
         (400, "invalid_request_error", "messages.0: the text 'Your credit balance is too low' is", None),
+        (400, "invalid_request_error", "messages.0.content: 'Your API key has expired' is too long", None),
+        (400, "invalid_request_error", "max_tokens: usage limit", None),
+        (400, "invalid_request_error", "The usage limits of the gym were raised", None),
+        (400, "invalid_request_error", "Spending reviews are limited", None),
+        (400, "invalid_request_error", "usage limit of 4 blocks with cache_control exceeded", None),
+        (400, "invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum", None),
+        (
+            400,
+            "invalid_request_error",
+            "{'text': 'it says', 'message': 'Your credit balance is too low'}",
+            None,
+        ),
         (404, "not_found_error", "model: no such model", None),
         (413, "request_too_large", "x", None),
         (422, "invalid_request_error", "x", "tool_name_conflict"),

@@ -55,11 +55,25 @@ ACCOUNT_CODES: Mapping[str, str] = {
 ACCOUNT_WORDS: tuple[tuple[str, str], ...] = (
     # How the message begins, what to do. The replies have no code: HTTP 400 `invalid_request_error`.
     # Reported by users, last in September 2026; items of a running batch come back with the same words.
-    (r"(your )?credit balance is too low", "add credit to the account"),
-    # Reported by users in 2026, with and without "workspace".
     (
-        r"you have (reached|exceeded) your specified (workspace |organization )?api usage limits?",
+        r"((your|the|this) )?((account|organization|workspace)('s)? )?(credit )?balance is too low",
+        "add credit to the account",
+    ),
+    # Reported by users in 2026, with and without "workspace"; other ways to say it are ours.
+    (
+        r"you( have|'ve) (reached|exceeded|hit) (your|the) ((specified|workspace|organization|account|monthly|api) )*"
+        r"(usage|spend|spending|cost) limits?\b",
         "raise the spend limit that was set for the API, or wait until it is renewed",
+    ),
+    (
+        r"((your|the|this) )?((account|organization|workspace)('s)? )?((has (reached|exceeded) (its|the) (monthly )?"
+        r"(usage|spend|spending) limit\b)|((monthly )?(usage|spend|spending) limit (has been |was |is )?"
+        r"(reached|exceeded)))",
+        "raise the spend limit that was set for the API, or wait until it is renewed",
+    ),
+    (
+        r"(invalid x-api-key\b|((your|the|this) )?api key (is|has) (been )?(expired|disabled|revoked|invalid|deleted))",
+        "check the API key of the connection",
     ),
     (r"this organization (has been disabled|is on hold)", "ask the vendor's support"),
     (
@@ -74,7 +88,8 @@ ACCOUNT_WORDS: tuple[tuple[str, str], ...] = (
 """Words that really come. Only the beginning counts: an error may quote an article that holds the same words."""
 
 _WRAPPING = re.compile(
-    r"""(?:\s|["'] | (?:api\ error|error\ code):?\ (?:\d{3}\b)?[\s:-]* | [\w.]*(?:error|exception)\s*[:-]\s+)*""",
+    r"""(?:\s|["'] | \[\d{3}\] | (?:api\ error|error\ code):?\ (?:\d{3}\b)?[\s:-]*
+    | (?:upstream\ )?[\w.]*(?:error|exception)\s*[:-]\s+)*""",
     re.IGNORECASE | re.VERBOSE,
 )
 """What gateways put before the vendor's own words, such as ``litellm.BadRequestError: AnthropicException - ``."""
@@ -156,14 +171,20 @@ def _unwrap(message: str) -> str:
     'Your credit balance is too low'
     """
     found = _WRAPPING.match(message[:_MAX_WRAPPED])
-    said = message[found.end() if found else 0 :]
+    said = " ".join(message[found.end() if found else 0 :].replace("\u2019", "'").split())
     if said.startswith("{"):
         with suppress(msgspec.MsgspecError, TypeError):
             reply = msgspec.json.decode(said, type=dict[str, object])
             inner = reply.get("error", reply)
             told = inner.get("message") if isinstance(inner, dict) else inner
             return _WRAPPING.sub("", told, count=1) if isinstance(told, str) else said
+        # The SDK's own words hold the reply as Python writes it.
+        printed = _PRINTED.match(said)
+        return printed["message"] if printed else said
     return said
+
+
+_PRINTED = re.compile(r"""\{'(?:type': 'error', '|)error': \{.{0,80}?'message': ['"](?P<message>.{1,300})""")
 
 
 _MAX_WRAPPED = 300

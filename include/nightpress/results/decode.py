@@ -236,7 +236,7 @@ def _iter_whole_lines(blocks: Iterable[bytes], reader: _LineReader) -> Iterator[
                 if first < end:
                     yield block[first:end]
             else:
-                yield b"".join((*waiting, block[:end]))
+                yield b"".join((*waiting, block[:end])) if size else block[:end]
             waiting, size = [], 0
         size += len(block) - end
         if size > MAX_LINE_BYTES:
