@@ -29,6 +29,7 @@ Benchmark = tuple[str, tuple[object, ...]]
 FULL: dict[str, Benchmark] = {
     "results": ("results_speed", (100_000, 3)),
     "results_10k": ("results_speed", (10_000, 3)),
+    "results_million": ("results_speed", (1_000_000, 1, "ours")),
     "submit": ("submit_speed", (100_000, 5)),
     "decoder": ("decoder_speed", (50_000, 25)),
     "polls": ("poll_speed", (1000, 1, 4)),
@@ -40,6 +41,8 @@ FULL: dict[str, Benchmark] = {
     "parsing": ("parsing_speed", (5,)),
     "task_start": ("task_start", (3,)),
     "memory": ("memory", ((10_000, 200_000),)),
+    "waiting": ("waiting_speed", ("local", 3)),
+    "waiting_celery": ("waiting_speed", ("celery", 3)),
     "end_to_end": ("end_to_end", (10,)),
 }
 QUICK: dict[str, Benchmark] = {

@@ -93,7 +93,7 @@ def _publish(airflow: AirflowInstance, source: Path) -> tuple[float, list[Json]]
         time.sleep(1)
     instances = airflow.api.task_instances(DAG_ID, run_id)
     assert state == "success", airflow.states(run_id)
-    done = max(_epoch(task["end_date"]) for task in instances if task["end_date"])
+    done = max(epoch(task["end_date"]) for task in instances if task["end_date"])
     return done - started, instances
 
 
@@ -106,7 +106,7 @@ def _outcome(  # noqa: PLR0917 - private, called once
     memory: _Memory,
 ) -> Outcome:
     ran = [task for task in instances if task["start_date"] and task["state"] == "success"]
-    spans = sorted((_epoch(instance["start_date"]), _epoch(instance["end_date"])) for instance in ran)
+    spans = sorted((epoch(instance["start_date"]), epoch(instance["end_date"])) for instance in ran)
     busy = sum(end - begin for begin, end in _joined(spans))
     in_tasks = sum(end - begin for begin, end in spans)
     of_shards = [instance for instance in instances if instance["task_id"].startswith("shard.")]
@@ -116,7 +116,7 @@ def _outcome(  # noqa: PLR0917 - private, called once
     ours = sum(executed.values())
     by_task: dict[str, list[float]] = defaultdict(list)
     for instance in ran:
-        by_task[instance["task_id"]].append(_epoch(instance["end_date"]) - _epoch(instance["start_date"]))
+        by_task[instance["task_id"]].append(epoch(instance["end_date"]) - epoch(instance["start_date"]))
     notes = [
         f"no task at all for {seconds - busy:.1f} s of {seconds:.1f} s; in tasks, added up: {in_tasks:.1f} s, of "
         f"which execute {ours:.1f} s ({ours / in_tasks:.0%}), the rest is Airflow's start and end of a task",
@@ -150,14 +150,15 @@ def _executed(airflow: AirflowInstance) -> dict[str, float]:
         for line in path.read_text(errors="replace").splitlines():
             with suppress(ValueError):
                 entry = json.loads(line)
-                marks.setdefault(str(entry.get("event")), _epoch(entry["timestamp"]))
+                marks.setdefault(str(entry.get("event")), epoch(entry["timestamp"]))
         if _BEFORE in marks and _AFTER in marks:
             (task,) = (part[8:] for part in path.parts if part.startswith("task_id="))
             total[task] += marks[_AFTER] - marks[_BEFORE]
     return total
 
 
-def _epoch(text: str) -> float:
+def epoch(text: str) -> float:
+    """Return an ISO moment as epoch seconds."""
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
