@@ -225,8 +225,14 @@ def test_an_unknown_connection_is_named_and_never_replaced_by_default_credential
 
 
 OPEN = [
-    *("source", "day", "limit", "prompt", "model"),
-    *("plan_only", "max_cost_usd", "approve_above_usd"),
+    "source",
+    "day",
+    "limit",
+    "prompt",
+    "model",
+    "plan_only",
+    "max_cost_usd",
+    "approve_above_usd",
 ]
 
 

@@ -56,10 +56,22 @@ def changed(path: str, value: Any) -> bytes:
 
 MESSAGE = "result.message."
 FIELDS = [
-    *("id", "type", "role", "model", "stop_reason", "stop_sequence", "usage"),
-    *("usage.input_tokens", "usage.output_tokens", "usage.cache_creation", "usage.service_tier"),
-    *("usage.cache_creation_input_tokens", "usage.cache_read_input_tokens"),
-    *("usage.cache_creation.ephemeral_1h_input_tokens", "content.0.type", "content.0.thinking"),
+    "id",
+    "type",
+    "role",
+    "model",
+    "stop_reason",
+    "stop_sequence",
+    "usage",
+    "usage.input_tokens",
+    "usage.output_tokens",
+    "usage.cache_creation",
+    "usage.service_tier",
+    "usage.cache_creation_input_tokens",
+    "usage.cache_read_input_tokens",
+    "usage.cache_creation.ephemeral_1h_input_tokens",
+    "content.0.type",
+    "content.0.thinking",
 ]
 VALUES = [
     ABSENT,
@@ -95,8 +107,20 @@ def test_no_odd_field_costs_an_answer(field: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "known"),
     [
-        *((7, 7), (7.0, 7), ("7", 7), (0, 0), (10**12, 10**12), (10**12 + 1, None), (-7, None), (7.5, None)),
-        *((None, None), (ABSENT, None), ("seven", None), (2**63, None), (True, None), ("9" * 5_000, None)),
+        (7, 7),
+        (7.0, 7),
+        ("7", 7),
+        (0, 0),
+        (10**12, 10**12),
+        (10**12 + 1, None),
+        (-7, None),
+        (7.5, None),
+        (None, None),
+        (ABSENT, None),
+        ("seven", None),
+        (2**63, None),
+        (True, None),
+        ("9" * 5_000, None),
     ],
     ids=repr,
 )

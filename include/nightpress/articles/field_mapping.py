@@ -7,106 +7,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nightpress.articles.field_names import (
+    CONTENT_NAMES,
+    DOUBTFUL_CONTENT_NAMES,
+    ERROR_NAMES,
+    ID_NAMES,
+    LINK_NAMES,
+    METADATA_NAMES,
+    TEXT_KEYS,
+    TITLE_NAMES,
+    WRAPPER_NAMES,
+)
 from nightpress.articles.reading_options import FieldMap
 from nightpress.errors import InputError
 
-_CONTENT = (
-    "content",
-    "text",
-    "body",
-    "articlebody",
-    "articletext",
-    "articlecontent",
-    "article",
-    "fulltext",
-    "contenttext",
-    "bodytext",
-    "maintext",
-    "contenthtml",
-    "contentmarkdown",
-    "plaintext",
-    "rawtext",
-    "paragraphs",
-    "document",
-    "story",
-    "markdown",
-    "post",
-    "message",
-    "review",
-    "comment",
-    "transcript",
-    "abstract",
-    "description",
-    "summary",
-)
-_DOUBTFUL = frozenset({"abstract", "description", "summary", "comment", "message", "post"})
-_ID = (
-    "id",
-    "articleid",
-    "docid",
-    "documentid",
-    "postid",
-    "storyid",
-    "newsid",
-    "itemid",
-    "messageid",
-    "recordid",
-    "uuid",
-    "guid",
-    "pmid",
-    "identifier",
-)
-_LINK = ("url", "link", "permalink", "canonicalurl", "articleurl", "weburl", "uri", "slug")
-_TITLE = ("title", "headline", "heading", "subject", "articletitle", "webtitle", "pagetitle")
-_INSIDE = ("rendered", "#text", "text", "plain", "value", "$t", "cdata", "$oid")
-_WRAPPERS = (
-    "_source",
-    "source",
-    "fields",
-    "attributes",
-    "data",
-    "article",
-    "document",
-    "doc",
-    "item",
-    "record",
-)
-_ERRORS = frozenset({"error", "errors", "fault"})
-"""An object of such a name is what a server says in place of articles."""
-_OTHER_NAMES = frozenset(
-    {
-        "date",
-        "author",
-        "authors",
-        "category",
-        "categories",
-        "lang",
-        "language",
-        "section",
-        "tags",
-        "topic",
-        "publishedat",
-        "published",
-        "publishdate",
-        "createdat",
-        "updatedat",
-        "timestamp",
-        "label",
-        "name",
-        "key",
-        "country",
-        "publication",
-        "newspaper",
-        "domain",
-        "image",
-        "score",
-        "price",
-        "brand",
-        "year",
-        "month",
-        "day",
-    }
-)
 _PLAIN_NAME = re.compile(r"[A-Za-z_$@#][A-Za-z0-9_.$@#-]{0,39}")
 _MAX_SHOWN = 30
 _MIN_LINKS = 2
@@ -148,13 +62,13 @@ def plain(name: str) -> str:
 
 def known_name(name: str) -> bool:
     """Return whether people use this name for a field of articles."""
-    return plain(name) in {*_CONTENT, *_ID, *_LINK, *_TITLE, *_OTHER_NAMES}
+    return plain(name) in {*CONTENT_NAMES, *ID_NAMES, *LINK_NAMES, *TITLE_NAMES, *METADATA_NAMES}
 
 
 def content_rank(name: str) -> int:
     """Return how usual a name is for the content; smaller is more usual, a large number is not at all."""
     bare = plain(name)
-    return _CONTENT.index(bare) if bare in _CONTENT else len(_CONTENT)
+    return CONTENT_NAMES.index(bare) if bare in CONTENT_NAMES else len(CONTENT_NAMES)
 
 
 def show_names(names: Iterable[str]) -> str:
@@ -203,12 +117,12 @@ def map_fields(
     required, kept = True, set[Path]()
     if fields.title is not None:
         title = _given(rows, columns, fields.title, "title", file)
-    elif (found := _usual(rows, columns, _TITLE, wrapper, taken={content})) is not None:
+    elif (found := _usual(rows, columns, TITLE_NAMES, wrapper, taken={content})) is not None:
         title = found
         kept.add(found) if plain(found[-1]) != "title" and len(found) == 1 else None
     if fields.id is not None:
         article_id = _given(rows, columns, fields.id, "id", file)
-    elif (found := _usual(rows, columns, _ID, wrapper, taken={content, title or ()})) is not None:
+    elif (found := _usual(rows, columns, ID_NAMES, wrapper, taken={content, title or ()})) is not None:
         article_id = found
         kept.add(found) if found[-1] not in ("id", "_id", "$oid") and len(found) == 1 else None
     elif (found := _link(rows, columns, wrapper, {content, title or ()})) is not None:
@@ -219,7 +133,7 @@ def map_fields(
 
 def _inside_of(content: Path) -> tuple[str, ...]:
     """Return the first key when the rest of the path only unwraps it: ``content.rendered``, but not ``row.text``."""
-    return content[:1] if content[-1] in _INSIDE and plain(content[0]) in _CONTENT else ()
+    return content[:1] if content[-1] in TEXT_KEYS and plain(content[0]) in CONTENT_NAMES else ()
 
 
 def _content_path(
@@ -228,10 +142,10 @@ def _content_path(
     if fields.content is not None:
         return _given(rows, columns, fields.content, "content", file)
     taken: set[Path] = {(name,) for name in (fields.id, fields.title) if name}
-    found = _usual(rows, columns, _CONTENT, (), taken)
+    found = _usual(rows, columns, CONTENT_NAMES, (), taken)
     if found is None:
         for wrapper in _wrappers(rows, columns):
-            found = _usual(rows, columns, _CONTENT, wrapper, taken)
+            found = _usual(rows, columns, CONTENT_NAMES, wrapper, taken)
             if found is not None:
                 break
     if found is None:
@@ -239,12 +153,12 @@ def _content_path(
             f"{file} has no field whose name says that it is the content (content, text, body …); it has "
             f"{show_names(columns)}. Say which one it is: fields={{'content': '…'}}; a dotted path leads into objects"
         )
-    if plain(found[-1]) in _DOUBTFUL:
+    if plain(found[-1]) in DOUBTFUL_CONTENT_NAMES:
         warnings.append(
             f"the content is taken from the field {'.'.join(found)!r}, for want of a better one; say which it is with "
             "fields={'content': '…'}"
         )
-    others = [name for name in columns if plain(name) in _CONTENT[:12] and (name,) != found[:1]]
+    others = [name for name in columns if plain(name) in CONTENT_NAMES[:12] and (name,) != found[:1]]
     if others and len(found) == 1 and plain(found[0]) != "content":
         warnings.append(
             f"the content is taken from {found[0]!r}, though there is {show_names(others[:3])} too; say which it is "
@@ -296,7 +210,7 @@ def _usual(
         path = _unwrap(rows, (*wrapper, by_name[wanted]))
         if path is not None:
             return path
-    return None if not wrapper or usual is _CONTENT else _usual(rows, columns, usual, (), taken)
+    return None if not wrapper or usual is CONTENT_NAMES else _usual(rows, columns, usual, (), taken)
 
 
 def _unwrap(rows: Sequence[Mapping[str, Any]], path: Path) -> Path | None:
@@ -308,7 +222,7 @@ def _unwrap(rows: Sequence[Mapping[str, Any]], path: Path) -> Path | None:
     if len(objects) < len(values):
         return path
     return next(
-        ((*path, key) for key in _INSIDE if any(isinstance(value.get(key), str) for value in objects)), None
+        ((*path, key) for key in TEXT_KEYS if any(isinstance(value.get(key), str) for value in objects)), None
     )
 
 
@@ -320,8 +234,8 @@ def _keys_inside(rows: Sequence[Mapping[str, Any]], path: Path) -> list[str]:
 def _wrappers(rows: Sequence[Mapping[str, Any]], columns: list[str]) -> Iterator[Path]:
     """Yield fields that are objects, the usual wrappers of a whole record first."""
     objects = [name for name in columns if any(isinstance(row.get(name), Mapping) for row in rows)]
-    objects = [name for name in objects if plain(name) not in _ERRORS]
-    usual = [name for name in _WRAPPERS if name in objects]
+    objects = [name for name in objects if plain(name) not in ERROR_NAMES]
+    usual = [name for name in WRAPPER_NAMES if name in objects]
     yield from ((name,) for name in usual)
     yield from ((name,) for name in objects if name not in usual)
 
@@ -330,7 +244,7 @@ def _link(
     rows: Sequence[Mapping[str, Any]], columns: list[str], wrapper: Path, taken: set[Path]
 ) -> Path | None:
     """Return a URL or slug that can serve as the id: there is one in the first rows, and no two are the same."""
-    path = _usual(rows, columns, _LINK, wrapper, taken)
+    path = _usual(rows, columns, LINK_NAMES, wrapper, taken)
     if path is None:
         return None
     values = [value for row in rows if isinstance(value := value_at(row, path), str) and value.strip()]

@@ -14,21 +14,14 @@ import pyarrow.compute as pc
 
 from nightpress.parquet_files import open_parquet, read_parquet
 from nightpress.results.answers_schema import TAIL, output_fields
+from nightpress.shards.column_names import AMOUNT_COLUMNS, TOKEN_COLUMNS
 from nightpress.statuses import EMPTY, INVALID_OUTPUT, REFUSED, SUCCEEDED, TRUNCATED, UNFINISHED
 from nightpress.storage import StoragePath
 
 ORIGIN = ("origin_shard", "origin_ordinal")
 """Columns of a second round's results: which row of the first round each belongs to."""
 
-_SUMMED = (
-    "input_tokens",
-    "output_tokens",
-    "thinking_tokens",
-    "cache_creation_input_tokens",
-    "cache_read_input_tokens",
-    "cost_usd",
-    "list_cost_usd",
-)
+_SUMMED = (*TOKEN_COLUMNS, *AMOUNT_COLUMNS)
 _OF_THE_ARTICLE = {"request_key", "day"}
 _OF_THE_ANSWER = [column.name for column in TAIL if column.name not in _OF_THE_ARTICLE]
 

@@ -18,6 +18,7 @@ from nightpress.days.day_sources import OFFLINE
 from nightpress.errors import ResultsError
 from nightpress.parquet_files import open_parquet, parquet_writer
 from nightpress.results.answers_schema import HEAD, TAIL, metadata_fields, output_fields
+from nightpress.shards.column_names import AMOUNT_COLUMNS, TOKEN_COLUMNS
 from nightpress.shards.metadata_columns import common_type
 from nightpress.storage import StoragePath
 
@@ -28,13 +29,8 @@ BEFORE_TYPED = ("status", "text")
 AFTER_TYPED = (
     "stop_reason",
     "model",
-    "input_tokens",
-    "output_tokens",
-    "thinking_tokens",
-    "cache_creation_input_tokens",
-    "cache_read_input_tokens",
-    "cost_usd",
-    "list_cost_usd",
+    *TOKEN_COLUMNS,
+    *AMOUNT_COLUMNS,
     "error_type",
     "reused",
 )

@@ -27,6 +27,7 @@ from nightpress.results.raw_results import open_raw
 from nightpress.results.row_buckets import Buckets
 from nightpress.results.typed_answers import ShardTyping, TypedAnswers
 from nightpress.second_thread import SecondThread
+from nightpress.shards.column_names import AMOUNT_COLUMNS, TOKEN_COLUMNS
 from nightpress.shards.request_keys import custom_id_prefix
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.statuses import MESSAGE_STATUSES, MISSING
@@ -37,12 +38,7 @@ log = logging.getLogger(__name__)
 BUCKET_ROWS = 8_192
 """Rows that are put in order at once; also the row groups of a shard's Parquet."""
 
-_COUNTS = (
-    *("input_tokens", "output_tokens", "thinking_tokens"),
-    *("cache_creation_input_tokens", "cache_read_input_tokens"),
-)
 _MAX_GEOGRAPHIES = 20
-_AMOUNTS = ("cost_usd", "list_cost_usd")
 _OF_THE_SOURCE = {"source_file", "source_position"}
 _OF_EVERY_ARTICLE = {"article_id", "title", "request_key", *_OF_THE_SOURCE}
 
@@ -171,7 +167,10 @@ class ShardRows:
         if report.foreign or report.repeated or report.malformed:
             log.warning(
                 "batch %s: %d foreign, %d repeated and %d malformed lines were left out (%s)",
-                *(self._provenance.batch_id, report.foreign, report.repeated, report.malformed),
+                self._provenance.batch_id,
+                report.foreign,
+                report.repeated,
+                report.malformed,
                 ", ".join(report.examples),
             )
 
@@ -273,7 +272,7 @@ class _Totals:
 
     def __init__(self) -> None:
         self._by_status: Counter[str] = Counter()
-        self._sums: dict[str, float] = dict.fromkeys((*_COUNTS, *_AMOUNTS), 0)
+        self._sums: dict[str, float] = dict.fromkeys((*TOKEN_COLUMNS, *AMOUNT_COLUMNS), 0)
         self._unknown: set[str] = set()
         self._saved: float | None = 0.0
         self._unknown_requests = 0
@@ -290,7 +289,7 @@ class _Totals:
             self._by_status[row["values"]] += row["counts"]
         for name in self._sums:
             self._sums[name] += pc.sum(rows[name]).as_py() or 0
-        self._unknown |= {name for name in _AMOUNTS if rows[name].null_count}
+        self._unknown |= {name for name in AMOUNT_COLUMNS if rows[name].null_count}
         self._saved = None if saved is None or self._saved is None else self._saved + saved
 
     def to_results(self, shard: Shard, path: StoragePath, provenance: Provenance) -> ShardResults:

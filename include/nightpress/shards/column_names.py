@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+TOKEN_COLUMNS = (
+    "input_tokens",
+    "output_tokens",
+    "thinking_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+)
+"""Columns of a row's tokens, as the API counts them."""
+
+AMOUNT_COLUMNS = ("cost_usd", "list_cost_usd")
+"""Columns of what a row cost, and what it would cost outside a batch."""
+
 RESERVED = frozenset(
     {
         "article_id",
@@ -14,13 +26,8 @@ RESERVED = frozenset(
         "text",
         "stop_reason",
         "model",
-        "input_tokens",
-        "output_tokens",
-        "thinking_tokens",
-        "cache_creation_input_tokens",
-        "cache_read_input_tokens",
-        "cost_usd",
-        "list_cost_usd",
+        *TOKEN_COLUMNS,
+        *AMOUNT_COLUMNS,
         "error_type",
         "error_message",
         "message_id",
