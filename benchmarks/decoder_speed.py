@@ -15,6 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from types import GenericAlias
 from typing import Any
 
 import msgspec
@@ -63,7 +64,13 @@ def _types(*, todays_fields: bool) -> Callable[[bytes], list[Any]]:
     refusal = struct("Refusal", [("category", *text)])
     message = struct(
         "Message",
-        [("id", str), ("model", str), ("usage", usage), ("content", list[block], []), ("stop_reason", *text)],
+        [
+            ("id", str),
+            ("model", str),
+            ("usage", usage),
+            ("content", GenericAlias(list, (block,)), []),
+            ("stop_reason", *text),
+        ],
         [("stop_details", refusal | None, None)],
     )
     error = struct("Error", [("type", str, "unknown_error"), ("message", str, "")])

@@ -43,6 +43,7 @@ class _State(msgspec.Struct):
     workspaces: dict[str, _Workspace] = {}
     queue_limit: int | None = None
     requests_per_minute: int | None = None
+    count_tokens_per_minute: int | None = None
 
 
 class Change(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -55,7 +56,8 @@ class Change(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     :param block: one of ``BLOCKS``, or None for none; of one workspace when ``workspace_id`` is given.
     :param inference_geo: where the requests of ``workspace_id`` run by default.
     :param queue_limit: requests that may be in progress at once; None is without end.
-    :param requests_per_minute: HTTP requests to ``/v1`` in a minute of the server's clock.
+    :param requests_per_minute: HTTP requests to ``/v1`` in a minute of the server's clock, but to count tokens.
+    :param count_tokens_per_minute: the same of those that count tokens, which have a limit of their own.
     """
 
     keys: dict[str, list[str]] | msgspec.UnsetType = msgspec.UNSET
@@ -67,6 +69,7 @@ class Change(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     workspace_id: str | None = None
     queue_limit: int | msgspec.UnsetType | None = msgspec.UNSET
     requests_per_minute: int | msgspec.UnsetType | None = msgspec.UNSET
+    count_tokens_per_minute: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Account:
@@ -113,7 +116,7 @@ class Account:
             if "credit" not in state.limits:
                 raise ValueError("add_credit_usd: the credit is without end; set credit_usd first")
             state.limits["credit"].picodollars += _picodollars(given["add_credit_usd"])
-        for name in ("queue_limit", "requests_per_minute"):
+        for name in ("queue_limit", "requests_per_minute", "count_tokens_per_minute"):
             if name in given:
                 if given[name] is not None and given[name] < 0:
                     raise ValueError(f"{name} is not negative")
@@ -176,6 +179,11 @@ class Account:
         """Return how many HTTP requests are allowed in a minute."""
         return self._state.requests_per_minute
 
+    @property
+    def count_tokens_per_minute(self) -> int | None:
+        """Return how many HTTP requests to count tokens are allowed in a minute."""
+        return self._state.count_tokens_per_minute
+
     def check(self, workspace_id: str, *, create: bool) -> None:
         """Refuse a request for the sake of the account.
 
@@ -210,6 +218,7 @@ class Account:
             "keys": len(self._state.keys),
             "queue_limit": self._state.queue_limit,
             "requests_per_minute": self._state.requests_per_minute,
+            "count_tokens_per_minute": self._state.count_tokens_per_minute,
         }
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from offline_api.model_catalog import Model
 from offline_api.token_counts import count_input, tokenizer
 
 MAX_REQUEST_BYTES = 32 * 1000 * 1000
+MAX_IMAGE_CHARACTERS = 10 * 1000 * 1000
+"""Of one image in base64."""
+
 _MAX_IMAGES = {200_000: 100, 1_000_000: 600}
 """Images a request, by the model's context window."""
 
@@ -63,6 +66,8 @@ def content_refusal(params: dict[str, Any], model: Model, size_bytes: int) -> st
     images = _count(params, "image")
     if images > (most := _MAX_IMAGES[model.context_tokens]):
         return f"messages: at most {most} images are allowed in one request, not {images}"
+    if any(size > MAX_IMAGE_CHARACTERS for size in _image_sizes(params)):
+        return f"messages: an image exceeds the maximum size of {MAX_IMAGE_CHARACTERS} bytes"
     if size_bytes < model.context_tokens:  # it cannot have more tokens than bytes, nearly
         return None
     tokens = count_input(params, tokenizer(model.new_tokenizer))
@@ -72,6 +77,19 @@ def content_refusal(params: dict[str, Any], model: Model, size_bytes: int) -> st
 
 
 def _count(params: dict[str, Any], kind: str) -> int:
-    contents: Collection[Any] = params["messages"]
-    lists = [message["content"] for message in contents if isinstance(message["content"], list)]
-    return sum(isinstance(block, dict) and block.get("type") == kind for blocks in lists for block in blocks)
+    return sum(block.get("type") == kind for block in _blocks(params))
+
+
+def _image_sizes(params: dict[str, Any]) -> Iterator[int]:
+    for block in _blocks(params):
+        source = block.get("source") if block.get("type") == "image" else None
+        data = source.get("data") if isinstance(source, dict) else None
+        yield len(data) if isinstance(data, str) else 0
+
+
+def _blocks(params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    messages: Collection[Any] = params["messages"]
+    for message in messages:
+        content = message["content"]
+        if isinstance(content, list):
+            yield from (block for block in content if isinstance(block, dict))

@@ -56,7 +56,7 @@ class Server:
         self.host = host
         self.gzip, self.key, self.api_key = gzip, key, key or api_key
         self.http_requests: Counter[str] = Counter()
-        self._minute, self._in_minute = 0, 0
+        self._in_minute: dict[bool, tuple[int, int]] = {}
         self._lock = threading.Lock()
 
     def move_clock(self, offset_seconds: float) -> None:
@@ -86,17 +86,19 @@ class Server:
             raise ApiError(400, "anthropic-version: header is required")
         workspace_id = self.account.workspace(key, request.headers.get("anthropic-workspace-id"))
         request.state.workspace_id = workspace_id
-        self._check_rate()
+        self._check_rate(counts=_counts_tokens(request))
         create = request.method == "POST" and request.url.path == "/v1/messages/batches"
         self.account.check(workspace_id, create=create)
 
-    def _check_rate(self) -> None:
-        limit, now = self.account.requests_per_minute, self.clock.now()
+    def _limit(self, *, counts: bool) -> int | None:
+        return self.account.count_tokens_per_minute if counts else self.account.requests_per_minute
+
+    def _check_rate(self, *, counts: bool) -> None:
+        limit, now = self._limit(counts=counts), self.clock.now()
         with self._lock:
-            minute = int(now // 60)
-            self._in_minute = self._in_minute + 1 if minute == self._minute else 1
-            self._minute = minute
-            if limit is not None and self._in_minute > limit:
+            minute, before = int(now // 60), self._sent(counts=counts)
+            self._in_minute[counts] = minute, before + 1
+            if limit is not None and before >= limit:
                 wait = {"retry-after": str(60 - int(now % 60))}
                 raise ApiError(
                     429,
@@ -104,9 +106,15 @@ class Server:
                     headers=wait,
                 )
 
+    def _sent(self, *, counts: bool) -> int:
+        """Return how many requests came in this minute."""
+        minute, number = self._in_minute.get(counts, (0, 0))
+        return number if minute == int(self.clock.now() // 60) else 0
+
     def headers(self, request: Request) -> dict[str, str]:
         """Return the headers of every response."""
-        limit = self.account.requests_per_minute or _REQUESTS_PER_MINUTE
+        counts = _counts_tokens(request)
+        limit = self._limit(counts=counts) or _REQUESTS_PER_MINUTE
         return {
             "x-offline-api": "message-batches",
             "date": formatdate(self.clock.now(), usegmt=True),
@@ -114,9 +122,13 @@ class Server:
             "anthropic-organization-id": ORGANIZATION,
             "anthropic-workspace-id": workspace_of(request),
             "anthropic-ratelimit-requests-limit": str(limit),
-            "anthropic-ratelimit-requests-remaining": str(max(0, limit - self._in_minute)),
+            "anthropic-ratelimit-requests-remaining": str(max(0, limit - self._sent(counts=counts))),
             "anthropic-ratelimit-requests-reset": rfc3339(self.clock.now() // 60 * 60 + 60),
         }
+
+
+def _counts_tokens(request: Request) -> bool:
+    return request.url.path == "/v1/messages/count_tokens"
 
 
 def sent_key(request: Request) -> str:
