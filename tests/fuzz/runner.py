@@ -90,10 +90,10 @@ def _input(targets: list[Target], seed: int, number: int) -> tuple[Target, str, 
 
 
 def _try(target: Target, name: str, data: bytes, draw: random.Random, number: int) -> Failure | None:
-    before = _forget_peak()
+    before = forget_peak()
     started = time.process_time()
     try:
-        with _alarm():
+        with give_up_after(_HANG_SECONDS):
             target.run(name, data, draw)
     except NightpressError:
         pass
@@ -107,7 +107,7 @@ def _try(target: Target, name: str, data: bytes, draw: random.Random, number: in
             f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}",
             str(error),
         )
-    seconds, grown = time.process_time() - started, _peak() - before
+    seconds, grown = time.process_time() - started, peak_bytes() - before
     if seconds > MAX_SECONDS:
         return Failure(
             number, target.name, f"too slow ({Path(name).suffix})", f"{seconds:.1f} s for {len(data):,} bytes"
@@ -118,12 +118,14 @@ def _try(target: Target, name: str, data: bytes, draw: random.Random, number: in
 
 
 @contextmanager
-def _alarm() -> Iterator[None]:
+def give_up_after(seconds: float) -> Iterator[None]:
+    """Raise out of whatever is going on when it has taken this much CPU; a regular expression ends only then too."""
+
     def ring(*_: object) -> None:
         raise _HangError
 
     earlier = signal.signal(signal.SIGPROF, ring)
-    signal.setitimer(signal.ITIMER_PROF, _HANG_SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
@@ -131,14 +133,15 @@ def _alarm() -> Iterator[None]:
         signal.signal(signal.SIGPROF, earlier)
 
 
-def _forget_peak() -> int:
+def forget_peak() -> int:
     """Let the kernel count the highest use of memory again; return what is used now, in bytes."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     return _status("VmRSS")
 
 
-def _peak() -> int:
+def peak_bytes() -> int:
+    """Return the highest use of memory since :func:`forget_peak`."""
     return _status("VmHWM")
 
 

@@ -31,6 +31,7 @@ from nightpress.overview import Overview, Query
 from nightpress.results.answer_columns import to_columns
 from nightpress.results.decode import StreamReport, iter_blocks
 from nightpress.shards.request_keys import custom_id
+from tests.support.hostile_sources import HOSTILE
 from tests.support.ledgers import NOW, entry, put
 from tests.support.plans import make_plan
 from tests.support.result_lines import errored, line, succeeded
@@ -75,6 +76,7 @@ def _sources() -> list[tuple[str, bytes]]:
                 else [place]
             )
             found.update({(path.name, path.read_bytes()): None for path in files[:3]})
+    found.update({(name.replace(" ", "-"), text.encode()[:20_000]): None for name, text in HOSTILE.items()})
     return list(found)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from html.parser import HTMLParser
+from html import unescape
 from typing import Any, BinaryIO
 
 from nightpress.articles.byte_streams import read_whole
@@ -14,7 +14,9 @@ from nightpress.articles.raw_row import FileRows, Row
 from nightpress.articles.reading_options import ReadLimits
 from nightpress.errors import InputError
 
-_HEADING = re.compile(r"^#\s+(.+?)\s*#*\s*$", re.MULTILINE)
+_HEADING = re.compile(r"^#[ \t]+(\S.*)$", re.MULTILINE)
+_MAX_VALUES = 10_000
+"""Of front matter, aliases expanded; nobody writes as many."""
 _BLOCKS = frozenset(
     {
         "p",
@@ -87,6 +89,8 @@ def _markdown(text: str, file: str) -> dict[str, Any]:
         found = frontmatter.parse(text)
     except Exception:  # whatever the parser says may quote the file
         found = None
+    if found is not None and not _has_at_most(found[0], _MAX_VALUES):
+        raise InputError(f"{file}: its front matter has more than {_MAX_VALUES:,} values; shorten it")
     if found is None:
         raise InputError(
             f"{file}: its front matter cannot be parsed; fix the lines between the first two ---"
@@ -98,7 +102,27 @@ def _markdown(text: str, file: str) -> dict[str, Any]:
 
 def _first_heading(text: str) -> str | None:
     match = _HEADING.search(text)
-    return match[1] if match else None
+    if match is None:
+        return None
+    title = match[1].rstrip()
+    return title.rstrip("#").rstrip() or title
+
+
+def _has_at_most(value: object, limit: int) -> bool:
+    """Tell whether a value has no more parts than this; YAML's aliases make one of a few bytes endless."""
+    waiting, count = [value], 0
+    while waiting and count <= limit:
+        part = waiting.pop()
+        count += 1
+        inner = (
+            part.values()
+            if isinstance(part, Mapping)
+            else part
+            if isinstance(part, (list, tuple, set))
+            else ()
+        )
+        waiting.extend(inner)
+    return count <= limit
 
 
 def _html(text: str, file: str) -> dict[str, Any]:
@@ -116,27 +140,12 @@ def _html(text: str, file: str) -> dict[str, Any]:
 _READERS = {"markdown": _markdown, "text": _text, "html": _html}
 
 
-class _TextOfHtml(HTMLParser):
-    """Collects the text of a piece of HTML, a line for each block."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._unseen = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
-        self._unseen += tag in _UNSEEN
-        if tag in _BLOCKS:
-            self.parts.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._unseen -= tag in _UNSEEN and self._unseen > 0
-        if tag in _BLOCKS:
-            self.parts.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self._unseen:
-            self.parts.append(data)
+_TOKEN = re.compile(
+    r"""<!--.*?(?:-->|\Z)|<[!?][^>]*+(?:>|\Z)|<(?P<end>/?)(?P<tag>[a-zA-Z][^\s/>]*)(?:"[^"]*"|'[^']*'|[^>])*+(?:>|\Z)""",
+    re.DOTALL,
+)
+"""A comment, a declaration or a tag. Each match takes all up to its end, or up to the end of the text: Python's own
+parser looks for an end that is not there again and again."""
 
 
 def text_of_html(text: str) -> str:
@@ -147,10 +156,26 @@ def text_of_html(text: str) -> str:
     >>> text_of_html("1 < 2")
     '1 < 2'
     """
-    if not re.search(r"</?[a-zA-Z][^>]*>|&#?\w+;", text):
+    if not (re.search(r"</?[a-zA-Z]", text) and ">" in text) and not re.search(r"&#?\w+;", text):
         return text
-    parser = _TextOfHtml()
-    parser.feed(text)
-    parser.close()
-    lines = [line.strip() for line in "".join(parser.parts).split("\n")]
+    lines = [line.strip() for line in "".join(_iter_seen(text)).split("\n")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def _iter_seen(text: str) -> Iterator[str]:
+    """Yield what a reader of HTML sees, with a line break at each end of a block."""
+    hidden, position = 0, 0
+    while (token := _TOKEN.search(text, position)) is not None:
+        if not hidden:
+            yield unescape(text[position : token.start()])
+        position = token.end()
+        tag = (token["tag"] or "").lower()
+        if tag in _BLOCKS:
+            yield "\n"
+        if tag in _UNSEEN:
+            hidden = max(0, hidden - 1 if token["end"] else hidden + 1)
+        if tag in ("script", "style") and not token["end"]:
+            end = re.compile(f"</{tag}", re.IGNORECASE).search(text, position)
+            position = end.start() if end else len(text)
+    if not hidden:
+        yield unescape(text[position:])

@@ -21,6 +21,8 @@ from nightpress.articles.field_names import (
 from nightpress.articles.reading_options import FieldMap
 from nightpress.errors import InputError
 
+_KNOWN = frozenset({*CONTENT_NAMES, *ID_NAMES, *LINK_NAMES, *TITLE_NAMES, *METADATA_NAMES})
+_RANKS = {name: rank for rank, name in enumerate(CONTENT_NAMES)}
 _PLAIN_NAME = re.compile(r"[A-Za-z_$@#][A-Za-z0-9_.$@#-]{0,39}")
 _MAX_SHOWN = 30
 _MIN_LINKS = 2
@@ -62,13 +64,12 @@ def plain(name: str) -> str:
 
 def known_name(name: str) -> bool:
     """Return whether people use this name for a field of articles."""
-    return plain(name) in {*CONTENT_NAMES, *ID_NAMES, *LINK_NAMES, *TITLE_NAMES, *METADATA_NAMES}
+    return plain(name) in _KNOWN
 
 
 def content_rank(name: str) -> int:
     """Return how usual a name is for the content; smaller is more usual, a large number is not at all."""
-    bare = plain(name)
-    return CONTENT_NAMES.index(bare) if bare in CONTENT_NAMES else len(CONTENT_NAMES)
+    return _RANKS.get(plain(name), len(CONTENT_NAMES))
 
 
 def show_names(names: Iterable[str]) -> str:

@@ -194,7 +194,7 @@ class _Opener:
         if self._options.format is not None:
             return kind
         kind = "" if kind == "zip" else kind  # it begins as none
-        page = re.match(r"(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", start, re.IGNORECASE | re.DOTALL)
+        page = re.match(r"<(?:!doctype\s+html|html)\b", _without_comments(start), re.IGNORECASE)
         if page and kind not in ("html", "text", "markdown", "xml"):
             raise InputError(
                 f"{self._shown} is an HTML page, whatever its name says: the error page of a download? Get the file "
@@ -244,6 +244,13 @@ class _Opener:
         if self._compression:
             what += f", {self._compression}"
         self._report.detected(self._shown, what)
+
+
+def _without_comments(text: str) -> str:
+    """Return text without the comments before its first tag."""
+    while text.startswith("<!--"):
+        text = text.partition("-->")[2].lstrip()
+    return text
 
 
 def _decode_sample(sample: bytes, encoding: Encoding) -> str:

@@ -225,7 +225,7 @@ def _read_id(value: object, name: str) -> str:
 
 
 def _number_id(value: object, name: str) -> str:
-    if isinstance(value, UUID):
+    if isinstance(value, UUID) or type(value) is int:
         return str(value)
     whole = isinstance(value, (float, Decimal)) and math.isfinite(value) and value == math.floor(value)
     if whole and abs(value) < _EXACT_FLOAT:  # type: ignore[arg-type]
