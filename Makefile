@@ -95,6 +95,7 @@ mutation: setup-dev ## remove each safeguard of the submission in turn; a test m
 
 screenshots: setup-dev ## take the pictures of the docs again, in a terminal and in headless Chromium, from runs on the offline API
 	@PYTHONPATH=.:include:plugins $(TEST_HOME) $(BIN)/python -m tests.support.look_pictures
+	@PYTHONPATH=.:include:plugins $(BIN)/python -m tests.support.run_picture docs/images/run.svg
 	@NIGHTPRESS_SCREENSHOTS=docs/images $(TEST_HOME) $(BIN)/python -m pytest -q tests/integration/project_dags/test_by_hand.py
 
 reference: setup-dev ## write docs/reference.md anew from the code

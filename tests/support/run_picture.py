@@ -30,10 +30,12 @@ COLUMNS = 110
 _FONTS = re.compile(r"@font-face\s*\{[^}]*\}\s*")
 _REPLACED = (
     (re.compile(r"key=\S+"), "key=…"),
-    (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:8080"),
-    (re.compile(r"make_run__\S+?(?= |$)"), "make_run__…"),
-    (re.compile(r"/runs/make_run__\S+"), "/runs/…"),
+    (re.compile(r"(Offline API at http://127\.0\.0\.1):\d+"), r"\1:46411"),
+    (re.compile(r"127\.0\.0\.1:(?!46411)\d+"), "127.0.0.1:8080"),
+    (re.compile(r"make_run__[0-9T:.+-]+"), "make_run__…"),
+    (re.compile(r"\b\d+ s\b"), "… s"),
 )
+"""What differs from run to run and from machine to machine."""
 
 
 class RecordingReporter(Reporter):

@@ -154,7 +154,9 @@ def test_a_refused_attempt_stays_refused_when_a_batch_is_adopted(sender: ShardSe
 
 def test_a_running_batch_is_adopted_only_on_a_persons_word(sender: ShardSender) -> None:
     lose(sender)
-    with pytest.raises(UnknownOutcomeError, match="Wait until it has ended: the task adopts it by itself"):
+    with pytest.raises(
+        UnknownOutcomeError, match="Wait until it has ended; the next submission of the shard then adopts it"
+    ):
         manual_ledger.adopt_batch(line(sender), "msgbatch_0000", sender.api, sender.ledger)
     assert sender.entry().batch_id is None
     assert sender.ledger.owner("msgbatch_0000") is None

@@ -65,7 +65,8 @@ class AllowedSources:
             if file.format == "iceberg":
                 raise ConfigurationError(
                     f"the source {str(file.path)!r:.200} is an Iceberg table, which names its files by their whole "
-                    "addresses; a trigger form may not name it. Let the DAG file name it, or write the rows as Parquet",
+                    "addresses; a trigger form may not name it. Name it where the pipeline is declared, or write "
+                    "the rows as Parquet",
                     code="source_not_allowed",
                 )
             if is_local(file.path):
@@ -87,8 +88,8 @@ class AllowedSources:
     def _refusal(self, source: str) -> ConfigurationError:
         return ConfigurationError(
             f"the source {source!r:.200} is not one that a trigger form may name; allowed are sources below "
-            f"{', '.join(self.roots)}. Nothing was read. Put the articles there, or let whoever runs this Airflow add "
-            "a folder to NIGHTPRESS_ALLOWED_SOURCES, or to allowed_sources in the DAG file.",
+            f"{', '.join(self.roots)}. Nothing was read. Put the articles there, or have a "
+            "folder added to NIGHTPRESS_ALLOWED_SOURCES, or to the pipeline's allowed_sources.",
             code="source_not_allowed",
         )
 

@@ -123,7 +123,7 @@ def find_open_question(line: LedgerLine, now: float) -> OpenQuestion | None:
         return OpenQuestion(
             entry.key,
             line.problem,
-            "the shard is not sent; its task fails with this message",
+            "the shard is not sent; submitting it fails with this message",
             f"restore the file from a backup, or set it aside: discard {short} --even-submitted",
         )
     if line.state != "open":
@@ -136,17 +136,17 @@ def find_open_question(line: LedgerLine, now: float) -> OpenQuestion | None:
         return OpenQuestion(
             entry.key,
             f"{len(entry.attempts)} POSTs were not answered, the last at {utc(last.at)}, and no batch was found",
-            "nothing: after that many a person has to look",
-            f"look at the API's list of batches; {adopt_batch}",
+            "nothing is sent again: after this many lost POSTs a person has to decide",
+            f"read the API's list of batches; {adopt_batch}",
         )
     settled = last.deadline + SETTLING_SECONDS
     then = f"a POST may still be under way until {utc(last.deadline)}; " if now < last.deadline else ""
     if now < settled:
-        then += f"the task reads the API's list again, and may POST again from {utc(settled)} on"
+        then += f"the next submission reads the API's list again, and may POST again from {utc(settled)} on"
     else:
         then += (
-            "when the task runs again (retry or clear submit_batch) it reads the API's list: it adopts the batch "
-            "if its results prove it, waits for running candidates, and only without any POSTs again"
+            "the next submission of the shard reads the API's list: it adopts the batch if its results prove it, "
+            "waits for running candidates, and POSTs again only if there are none"
         )
     why = f" ({last.detail})" if last.detail else " (the process died before it was known)"
     seen = f"POST {last.number} of {entry.requests:,} requests at {utc(last.at)} has no known outcome{why}"
@@ -242,9 +242,9 @@ def _check_running(entry: Entry, batch: Batch, unproved: bool) -> None:
     if not unproved:
         raise UnknownOutcomeError(
             f"batch {batch.id} is {batch.processing_status}, so its results cannot prove yet that it is that of "
-            f"shard {entry.key[:16]}. Wait until it has ended: the task adopts it by itself then. With --unproved "
-            "it is taken on your word: if it is another's, this shard's articles come out as missing, and a "
-            "batch of its own that may exist is paid for and never collected."
+            f"shard {entry.key[:16]}. Wait until it has ended; the next submission of the shard then adopts it. With "
+            "--unproved it is recorded without proof: if it belongs to another shard, this shard's articles become "
+            "missing, and its own batch, if there is one, is paid for and never collected."
         )
 
 
@@ -274,8 +274,8 @@ def check_discard(line: LedgerLine, ledger: Ledger, now: float, *, even_submitte
     if batches and not even_submitted:
         state = line.state if entry.batch_id or line.state == "damaged" else "not recorded as submitted"
         raise LedgerError(
-            f"shard {short} is {state}, and owns batch {', '.join(batches)}, which is paid for; running its task "
-            "again attaches to it and pays nothing. To send it again anyway, and pay again: --even-submitted"
+            f"shard {short} is {state}, and owns batch {', '.join(batches)}, which is paid for; submitting it "
+            "again attaches to that batch and pays nothing. To send it again anyway, and pay again: --even-submitted"
         )
     if line.state == "damaged" and not even_submitted:
         raise LedgerError(f"{line.problem} To set it aside anyway, and maybe pay again: --even-submitted")
