@@ -66,6 +66,9 @@ class RowChecker:
         self._nested = {path for path in paths if path is not None and len(path) > 1}
         self._opened = {path[0] for path in self._nested}
         self._simple = not self._nested and not self._columns and self._metadata is None
+        self._id_name = "" if mapping.id is None else ".".join(mapping.id)
+        # Names are the same in each row: they are looked at once.
+        self._clean_names: dict[str, str] = {}
 
     def __call__(self, row: Any, position: int, record: int) -> Article | Rejected:
         try:
@@ -78,10 +81,12 @@ class RowChecker:
         if type(row) is not dict:
             raise _not_a_row(row)
         mapping = self._mapping
-        content = value_at(row, mapping.content)
-        given_id = None if mapping.id is None else value_at(row, mapping.id)
-        if mapping.id_required and mapping.id is not None:
-            article_id = _read_id(given_id, ".".join(mapping.id))
+        path = mapping.content
+        content = row.get(path[0]) if len(path) == 1 else value_at(row, path)
+        path = mapping.id or ()
+        given_id = row.get(path[0]) if len(path) == 1 else value_at(row, path) if path else None
+        if mapping.id_required and path:
+            article_id = _read_id(given_id, self._id_name)
         else:
             article_id = _read_id(given_id, "") if _has_value(given_id) else ""
         if type(content) is not str:
@@ -95,7 +100,8 @@ class RowChecker:
         repeat = self._seen.add(article_id, content)
         if repeat is not None:
             raise _Unusable(repeat, "an earlier row has this id", article_id)
-        title = "" if mapping.title is None else self._title(value_at(row, mapping.title))
+        path = mapping.title or ()
+        title = self._title(row.get(path[0]) if len(path) == 1 else value_at(row, path)) if path else ""
         return Article(article_id, title, content, self._other_fields(row), self._file, position, record)
 
     def _other_fields(self, row: dict[str, Any]) -> dict[str, object]:
@@ -106,8 +112,11 @@ class RowChecker:
             )
         top = self._top
         if self._simple:
+            names = self._clean_names
             return {
-                self._clean(name): self._clean(value) if type(value) is str else self._plain(value)
+                names.get(name) or self._clean_name(name): self._clean(value)
+                if type(value) is str
+                else self._plain(value)
                 for name, value in row.items()
                 if name not in top
             }
@@ -130,6 +139,12 @@ class RowChecker:
         return {
             f"{name}.{key}" if key in row else key: inner for key, inner in value.items() if key not in used
         }
+
+    def _clean_name(self, name: str) -> str:
+        cleaned = self._clean(name)
+        if len(self._clean_names) < self._max_fields:
+            self._clean_names[name] = cleaned
+        return cleaned
 
     def _title(self, value: object) -> str:
         if type(value) is str:
