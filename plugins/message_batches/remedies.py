@@ -56,6 +56,8 @@ REMEDIES = {
     "unsafe_store": "When the store is chosen, clear the task {task}.",
     "unrequested_run": "If they are to be sent, clear the task {task}.",
     "receipt_damaged": "Then clear the task {task}.",
+    "budget_lowered": "Then clear the task {group}read_articles with its downstream tasks. In the second round, "
+    "clearing {group}collect_failures instead leaves those articles as they ended.",
     "would_lose_answers": "When more is answered, clear the task {task}.",
     "results_gone": "Clear the task write_results of that shard; it pays nothing.",
     "shards_without_results": "Look at the tasks {group}shard.submit_batch and {group}second_round.submit_batch; when "

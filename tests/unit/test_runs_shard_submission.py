@@ -114,7 +114,7 @@ def test_a_shard_that_the_budget_does_not_allow_is_looked_for_and_not_sent(
         assert send_when_told(True) == Submitted("msgbatch_0000", "adopted")
     else:
         with pytest.raises(
-            BudgetError, match="has no batch, and the budget does not allow to send its 3 articles"
+            BudgetError, match="has no batch, and the budget does not allow sending its 3 articles"
         ):
             send_when_told(True)
         with pytest.raises(BudgetError):

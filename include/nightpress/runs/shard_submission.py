@@ -125,10 +125,14 @@ def _unpack_if_gone(submit: Callable[[], Submitted | Wait], body: Body, shard: S
 
 
 def _refuse_to_send(shard: Shard) -> NoReturn:
-    again = "read_articles" if shard.round == 1 else "collect_failures, which leaves them as they ended"
+    """Refuse the POST of a shard that was only to be looked for.
+
+    :raises BudgetError: always.
+    """
     raise BudgetError(
-        f"shard {shard.name} has no batch, and the budget does not allow to send its {shard.articles:,} articles. "
-        f"Nothing was sent. Raise max_cost_usd, or run {again}."
+        f"shard {shard.name} has no batch, and the budget does not allow sending its {shard.articles:,} articles. "
+        "Nothing was sent. Raise max_cost_usd.",
+        code="budget_lowered",
     )
 
 
