@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from tests.support.offline_api_server import LocalApiServer
+    from tests.support.suite_scheduler import FoldersAndFiles
 
 if "AIRFLOW_HOME" not in os.environ:
     os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="nightpress-test-home-")
@@ -38,9 +39,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     suite_order.sort(items)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> suite_order.FoldersAndFiles:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FoldersAndFiles:
     """Keep the modules that share an Airflow in one process."""
-    return suite_order.FoldersAndFiles(config, log)
+    from tests.support.suite_scheduler import FoldersAndFiles
+
+    return FoldersAndFiles(config, log)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ which take seconds each.
 from __future__ import annotations
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 SHARED = "tests/integration/"
 LONGEST_FIRST = (
@@ -45,13 +44,6 @@ def place(nodeid: str) -> tuple[int, bool]:
     found = scope(nodeid)
     rank = LONGEST_FIRST.index(found) if found in LONGEST_FIRST else len(LONGEST_FIRST)
     return rank, not nodeid.partition("::")[0].endswith(FIRST_IN_FOLDER)
-
-
-class FoldersAndFiles(LoadScopeScheduling):  # type: ignore[misc]
-    """Hands whole scopes to the processes, in the order in which they were collected."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return scope(nodeid)
 
 
 def sort(items: list[pytest.Item]) -> None:
