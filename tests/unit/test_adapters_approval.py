@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from message_batches import ApprovePlanOperator
 from message_batches.operators.approve_plan import _to_markdown
+from message_batches.switched_on import SWITCHED_ON
 from nightpress.errors import ConfigurationError
 from nightpress.outputs.output_schema import OutputSchema
 from nightpress.runs.run_plan import describe_request_parts
@@ -36,7 +37,17 @@ def test_nobody_answered_in_time_fails_and_says_that_nothing_was_spent() -> None
     with pytest.raises(
         AirflowFailException, match="nobody approved the plan within 12:00:00; nothing was sent"
     ):
-        approve(asdict(plan())).execute_complete({}, timed_out)  # type: ignore[typeddict-item]
+        approve(asdict(plan())).execute_complete({"dag_run": SimpleNamespace()}, timed_out)  # type: ignore[typeddict-item]
+
+
+def test_a_run_that_nobody_asked_for_ends_when_nobody_answers() -> None:
+    timed_out: Any = {"error": "too late", "error_type": "timeout"}
+    due = datetime(2026, 11, 23, tzinfo=UTC)
+    switched = {SWITCHED_ON: "2026-11-23T00:01:00+00:00"}
+    run = SimpleNamespace(run_type="scheduled", run_after=due, start_date=due, clear_number=0, conf=switched)
+    task = SimpleNamespace(get_flat_relatives=lambda upstream: [])
+    context: Any = {"dag_run": run, "task": task}
+    assert approve(asdict(plan())).execute_complete(context, timed_out) is None
 
 
 def test_what_comes_from_outside_is_no_markup_in_the_request() -> None:

@@ -10,6 +10,7 @@ from airflow.providers.standard.exceptions import HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from message_batches import config
 from message_batches.airflow_private import request_approval
 from message_batches.operators.references import as_list
 from message_batches.remedies import fail_without_retry
@@ -101,6 +102,13 @@ class ApprovePlanOperator(ApprovalOperator):
         try:
             chosen = self._read_answer(context, event)
         except HITLTimeoutError as error:
+            if config.start_of_run(context, "ask").unrequested:
+                # Nobody asked for the run, so that nobody answered is no failure.
+                self.log.info(
+                    "nobody approved the plan, and nobody asked for the run: it ends, nothing was sent"
+                )
+                self._end_run(context)
+                return None
             raise AirflowFailException(
                 f"nobody approved the plan within {self.response_timeout}; nothing was sent. "
                 "Clear this task to ask again."
