@@ -186,6 +186,23 @@ def test_a_stream_that_never_ends_well_keeps_nothing_and_says_it_is_paid_for(end
     assert ended.collect(EndedBatchApi(ended.lines(), total=5)).by_status == {"succeeded": 5}
 
 
+@pytest.mark.parametrize("step", ["add", "_in_order"])
+def test_a_disk_that_is_full_beside_the_decoder_fails_the_task_and_a_retry_finds_all(
+    ended: EndedShard, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"nightpress.results.row_buckets.Buckets.{step}", full)
+        with pytest.raises(OSError, match="No space left"):
+            ended.collect(EndedBatchApi(ended.lines(), total=5))
+    # Rows that were not all put aside say nothing: not even the stream counts as kept then.
+    assert ended.files.raw.exists() == (step == "_in_order")
+    assert not ended.files.results.exists()
+    assert ended.collect(EndedBatchApi(ended.lines(), total=5)).by_status == {"succeeded": 5}
+
+
 def test_what_was_kept_is_not_asked_for_again(ended: EndedShard) -> None:
     api = EndedBatchApi(ended.lines(), total=5)
     first = ended.collect(api)
