@@ -120,7 +120,7 @@ def test_refused_credentials_are_told_after_three_looks_in_a_row() -> None:
     outcome = waiting.on_look(failed(refused=True))
     assert outcome is not None
     assert outcome.status == "refused"
-    assert "refused 3 looks in a row (HTTP 401)" in outcome.message
+    assert "refused 3 polls in a row (HTTP 401)" in outcome.message
     assert "still bills" in outcome.message
 
 

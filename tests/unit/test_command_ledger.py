@@ -188,7 +188,7 @@ def test_discard_says_when_the_api_cannot_be_looked_at(
 
     monkeypatch.setattr(office.api, "list", fail)
     assert office.run("discard", key) == 1
-    assert "could NOT be looked at" in said.readouterr().out
+    assert "could NOT be read" in said.readouterr().out
 
 
 def test_connections(tmp_path: Path) -> None:

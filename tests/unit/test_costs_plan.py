@@ -275,7 +275,7 @@ def test_a_plan_of_an_earlier_version_is_read_and_of_a_newer_one_refused() -> No
     assert plan_values(read_plan(earlier)) == stored
     with pytest.raises(ResultsError, match=r"version 2; .*versions up to 1"):
         read_plan(stored | {"schema_version": 2})
-    with pytest.raises(ResultsError, match="no plan of a run"):
+    with pytest.raises(ResultsError, match="not the plan of a run"):
         read_plan({"pipeline": "p"})
 
 
@@ -313,9 +313,9 @@ def test_the_forms_prices_are_the_librarys() -> None:
 @pytest.mark.parametrize(
     ("changes", "verdict"),
     [
-        ({}, "continues"),
+        ({}, "goes on"),
         ({"max_cost_usd": 1.99}, "over the budget of $1.99: nothing is sent"),
-        ({"max_cost_usd": 1.99, "cost_upper_usd": 0.0}, "continues"),
+        ({"max_cost_usd": 1.99, "cost_upper_usd": 0.0}, "goes on"),
         ({"max_cost_usd": 100.0, "cost_upper_usd": None}, "over the budget of $100.00: nothing is sent"),
         ({"max_cost_usd": 0.01, "to_send": 0}, "nothing to send"),
         ({"plan_only": True}, "plan only: nothing is sent"),

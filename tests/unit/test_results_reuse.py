@@ -183,7 +183,7 @@ def test_a_day_that_is_published_anew_meanwhile_gives_no_article_anothers_answer
     index = AnswerIndex([publish(tmp_path / "a.parquet", ["a", "b"])], offline=False)
     reused = ReusedRows(index, UPath(tmp_path / "run"), DAY)
     publish(tmp_path / "a.parquet", now)
-    with pytest.raises(ResultsError, match="published anew meanwhile"):
+    with pytest.raises(ResultsError, match="published again meanwhile"):
         take(reused, ["a", "b"])
     assert reused.files == []
 
@@ -191,7 +191,7 @@ def test_a_day_that_is_published_anew_meanwhile_gives_no_article_anothers_answer
 def test_an_answer_that_is_gone_meanwhile_is_not_copied(tmp_path: Path) -> None:
     index = AnswerIndex([publish(tmp_path / "a.parquet", ["a"])], offline=False)
     publish(tmp_path / "a.parquet", ["a"], status="expired")
-    with pytest.raises(ResultsError, match="published anew meanwhile"):
+    with pytest.raises(ResultsError, match="published again meanwhile"):
         take(ReusedRows(index, UPath(tmp_path / "run"), DAY), ["a"])
 
 

@@ -72,7 +72,7 @@ def _decode_leniently(line: bytes, file: str, number: int, longest: int) -> Any:
     except UnicodeDecodeError:
         problem = "is not UTF-8; save the file as UTF-8, or say what it is in with encoding="
     except (ValueError, RecursionError):
-        problem = "is not JSON value; fix or remove that line"
+        problem = "is not a JSON value; fix or remove that line"
     if not line.endswith(b"\n"):
         problem = f"{problem} (it is the last one, without a line break: is the file cut off?)"
     if len(line) >= longest:

@@ -84,7 +84,7 @@ class BatchWait:
         if self._refusals >= REFUSALS_TOLERATED:
             return PollOutcome(
                 "refused",
-                f"the API refused {self._refusals} looks in a row ({look.error}). Batch {names} goes on there and "
+                f"the API refused {self._refusals} polls in a row ({look.error}). Batch {names} continues there and "
                 "still bills what it answers; correct the key of the connection.",
             )
         if self._absences >= ABSENCES_TOLERATED:

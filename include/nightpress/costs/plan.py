@@ -193,7 +193,9 @@ class Plan:
     def _kept_in_words(self) -> str:
         if not self.attached:
             return ""
-        return f" {self.attached:,} of them were submitted before: they are collected, not paid again, once it goes on."
+        return (
+            f" {self.attached:,} of them were submitted before: they are collected, and not paid for again."
+        )
 
     def check_budget(self) -> None:
         """Refuse a plan that may cost more than was allowed; one that sends nothing anyway may cost anything.
@@ -204,7 +206,7 @@ class Plan:
             return
         if self.cost_upper_usd is None:
             raise BudgetError(
-                f"the price of {self.model} is not known, so it cannot be told whether {self.to_send:,} articles stay "
+                f"the price of {self.model} is not known, so it is unclear whether {self.to_send:,} articles stay "
                 f"within max_cost_usd={self.max_cost_usd:g}. Nothing was sent. Choose a model with a known price, or "
                 "leave max_cost_usd empty."
             )
@@ -288,4 +290,4 @@ def read_plan(values: Mapping[str, Any]) -> Plan:
     try:
         return msgspec.convert(known | {"unknown_fields": unknown_fields}, Plan, strict=False)
     except msgspec.ValidationError as error:
-        raise ResultsError(f"this is no plan of a run: {error}. Plan the run again") from None
+        raise ResultsError(f"this is not the plan of a run: {error}. Plan the run again") from None

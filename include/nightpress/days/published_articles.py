@@ -85,7 +85,7 @@ def _columns(schema: pa.Schema, source: Published, path: StoragePath) -> list[st
     own = [column.name for column in (*metadata_fields(schema), *output_fields(schema))]
     if source.content not in ("text", *own):
         raise InputError(
-            f"{path} has no column {source.content!r} to read; it has text, {', '.join(own)}. Mend content= of "
+            f"{path} has no column {source.content!r} to read; it has text, {', '.join(own)}. Correct content= of "
             "the source."
         )
     return list(dict.fromkeys([source.content, *own]))

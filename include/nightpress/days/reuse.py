@@ -247,7 +247,7 @@ class ReusedRows:
 def _published_anew(files: Sequence[StoragePath]) -> ResultsError:
     """Another run replaced a day between the look for answers and their copy: its rows are other articles' now."""
     return ResultsError(
-        f"answers are copied from {', '.join(map(str, files))}, which was published anew meanwhile. Nothing was sent; "
+        f"answers are copied from {', '.join(map(str, files))}, which was published again meanwhile. Nothing was sent; "
         "a retry looks again."
     )
 

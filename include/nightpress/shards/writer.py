@@ -104,7 +104,7 @@ def write_shards(
         named = ", ".join(f"{{{name}}}" for name in template.prompt.extra_fields)
         raise InputError(
             f"the prompt names {named}, and no row of the source has all of that; its fields are "
-            f"{show_names(fields)}. Nothing was sent. Mend the prompt or the source."
+            f"{show_names(fields)}. Nothing was sent. Correct the prompt or the source."
         )
     if report.rejected_share > max_rejected_share:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in report.rejected.most_common())

@@ -1,4 +1,4 @@
-"""``nightpress history`` and ``nightpress restore``: the publications of a day, and bringing one back."""
+"""``nightpress history`` and ``nightpress restore``: the publications of a day, and publishing an earlier one again."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def history(
     root: Root = "",
     as_json: Json = False,
 ) -> None:
-    """List the publications of a day that are kept: which run made each, and what is in it.
+    """List the kept publications of a day: which run made each, and what is in it.
 
-    The first one is what readers see now. Bring back another with `nightpress restore`.
+    The first one is what readers see now. `nightpress restore` publishes another one again.
 
     Example: `nightpress history --day 2026-11-22`
     """
@@ -53,7 +53,7 @@ def restore(
     pipeline: Pipeline = DEFAULT_PIPELINE,
     root: Root = "",
 ) -> None:
-    """Make an earlier publication of a day the one that readers see; what it replaces is kept in its place.
+    """Publish an earlier publication of a day again; the one that it replaces is kept.
 
     Nothing is sent and nothing is paid.
 

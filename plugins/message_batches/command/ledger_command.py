@@ -32,7 +32,7 @@ class _ListByDefault(TyperGroup):
 
 app = typer.Typer(
     cls=_ListByDefault,
-    help="Show the ledger of batches, and decide by hand what the protocol cannot.\n\n"
+    help="Show the ledger of batches, and decide by hand what cannot be decided automatically.\n\n"
     "Example: `nightpress ledger --open`",
 )
 
@@ -148,13 +148,16 @@ def adopt(
     batch_id: Annotated[str, typer.Argument(metavar="BATCH_ID", help="Id of the batch, msgbatch_….")],
     unproved: Annotated[
         bool,
-        typer.Option("--unproved", help="Also while it runs, when nothing can prove that it is the shard's."),
+        typer.Option(
+            "--unproved",
+            help="Even while the batch is running, when nothing can prove that it is the shard's.",
+        ),
     ] = False,
     api: OneApi = "",
     root: Root = "",
     base_url: BaseUrl = "",
 ) -> None:
-    """Record a batch for a shard by hand, after the same proof as the protocol's.
+    """Record a batch for a shard by hand, with the same proof that a submission needs.
 
     The key is read from ANTHROPIC_API_KEY.
 
@@ -177,7 +180,7 @@ def adopt(
 def discard(
     *,
     key: Key,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, it is only explained.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without --yes it is only explained.")] = False,
     even_submitted: Annotated[
         bool, typer.Option("--even-submitted", help="Also when it has a batch, which was paid for.")
     ] = False,
@@ -223,9 +226,9 @@ def _print_candidates(line: LedgerLine, data: DataRoot, base_url: str, now: floa
             raise CommandError(f"the connection is to {client.scope}, the shard was sent to {line.scope}")
         found = manual_ledger.find_candidates(line.entry, client, Ledger(data.ledger(), line.scope), now)
     except (CommandError, anthropic.AnthropicError) as error:
-        say(f"  The API's list could NOT be looked at ({str(error)[:300]}): a batch may exist unseen.")
+        say(f"  The API's list could NOT be read ({str(error)[:300]}): a batch may exist unseen.")
         return
     if not found:
-        say("  The API's list has no batch of as many requests since the first POST that no shard owns.")
+        say("  Since the first POST, the API's list has no unowned batch with this number of requests.")
     for batch in found:
         say(f"  could be its batch: {ledger_text.describe_batch(batch)}")

@@ -36,7 +36,7 @@ def print_questions(questions: Sequence[manual_ledger.OpenQuestion]) -> None:
     """Print what a person may have to decide."""
     if not questions:
         return
-    say(f"{len(questions)} open question(s): a batch may exist and be paid for that nobody collects.\n")
+    say(f"{len(questions)} open question(s): a batch may exist that is paid for and not collected.\n")
     for question in questions[:_MAX_QUESTIONS]:
         say(f"  {question.key[:16]}  seen:    {question.seen}")
         say(f"  {'':16}  next:    {question.next}")

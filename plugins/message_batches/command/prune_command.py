@@ -28,15 +28,15 @@ def prune(
         typer.Option(
             "--replaced-days",
             help="Also results of runs whose day another run has published since, after so many days, 30 or more "
-            "(default: they are kept). The API has forgotten those: they cannot be had again.",
+            "(default: they are kept). The API no longer has them, so they cannot be downloaded again.",
             show_default=False,
         ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove it; without, nothing is changed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; without --yes nothing is changed.")] = False,
     root: Root = "",
     as_json: Json = False,
 ) -> None:
-    """Show what is stored and what of it may go; remove that with --yes.
+    """Show what is stored and what can be removed; remove it with --yes.
 
     Never removed: ledger, receipts, reports, inboxes, published days and their earlier publications, what those were
     made of, and everything of a run with a batch that is not collected. Nothing is ever paid twice because of it.

@@ -32,9 +32,8 @@ def find_readable(user: GetUserDep) -> MayRead:
 def make_rule(permitted: set[str], known: set[str]) -> MayRead:
     """Return the rule for a user who may read the DAGs ``permitted`` out of ``known``.
 
-    What belongs to a DAG that Airflow does not know (an older record without one, a deleted DAG) is seen only by
-    who may read all DAGs. Where Airflow knows no DAG at all, as with an empty database, that is unclear, and
-    nobody sees anything.
+    Records of an unknown DAG (older records without one, a deleted DAG) are visible only to users who may read all
+    DAGs. If Airflow has no DAG at all, for example in an empty database, nothing is visible.
     """
     reads_all = bool(known) and known <= permitted
 

@@ -81,9 +81,9 @@ class AirflowRuns:
                 try:
                     self._runs = [started for run in self._read() for started in describe_run(run)]
                 except SQLAlchemyError:
-                    # The ledger's runs are worth showing without what Airflow says of them.
+                    # The ledger's runs are shown even without Airflow's view of them.
                     log.exception(
-                        "Airflow's database does not tell its runs; the page shows the last that were seen"
+                        "Airflow's database cannot be read; the page shows the runs that were seen last"
                     )
             return self._runs
 

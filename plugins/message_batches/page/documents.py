@@ -1,4 +1,4 @@
-"""What is stored and shown as it is: reports, comparisons, and a day's answers to take along."""
+"""Stored files that are shown or downloaded unchanged: reports, comparisons, and a day's answers."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def stream_document(
 ) -> StreamingResponse:
     """Show a report or a comparison to a user who may read all DAGs whose articles are in it.
 
-    The file says itself whose they are, and it is opened once: what is checked is what is shown. It is sent piece by
-    piece, for a report may be larger than a server's memory should hold.
+    The file itself lists these DAGs, and it is opened once, so that the file that is checked is the one that is shown.
+    It is sent in pieces, because a report may be large.
 
     :param missing: what is said when it is not there.
     :raises HTTPException: 403 or 404.

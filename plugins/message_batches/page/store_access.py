@@ -1,4 +1,4 @@
-"""Asking the data root from a web server: with patience for seconds only, and without asking a dead store again."""
+"""Reading the data root from a web server, without waiting long for a store that does not answer."""
 
 from __future__ import annotations
 
