@@ -5,7 +5,11 @@ Without ``NIGHTPRESS_CLUSTER_SWEEP`` a sample is run; ``make cluster-test`` runs
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
@@ -29,6 +33,9 @@ from tests.support.cluster_runs import (
 )
 from tests.support.offline_clock import batches_ending
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 pytestmark = pytest.mark.airflow
 ARTICLES = 500
 sweep = pytest.mark.sweep
@@ -49,15 +56,33 @@ def check_days(cluster: Cluster, runs: Sequence[str], days: Sequence[str], bille
     assert [published_rows(cluster, day) for day in days] == [(ARTICLES, ARTICLES)] * len(days)
 
 
-def test_a_day_is_paid_once_and_its_second_run_costs_nothing(cluster: Cluster) -> None:
+def test_a_day_is_paid_once_and_its_second_run_costs_nothing(cluster: Cluster, browser: Browser) -> None:
     days, before = ["2026-11-18"], billed(cluster)
-    check_days(cluster, start_days(cluster, days), days, before)
+    runs = start_days(cluster, days)
+    check_days(cluster, runs, days, before)
     # No batch is made, so none need end.
     assert wait_for_run(cluster, start_run(cluster, *days)) == "success"
     assert billed(cluster) - before == ARTICLES == billed_by_receipts(cluster, *days)
     fs = cluster.servers.file_system()
     wait_until("the report of the day", lambda: fs.exists(f"{ROOT}/reports/day={days[0]}/report.html"))
     assert receipt(cluster, *days)["paid_usd"] > 0
+    look_in_browser(cluster, browser, *runs, *days)
+
+
+def look_in_browser(cluster: Cluster, browser: Browser, run_id: str, day: str) -> None:
+    """See the page, a plan and the report, which the API server reads from S3; keep pictures if they are wanted."""
+    page = browser.new_page(viewport={"width": 1280, "height": 860})
+    page.goto(cluster.login_link())
+    for name, path, text in (
+        ("batches", f"batches?day={day}", "published"),
+        ("plan", f"plans/{DAG}/{day}/{quote(run_id, safe='')}", f"{ARTICLES}"),
+        ("report", f"reports/{day}", "every article answered"),
+    ):
+        page.goto(f"{cluster.url}/nightpress/{path}")
+        page.locator("body").get_by_text(text).first.wait_for(timeout=60_000)
+        if folder := os.environ.get("NIGHTPRESS_SCREENSHOTS"):
+            page.screenshot(path=Path(folder) / f"s3-{name}.png")
+    page.close()
 
 
 def test_a_backfill_goes_on_when_a_worker_dies_writing_results(cluster: Cluster) -> None:
