@@ -173,8 +173,8 @@ MUTATIONS = (
         "j",
         "the second round stays within the budget",
         _FAILED,
-        "        if upper <= max(left, 0.0) + 1e-12:\n",
-        "        if True:\n",
+        "        fits = upper <= max(left if entry is None else budget, 0.0) + 1e-12\n",
+        "        fits = True\n",
         _RUN_TESTS,
     ),
     Mutation(
@@ -197,9 +197,25 @@ MUTATIONS = (
         "m",
         "a late scheduled run waits for approval",
         "include/nightpress/runs/unrequested_runs.py",
-        "started - due <= LATE_AFTER",
+        "self.started - self.due <= LATE_AFTER",
         "True",
         _RUN_TESTS,
+    ),
+    Mutation(
+        "n",
+        "a run that its DAG's switch started waits for approval",
+        "include/nightpress/runs/unrequested_runs.py",
+        "        if self.switched_on is not None and self.switched_on > self.due:\n",
+        "        if False:\n",
+        _RUN_TESTS,
+    ),
+    Mutation(
+        "o",
+        "a shard that a lowered budget forbids to send is only looked for",
+        "include/nightpress/runs/shard_submission.py",
+        "    if shard.look_only:\n",
+        "    if False:\n",
+        (*_RUN_TESTS, "tests/unit/test_runs_shard_submission.py"),
     ),
 )
 

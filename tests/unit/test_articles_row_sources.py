@@ -179,5 +179,5 @@ def test_sql_says_what_is_wrong_with_it() -> None:
 
     with pytest.raises(ConfigurationError, match="needs a query"):
         sql(" ", conn_id="x")
-    with pytest.raises(ConfigurationError, match="the run's own day"):
+    with pytest.raises(ConfigurationError, match="reserved for the run's day"):
         sql("SELECT 1", conn_id="x", parameters={"day": "x"})

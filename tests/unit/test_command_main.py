@@ -155,10 +155,10 @@ def test_a_store_is_opened_with_its_airflow_connection_or_not_at_all(tmp_path: P
         "    session.commit()\n"
         "for name in ('mine', 'stored', 'unknown'):\n"
         "    try:\n"
-        "        print(open_path(f's3://{name}@bucket/prefix').fs.endpoint_url)\n"
+        "        print('found', open_path(f's3://{name}@bucket/prefix').fs.endpoint_url)\n"
         "    except CommandError as error:\n"
-        "        print(error)\n"
-        "print(os.environ['NIGHTPRESS_ROOT'])\n"
+        "        print('found', error)\n"
+        "print('found', os.environ['NIGHTPRESS_ROOT'])\n"
     )
     environment = {
         **os.environ,
@@ -174,7 +174,10 @@ def test_a_store_is_opened_with_its_airflow_connection_or_not_at_all(tmp_path: P
         text=True,
         check=False,
     )
-    mine, stored, unknown, root = done.stdout.splitlines()[-4:] or done.stderr[-2000:]
+    # Libraries log to the same stream.
+    found = [line.removeprefix("found ") for line in done.stdout.splitlines() if line.startswith("found ")]
+    assert len(found) == 4, done.stderr[-2000:]
+    mine, stored, unknown, root = found
     assert (mine, stored) == ("http://127.0.0.1:9", "http://127.0.0.1:8")
     assert "the Airflow connection 'unknown', which does not exist here; create it" in unknown
     assert root == "file:///the/root"  # a source that is looked at does not become the data root

@@ -46,5 +46,5 @@ def test_the_exit_code_tells_which_signal_ended_it(
     def interrupted(*_: object) -> int:
         raise Interrupted(number)
 
-    monkeypatch.setattr(commands, "_run_instance", interrupted)
+    monkeypatch.setattr(commands, "run_instance", interrupted)
     assert commands._launch(command, None, None) == code
