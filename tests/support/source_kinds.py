@@ -442,6 +442,37 @@ READ: list[Kind] = [
         ROWS,
     ),
     Kind(
+        "Hugo (TOML front matter)",
+        _files(
+            {f"{row['id']}.md": f'+++\ntitle = "{row["title"]}"\n+++\n{row["content"]}\n' for row in ROWS}
+        ),
+        ROWS,
+    ),
+    Kind(
+        "Jekyll (_posts)",
+        _files(
+            {f"_posts/{row['id']}.md": f'---\ntitle: "{row["title"]}"\n---\n{row["content"]}' for row in ROWS}
+        ),
+        [{**row, "id": f"_posts/{row['id']}"} for row in ROWS],
+    ),
+    Kind(
+        "Stack Exchange dump (rows of attributes)",
+        _bytes(
+            "a.xml",
+            "<?xml version='1.0' encoding='utf-8'?>\n<posts>\n"
+            + "".join(
+                f'<row Id="{r["id"]}" Title="{r["title"]}" Body="{r["content"]}" />\n' for r in ONE_LINE
+            )
+            + "</posts>",
+        ),
+        ONE_LINE,
+    ),
+    Kind(
+        "two usual names, of which one is always empty (Reddit)",
+        _bytes("a.jsonl", _lines([{**_renamed([row], content="selftext")[0], "body": None} for row in ROWS])),
+        ROWS,
+    ),
+    Kind(
         "text files",
         _files({f"{r['id']}.txt": r["content"] for r in ROWS}),
         [{**r, "title": ""} for r in ROWS],
@@ -694,6 +725,7 @@ REFUSED: list[Kind] = [
         _bytes("a.parquet", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
         words="git lfs pull",
     ),
+    Kind("an mbox of e-mails", _bytes("a.mbox", "From a@b\nSubject: x\n\nHm.\n"), words="e-mails"),
     Kind("a PDF", _bytes("a.pdf", b"%PDF-1.7\n"), words="PDF"),
     Kind("an SQLite database", _sqlite, words="sql("),
     Kind("a Word document", _bytes("a.docx", _zip({"word/document.xml": "<x/>"})), words="Word"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from html import unescape
@@ -15,6 +16,7 @@ from nightpress.articles.reading_options import ReadLimits
 from nightpress.errors import InputError
 
 _HEADING = re.compile(r"^#[ \t]+(\S.*)$", re.MULTILINE)
+_TOML = re.compile(r"\s*\+\+\+[ \t]*\r?\n(.*?\n)?\+\+\+[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _MAX_VALUES = 10_000
 """Of front matter, aliases expanded; nobody writes as many."""
 _BLOCKS = frozenset(
@@ -83,10 +85,11 @@ def _text(text: str, _file: str) -> dict[str, Any]:
 def _markdown(text: str, file: str) -> dict[str, Any]:
     if not text.lstrip().startswith(("---", "+++", "{")):
         return {"title": _first_heading(text), "content": text}
-    frontmatter = import_extra("frontmatter", file)
     found: tuple[Mapping[str, Any], str] | None = None
+    toml = _TOML.match(text)
+    parse = _parse_toml if toml else import_extra("frontmatter", file).parse
     try:
-        found = frontmatter.parse(text)
+        found = parse(text)
     except Exception:  # whatever the parser says may quote the file
         found = None
     if found is not None and not _has_at_most(found[0], _MAX_VALUES):
@@ -98,6 +101,12 @@ def _markdown(text: str, file: str) -> dict[str, Any]:
     fields, content = dict(found[0]), found[1]
     title = fields.pop("title", None) or _first_heading(content)
     return {**fields, "title": None if title is None else str(title), "content": content}
+
+
+def _parse_toml(text: str) -> tuple[Mapping[str, Any], str]:
+    match = _TOML.match(text)
+    assert match is not None
+    return tomllib.loads((match[1] or "").replace("\r\n", "\n")), text[match.end() :].strip()
 
 
 def _first_heading(text: str) -> str | None:

@@ -22,6 +22,8 @@ from nightpress.articles.reading_options import FieldMap
 from nightpress.errors import InputError
 
 _KNOWN = frozenset({*CONTENT_NAMES, *ID_NAMES, *LINK_NAMES, *TITLE_NAMES, *METADATA_NAMES})
+NO_RANK = len(CONTENT_NAMES)
+"""Of a name that nobody uses for the content."""
 _RANKS = {name: rank for rank, name in enumerate(CONTENT_NAMES)}
 _PLAIN_NAME = re.compile(r"[A-Za-z_$@#][A-Za-z0-9_.$@#-]{0,39}")
 _MAX_SHOWN = 30
@@ -69,7 +71,7 @@ def known_name(name: str) -> bool:
 
 def content_rank(name: str) -> int:
     """Return how usual a name is for the content; smaller is more usual, a large number is not at all."""
-    return _RANKS.get(plain(name), len(CONTENT_NAMES))
+    return _RANKS.get(plain(name), NO_RANK)
 
 
 def show_names(names: Iterable[str]) -> str:
@@ -205,12 +207,22 @@ def _usual(
         by_name.setdefault(plain(name), name)
         if name in usual:
             by_name[name] = name
+    empty: Path | None = None
     for wanted in usual:
         if wanted not in by_name or (*wrapper, by_name[wanted]) in taken:
             continue
         path = _unwrap(rows, (*wrapper, by_name[wanted]))
-        if path is not None:
+        if (
+            path is not None
+            and usual is CONTENT_NAMES
+            and rows
+            and not any(value_at(row, path) for row in rows)
+        ):
+            empty = empty or path  # the next best may hold the text
+        elif path is not None:
             return path
+    if empty is not None:
+        return empty
     return None if not wrapper or usual is CONTENT_NAMES else _usual(rows, columns, usual, (), taken)
 
 

@@ -19,6 +19,7 @@ CONTENT_NAMES = (
     "plaintext",
     "rawtext",
     "paragraphs",
+    "selftext",
     "document",
     "story",
     "markdown",

@@ -89,8 +89,12 @@ def format_of(name: str) -> str:
     return SUFFIXES.get(suffixes[-1], "") if suffixes else ""
 
 
+def other_kind(name: str) -> str:
+    """Return what is said of a file whose name tells another kind; empty when it tells none."""
+    suffixes = [f".{part}" for part in name.lower().split(".")[1:]]
+    return next((_OTHER_KINDS[suffix] for suffix in reversed(suffixes) if suffix in _OTHER_KINDS), "")
+
+
 def why_unknown(name: str) -> str:
     """Return why a file of this name is not read when others beside it are."""
-    suffixes = [f".{part}" for part in name.lower().split(".")[1:]]
-    known = next((_OTHER_KINDS[suffix] for suffix in reversed(suffixes) if suffix in _OTHER_KINDS), None)
-    return known or "its name says nothing about its format; name it alone, or with format="
+    return other_kind(name) or "its name says nothing about its format; name it alone, or with format="

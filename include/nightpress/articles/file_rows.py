@@ -22,7 +22,7 @@ from nightpress.articles.byte_streams import (
     seekable,
 )
 from nightpress.articles.csv_rows import TableText
-from nightpress.articles.file_kinds import DOCUMENTS, KNOWN_SUFFIXES, STRANGERS, format_of
+from nightpress.articles.file_kinds import DOCUMENTS, KNOWN_SUFFIXES, STRANGERS, format_of, other_kind
 from nightpress.articles.json_rows import iter_json
 from nightpress.articles.json_shape import detect_shape
 from nightpress.articles.raw_row import FileRows, check_columns
@@ -211,6 +211,8 @@ class _Opener:
                 f"{self._shown} is not a zip archive, whatever its name says; copy it again from where it came, "
                 "or rename it"
             )
+        if not kind and (other := other_kind(self._name)):
+            raise InputError(f"{self._shown} cannot be read: {other}")
         if not kind:
             raise InputError(
                 f"{self._shown} is of no known format, by its name and by its content; its name must end in "

@@ -20,6 +20,8 @@ from nightpress.errors import InputError
 from nightpress.storage import StoragePath, is_local
 
 _TABLE_FOLDERS = {"_delta_log": "delta", "metadata": "iceberg"}
+_FOLDERS_OF_ARTICLES = frozenset({"_posts"})
+"""Jekyll's, which begins like a folder of a tool."""
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -222,7 +224,10 @@ def _format_of_entry(name: str, info: dict[str, Any]) -> str:
 
 def _ignored(parts: Sequence[str]) -> bool:
     """Return whether a name says that it is not a data: hidden, of a tool, or the description of the folder."""
-    hidden = any(part.startswith((".", "_", "~$")) and "=" not in part for part in parts)
+    hidden = any(
+        part.startswith((".", "_", "~$")) and "=" not in part and part not in _FOLDERS_OF_ARTICLES
+        for part in parts
+    )
     return hidden or parts[-1].startswith("README") or parts[-1].lower() in ("thumbs.db", "desktop.ini")
 
 

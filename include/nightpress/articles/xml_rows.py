@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from nightpress.articles.byte_streams import read_whole
 from nightpress.articles.document_rows import text_of_html
 from nightpress.articles.extras import import_extra
-from nightpress.articles.field_mapping import known_name
+from nightpress.articles.field_mapping import NO_RANK, content_rank, known_name
 from nightpress.articles.raw_row import FileRows, Row
 from nightpress.articles.reading_options import Reading
 from nightpress.articles.source_report import SourceReport
@@ -88,7 +88,11 @@ def _find_record(data: bytes, file: str) -> str:
             continue
         path.pop()
         if path:
-            counts[_bare(element.tag)] += len(element) > 0
+            # Stack Exchange writes a record as attributes alone.
+            alone = not len(element) and any(content_rank(name) < NO_RANK for name in element.attrib)
+            counts[_bare(element.tag)] += len(element) > 0 or alone
+            if alone:
+                fields.setdefault(_bare(element.tag), set()).update(element.attrib)
             fields.setdefault(path[-1], set()).add(_bare(element.tag))
         if number > _SAMPLE_ELEMENTS * 2:
             break
