@@ -53,7 +53,7 @@ CASES: list[tuple[str, str, bytes, list[str]]] = [
     ("Latin-1", "a.json", f'[{GOOD}, "\xe9"]'.encode("latin-1"), ["UTF-8"]),
     ("deep", "a.json", b"[" * 200_000, ["nesting"]),
     ("long number", "a.json", b"[" + b"9" * 5000 + b"]", ["element 1"]),
-    ("bad line", "a.jsonl", f"{GOOD}\n\n{GOOD[:80]}\n{GOOD}".encode(), ["line 3", "not JSON value"]),
+    ("bad line", "a.jsonl", f"{GOOD}\n\n{GOOD[:80]}\n{GOOD}".encode(), ["line 3", "not a JSON value"]),
     ("last line cut", "a.jsonl", f"{GOOD}\n{GOOD[:80]}".encode(), ["line 2", "cut off"]),
     ("deep line", "a.jsonl", b"[" * 200_000, ["element 1"]),
     ("Latin-1 line", "a.jsonl", f'{GOOD}\n{{"id": "{MARKER}\xe9"}}\n'.encode("latin-1"), ["line 2", "UTF-8"]),
@@ -190,7 +190,7 @@ def test_an_unknown_suffix(tmp_path: Path) -> None:
         (tmp_path / name).write_text("some words\n")
     (tmp_path / "g.csv").mkdir()
     for name in ("a.docx", "c"):
-        with pytest.raises(InputError, match="cannot be read: it is a text document"):
+        with pytest.raises(InputError, match=r"no known format|it is a text document"):
             list(iter_articles(UPath(tmp_path / name)))
     found = find_files(UPath(tmp_path))
     assert [file.name for file in found] == ["d.csv"]
