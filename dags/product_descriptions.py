@@ -3,7 +3,7 @@
 From a product table to shop texts: headline, description, selling points and search terms, each a column.
 The price is asked back as a decimal, so that a wrong one is found by a query.
 
-**Your products**: a CSV with `id`, `name`, `features` and any further columns; the prompt may name each of
+**Your products**: a CSV with `id`, `name`, `features` and any other columns; the prompt may name each of
 them, such as `{brand}`. Give it as *Source* in the trigger form, or here.
 
 **Again after a change**: only products that changed are sent; the others' texts are copied, not paid again.

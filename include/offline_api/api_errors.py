@@ -28,7 +28,7 @@ class ApiError(Exception):
     """A refusal of a whole HTTP request.
 
     :param status: HTTP status; it decides the error type as the API's documentation lists them.
-    :param headers: further headers, e.g. ``retry-after``.
+    :param headers: other headers, e.g. ``retry-after``.
     :param error_code: ``error.details.error_code``, e.g. ``enforced_spend_limit_reached``.
     :param body: what the body is.
     """

@@ -36,7 +36,7 @@ class FormSection:
 
         :param kind: type of JSON.
         :param value: shown first.
-        :param schema: further rules of JSON schema.
+        :param schema: more rules of JSON schema.
         """
         return self._make([kind], title, description, value, schema)
 

@@ -78,7 +78,7 @@ def message_batch_pipeline(
     :param thinking: ``"off"`` (the least that the model allows), ``"auto"`` (the model decides) or a ``thinking``
         object as in the Messages API; see docs/models.md.
     :param effort: effort level, such as ``"low"``; None takes the model's own.
-    :param request: further parameters of a Messages request, such as ``{"stop_sequences": ["END"]}``.
+    :param request: other parameters of a Messages request, such as ``{"stop_sequences": ["END"]}``.
     :param betas: beta headers of the batches, such as ``["output-300k-2026-03-24"]``.
     :param limit: read at most this many articles; None reads all.
     :param source: file, glob or folder, with ``{day}`` for the day, or :func:`published`; None reads the inbox.

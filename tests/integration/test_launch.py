@@ -45,7 +45,7 @@ def test_an_error_is_found_in_the_log_and_a_clear_runs_again(airflow: AirflowIns
     error = airflow.api.last_error(DAG, run_id, "shard.write_results", map_index=0)
     assert error == "ValueError: the results of msgbatch_stub_0000 could not be written, as asked"
     cleared = airflow.api.clear(DAG, run_id, [("shard.submit_batch", 1)])
-    assert [(one["task_id"], one["map_index"]) for one in cleared] == [("shard.submit_batch", 1)]
+    assert [(task["task_id"], task["map_index"]) for task in cleared] == [("shard.submit_batch", 1)]
 
 
 def test_stop_leaves_no_process(airflow: AirflowInstance) -> None:

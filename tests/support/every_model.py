@@ -67,7 +67,7 @@ def run_models(
 ) -> list[ModelRun]:
     """Run the sample with each model, and return what each run came to.
 
-    :param conf: further fields of the form.
+    :param conf: other fields of the form.
     """
     source = {"source": str(PROJECT / "include" / "sample"), "max_tokens": MAX_TOKENS, **conf}
     days = {model: (FIRST_DAY + timedelta(days=n)).isoformat() for n, model in enumerate(models)}

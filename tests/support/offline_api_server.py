@@ -29,7 +29,7 @@ class LocalApiServer:
 
     :param data_dir: the server's state; kept, so that :meth:`restart` finds it.
     :param seconds_per_batch: how long a batch takes.
-    :param extra_args: further options of the command line.
+    :param extra_args: other options of the command line.
     :param key: locks ``/v1`` and ``/local``; None accepts any.
     """
 

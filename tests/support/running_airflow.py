@@ -141,7 +141,7 @@ class AirflowInstance:
         self.instance.processes.kill(component)
 
     def start_component(self, name: str, env: Mapping[str, str] | None = None) -> None:
-        """Start a component that was killed or stopped, with further settings; returns at once."""
+        """Start a component that was killed or stopped, with more settings; returns at once."""
         component = airflow_component(name, self.instance.task_port)
         self.instance.processes.start(component, self.environment | dict(env or {}))
         if name == API_SERVER:

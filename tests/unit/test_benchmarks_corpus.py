@@ -33,14 +33,14 @@ def short():
 @pytest.fixture
 def packages(tmp_path: Path) -> Path:
     root = tmp_path / "site-packages"
-    (root / "press").mkdir(parents=True)
-    (root / "press-1.0.dist-info" / "licenses").mkdir(parents=True)
-    (root / "press" / "printer.py").write_text(MODULE, "utf-8")
-    (root / "press" / "broken.py").write_text("def (", "utf-8")
-    (root / "press" / "surrogate.py").write_text('"""\\ud800 ' + "x" * 300 + '"""', "utf-8")
-    (root / "press-1.0.dist-info" / "METADATA").write_text("Name: press\n\n" + "<b>text</b> " * 50)
-    (root / "press-1.0.dist-info" / "licenses" / "LICENSE").write_text("You may. " * 50)
-    (root / "press" / "latin.txt").write_bytes(b"caf\xe9 " * 100)
+    (root / "printing").mkdir(parents=True)
+    (root / "printing-1.0.dist-info" / "licenses").mkdir(parents=True)
+    (root / "printing" / "printer.py").write_text(MODULE, "utf-8")
+    (root / "printing" / "broken.py").write_text("def (", "utf-8")
+    (root / "printing" / "surrogate.py").write_text('"""\\ud800 ' + "x" * 300 + '"""', "utf-8")
+    (root / "printing-1.0.dist-info" / "METADATA").write_text("Name: printing\n\n" + "<b>text</b> " * 50)
+    (root / "printing-1.0.dist-info" / "licenses" / "LICENSE").write_text("You may. " * 50)
+    (root / "printing" / "latin.txt").write_bytes(b"caf\xe9 " * 100)
     return root
 
 
@@ -69,15 +69,15 @@ def test_ids_tell_where_a_text_is_from(packages: Path, tmp_path: Path) -> None:
     write_corpus(tmp_path / "a.jsonl", root=packages)
     rows = list(iter_articles(UPath(tmp_path / "a.jsonl")))
     assert [row.article_id for row in rows] == [
-        "press/latin.txt",
-        "press/printer.py::module",
-        "press/printer.py::Printer",
-        "press/printer.py::Printer.run",
-        "press/printer.py::Printer.twice",
-        "press/printer.py::Printer.twice~2",
-        "press/surrogate.py::module",
-        "press-1.0.dist-info/METADATA",
-        "press-1.0.dist-info/licenses/LICENSE",
+        "printing/latin.txt",
+        "printing/printer.py::module",
+        "printing/printer.py::Printer",
+        "printing/printer.py::Printer.run",
+        "printing/printer.py::Printer.twice",
+        "printing/printer.py::Printer.twice~2",
+        "printing/surrogate.py::module",
+        "printing-1.0.dist-info/METADATA",
+        "printing-1.0.dist-info/licenses/LICENSE",
     ]
     kinds = [row.metadata["kind"] for row in rows if isinstance(row, Article)]
     assert kinds == ["document", *["docstring"] * 6, "document", "licence"]

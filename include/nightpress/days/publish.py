@@ -71,7 +71,7 @@ class DayParts:
     :param rejected: ``rejected.parquet`` of the run; the schema of its answers is beside it, if they have one.
     :param second: results of the second round; each row joins that of the same article.
     :param reused: ``reused-*.parquet`` of the run: rows that were not sent.
-    :param made_by: further metadata of the file, such as the run and the digest of its prompt.
+    :param made_by: more metadata of the file, such as the run and the digest of its prompt.
     """
 
     results: Sequence[StoragePath]

@@ -72,7 +72,7 @@ def check_parameters(
     thinks: bool = False,
     adapts: bool = False,
 ) -> None:
-    """Refuse further parameters that the API would answer with 400.
+    """Refuse additional parameters that the API would answer with 400.
 
     :param request: the parameters by name.
     :param betas: the beta headers that go with them.

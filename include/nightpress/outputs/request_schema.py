@@ -1,6 +1,6 @@
 """Nodes → the schema that a request carries: what the API can hold the model to, the rest in words.
 
-The API takes objects without further properties, lists with ``minItems`` 0 or 1, enums and the string formats
+The API takes objects without additional properties, lists with ``minItems`` 0 or 1, enums and the string formats
 below; it refuses bounds of numbers and lengths (the SDK's ``transform_schema`` moves them into descriptions,
 as is done here) and recursion. It allows 16 fields that are a union, null included, and 24 that may be left
 out (API documentation, "Structured outputs": "Schema complexity limits").

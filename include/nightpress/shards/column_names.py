@@ -48,7 +48,7 @@ _MAX_KNOWN = 1_000
 def column_name(field: str, taken: Collection[str] = ()) -> str:
     """Return the Parquet column of a metadata field; names that differ in capitals only are one name to SQL.
 
-    :param taken: further names, lower case, that a metadata field must not have: those of the output.
+    :param taken: other names, lower case, that a metadata field must not have: those of the output.
     """
     while field.casefold() in RESERVED or field.casefold() in taken:
         field = f"source_{field}"

@@ -59,7 +59,7 @@ class RequestTemplate:
     :param cache: keep the system prompt in the prompt cache for an hour.
     :param thinking: ``"off"`` (the least that the model allows), ``"auto"`` or a ``thinking`` object.
     :param effort: effort level, or None for the model's own.
-    :param request: further parameters of a Messages request, by name, such as ``stop_sequences``.
+    :param request: other parameters of a Messages request, by name, such as ``stop_sequences``.
     :param betas: beta headers that the batch is created with.
     :raises ConfigurationError: a value that the API would refuse for every article.
     """
@@ -75,7 +75,7 @@ class RequestTemplate:
     request: Mapping[str, object] | None = None
     betas: tuple[str, ...] = ()
     options: RequestOptions = field(init=False, repr=False, compare=False)
-    """Model, thinking and further parameters as they are sent."""
+    """Model, thinking and other parameters as they are sent."""
 
     output_names: frozenset[str] = field(init=False, repr=False)
     """Columns of the output, lower case."""
