@@ -161,7 +161,9 @@ class _Writer:
         return Answer([*before, block], special, "", tokens, spent, web_searches=int(special == "pause_turn"))
 
     def _tool_input(self, before: list[_Block], spent: int, tool: dict[str, Any]) -> Answer:
-        value = example(tool.get("input_schema"), self.article, _asked(self.params))
+        made = example(tool.get("input_schema"), self.article, _asked(self.params))
+        # A schema may say object and still allow none, as an enum of numbers does; an input always is one.
+        value = made if isinstance(made, dict) else {}
         text = json.dumps(value, ensure_ascii=False)
         tokens = spent + max(1, self.counter.count(text))
         if tokens > self.max_tokens:

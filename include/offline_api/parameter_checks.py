@@ -199,6 +199,13 @@ def _tools_refusal(params: dict[str, Any], model: Model) -> str | None:
         return "Thinking may not be enabled when tool_choice forces tool use."
     if forced and not params.get("tools"):
         return "tool_choice: may only be specified while providing tools."
+    tools = params.get("tools")
+    for index, tool in enumerate(tools if isinstance(tools, list) else ()):
+        if not isinstance(tool, dict) or "input_schema" not in tool:
+            continue
+        schema = tool["input_schema"]
+        if not isinstance(schema, dict) or schema.get("type") != "object":
+            return f"tools.{index}.custom.input_schema.type: Input should be 'object'"
     return None
 
 

@@ -70,6 +70,7 @@ class Server:
         self.account.forget()
         self.faults.clear()
         self.http_requests.clear()
+        self._in_minute.clear()
         self.clock.offset_seconds = 0.0
 
     def check_access(self, request: Request) -> None:

@@ -117,7 +117,9 @@ def test_the_ledger_knows_the_tasks_and_outcomes(house: House) -> None:
         msgspec.json.decode(path.read_bytes())
         for path in sorted((house.airflow.data / "ledger" / "offline").glob("*.json"))
     ]
-    assert {(entry["dag_id"], entry["task_id"]) for entry in entries} == {("shards_of_3", "shard.submit_batch")}
+    assert {(entry["dag_id"], entry["task_id"]) for entry in entries} == {
+        ("shards_of_3", "shard.submit_batch")
+    }
     assert sorted(entry["map_index"] for entry in entries) == [0, 1, 2, 3]
     assert all(entry["by_status"] == {"succeeded": 3} and entry["cost_usd"] > 0 for entry in entries)
     assert "pwned" not in json.dumps(entries)
