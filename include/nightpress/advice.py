@@ -1,8 +1,8 @@
-"""What to do about each kind of failure: one list for the Batches page, the report and the comparison.
+"""What to do about each kind of failure, for the Batches page, the report and the comparison.
 
-A kind is what a failed row is counted under: the API's error type when there is one, else the row's status. The
-statuses explain themselves (:mod:`nightpress.statuses`); here are the API's error types (API documentation, "Errors")
-and how both are told.
+A failed row is counted under its kind: the API's error type when there is one, else the row's status. Statuses are
+described in :mod:`nightpress.statuses`; this module adds the API's error types (API documentation, "Errors") and the
+sentences that are shown for both.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ _AGAIN: dict[Again, str] = {
 class Advice:
     """What a kind of failure means.
 
-    :param billed: in words.
-    :param again: what the run itself does about it, in a sentence.
-    :param remedy: what a person can do about those that are left.
+    :param billed: whether such requests are billed, in words.
+    :param again: what the run does about it by itself, as a sentence.
+    :param remedy: what a person can do about the requests that are still without an answer.
     """
 
     meaning: str
@@ -56,12 +56,12 @@ class Advice:
 
     @property
     def during_run(self) -> str:
-        """What to say while the run may still do something about it."""
+        """The text to show while the run may still send such requests again."""
         return " ".join(part for part in (self.meaning, self.again, self.remedy) if part)
 
     @property
     def after_run(self) -> str:
-        """What to say about what is left in a published day."""
+        """The text to show for failures that are left in a published day."""
         return f"{self.meaning} {self.remedy}"
 
 
@@ -118,7 +118,7 @@ def advise(kind: str, status: str = "") -> Advice:
     """Return what a kind of failure means.
 
     :param kind: an error type of the API, a status, or a rule of the output schema.
-    :param status: the row's status, where it is known: it decides when the kind is not known here.
+    :param status: the row's status, if known; used when the kind is not in the list.
     """
     if kind in _ADVICE:
         return _ADVICE[kind]
@@ -126,5 +126,5 @@ def advise(kind: str, status: str = "") -> Advice:
 
 
 def label(kind: str) -> str:
-    """Return a kind as people read it: a status by its label, an error type of the API as it is."""
+    """Return the name to show for a kind: the label of a status, or the API's error type unchanged."""
     return STATUSES[kind].label if kind in STATUSES else kind

@@ -4,16 +4,16 @@ The class says what a retry would do and whether money can be involved::
 
     NightpressError
     ├── ConfigurationError        before spending; a retry cannot help: change the setting
-    │   └── InvalidReferenceError a stored reference leads out of the data root
+    │   └── InvalidReferenceError a stored reference points outside the data root
     ├── InputError                before spending; a retry cannot help: fix the source
     │   └── TooManyRejectsError
     ├── AccountTroubleError       the account stops all requests; a retry continues once a person has fixed it
     ├── BudgetError               before spending; a retry cannot help: send less or allow more
-    ├── ApiReplyError             the API's reply cannot be used and says nothing; a retry asks again
+    ├── ApiReplyError             the API's reply is unusable and says nothing about a batch; a retry asks again
     ├── SubmissionError
     │   ├── RequestRefusedError   no batch exists; a retry cannot help: fix what the message names
     │   ├── SubmitLaterError      no batch exists; a retry may help (rate limit, overload, API down)
-    │   └── UnknownOutcomeError   a batch may exist; a retry looks for it, and never creates blindly
+    │   └── UnknownOutcomeError   a batch may exist; a retry looks for it before it sends anything
     ├── LedgerError               the ledger holds something that cannot be trusted; a person decides
     └── ResultsError              paid for; a retry reads the same results again and pays nothing
 """
@@ -24,10 +24,10 @@ from __future__ import annotations
 class NightpressError(Exception):
     """Base of all errors raised on purpose.
 
-    The message names the thing, the value seen, the limit and the remedy, in words that are true wherever the core
-    runs. What to press in Airflow depends on the task, so the adapter adds it, by ``code``.
+    The message names the thing, the value seen, the limit and the remedy, and also holds outside Airflow. What to do
+    in Airflow depends on the task, so the adapter adds that, based on ``code``.
 
-    :param code: a stable name of the situation, such as ``results_gone``; empty when the class says enough.
+    :param code: a stable identifier of the cause, such as ``results_gone``; empty when the class says enough.
     """
 
     def __init__(self, message: str, *, code: str = "") -> None:
@@ -73,7 +73,7 @@ class SubmissionError(NightpressError):
 class RequestRefusedError(SubmissionError):
     """The API refused the batch, so none exists; a retry cannot help.
 
-    :param account: it is about the account (key, credit, permission), so it would refuse all others too.
+    :param account: the cause is the account (key, credit, permission), so every other batch would be refused too.
     """
 
     def __init__(self, message: str, account: bool = False, *, code: str = "") -> None:
@@ -82,9 +82,9 @@ class RequestRefusedError(SubmissionError):
 
 
 class SubmitLaterError(SubmissionError):
-    """The API did not take the batch, and none exists; a retry may help.
+    """The API did not accept the batch, so none exists; a retry may help.
 
-    :param retry_after_seconds: what the API asked for, or None.
+    :param retry_after_seconds: the wait that the API asked for, or None.
     """
 
     def __init__(self, message: str, retry_after_seconds: float | None = None, *, code: str = "") -> None:
@@ -101,4 +101,4 @@ class LedgerError(NightpressError):
 
 
 class ResultsError(NightpressError):
-    """Results could not be collected; they are paid for and kept, a retry pays nothing."""
+    """Results could not be collected; they are paid for and kept, so a retry pays nothing."""

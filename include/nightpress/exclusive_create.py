@@ -1,20 +1,20 @@
-"""Which stores can create a file only if it is not there yet: what makes the right to POST exclusive.
+"""Create a file only if it does not exist yet, on the stores that can do so; this makes the right to POST exclusive.
 
 =====================  ===================================================  ======================================
 store                  how                                                  tested here
 =====================  ===================================================  ======================================
 local disk, NFS        hard link, fails when the name is taken              yes: threads and processes
-S3 (AWS)               conditional put, ``If-None-Match: *``                no account here; the driver with moto
-S3 of other makers     the same, if the server honours it: asked once a     moto; servers that answer 412 without
-                       process by creating a file twice                     a condition; one that ignores it
-Google Cloud Storage   ``ifGenerationMatch=0`` (gcsfs, ``mode="create"``)   what the driver is asked and answers
-Azure Blob Storage     ``overwrite=False`` (adlfs)                          what the driver is asked and answers
+S3 (AWS)               conditional put, ``If-None-Match: *``                the driver with moto; no real account
+S3 of other vendors    the same, if the server honours it: checked once     moto; servers that answer 412 without
+                       per process by creating a file twice                 a condition; one that ignores it
+Google Cloud Storage   ``ifGenerationMatch=0`` (gcsfs, ``mode="create"``)   the driver's request and its replies
+Azure Blob Storage     ``overwrite=False`` (adlfs)                          the driver's request and its replies
 memory                 one process only: for tests                          yes
-any other              none: the driver looks first and then writes         refused
+any other              none: the driver checks first and then writes        refused
 =====================  ===================================================  ======================================
 
-Where there is none, two workers could both take the right to POST a shard, and pay twice. So such a store is
-refused unless ``NIGHTPRESS_ALLOW_UNSAFE_STORE=1`` takes that risk knowingly, as with a single worker.
+Without it, two workers could both take the right to POST a shard and pay twice. Such a store is therefore refused
+unless ``NIGHTPRESS_ALLOW_UNSAFE_STORE=1`` accepts that risk, for example with a single worker.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _asked: dict[tuple[str, str], bool] = {}
 
 
 def create_if_absent(fs: Any, path: str, data: bytes) -> bool:
-    """Store ``data`` under ``path`` of an object store unless something is there; False when it was.
+    """Store ``data`` under ``path`` of an object store unless the file exists; return False if it does.
 
-    :raises OSError: the store cannot be asked.
+    :raises OSError: the store does not answer.
     """
     protocols = _protocols(fs)
     if protocols & _MEMORY:
@@ -70,7 +70,7 @@ def _create(fs: Any, path: str, data: bytes, **how: Any) -> bool:
             # Another conditional write of the same name is under way: its outcome decides.
             time.sleep(0.05 * 2**number)
         except Exception as error:
-            # Drivers of Google's and Azure's stores raise errors of their own, some of which are no OSError.
+            # The drivers for Google and Azure raise their own errors, some of which are not an OSError.
             if is_taken(error):
                 return False
             raise
@@ -101,7 +101,7 @@ def _is_conflict(error: OSError) -> bool:
 
 
 def _replies(error: BaseException | None) -> Iterator[tuple[str, int]]:
-    """Yield code and HTTP status of the store's replies behind an error."""
+    """Yield the code and HTTP status of each store reply that an error and its causes hold."""
     for _ in range(10):
         if error is None:
             return
@@ -109,7 +109,7 @@ def _replies(error: BaseException | None) -> Iterator[tuple[str, int]]:
         if isinstance(reply, dict):
             code = str(reply.get("Error", {}).get("Code", ""))
             yield code, int(reply.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) or 0)
-        # azure-core tells code and status as `error_code` and `status_code`, gcsfs the status as `code`.
+        # azure-core has code and status in `error_code` and `status_code`; gcsfs has the status in `code`.
         told = getattr(error, "error_code", None)
         status = getattr(error, "status_code", None) or getattr(error, "code", None)
         number = int(str(status)) if str(status).isdigit() else 0
@@ -121,10 +121,10 @@ def _replies(error: BaseException | None) -> Iterator[tuple[str, int]]:
 def check_exclusive_create(fs: Any, folder: str) -> None:
     """Make sure that a store can create a file exclusively.
 
-    A server that only speaks the language of S3 is asked once a process, by creating a file twice.
+    An S3 server of another vendor is checked once per process, by creating a file twice.
 
-    :param folder: where a file may be made for the question.
-    :raises ConfigurationError: it cannot, and the risk was not taken knowingly.
+    :param folder: where the test file may be created.
+    :raises ConfigurationError: it cannot, and the environment does not accept the risk.
     """
     if os.environ.get(UNSAFE_STORE_SETTING) == "1":
         return

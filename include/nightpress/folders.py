@@ -1,4 +1,4 @@
-"""What is inside a run's folder and inside a ledger's; where these folders are is in :mod:`nightpress.layout`."""
+"""The files in a run's folder and in a ledger's folder; :mod:`nightpress.layout` says where these folders are."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class RunFolder:
 
     @property
     def source_complete(self) -> StoragePath:
-        """Says that all rows that a source itself gave are stored."""
+        """The marker that all rows of a query or a function are stored."""
         return self.path / "source" / "complete.json"
 
     def reused(self, number: int) -> StoragePath:
-        """Return the file with the ``number``-th block of rows whose answer was paid for before, from 0."""
+        """Return the file of block ``number``, from 0, of the rows whose answer was paid for before."""
         return self.path / f"reused-{number:05d}.parquet"
 
     def source_rows(self, number: int) -> StoragePath:
-        """Return the file with the ``number``-th block of rows that a source itself gave, from 0."""
+        """Return the file of block ``number``, from 0, of the rows that a query or a function returned."""
         return self.path / "source" / f"rows-{number:05d}.parquet"
 
     def requests(self, shard: str) -> StoragePath:
@@ -57,7 +57,7 @@ class RunFolder:
         return self.path / f"raw-{shard}.jsonl.zst"
 
     def checks(self, shard: str) -> StoragePath:
-        """Return what the output model's own validators refused, by ordinal."""
+        """Return the file of answers that the output model's own validators refused, by ordinal."""
         return self.path / f"checks-{shard}.json"
 
     def results(self, shard: str) -> StoragePath:
@@ -65,15 +65,15 @@ class RunFolder:
         return self.path / f"results-{shard}.parquet"
 
     def given(self, task: str) -> StoragePath:
-        """Return the record of the requests that a task was given."""
+        """Return the record of the requests that were passed to a task."""
         return self.path / f"given-{task}.json"
 
     def given_plan(self, task: str) -> StoragePath:
-        """Return the plan of the requests that a task was given."""
+        """Return the plan of the requests that were passed to a task."""
         return self.path / f"given-{task}.plan.json"
 
     def paused(self, cause: str) -> StoragePath:
-        """Return the mark of an account problem that the run was stopped for."""
+        """Return the marker of an account problem that stopped the run."""
         return self.path / f"paused-{cause}.json"
 
 
@@ -81,7 +81,7 @@ class RunFolder:
 class LedgerFolder:
     """The folder of one API's ledger, ``ledger/<api>/``; :mod:`nightpress.batches.ledger` says what is in its files.
 
-    :param path: of the API's ledger.
+    :param path: the ledger's folder.
     """
 
     path: StoragePath
@@ -93,17 +93,17 @@ class LedgerFolder:
 
     @property
     def owners(self) -> StoragePath:
-        """The folder of all owners of batches."""
+        """The folder of the records that say which shard owns a batch."""
         return self.path / "owners"
 
     @property
     def size(self) -> StoragePath:
-        """How many entries there were when the ledger was last listed in full."""
+        """The file with the number of entries at the last full listing."""
         return self.path / "changes" / "size.json"
 
     @property
     def snapshot(self) -> StoragePath:
-        """All entries in one file, for who shows a large ledger."""
+        """Copies of all entries in one file, to show a large ledger quickly."""
         return self.path / "changes" / "entries.msgpack.gz"
 
     def entry(self, key: str) -> StoragePath:
@@ -111,11 +111,11 @@ class LedgerFolder:
         return self.path / f"{key}.json"
 
     def attempt(self, key: str, number: int) -> StoragePath:
-        """Return the right to POST a shard for the ``number``-th time, from 1."""
+        """Return the file that gives the right to POST a shard for the ``number``-th time, from 1."""
         return self.attempts / f"{key}.{number}.json"
 
     def owner(self, batch_id: str) -> StoragePath:
-        """Return which shard a batch belongs to."""
+        """Return the file that says which shard a batch belongs to."""
         return self.owners / f"{batch_id}.json"
 
     def owned(self, key: str) -> StoragePath:
@@ -123,11 +123,11 @@ class LedgerFolder:
         return self.path / "owned" / key
 
     def owned_batch(self, key: str, batch_id: str) -> StoragePath:
-        """Return the note that a shard may own a batch."""
+        """Return the file that records that a shard may own a batch."""
         return self.owned(key) / f"{batch_id}.json"
 
     def discarded(self, stamp: str, key: str) -> StoragePath:
-        """Return the folder of what a person set aside of a shard."""
+        """Return the folder of a shard's entry and attempts that a person set aside."""
         return self.path / "discarded" / f"{stamp}-{key}"
 
     def discarded_entry(self, stamp: str, key: str) -> StoragePath:
@@ -139,7 +139,7 @@ class LedgerFolder:
         return self.discarded(stamp, key) / f"attempt.{number}.json"
 
     def changes(self, day: str) -> StoragePath:
-        """Return the folder of copies of what changed on a UTC day."""
+        """Return the folder with copies of the entries that changed on a UTC day."""
         return self.path / "changes" / day
 
     def change(self, day: str, key: str) -> StoragePath:

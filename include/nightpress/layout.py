@@ -1,9 +1,9 @@
-"""Where everything is: the only place that builds a path below the data root or opens a stored reference.
+"""The layout of the data root: the only module that builds a path below it or opens a stored reference.
 
 Records and XCom hold *references*: paths relative to the data root, such as
 ``runs/article_summaries/2026-11-22/manual__1/requests-00000.json``. A reference stays valid when the root is
 moved, mounted elsewhere or reached through another Airflow connection. Records of earlier versions hold whole
-URLs; :meth:`DataRoot.open` reads both, and refuses everything that is not below the root.
+URLs; :meth:`DataRoot.open` reads both, and refuses a path that is not below the root.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def is_run_folder_name(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class DataRoot:
-    """The folder that everything is stored under.
+    """The folder under which everything is stored.
 
     :param path: any fsspec-backed path, Airflow's ``ObjectStoragePath`` included.
     """
@@ -122,7 +122,7 @@ class DataRoot:
         return self.ledger() / scope
 
     def model_list(self, scope: str) -> StoragePath:
-        """Return where the models that an API listed are kept.
+        """Return the file with the models that an API listed.
 
         :param scope: name of the API; characters that a file name cannot have are replaced.
         """
@@ -137,13 +137,13 @@ class DataRoot:
         return self.runs(pipeline, day) / run_folder_name(run_id)
 
     def replaced_days(self) -> dict[str, list[str]]:
-        """Return the days of which earlier publications are kept, by pipeline."""
+        """Return the days that have earlier publications, by pipeline."""
         folder = self.path / "publications"
         pipelines = filter(is_pipeline_name, list_names(folder))
         return {name: list(filter(is_day, list_names(folder / name))) for name in pipelines}
 
     def publication(self, pipeline: str, day: str, name: str) -> StoragePath:
-        """Return where an earlier publication of a day is."""
+        """Return the path of an earlier publication of a day."""
         return self.publications(pipeline, day) / name
 
     def published(self, pipeline: str) -> StoragePath:
@@ -155,7 +155,7 @@ class DataRoot:
         return self.published(pipeline) / f"day={day}" / "answers.parquet"
 
     def publications(self, pipeline: str, day: str) -> StoragePath:
-        """Return the folder of a day's earlier publications, outside what readers of published days see."""
+        """Return the folder of a day's earlier publications; readers of published days do not see it."""
         return self.path / "publications" / pipeline / day
 
     def receipts(self, pipeline: str) -> StoragePath:
@@ -167,16 +167,16 @@ class DataRoot:
         return self.receipts(pipeline) / f"day={day}.json"
 
     def receipt_parts(self, pipeline: str, day: str) -> StoragePath:
-        """Return the folder of what each run of a day paid; the day's receipt adds it up."""
+        """Return the folder with the receipt of each run of a day; the day's receipt adds them up."""
         return self.receipts(pipeline) / "of_runs" / f"day={day}"
 
     def receipt_part(self, pipeline: str, day: str, run_id: str) -> StoragePath:
-        """Return where what one run of a day paid is."""
+        """Return the path of the receipt of one run of a day."""
         digest = hashlib.sha256(run_id.encode()).hexdigest()[:16]
         return self.receipt_parts(pipeline, day) / f"{digest}.json"
 
     def receipt_aside(self, pipeline: str, day: str, *, offline: bool) -> StoragePath:
-        """Return where a day's receipt of the offline API (or of the real one) is while the other is in use."""
+        """Return where a day's receipt for the offline API (or the real one) is kept while the other is in use."""
         folder = "of_the_offline_api" if offline else "of_the_api"
         return self.receipts(pipeline) / folder / f"day={day}.json"
 
@@ -185,7 +185,7 @@ class DataRoot:
         return [name for name in list_names(self.path / "comparisons") if is_pipeline_name(name)]
 
     def comparison(self, name: str, day: str) -> StoragePath:
-        """Return where a day's answers of several variants are, side by side."""
+        """Return the file with a day's answers of several variants, side by side."""
         return self.path / "comparisons" / name / f"day={day}" / "comparison.parquet"
 
     def reports(self, day: str) -> StoragePath:
@@ -197,11 +197,11 @@ class DataRoot:
         return self.reports(day) / "report.html"
 
     def report_markdown(self, day: str, *, full: bool = False) -> StoragePath:
-        """Return where a day's report is as Markdown: short, as a message, or in full."""
+        """Return the path of a day's report as Markdown: short, for a message, or in full."""
         return self.reports(day) / ("report-full.md" if full else "report.md")
 
     def comparison_page(self, name: str, day: str) -> StoragePath:
-        """Return where the page of a comparison is: beside the day's report."""
+        """Return the path of a comparison's page, beside the day's report."""
         return self.reports(day) / f"comparison-{name}.html"
 
     def iter_pipelines(self) -> Iterator[str]:
@@ -225,12 +225,12 @@ class DataRoot:
         return str(whole[len(base) + 1 :])
 
     def open(self, reference: str) -> StoragePath:
-        """Return the path of a recorded reference, relative or (of an earlier version) a whole URL.
+        """Return the path of a recorded reference: a relative path or (from an earlier version) a whole URL.
 
         A whole URL that names another root or connection is resolved by its part below one of the root's own
         folders, so that records survive a moved or renamed root.
 
-        :raises InvalidReferenceError: it leads out of the data root.
+        :raises InvalidReferenceError: it points outside the data root.
         """
         relative = self._relative(reference)
         parts = relative.split("/")
@@ -247,7 +247,7 @@ class DataRoot:
         base = self.path.path.rstrip("/")
         if whole.startswith(f"{base}/"):
             return whole[len(base) + 1 :]
-        # A root that was moved: the last folder of ours in the path begins the relative part.
+        # The root was moved: the relative part begins at the first folder of ours in the path.
         parts = whole.split("/")
         starts = [number for number, part in enumerate(parts) if part in _AREAS]
         return "/".join(parts[starts[0] :]) if starts else ""
@@ -256,7 +256,7 @@ class DataRoot:
 def list_names(folder: StoragePath) -> list[str]:
     """Return the names in a folder, sorted; a folder that does not exist has none."""
     if hasattr(folder.fs, "invalidate_cache"):
-        # Listings decide what exists; long-lived processes must not see yesterday's.
+        # Callers decide by this listing what exists, so a long-lived process must not see a cached one.
         folder.fs.invalidate_cache(folder.path)
     try:
         found = folder.fs.ls(folder.path, detail=False)

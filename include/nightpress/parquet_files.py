@@ -1,4 +1,4 @@
-"""Parquet files under the data root: read by parts, and written so that no half file is ever visible."""
+"""Parquet files under the data root: read in parts, and written so that no partial file is ever visible."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def as_arrow_file(stream: IO[bytes] | io.RawIOBase) -> pa.PythonFile:
-    """Return an open stream as Arrow's readers take it."""
+    """Wrap an open stream in a file object that Arrow's readers accept."""
     import pyarrow as pa
 
     return pa.PythonFile(stream, mode="r")
@@ -25,9 +25,9 @@ def as_arrow_file(stream: IO[bytes] | io.RawIOBase) -> pa.PythonFile:
 def open_parquet(path: StoragePath, *, read_dictionary: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file for reading.
 
-    :param read_dictionary: text columns with few values, which then take little memory; absent ones are ignored.
-    :raises FileNotFoundError: there is none.
-    :raises pyarrow.ArrowInvalid: the file is damaged or no Parquet.
+    :param read_dictionary: text columns with few distinct values, to save memory; absent ones are ignored.
+    :raises FileNotFoundError: the file does not exist.
+    :raises pyarrow.ArrowInvalid: the file is damaged or not Parquet.
     """
     import pyarrow.parquet as pq
 
@@ -48,10 +48,10 @@ def read_parquet(path: StoragePath, columns: Sequence[str] | None = None) -> pa.
 def parquet_writer(
     path: StoragePath, schema: pa.Schema, distinct: Collection[str] = (), *, search: bool = True
 ) -> Iterator[pq.ParquetWriter]:
-    """Open a Parquet file for writing that appears under ``path``, whole, when the block ends without an error.
+    """Open a Parquet file for writing; it appears under ``path``, complete, when the block ends without an error.
 
-    :param distinct: columns whose values hardly repeat; a dictionary of them takes time and no less space.
-    :param search: keep statistics of distinct columns, by which readers skip rows that they do not look for.
+    :param distinct: columns whose values rarely repeat; a dictionary of them would take time and save no space.
+    :param search: keep statistics of the ``distinct`` columns, so that readers can skip rows they do not need.
     """
     import pyarrow.parquet as pq
 
@@ -80,6 +80,6 @@ def _leaves(field: pa.Field, prefix: str = "") -> Iterator[str]:
 
 
 def write_parquet(table: pa.Table, path: StoragePath) -> None:
-    """Store a table as one Parquet file, whole or not at all."""
+    """Store a table as one Parquet file, completely or not at all."""
     with parquet_writer(path, table.schema) as writer:
         writer.write_table(table)

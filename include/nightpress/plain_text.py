@@ -1,18 +1,18 @@
-r"""Text that others wrote (articles, answers, messages of an API, file names, ids), made harmless to show.
+r"""Make text from outside (articles, answers, messages of an API, file names, ids) safe to show.
 
-Each medium has one function, and every text from outside passes through the one of the medium that shows it::
+There is one function for each medium, and all text from outside passes through the one for its medium::
 
-    terminal   for_terminal   one line, escapes instead of control characters, cut
-               for_terminal_lines   the same, whole, and with its line feeds and tabs
-    log        for_log        the same; a line of a log stays one line
+    terminal   for_terminal   one line, control characters escaped, shortened
+               for_terminal_lines   the same, not shortened, with its line feeds and tabs
+    log        for_log        as for_terminal, so that a log entry stays one line
     HTML       for_html       Markup; what is not Markup already is escaped
     SVG        for_svg        only characters that XML allows; a renderer may abort on others
     Markdown   for_markdown   one line in which nothing is markup, a link or a mention
 
-Characters that only ever act (C0 and C1 controls, lone surrogates, noncharacters) are shown as U+FFFD where people
-read a document, and as an escape such as ``\x1b`` where an operator looks for a cause. Marks that turn the direction
-of writing are part of Arabic or Hebrew text, so documents keep them (and isolate them); in terminals and logs, where
-they could make a line read as another, they are escaped as well.
+Characters that cannot be shown (C0 and C1 controls, lone surrogates, noncharacters) become U+FFFD in documents, and
+an escape such as ``\x1b`` in terminals and logs, where an operator looks for a cause. Marks that change the direction
+of writing are part of Arabic or Hebrew text, so documents keep them (and isolate them); terminals and logs escape
+them too, because they could make a line look like a different one.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ _MARKDOWN = re.compile(
 
 
 def for_document(value: object) -> str:
-    """Return text without characters that act; line feeds and tabs stay."""
+    """Return text with U+FFFD for characters that cannot be shown; line feeds and tabs stay."""
     return _NOT_IN_DOCUMENTS.sub("\ufffd", str(value).replace("\r\n", "\n"))
 
 
 def for_html(value: object) -> Markup:
-    """Return Markup as it is, and anything else as text that can only be shown."""
+    """Return Markup unchanged, and anything else as escaped text."""
     if isinstance(value, Markup):
         return value
     return escape(for_document(value))
 
 
 class Html(Markup):
-    """HTML that is safe to show: what is put into it is escaped by type.
+    """HTML that is safe to show: a value formatted into it is escaped unless its type is Markup.
 
     >>> Html("<p>{}</p>").format("<script>")
     Html('<p>&lt;script&gt;</p>')
@@ -56,12 +56,12 @@ class Html(Markup):
 
     @classmethod
     def escape(cls, s: object, /) -> Html:
-        """Return Markup as it is, and anything else as text that can only be shown."""
+        """Return Markup unchanged, and anything else as escaped text."""
         return cls(for_html(s))
 
 
 def for_svg(value: object) -> str:
-    """Return text that an SVG can hold; the renderer escapes markup itself, but aborts on what XML forbids."""
+    """Return text for an SVG; the renderer escapes markup itself, but may abort on characters that XML forbids."""
     return for_document(value).replace("\n", " ").replace("\t", " ")
 
 
@@ -71,7 +71,7 @@ def for_terminal(value: object, max_chars: int = 2_000) -> str:
     >>> for_terminal("a\x1b[31mb\n")
     'a\\x1b[31mb\\n'
 
-    :param max_chars: characters of the text that are shown.
+    :param max_chars: most characters of the text that are shown.
     """
     text = str(value)
     cut = " …" if len(text) > max_chars else ""
@@ -79,7 +79,7 @@ def for_terminal(value: object, max_chars: int = 2_000) -> str:
 
 
 def for_terminal_lines(value: object) -> str:
-    r"""Return text that a terminal shows and does not obey; unlike :func:`for_terminal`, lines stay lines.
+    r"""Return text without control sequences; unlike :func:`for_terminal` it keeps line feeds and tabs.
 
     >>> for_terminal_lines("a\x1b[31mb\n\tc")
     'a\\x1b[31mb\n\tc'
@@ -91,7 +91,7 @@ def for_terminal_lines(value: object) -> str:
 
 
 def for_log(value: object, max_chars: int = 2_000) -> str:
-    """Return text for a line of a log: it stays one line, whatever is in it."""
+    """Return text for a log entry; the result is always one line."""
     return for_terminal(value, max_chars)
 
 
@@ -101,7 +101,7 @@ def for_markdown(value: object) -> str:
 
 
 def shorten(text: str, max_chars: int) -> str:
-    """Return a text of at most ``max_chars`` characters and, where it was cut, an ellipsis."""
+    """Return at most ``max_chars`` characters of a text, followed by an ellipsis if it was cut."""
     return text if len(text) <= max_chars else text[:max_chars].rstrip() + " …"
 
 

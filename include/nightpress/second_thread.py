@@ -1,4 +1,4 @@
-"""Work that releases the interpreter's lock, done beside the rest: compression, Parquet encoding, syncing."""
+"""A second thread for work that releases the interpreter's lock: compression, Parquet encoding, syncing."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from types import TracebackType
 
 
 class SecondThread:
-    """Runs calls one after the other on a second thread, in the order in which they were given.
+    """Runs calls on a second thread, one after the other, in the order of :meth:`run`.
 
-    Leaving the block waits for all of them. What a call raises is raised by a later :meth:`run` or at the end.
+    Leaving the block waits for all calls. The exception of a call is raised by a later :meth:`run` or at the end.
 
-    :param waiting: calls that may be unfinished; with more of them :meth:`run` waits, so that memory is bounded.
+    :param waiting: most calls that may be unfinished; above that :meth:`run` waits, so that memory is bounded.
     """
 
     def __init__(self, waiting: int) -> None:
@@ -25,7 +25,7 @@ class SecondThread:
         return self
 
     def run(self, call: Callable[..., object], *arguments: object) -> None:
-        """Give the thread a call, and wait while too many are unfinished."""
+        """Wait while too many calls are unfinished, then queue this one."""
         while len(self._calls) >= self._waiting:
             self._calls.popleft().result()
         self._calls.append(self._pool.submit(call, *arguments))

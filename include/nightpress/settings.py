@@ -13,7 +13,7 @@ API_MAX_BYTES = 256 * 1024 * 1024
 """Bytes of one batch's body: Message Batches API documentation, "Batch limitations"."""
 
 OFFLINE_BATCH_PREFIX = "msgbatch_local_"
-"""How batch ids of the offline API begin; no model answered them."""
+"""Prefix of the offline API's batch ids; no model answered such a batch."""
 
 DEFAULT_MODEL = "claude-haiku-4-5"
 DEFAULT_MAX_TOKENS = 200
@@ -26,18 +26,18 @@ DEFAULT_KEPT_PUBLICATIONS = 3
 """How many earlier publications of a day are kept unless another number is set."""
 
 DEFAULT_MIN_ANSWERED_SHARE = 0.0
-"""With 0 a published day with answers is replaced by any that has an answer, but by none without."""
+"""With 0, a published day that has answers is replaced by any result with at least one answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardLimits:
-    """When a shard closes, whichever comes first.
+    """The limits of a shard; reaching any of them closes it.
 
     :param max_requests: requests in a shard, 1 to 100,000 (default 10,000).
     :param max_bytes: bytes of the POST body, 1,000 to 256 MiB (default 32 MB).
-    :param max_staged_bytes: bytes of the articles' other fields, which stay here (default 64 MB).
-    :param max_metadata_columns: different fields of all articles of a run; each is a column (default 2,000).
-    :raises ConfigurationError: outside what the API accepts.
+    :param max_staged_bytes: bytes of the articles' other fields, which are not sent (default 64 MB).
+    :param max_metadata_columns: distinct metadata fields of a run; each is a column (default 2,000).
+    :raises ConfigurationError: a value is out of its range.
     """
 
     max_requests: int = 10_000
@@ -61,5 +61,5 @@ class ShardLimits:
 
 
 def is_offline(batch_id: str) -> bool:
-    """Return whether a batch is of the offline API, which calls no model and bills nothing."""
+    """Return whether a batch belongs to the offline API, which calls no model and bills nothing."""
     return batch_id.startswith(OFFLINE_BATCH_PREFIX)

@@ -1,7 +1,7 @@
 """Every status that an article's row can have: one table, used by decoding, second rounds, reuse, page and report.
 
-``succeeded`` means that there is an answer to use. Everything else says what happened, whether it was billed,
-whether a second round sends it again, and what a person can do.
+``succeeded`` means that there is a usable answer. The table says for each status what happened, whether it was
+billed, whether a second round sends the request again, and what a person can do.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 Billed = Literal["yes", "no", "usage", "unknown"]
-"""``usage``: what the answer's usage says, by the vendor's rules for it; ``unknown``: an amount is null."""
+"""``usage``: billed by the answer's usage and the vendor's rules for it; ``unknown``: an amount is null."""
 
 Again = Literal["same", "more_room", "repair", "never"]
-"""What a second round does: the same request, one with more ``max_tokens``, one that says what was wrong, nothing."""
+"""What a second round sends: the same request, one with more ``max_tokens``, one that names the error, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Status:
     :param billed: whether such an article costs money.
     :param again: what a second round does with it.
     :param kept: the row is kept, not sent again, when the same request is read again for the same day: it was paid
-        for and the same request would bring the same. An answer of another day is only ever a ``succeeded`` one.
+        for, and the same request would give the same result. From other days only ``succeeded`` rows are reused.
     :param advice: what a person can do.
     """
 
@@ -40,7 +40,7 @@ class Status:
 
     @property
     def answered(self) -> bool:
-        """True when there is an answer to use."""
+        """True when there is a usable answer."""
         return self.name == SUCCEEDED
 
 
@@ -142,10 +142,10 @@ STATUSES: Mapping[str, Status] = {
         ),
     )
 }
-"""By name, in the order in which they are shown."""
+"""All statuses by name, in the order in which they are shown."""
 
 MESSAGE_STATUSES = tuple(name for name, status in STATUSES.items() if status.billed in ("yes", "usage"))
-"""Statuses of requests that a model answered, whatever with: they have token counts and may cost money."""
+"""Statuses of requests that a model answered in any way: they have token counts and may cost money."""
 
 BILLABLE_STATUSES = tuple(name for name, status in STATUSES.items() if status.billed != "no")
-"""Statuses of requests that were, or may have been, paid for: a batch with one of them bought something."""
+"""Statuses of requests that were, or may have been, billed: a batch with one of them counts as paid for."""

@@ -1,9 +1,9 @@
-"""Writing under the data root so that no half file is ever visible.
+"""Write files under the data root so that no partial file is ever visible.
 
 A path is any `universal_pathlib <https://github.com/fsspec/universal_pathlib>`_ path; Airflow's
-``ObjectStoragePath`` is one. On a local disk a file is written aside in the same folder, synced and
-renamed; on an object store it is written to a local temporary file and stored by a single put,
-because a rename there is copy and delete.
+``ObjectStoragePath`` is one. On a local disk a file is written under a temporary name in the same folder,
+synced and renamed; for an object store it is written to a local temporary file and uploaded by a single
+put, because a rename there is a copy and a delete.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     pass
 
 INVALID_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes that are not the JSON they should be; the second is no error of its own."""
+"""Errors that msgspec raises for bytes that are not the expected JSON; the last two are not its own classes."""
 
 StoragePath: TypeAlias = UPath | ProxyUPath
 """Any fsspec-backed path, Airflow's ObjectStoragePath included."""
@@ -47,7 +47,7 @@ _DRIVERS = {
 
 
 def open_local(folder: str | Path) -> UPath:
-    """Return a folder of this machine as a storage path, for what is made aside."""
+    """Return a folder of this machine as a storage path, for temporary files."""
     return UPath(folder)
 
 
@@ -58,10 +58,10 @@ def is_local(path: StoragePath) -> bool:
 
 @contextmanager
 def atomic_writer(path: StoragePath) -> Iterator[BinaryIO]:
-    """Open a binary file that appears under ``path``, whole, when the block ends without an error.
+    """Open a binary file for writing; it appears under ``path``, complete, when the block ends without an error.
 
-    :param path: the final name; missing parent folders are made.
-    :raises OSError: nothing is left under the final name, nor aside (disk full, no permission).
+    :param path: the final name; missing parent folders are created.
+    :raises OSError: disk full, no permission, …; no file is left under the final or the temporary name.
     """
     if is_local(path):
         target = Path(path.path)
@@ -72,7 +72,7 @@ def atomic_writer(path: StoragePath) -> Iterator[BinaryIO]:
     handle, aside_name = tempfile.mkstemp(prefix=".", suffix=".aside", dir=folder)
     aside = Path(aside_name)
     try:
-        # The handle stays ours: compressors close the stream they are given.
+        # A duplicate handle, since compressors close the stream that they are given.
         with os.fdopen(os.dup(handle), "wb") as stream:
             yield stream
         os.fsync(handle)
@@ -89,16 +89,16 @@ def atomic_writer(path: StoragePath) -> Iterator[BinaryIO]:
 
 
 def write_atomically(path: StoragePath, data: bytes) -> None:
-    """Store ``data`` under ``path``, whole or not at all."""
+    """Store ``data`` under ``path``, completely or not at all."""
     with atomic_writer(path) as stream:
         stream.write(data)
 
 
 def create_exclusively(path: StoragePath, data: bytes) -> bool:
-    """Store ``data`` under ``path`` unless something is there already; False when it was.
+    """Store ``data`` under ``path`` unless the file exists; return False if it does.
 
-    On a local disk the file appears whole by a hard link, which fails if the name is taken. What object stores
-    do is in :mod:`nightpress.exclusive_create`.
+    On a local disk a hard link makes the complete file appear, and fails if the name is taken. For object stores
+    see :mod:`nightpress.exclusive_create`.
     """
     if not is_local(path):
         with store_errors(path):
@@ -125,7 +125,7 @@ def create_exclusively(path: StoragePath, data: bytes) -> bool:
 def check_exclusive_creates(folder: StoragePath) -> None:
     """Make sure that :func:`create_exclusively` has exactly one winner in a folder's store.
 
-    :raises ConfigurationError: it may have two, and the risk was not taken knowingly.
+    :raises ConfigurationError: it may have two, and the environment does not accept the risk.
     """
     if not is_local(folder):
         with store_errors(folder):
@@ -152,7 +152,7 @@ def store_errors(path: StoragePath) -> Iterator[None]:
 
 
 def _file_mode() -> int:
-    """Return the mode of a new file under the umask; files made aside have 0600 whatever it is."""
+    """Return the mode of a new file under the umask; temporary files always have 0600."""
     try:
         with open("/proc/self/status") as status:  # noqa: PTH123 - setting the umask to read it is seen by all threads
             found = next(line for line in status if line.startswith("Umask:"))

@@ -1,7 +1,7 @@
-"""What a process that was killed leaves behind: temporary files on its disk, and unfinished uploads to S3.
+"""Remove what a killed process left behind: temporary files on its disk, and unfinished uploads to S3.
 
-Neither is ever seen under a final name. They only take space, and unfinished uploads cost money until they are
-aborted; a lifecycle rule of the bucket does the same.
+Neither is visible under a final name. Both take space, and unfinished uploads cost money until they are aborted;
+a lifecycle rule of the bucket can abort them as well.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from nightpress.storage import StoragePath, store_errors
 log = logging.getLogger(__name__)
 
 OLD_SECONDS = 86_400.0
-"""No task takes so long to write a file."""
+"""Age from which a file or upload is a leftover: no task takes a day to write a file."""
 
 
 def remove_leftovers(root: StoragePath, now: float) -> int:
-    """Remove temporary files of this machine, and abort unfinished uploads below the root, of more than a day ago.
+    """Remove temporary files of this machine and unfinished uploads below the root that are older than a day.
 
-    One request to the store. Whatever cannot be removed is logged: it is nobody's result.
+    Listing takes one request to the store. A failure is only logged, since leftovers hold no results.
 
     :param now: epoch seconds.
     :return: how many were removed.

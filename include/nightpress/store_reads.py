@@ -1,4 +1,4 @@
-"""Reading and listing files under the data root as they are now, by as few requests to the store as possible."""
+"""Read and list files under the data root as they are now, with as few requests to the store as possible."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _MOMENT_FIELDS = ("LastModified", "last_modified", "updated", "mtime", "created"
 
 
 class Version(NamedTuple):
-    """What is known of a file without reading it.
+    """What a listing says about a file.
 
-    :param stamp: equal for equal contents; None when the store tells nothing, so that it must be read.
+    :param stamp: differs when the content differs; None when the store gives none, so that the file must be read.
     :param modified: epoch seconds; None when the store does not say.
     """
 
@@ -38,7 +38,7 @@ class Version(NamedTuple):
 
 
 def trust_no_listing(path: StoragePath) -> None:
-    """Let the store's driver keep no directory listings: what decides about money must be seen as it is now."""
+    """Disable the driver's cache of directory listings, since decisions about money need the current state."""
     cache = getattr(path.fs, "dircache", None)
     if cache is not None and getattr(cache, "use_listings_cache", False):
         cache.use_listings_cache = False
@@ -46,9 +46,9 @@ def trust_no_listing(path: StoragePath) -> None:
 
 
 def read_bytes(path: StoragePath) -> bytes:
-    """Return a file's content by one request; what is written in between is seen whole or not at all.
+    """Return a file's content with one request, so that a concurrent write is seen completely or not at all.
 
-    :raises FileNotFoundError: there is none.
+    :raises FileNotFoundError: the file does not exist.
     """
     if is_local(path):
         return Path(path.path).read_bytes()
@@ -57,10 +57,10 @@ def read_bytes(path: StoragePath) -> bytes:
 
 
 def _by_one_request(driver: type) -> dict[str, int]:
-    """Return the arguments with which a driver reads a whole file by one request.
+    """Return the arguments with which a driver reads a whole file with one request.
 
-    s3fs would ask for the size first, to read a large file in parts: twice the requests, and an error when the file
-    is replaced in between.
+    By default s3fs asks for the size first, to read a large file in parts: this doubles the requests, and fails when
+    the file is replaced in between.
     """
     read = getattr(driver, "_cat_file", None)
     wanted = "max_concurrency"
@@ -68,9 +68,9 @@ def _by_one_request(driver: type) -> dict[str, int]:
 
 
 def list_versions(folder: StoragePath) -> dict[str, Version]:
-    """Return each file of a folder with what tells one content of it from the next.
+    """Return the files of a folder by name, each with its version.
 
-    :raises OSError: the store cannot be asked; a folder that does not exist has no files.
+    :raises OSError: the store does not answer; a folder that does not exist has no files.
     """
     try:
         if is_local(folder):
@@ -89,9 +89,9 @@ def list_versions(folder: StoragePath) -> dict[str, Version]:
 
 
 def list_names_from(folder: StoragePath, prefix: str) -> list[str]:
-    """Return the names in a folder that begin with a text, sorted; on most object stores by one request.
+    """Return the names in a folder that begin with a prefix, sorted; most object stores need one request.
 
-    :raises OSError: the store cannot be asked; a folder that does not exist has no names.
+    :raises OSError: the store does not answer; a folder that does not exist has no names.
     """
     with store_errors(folder):
         fs, base = folder.fs, folder.path.rstrip("/")
@@ -112,7 +112,7 @@ def _local_version(entry: os.DirEntry[str]) -> Version:
         found = entry.stat()
     except FileNotFoundError:
         return Version(None, None)
-    # A replaced file is another inode, however coarse the clock of the file system is.
+    # A replaced file has another inode, even if the file system's clock is too coarse to show the change.
     return Version((found.st_mtime_ns, found.st_size, found.st_ino), found.st_mtime)
 
 
@@ -123,7 +123,7 @@ def _remote_version(info: Mapping[str, Any]) -> Version:
 
 
 def read_files(folder: StoragePath, names: Sequence[str]) -> Iterator[tuple[str, bytes | OSError]]:
-    """Yield files of a folder, many at a time, or why one cannot be read; one that is gone is left out."""
+    """Yield each file's name with its content, or the error of reading it; a file that is gone is left out."""
     for start in range(0, len(names), _READ_AT_ONCE):
         chunk = names[start : start + _READ_AT_ONCE]
         if is_local(folder):
