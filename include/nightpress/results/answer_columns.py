@@ -1,4 +1,4 @@
-"""Decoded outcomes as Arrow columns: one pass in C for each column, instead of an append for each cell."""
+"""Convert decoded outcomes to Arrow columns: one pass in C per column instead of one append per cell."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from nightpress.results.result_lines import FAILED, ContentBlock, Message, Outco
 from nightpress.statuses import EMPTY, ERRORED, REFUSED, SUCCEEDED, TRUNCATED, UNFINISHED
 
 TEXT_COLUMNS = ("status", "text", "stop_reason", "model", "error_type", "error_message", "message_id")
-"""Columns of decoded answers that are published as they are."""
+"""Columns of decoded answers that are published unchanged."""
 
 _NUMBERS = (*TOKEN_COLUMNS, "thinking", "web_searches")
 
 USAGE_COLUMNS = ("inference_geo", "service_tier", "refusal_category")
-"""Further text that billing needs."""
+"""More text columns, which only billing needs."""
 
 ANSWERS = pa.schema(
     [
@@ -35,15 +35,15 @@ ANSWERS = pa.schema(
 )
 """Columns of decoded answers.
 
-Numbers are 0 where there is no message, and null where a message does not tell them. ``thinking`` is part of
-``output``. ``refusal_category`` is null also for a refusal without one.
+Numbers are 0 without a message, and null where a message does not state them. ``thinking`` is included in
+``output``. ``refusal_category`` is also null for a refusal without a category.
 """
 
 CUT_OFF = ("max_tokens", "model_context_window_exceeded")
-"""Stop reasons of an answer that is not whole."""
+"""Stop reasons of a truncated answer."""
 
 PAUSED = ("pause_turn", "compaction")
-"""Stop reasons of a turn that wants to continue: of server tools, and of a context that was shortened (beta)."""
+"""Stop reasons of a turn that can be continued: server tools, and a compacted context (beta)."""
 
 _NOT_WHOLE = pa.array(["refusal", *PAUSED, *CUT_OFF])
 _TYPE = attrgetter("type")
@@ -55,9 +55,9 @@ _ZERO = pa.scalar(0, pa.int64())
 def to_columns(ordinals: np.ndarray, outcomes: list[Outcome]) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
     """Yield ordinals and their outcomes as rows of :data:`ANSWERS`: first the answers, then the failures.
 
-    Apart from each other, because a column of equal values needs no conversion, and most of both are.
+    They are separate so that most columns hold equal values, which need no conversion.
     """
-    if not outcomes:  # of a block in which every line is damaged
+    if not outcomes:  # every line of the block is damaged
         return
     answered = [outcome.message is not None and outcome.type not in FAILED for outcome in outcomes]
     if all(answered):
@@ -97,7 +97,7 @@ def _failures(outcomes: list[Outcome]) -> pa.RecordBatch:
 
 
 def _record_batch(columns: Mapping[str, pa.Array], rows: int) -> pa.RecordBatch:
-    """Return the columns as rows of :data:`ANSWERS`; those that are left out are null."""
+    """Return the columns as rows of :data:`ANSWERS`; columns that are not given are null."""
     arrays = [
         columns[name] if name in columns else pa.repeat(nothing, rows) for name, nothing in _NULLS.items()
     ]
@@ -105,7 +105,7 @@ def _record_batch(columns: Mapping[str, pa.Array], rows: int) -> pa.RecordBatch:
 
 
 def _column(name: str, values: Sequence[object]) -> pa.Array:
-    """Return values as a column of :data:`ANSWERS`; equal ones are converted once."""
+    """Return values as a column of :data:`ANSWERS`; if all are equal, only one is converted."""
     kind = _NULLS[name].type
     if values and values[0] == values[-1] and values.count(values[0]) == len(values):
         return pa.repeat(pa.scalar(values[0], kind), len(values))
@@ -113,10 +113,10 @@ def _column(name: str, values: Sequence[object]) -> pa.Array:
 
 
 def answer_status(text: Any, stop_reason: Any) -> Any:
-    """Return the status of each answer as plain text, by what the model wrote and why it stopped.
+    """Return the status of each plain-text answer, from the text and the stop reason.
 
-    :param text: of the answers, an Arrow array; null where there is none.
-    :param stop_reason: the API's.
+    :param text: texts of the answers, an Arrow array; null where there is none.
+    :param stop_reason: the API's stop reasons.
     """
     blank = pc.fill_null(pc.or_(pc.equal(pc.binary_length(text), 0), pc.utf8_is_space(text)), True)
     if not pc.any(pc.or_(blank, pc.is_in(stop_reason, _NOT_WHOLE))).as_py():
@@ -137,15 +137,15 @@ def answer_status(text: Any, stop_reason: Any) -> Any:
 
 
 def has_earlier_statuses(schema: pa.Schema) -> bool:
-    """Return whether an earlier version published a day: of plain text, it called all that a model wrote an answer."""
+    """Return whether a day is plain text from an earlier version, which called any text ``succeeded``."""
     return "thinking_tokens" not in schema.names and not output_fields(schema)
 
 
 def with_statuses(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return rows of a published day with the statuses that this version gives.
+    """Return rows of a published day with the statuses of this version.
 
-    :param table: some columns of it: status, text and stop_reason at least.
-    :param schema: of the whole file.
+    :param table: columns of the day: at least status, text and stop_reason.
+    :param schema: schema of the whole file.
     """
     if not has_earlier_statuses(schema):
         return table
@@ -168,7 +168,7 @@ def _texts(messages: list[Message]) -> list[str | None]:
 
 
 def _joined_text(content: Sequence[ContentBlock]) -> str | None:
-    """Return the text blocks joined; a block of no type that has a text is one."""
+    """Return the text blocks joined; a block with text but without a type counts as a text block."""
     return "".join([block.text for block in content if block.text and block.type in ("text", None)]) or None
 
 
@@ -179,7 +179,7 @@ def _usage_columns(given: list[Usage | None]) -> dict[str, pa.Array]:
         found = _column(name, values)
         if absent is None or not found.null_count:
             return found
-        # The API leaves out, or writes null for, what did not happen; only without any usage it is not known.
+        # The API omits the count of what did not happen, or writes null. It is unknown only without usage.
         filled = pc.fill_null(found, absent)
         return filled if all(given) else pc.if_else(pa.array(map(bool, given), pa.bool_()), filled, None)
 
@@ -195,7 +195,7 @@ def _usage_columns(given: list[Usage | None]) -> dict[str, pa.Array]:
         written = pc.coalesce(written, pc.add(hour, numbers("cache_write_5m", minutes, 0)))
     minutes_only = pc.max_element_wise(pc.subtract(written, hour), 0, skip_nulls=False)
     if (pc.max(minutes_only).as_py() or 0) > 0:
-        # Which lifetime was written, and so at which price, is only known where the answer tells it.
+        # The price depends on the cache lifetime, which is only known where the answer states it.
         told = pa.array([parts is not None and parts.is_told for parts in lifetimes], pa.bool_())
         hour = pc.if_else(pc.or_(told, pc.equal(minutes_only, 0)), hour, pa.scalar(None, hour.type))
     return {

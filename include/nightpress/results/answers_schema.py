@@ -1,4 +1,4 @@
-"""The columns of answers: one row for each article, in article order."""
+"""The columns of answers: one row per article, in article order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _field(name: str, kind: pa.DataType, about: str, nullable: bool = True) -> p
 _TEXT, _COUNT, _USD = pa.string(), pa.int64(), pa.float64()
 
 MAX_TEXT_BYTES = 1024**3
-"""Text that is written at once; an Arrow array of text holds less than 2 GiB."""
+"""Bytes of text that are written at once; an Arrow array of text holds less than 2 GiB."""
 
 HEAD = [
     _field("article_id", _TEXT, "the source's id, as text", nullable=False),
@@ -60,7 +60,7 @@ TAIL = [
 """Columns after the source's metadata."""
 
 DISTINCT = ("article_id", "title", "custom_id", "request_key", "text", "error_message", "message_id")
-"""Columns whose values hardly repeat."""
+"""Columns whose values rarely repeat."""
 
 
 def answers_schema(metadata: Sequence[pa.Field] = (), output: Sequence[pa.Field] = ()) -> pa.Schema:
@@ -73,19 +73,19 @@ def answers_schema(metadata: Sequence[pa.Field] = (), output: Sequence[pa.Field]
 
 
 def published_schema(metadata: Sequence[pa.Field] = (), output: Sequence[pa.Field] = ()) -> pa.Schema:
-    """Return the schema of a published day: that of answers without ``day``, which its folder says."""
+    """Return the schema of a published day: answers without ``day``, which is in the folder's name."""
     schema = answers_schema(metadata, output)
     return schema.remove(schema.get_field_index("day"))
 
 
 def with_large_text(schema: pa.Schema) -> pa.Schema:
-    """Return the schema of answers that are still moved about: an array of text alone holds less than 2 GiB."""
+    """Return the schema for answers in memory, with large text: an array of text holds less than 2 GiB."""
     index = schema.get_field_index("text")
     return schema.set(index, schema.field(index).with_type(pa.large_string()))
 
 
 def iter_writable(table: pa.Table) -> Iterator[pa.Table]:
-    """Yield answers with large text as they are written: text, in pieces that an array of it can hold."""
+    """Yield answers with large text as tables to write, with text, in pieces that fit into one array."""
     index = table.schema.get_field_index("text")
     column = table.schema.field(index).with_type(pa.string())
     for piece in _iter_pieces(table):

@@ -1,16 +1,16 @@
-"""What the answers of a shard cost, and what the cache saved: columns of tokens times unit prices, row by row.
+"""Compute the cost of a shard's answers and the cache savings: tokens times unit prices, for each row.
 
 The vendor's rules (pricing page and release notes, October 2026):
 
 * errored, canceled and expired requests are free; an answer is billed by its usage;
 * a refusal before any output is free for some categories and billed for others; after output it is billed;
-* a prompt above the model's limit pays the price of long prompts for the whole request;
-* inference in the US costs 1.1 times as much, from 4.6 on; the answer's usage says where it ran;
+* if a prompt is above the model's limit, the whole request is billed at the price for long prompts;
+* inference in the US costs 1.1 times as much, for models from 4.6 on; the answer's usage says where it ran;
 * a web search costs $10 for 1,000, not halved in a batch.
 
-An amount that is not known is null, never 0: a missing line, an answer without token counts or without a model, a
-model without a price, a refusal of a new category, tokens written to the cache without their lifetime, inference in
-a place without a price.
+An unknown amount is null, never 0. Causes: a missing line, an answer without token counts or without a model,
+a model without a price, a refusal of a new category, cache writes of unknown lifetime, inference in a place
+without a price.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from nightpress.statuses import STATUSES
 log = logging.getLogger(__name__)
 
 TOKEN_COLUMNS = ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read")
-"""Billed tokens by kind, as columns of the decoded answers; null where the answer does not tell."""
+"""Billed tokens by kind, as columns of the decoded answers; null where the answer does not state them."""
 
 FREE_REFUSALS = ("cyber", "general_harms")
-"""Categories of a refusal before any output that is not billed; one without a category is not billed either."""
+"""Refusal categories that are free before any output; a refusal without a category is free too."""
 
 BILLED_REFUSALS = ("bio", "frontier_llm", "reasoning_extraction")
-"""Categories of a refusal before any output that is billed, since 24 September 2026."""
+"""Refusal categories that are billed even before any output, since 24 September 2026."""
 
 _FREE = pa.array([name for name, status in STATUSES.items() if status.billed == "no"])
 _UNKNOWN = pa.array([name for name, status in STATUSES.items() if status.billed == "unknown"])
 
 
 def costs(answers: pa.Table) -> tuple[pa.Array, pa.Array]:
-    """Return USD paid and USD at list price of each row, null where it is not known.
+    """Return the USD paid and the USD at list price of each row; null where unknown.
 
     :param answers: rows of :data:`nightpress.results.answer_columns.ANSWERS`.
     """
@@ -67,7 +67,7 @@ def costs(answers: pa.Table) -> tuple[pa.Array, pa.Array]:
 
 
 def cache_saved(answers: pa.Table) -> float | None:
-    """Return what the same tokens would have cost more without the cache, at batch prices."""
+    """Return the USD that the cache saved at batch prices; negative if it cost more than it saved."""
     tokens, factor = _tokens(answers), _us_factor(answers)
     nothing = np.zeros_like(tokens.input)
     plain = TokenColumns(
@@ -92,7 +92,7 @@ def _difference(plain: TokenColumns, tokens: TokenColumns, tiers: tuple[UnitPric
 
 
 def _is_free(answers: pa.Table) -> Any:
-    """Tell which rows cost nothing: what was not processed, and refusals of some categories before any output."""
+    """Tell which rows are free: requests that were not processed, and some refusals before any output."""
     status, category = answers["status"], answers["refusal_category"]
     refused = _flags(pc.equal(answers["stop_reason"], "refusal"))
     free = _flags(pc.or_(pc.is_null(category), pc.is_in(category, pa.array(FREE_REFUSALS))))
@@ -105,7 +105,7 @@ def _is_unknown(answers: pa.Table) -> Any:
     refused = _flags(pc.equal(answers["stop_reason"], "refusal"))
     new = _flags(pc.and_(pc.is_valid(category), pc.invert(known)))
     untold = pc.or_(pc.is_null(answers["input"]), pc.is_null(answers["output"]))
-    # Tokens that were written to the cache, for five minutes or an hour: two prices.
+    # Cache writes for five minutes and for an hour have different prices.
     untold = pc.or_(untold, pc.is_null(answers["cache_write_1h"]))
     return (
         _flags(pc.is_in(answers["status"], _UNKNOWN))
@@ -115,15 +115,15 @@ def _is_unknown(answers: pa.Table) -> Any:
 
 
 def _is_before_output(answers: pa.Table) -> Any:
-    """Tell which rows have no output at all; one whose output tokens are not told may have some."""
+    """Tell which rows certainly have no output; a row with unknown output tokens may have some."""
     blank = pc.equal(pc.fill_null(pc.binary_length(answers["text"]), 0), 0)
     return _flags(pc.and_(blank, pc.equal(answers["output"], 0)))
 
 
 def _us_factor(answers: pa.Table) -> Any:
-    """Return how much dearer each row is by where it was inferred; of a model before 4.6 nothing is.
+    """Return the price factor of each row for the place of inference; always 1 for models before 4.6.
 
-    Of a place that no price list names it is not known.
+    It is NaN for a place that no price list names.
     """
     place = pc.utf8_lower(pc.utf8_trim_whitespace(pc.fill_null(answers["inference_geo"], "")))
     elsewhere = _flags(pc.is_in(place, pa.array([*ELSEWHERE])))
@@ -148,6 +148,6 @@ def _flags(condition: Any) -> Any:
 
 
 def _iter_models(answers: pa.Table) -> Iterator[tuple[str, Any]]:
-    """Yield each model that answered, and which rows are its."""
+    """Yield each model that answered, with its rows."""
     for model in pc.unique(answers["model"]).drop_null().to_pylist():
         yield model, _flags(pc.equal(answers["model"], model))

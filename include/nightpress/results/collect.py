@@ -29,7 +29,7 @@ from nightpress.statuses import BILLABLE_STATUSES, MISSING, SUCCEEDED
 from nightpress.storage import StoragePath, atomic_writer
 
 READINGS = 3
-"""How often results are read in which lines are damaged or of other shards, before those count as missing."""
+"""How often results with damaged lines, or lines of other shards, are read before they count as missing."""
 
 EXAMPLES_OF_A_KIND = 3
 MESSAGE_CHARACTERS = 200
@@ -47,25 +47,25 @@ def collect_batch(
 ) -> ShardResults:
     """Keep the results of an ended batch, write the shard's Parquet, and record both in the ledger.
 
-    :param root: what the shard's and the ledger's references are relative to.
-    :param model: of a run with typed answers: its own validators check them, too.
-    :param sleep: takes the seconds to wait before results are read again.
+    :param root: the data root; references of the shard and the ledger are relative to it.
+    :param model: the model class of typed answers, whose own validators also check them.
+    :param sleep: called with the seconds to wait before results are read again.
     :raises InvalidReferenceError: the shard's files are not below the data root.
-    :raises ResultsError: the batch has not ended, or its results cannot be had; a retry pays nothing.
+    :raises ResultsError: the batch has not ended, or its results cannot be read; a retry costs nothing.
     """
     files = ShardFiles.beside(root.open(shard.uri))
     entry = ledger.load(shard.key)
     if entry is not None and (entry.pipeline, entry.day) != (provenance.pipeline, provenance.day):
         provenance = replace(provenance, reused=True)
     if entry is not None and provenance.batch_id in entry.earlier:
-        # The shard was started over since: what its earlier batch came to says nothing about the one that it has.
+        # The shard was restarted: results of the earlier batch say nothing about its current batch.
         entry = None
     if entry is not None and _take_kept(entry, shard, files, root):
         results = collect_shard(shard, files, provenance, model)
     else:
         batch = _retrieve_ended(provenance.batch_id, api)
         if entry is not None:
-            # Saved at once: a long download is not a running batch.
+            # Save now, so that the batch does not look like it is still running during a long download.
             entry = ledger.save(msgspec.structs.replace(entry, ended_at=batch.ended_at))
         results = _download(batch, shard, files, provenance, api, model, sleep)
     results = replace(results, uri=root.reference(files.results))
@@ -81,13 +81,13 @@ def collect_batch(
             )
         )
         results = replace(results, submitted_at=_iso(entry.submitted_at), ended_at=_iso(entry.ended_at))
-        # Without an entry nothing says that the batch is collected, and the body may have to be sent.
+        # Without an entry, nothing records that the batch is collected, and its body may still be needed.
         pack_body(files.requests)
     return results
 
 
 def _outcome(entry: Entry, results: ShardResults, rows: StoragePath) -> dict[str, Any]:
-    """Return what the entry says of the batch's outcome; the numbers of whoever paid are left as they are."""
+    """Return the outcome fields of the entry; if another run paid for the batch, its numbers are kept."""
     if results.reused and entry.by_status:
         return {}
     errors, examples = find_failures(rows) if set(results.by_status) != {SUCCEEDED} else ({}, ())
@@ -101,7 +101,7 @@ def _outcome(entry: Entry, results: ShardResults, rows: StoragePath) -> dict[str
 
 
 def _known_part(results: ShardResults) -> float | None:
-    """Return what is known of a cost that is not known in full."""
+    """Return the known part of a cost that is only partly known; None for a fully known cost."""
     return results.known_cost_usd if results.cost_usd is None else None
 
 
@@ -110,16 +110,16 @@ def _iso(moment: datetime | None) -> str | None:
 
 
 def _take_kept(entry: Entry, shard: Shard, files: ShardFiles, root: DataRoot) -> bool:
-    """Put the kept results of the shard's batch in place, if the ledger knows where they are.
+    """Copy the stored results of the shard's batch into place; return False if the ledger knows of none.
 
-    Only the ledger is believed: a file of the right name may be that of an earlier batch of the shard.
+    Only the ledger is trusted: a file with the right name may belong to an earlier batch of the shard.
     """
     if entry.raw is None:
         return False
     try:
         kept = root.open(entry.raw)
     except InvalidReferenceError:
-        # What the API has is read again, which pays nothing; no file of anybody else's is.
+        # Read the results from the API again, which is free, instead of a file outside the data root.
         return False
     if not _is_kept(kept, shard):
         return False
@@ -137,7 +137,7 @@ def _download(  # noqa: PLR0917 - private, called once
     model: type[BaseModel] | None,
     sleep: Callable[[float], None],
 ) -> ShardResults:
-    """Keep and collect the results; read again while any is missing: what is missing is paid again."""
+    """Store and collect the results; read again while any are missing, as sending those again costs money."""
     with ShardRows(shard, files, provenance, model) as rows:
         for _ in range(READINGS):
             lines = keep_raw(batch, files.raw, api, shard.articles, read=rows.read, sleep=sleep)
@@ -148,7 +148,7 @@ def _download(  # noqa: PLR0917 - private, called once
 
 
 def _may_be_billed(results: ShardResults) -> int:
-    """Return how many answers were or may have been billed; one that cannot be read was billed too."""
+    """Return how many answers were or may have been billed; unreadable answers were billed too."""
     return sum(results.by_status.get(status, 0) for status in BILLABLE_STATUSES)
 
 
@@ -163,7 +163,7 @@ def _retrieve_ended(batch_id: str, api: BatchApi) -> Batch:
 
 
 def _is_kept(raw: StoragePath, shard: Shard) -> bool:
-    """Return whether a kept result stream is there and is this shard's."""
+    """Return whether a stored result stream exists and belongs to this shard."""
     if not raw.exists():
         return False
     with open_raw(raw) as stream:
@@ -176,11 +176,11 @@ def _copy(source: StoragePath, target: StoragePath) -> None:
 
 
 def find_failures(results: StoragePath) -> tuple[dict[str, int], tuple[Example, ...]]:
-    """Count the requests without an answer by the API's error type, or else by status.
+    """Count the requests without an answer by the API's error type; without one, by status.
 
     :param results: a shard's ``results-*.parquet``.
     :return: the counts, the most frequent kind first, and up to three examples of each kind: custom ids and the
-        API's words, never an article's.
+        API's messages, never article text.
     """
     table = read_parquet(results, ["status", "error_type", "error_message", "custom_id", "article_id"])
     counts: Counter[str] = Counter()
@@ -189,7 +189,7 @@ def find_failures(results: StoragePath) -> tuple[dict[str, int], tuple[Example, 
         kind = str(row["error_type"] or row["status"])[:100]
         counts[kind] += 1
         if counts[kind] <= EXAMPLES_OF_A_KIND:
-            # A validator's words may quote the answer.
+            # A validator's message may quote the answer.
             message = "" if kind == "model_check" else row["error_message"] or ""
             about = (message[:MESSAGE_CHARACTERS], str(row["article_id"])[:200])
             examples.append(Example(kind, row["custom_id"], *about))

@@ -1,8 +1,8 @@
-"""Decode a result stream: only the fields that are needed, and never a crash on a damaged line.
+"""Decode a result stream: only the fields that are needed, without failing on a damaged line.
 
-Blocks of whole lines are decoded at once by the strict types of :mod:`result_lines`. A block in which a line does
-not fit them is read line by line, and such a line with care. Every ordinal of the shard gets at most one outcome,
-and every result is counted as exactly one of good, repeated, foreign or malformed.
+Blocks of whole lines are decoded at once with the strict types of :mod:`result_lines`. If a line does not
+fit, its block is read line by line, and that line leniently. Every ordinal of the shard gets at most one
+outcome, and each result is counted as exactly one of good, repeated, foreign or malformed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from nightpress.results.result_lines import Outcome, ResultLine, decode_line, de
 from nightpress.shards.request_keys import custom_id_prefix
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
-"""A longer line is skipped: no answer has as much, and memory has to end somewhere."""
+"""Longer lines are skipped to bound memory; no answer is this long."""
 
 BLOCK_BYTES = 4 * 1024 * 1024
 """A stream is decoded in blocks of this size."""
@@ -31,12 +31,12 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 @dataclass(slots=True)
 class StreamReport:
-    """What the lines of a result stream were.
+    """Counts of the lines of a result stream, by kind.
 
-    :param foreign: results of no request of this shard; never merged.
-    :param repeated: results of a request that had one already.
+    :param foreign: results that belong to no request of this shard; never merged.
+    :param repeated: further results of a request that already has one.
     :param malformed: lines that cannot be read, or successes without a message.
-    :param lines: that are not blank; the last one also without a line feed, if it can be read.
+    :param lines: lines that are not blank; a readable last line counts even without a line feed.
     :param ended: false when the last line has no line feed and cannot be read.
     :param answered: a bit for each request of the shard, set when it has a result.
     """
@@ -60,7 +60,7 @@ class StreamReport:
 class Block(NamedTuple):
     """Outcomes in the order of the stream.
 
-    :param ordinals: of each outcome, int64.
+    :param ordinals: the ordinal of each outcome, int64.
     """
 
     ordinals: np.ndarray
@@ -70,7 +70,7 @@ class Block(NamedTuple):
 def iter_outcomes(
     stream: BinaryIO, key: str, articles: int, report: StreamReport
 ) -> Iterator[tuple[int, Outcome]]:
-    """Yield ``(ordinal, outcome)`` of each request of the shard; see :func:`iter_blocks`."""
+    """Yield ``(ordinal, outcome)`` for each request of the shard; see :func:`iter_blocks`."""
     for block in iter_blocks(read_blocks(stream), key, articles, report):
         yield from zip(block.ordinals.tolist(), block.outcomes, strict=True)
 
@@ -81,12 +81,12 @@ def read_blocks(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def iter_blocks(blocks: Iterable[bytes], key: str, articles: int, report: StreamReport) -> Iterator[Block]:
-    """Yield the outcomes of the shard's requests, some hundreds at a time, in the order of the stream.
+    """Yield the outcomes of the shard's requests, a few hundred at a time, in the order of the stream.
 
     :param blocks: the stream, in pieces of about :data:`BLOCK_BYTES`.
     :param key: the shard key; a line with another shard's custom_id is foreign.
     :param articles: requests in the shard; ordinals are 0 to ``articles - 1``.
-    :param report: filled on the way, complete at the end.
+    :param report: filled while reading; complete at the end.
     """
     reader = _LineReader(key, articles, report)
     for text in _iter_whole_lines(blocks, reader):
@@ -95,7 +95,7 @@ def iter_blocks(blocks: Iterable[bytes], key: str, articles: int, report: Stream
 
 
 class _LineReader:
-    """Reads a block at once when all its lines are good, and line by line when one is not."""
+    """Reads a block at once if all its lines are good, otherwise line by line."""
 
     def __init__(self, key: str, articles: int, report: StreamReport) -> None:
         self._prefix = custom_id_prefix(key)
@@ -106,7 +106,7 @@ class _LineReader:
 
     def read(self, text: bytes) -> Block:
         """Return the outcomes of some whole lines."""
-        # Three times as fast as bytes.count.
+        # This is three times as fast as bytes.count.
         feeds = np.count_nonzero(np.frombuffer(text, np.uint8) == _LINE_FEED)
         count = int(feeds) + (not text.endswith(b"\n"))
         block = self._read_good(text, count) or self._read_each(text)
@@ -126,7 +126,7 @@ class _LineReader:
         self._report.answered = np.packbits(self._seen).tobytes()
 
     def _read_good(self, text: bytes, count: int) -> Block | None:
-        """Return the outcomes if every line has one that counts, else None; nothing is noted then."""
+        """Return the outcomes if every line has one that counts; else None, and nothing is counted."""
         try:
             lines = decode_lines(text)
         except _UNREADABLE:
@@ -154,7 +154,7 @@ class _LineReader:
             if not data.strip():
                 continue
             lines = _read_any(data)
-            # A stream that was cut ends in the middle of a line.
+            # A stream that was cut off ends in the middle of a line.
             self._report.ended = bool(lines) or data is not tail
             self._report.lines += self._report.ended
             if not lines:
@@ -167,7 +167,7 @@ class _LineReader:
         return Block(np.array(ordinals, dtype=np.int64), outcomes)
 
     def _take(self, line: ResultLine, number: int) -> int | None:
-        """Return the ordinal of a line that counts; else note why it does not."""
+        """Return the ordinal of a line that counts; else record why it does not."""
         ordinal = _read_ordinal(line.custom_id, self._prefix, self._articles)
         if ordinal is None:
             self._report.note("foreign", number)
@@ -186,7 +186,7 @@ def _read_any(data: bytes) -> list[ResultLine]:
         line = decode_line(data)
     except _UNREADABLE:
         return read_line(data)
-    # A repeated field that is null the second time hides the message; reading with care finds it.
+    # If a field is repeated and null the second time, the message is lost; the lenient reader finds it.
     return [line] if line.result.usable else read_line(data) or [line]
 
 
@@ -199,7 +199,7 @@ def _read_ordinal(custom_id: str, prefix: str, articles: int) -> int | None:
 
 
 def _read_ordinals(custom_ids: list[str], prefix: str, articles: int) -> np.ndarray | None:
-    """Return the ordinals, or None when an id is not one of the shard's, to the letter."""
+    """Return the ordinals, or None if any id is not exactly an id of the shard."""
     ids = pa.array(custom_ids, pa.string())
     digits = pc.utf8_slice_codeunits(ids, len(prefix))
     try:
@@ -215,15 +215,15 @@ def _read_ordinals(custom_ids: list[str], prefix: str, articles: int) -> np.ndar
 def make_custom_ids(prefix: str, ordinals: np.ndarray) -> pa.Array:
     """Return the custom_ids of some requests of a shard.
 
-    :param prefix: of the shard, see :func:`nightpress.shards.request_keys.custom_id_prefix`.
+    :param prefix: the shard's prefix, see :func:`nightpress.shards.request_keys.custom_id_prefix`.
     """
     return pc.binary_join_element_wise(prefix, pc.cast(pa.array(ordinals), pa.string()), "")
 
 
 def _iter_whole_lines(blocks: Iterable[bytes], reader: _LineReader) -> Iterator[bytes]:
-    """Yield whole lines, about a block at a time; only the last may lack its line feed.
+    """Yield whole lines, about a block at a time; only the last line may lack its line feed.
 
-    A line that is longer than :data:`MAX_LINE_BYTES` is left out, and the reader told.
+    A line longer than :data:`MAX_LINE_BYTES` is left out and reported to the reader.
     """
     waiting: list[bytes] = []
     size = 0

@@ -1,4 +1,4 @@
-"""Keep the result stream as it came: paid for once, it can be read again without the API."""
+"""Store the raw result stream, so that paid results can be read again without the API."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from nightpress.storage import StoragePath, atomic_writer
 log = logging.getLogger(__name__)
 
 DOWNLOADS = 10
-"""How often a result stream is read before what it says is believed or refused."""
+"""How often a short result stream is read before it is accepted or refused."""
 
 _WAITING_BLOCKS = 2
 
@@ -39,16 +39,16 @@ def keep_raw(
 ) -> int:
     """Store the results of ``batch`` under ``path``, zstd-compressed, and return the number of lines.
 
-    They are decoded as they come, so nothing has to be read back. A stream can be cut without an error, also
-    between two lines, so its lines are counted. One that is short is read again; one that is short in the same way
-    every time is what the API has, and is kept: its articles become ``missing``. One that has a line for each
-    request is whole, however it ended.
+    They are decoded while they arrive, so nothing is read back. A stream can end early without an error, even
+    between two lines, so its lines are counted. A short stream is read again. If it is short in the same way
+    each time, the API has no more: it is stored, and the articles without a line become ``missing``. A stream
+    with a line for each request is complete, however it ended.
 
-    :param requests: of the batch; each has one line.
-    :param read: decodes a stream that comes in blocks; what it found counts when this function has returned, and
-        replaces what an earlier reading found.
-    :param sleep: takes the seconds to wait before the next reading.
-    :raises ResultsError: cut differently each time, or not readable; nothing is kept.
+    :param requests: number of requests in the batch; each has one line.
+    :param read: decodes a stream that comes in blocks. Each call replaces the findings of the previous one;
+        they are final when this function returns.
+    :param sleep: called with the seconds to wait before the next reading.
+    :raises ResultsError: the stream was cut differently each time, or is not readable; nothing is stored.
     """
     found: tuple[int, int, bytes] | None = None
     lines, agreed = 0, True
@@ -59,7 +59,7 @@ def keep_raw(
             previous, found = found, (report.lines, stream.size, report.answered)
             lines = report.lines
             if lines < requests:
-                # What is missing is sent, and paid, again; so it is believed as late as possible.
+                # Missing requests are sent and paid again, so a short stream is accepted as late as possible.
                 agreed = agreed and report.ended and not stream.broken and previous in (None, found)
                 if not agreed or download < DOWNLOADS:
                     raise _ShortError
@@ -84,14 +84,14 @@ def keep_raw(
 
 
 class _ShortError(Exception):
-    """Leave the writer, so that nothing is kept."""
+    """Leaves the writer, so that nothing is stored."""
 
 
 class _Kept:
-    """A result stream that is compressed into a file, beside the reader, while it is read.
+    """A result stream that a second thread compresses into a file while it is read.
 
     :ivar size: bytes so far.
-    :ivar broken: it ended with an error.
+    :ivar broken: True if the stream ended with an error.
     """
 
     def __init__(self, chunks: Iterator[bytes], target: BinaryIO, beside: SecondThread) -> None:
@@ -110,7 +110,7 @@ class _Kept:
             if size >= BLOCK_BYTES:
                 yield self._keep(b"".join(waiting))
                 waiting, size = [], 0
-        # One frame at least: an empty file is none.
+        # Write at least one frame: an empty file is not valid zstd.
         if size or not self.size:
             yield self._keep(b"".join(waiting))
 
@@ -140,9 +140,9 @@ def _is_cut(error: Exception) -> bool:
 
 @contextmanager
 def open_raw(path: StoragePath) -> Iterator[BinaryIO]:
-    """Open a kept result stream for reading, decompressed.
+    """Open a stored result stream for reading, decompressed.
 
-    :raises ResultsError: it is not there.
+    :raises ResultsError: the file does not exist.
     """
     try:
         stream = path.open("rb")

@@ -1,8 +1,8 @@
-"""One line of a result stream, read with care: a paid answer is never lost over a field that nobody needs.
+"""Read one line of a result stream leniently, so that a bad unneeded field never loses a paid answer.
 
-The structs are what the API documents, every field optional and bounded. :func:`read_line` reads what does not
-fit them: it keeps each field that is usable and leaves the others empty. Gateways write nulls, floats, numbers
-as text, flat errors, lone surrogates, byte order marks, two objects on a line.
+The structs follow the API's documentation; every field is optional and bounded. :func:`read_line` reads lines
+that do not fit them: it keeps each usable field and leaves the others empty. Gateways write nulls, floats,
+numbers as text, flat errors, lone surrogates, byte order marks, two objects on a line.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Annotated, Any
 import msgspec
 
 MAX_TOKENS = 10**12
-"""No request has more; a larger number is taken as unknown. Sums over a day stay within 64 bits."""
+"""No request has more tokens; a larger number counts as unknown. Sums over a day stay within 64 bits."""
 
 MAX_NAME = 200
-"""Characters of an id, a model, a type or a reason; longer ones are cut."""
+"""Most characters of an id, a model, a type or a reason; longer ones are cut."""
 
 MAX_ERROR_MESSAGE = 10_000
-"""Characters of an error's message; longer ones are cut."""
+"""Most characters of an error message; longer ones are cut."""
 
 FAILED = frozenset({"errored", "canceled", "expired"})
 """Types of results that hold no answer."""
@@ -41,24 +41,24 @@ class CacheCreation(msgspec.Struct, gc=False):
 
     @property
     def is_told(self) -> bool:
-        """True when it tells at least one of them."""
+        """True if at least one lifetime is given."""
         return self.ephemeral_5m_input_tokens is not None or self.ephemeral_1h_input_tokens is not None
 
 
 class OutputTokensDetails(msgspec.Struct, gc=False):
-    """What the output tokens were spent on."""
+    """Output tokens by use."""
 
     thinking_tokens: Count | None = None
 
 
 class ServerToolUse(msgspec.Struct, gc=False):
-    """Server tools that are billed by use."""
+    """Uses of server tools, which are billed per use."""
 
     web_search_requests: Count | None = None
 
 
 class Usage(msgspec.Struct, gc=False):
-    """Tokens of an answer (API documentation, "Usage"); None where the API does not tell."""
+    """Tokens of an answer (API documentation, "Usage"); None where the API does not state them."""
 
     input_tokens: Count | None = None
     output_tokens: Count | None = None
@@ -72,7 +72,7 @@ class Usage(msgspec.Struct, gc=False):
 
 
 class ContentBlock(msgspec.Struct, gc=False):
-    """A content block; only those of type ``text``, or of no type, are answers."""
+    """A content block; only blocks of type ``text``, or without a type, are part of the answer."""
 
     type: str | None = None
     text: str | None = None
@@ -109,7 +109,7 @@ class ErrorEnvelope(msgspec.Struct, gc=False):
 
 
 class Outcome(msgspec.Struct, gc=False):
-    """What became of a request: ``succeeded``, ``errored``, ``canceled``, ``expired`` or a type not known yet."""
+    """The result of a request: ``succeeded``, ``errored``, ``canceled``, ``expired`` or an unknown type."""
 
     type: Name
     message: Message | None = None
@@ -117,12 +117,12 @@ class Outcome(msgspec.Struct, gc=False):
 
     @property
     def answer(self) -> Message | None:
-        """The message, of every type that is not known to hold none."""
+        """The message; None for the types that are known to have none."""
         return None if self.type in FAILED else self.message
 
     @property
     def usable(self) -> bool:
-        """False for a success without its message: what was answered cannot be told."""
+        """False for a success without a message, whose answer is unknown."""
         return self.message is not None or self.type != "succeeded"
 
 
@@ -138,12 +138,12 @@ decode_lines = msgspec.json.Decoder(ResultLine).decode_lines
 
 
 def read_line(data: bytes) -> list[ResultLine]:
-    """Return every result on a line that :func:`decode_line` does not take; none when nothing can be read."""
+    """Return every result on a line that :func:`decode_line` cannot decode; empty if nothing can be read."""
     return [line for value in _iter_objects(data) if (line := _line(value)) is not None]
 
 
 def _iter_objects(data: bytes) -> Iterator[dict[str, Any]]:
-    """Yield the JSON objects of a line: a lost line feed leaves two on one, a byte order mark comes before one."""
+    """Yield the JSON objects of a line; it may start with a byte order mark, or hold two objects."""
     text = data.decode("utf-8", "replace")
     position, cuts = text.find("{"), 0
     while position >= 0:
@@ -152,7 +152,7 @@ def _iter_objects(data: bytes) -> Iterator[dict[str, Any]]:
         except RecursionError:
             cuts += 1
             if cuts > _MAX_CUTS:
-                return  # a stray quote hides the depth from the eye; it would be tried forever
+                return  # a stray quote can hide the real depth, and this loop would never end
             text = _cut_depth(text)
             position = text.find("{", position)
             continue
@@ -163,7 +163,7 @@ def _iter_objects(data: bytes) -> Iterator[dict[str, Any]]:
 
 
 def _first_given(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object of its fields; of a repeated one a null does not replace what is there."""
+    """Make an object from its fields; a repeated field that is null does not replace an earlier value."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         if value is not None or name not in found:
@@ -172,7 +172,7 @@ def _first_given(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _whole_number(digits: str) -> int | None:
-    # Python refuses to read thousands of digits.
+    # Python refuses to convert thousands of digits.
     return int(digits) if len(digits) <= 20 else None
 
 
@@ -182,7 +182,7 @@ _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{\]}]', re.DOTALL)
 
 
 def _cut_depth(text: str) -> str:
-    """Return the text with every list and object below a hundred levels emptied."""
+    """Return the text with every list and object that is nested deeper than a hundred levels emptied."""
     kept: list[str] = []
     depth = position = 0
     for token in _TOKENS.finditer(text):
@@ -260,7 +260,7 @@ def _usage(value: object) -> Usage | None:
 
 
 def _error(value: object) -> ErrorEnvelope | None:
-    """Read an error in its envelope, one without, or one that is only words."""
+    """Read an error with or without its envelope, or one that is only text."""
     if isinstance(value, str):
         return ErrorEnvelope(InnerError(None, _clean(value)[:MAX_ERROR_MESSAGE]))
     if not isinstance(value, dict):
@@ -281,7 +281,7 @@ def _error(value: object) -> ErrorEnvelope | None:
 
 
 def _count(value: object) -> int | None:
-    """Return a number of tokens, None when it is none: negative, a fraction, too large, text that is not a number."""
+    """Return a number of tokens; None if negative, a fraction, too large, or text that is not a number."""
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 20:
         value = int(value)
     if isinstance(value, float) and value.is_integer():
@@ -296,7 +296,7 @@ def _name(value: object) -> str | None:
 
 
 def _clean(text: str) -> str:
-    """Return text that can be stored: half of a surrogate pair becomes the replacement character."""
+    """Return text that can be stored: lone surrogates become the replacement character."""
     try:
         text.encode()
     except UnicodeEncodeError:

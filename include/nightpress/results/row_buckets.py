@@ -1,4 +1,4 @@
-"""A shard's answers put in article order without holding the shard: results come in any order."""
+"""Sort a shard's answers, which come in any order, into article order without holding them all in memory."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pyarrow as pa
 
 
 class Buckets:
-    """Rows in the order they arrive, put aside on the local disk by ranges of their ordinals.
+    """Stores arriving rows on the local disk, in one bucket per range of ordinals.
 
-    :param schema: of the rows.
+    :param schema: schema of the rows.
     :param articles: ordinals are 0 to ``articles - 1``, each at most once.
-    :param rows: that are put in order, and held in memory, at once.
+    :param rows: number of rows that are sorted, and held in memory, at once.
     """
 
     def __init__(self, schema: pa.Schema, articles: int, rows: int) -> None:
@@ -32,11 +32,11 @@ class Buckets:
         ]
 
     def close(self) -> None:
-        """Remove what was put aside."""
+        """Remove the stored rows."""
         self._open.close()
 
     def add(self, rows: pa.RecordBatch, ordinals: np.ndarray) -> None:
-        """Put rows aside."""
+        """Store rows."""
         rows = rows.append_column("ordinal", pa.array(ordinals))
         bucket = ordinals // self._rows
         if self._count > 1:
@@ -48,7 +48,7 @@ class Buckets:
                 self._writers[number].write_batch(rows.slice(begin, end - begin))
 
     def iter_tables(self) -> Iterator[pa.Table]:
-        """Yield all rows in the order of their ordinals, a bucket at a time; rows that never came are null."""
+        """Yield all rows in order of their ordinals, a bucket at a time; rows that never arrived are null."""
         for number in range(self._count):
             yield self._in_order(number)
 

@@ -1,4 +1,4 @@
-"""A shard's decoded answers as a table: one row for each article, in article order."""
+"""A shard's decoded answers as a table: one row per article, in article order."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from nightpress.storage import StoragePath
 log = logging.getLogger(__name__)
 
 BUCKET_ROWS = 8_192
-"""Rows that are put in order at once; also the row groups of a shard's Parquet."""
+"""Rows that are sorted at once; also the size of a row group in a shard's Parquet."""
 
 _MAX_GEOGRAPHIES = 20
 _OF_THE_SOURCE = {"source_file", "source_position"}
@@ -59,18 +59,18 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class ShardResults:
-    """What happened to a shard.
+    """The results of a shard in numbers.
 
     :param key: the shard key.
     :param uri: reference of the shard's Parquet, relative to the data root.
     :param by_status: articles by status; they add up to the shard's articles.
-    :param cost_usd: USD paid here; None when that of any request is not known.
+    :param cost_usd: USD paid here; None if the cost of any request is unknown.
     :param known_cost_usd: USD paid here for the requests whose cost is known.
-    :param unknown_cost_requests: requests whose cost is not known.
-    :param geographies: where inference ran, as the answers say.
+    :param unknown_cost_requests: requests whose cost is unknown.
+    :param geographies: where inference ran, according to the answers.
     :param cache_saved_usd: USD that prompt caching saved at batch prices; negative when writing to the cache
         cost more than reading from it saved.
-    :param submitted_at: ISO 8601, UTC; None when the ledger does not know.
+    :param submitted_at: ISO 8601, UTC; None if the ledger does not know it.
     """
 
     key: str
@@ -99,10 +99,10 @@ class ShardResults:
 class ShardRows:
     """The rows of a shard: decoded from its result stream, then written in article order.
 
-    Memory holds a few thousand rows, however large the shard is.
+    Only a few thousand rows are in memory at a time, whatever the size of the shard.
 
-    :param files: where the shard's files are; the articles must be there.
-    :param model: of a run with typed answers: its own validators check them, too.
+    :param files: the shard's files; the file of its articles must exist.
+    :param model: the model class of typed answers, whose own validators also check them.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class ShardRows:
             self._buckets.close()
 
     def read(self, blocks: Iterator[bytes]) -> StreamReport:
-        """Decode a result stream; it replaces what an earlier one brought."""
+        """Decode a result stream; its rows replace those of an earlier call."""
         self._close()
         self._buckets = buckets = Buckets(ANSWERS, self._shard.articles, BUCKET_ROWS)
         self._report = StreamReport()
@@ -137,9 +137,9 @@ class ShardRows:
         return self._report
 
     def write(self) -> ShardResults:
-        """Write ``results-<name>.parquet``, once for each reading.
+        """Write ``results-<name>.parquet``; call it at most once per :meth:`read`.
 
-        :raises ResultsError: the articles are not those of the shard.
+        :raises ResultsError: the stored articles are not those of the shard.
         """
         if self._buckets is None:
             raise ValueError("no stream was read")
@@ -178,7 +178,7 @@ class ShardRows:
 def collect_shard(
     shard: Shard, files: ShardFiles, provenance: Provenance, model: type[BaseModel] | None = None
 ) -> ShardResults:
-    """Write ``results-<name>.parquet`` of a shard from its kept result stream; see :class:`ShardRows`."""
+    """Write ``results-<name>.parquet`` of a shard from its stored result stream; see :class:`ShardRows`."""
     with ShardRows(shard, files, provenance, model) as rows:
         with open_raw(files.raw) as stream:
             rows.read(read_blocks(stream))
@@ -200,7 +200,7 @@ def _open_articles(path: StoragePath, shard: Shard) -> Iterator[pq.ParquetFile]:
 
 
 def iter_slices(file: pq.ParquetFile, rows: int) -> Iterator[pa.Table]:
-    """Yield a file's rows in blocks of this many; the last may have fewer."""
+    """Yield a file's rows in blocks of ``rows`` rows; the last block may have fewer."""
     waiting: list[pa.RecordBatch] = []
     for read in file.iter_batches(batch_size=rows):
         waiting.append(read)
@@ -280,7 +280,7 @@ class _Totals:
         self._geographies: set[str] = set()
 
     def add(self, rows: pa.Table, answers: pa.Table) -> None:
-        """Add rows, and the counts that only their answers hold."""
+        """Add rows, and the counts that are only in their answers."""
         saved = cache_saved(answers)
         self._searches += pc.sum(answers["web_searches"]).as_py() or 0
         self._geographies |= set(pc.unique(answers["inference_geo"]).drop_null().to_pylist())
@@ -293,7 +293,7 @@ class _Totals:
         self._saved = None if saved is None or self._saved is None else self._saved + saved
 
     def to_results(self, shard: Shard, path: StoragePath, provenance: Provenance) -> ShardResults:
-        """Return what happened to the shard."""
+        """Return the results of the shard in numbers."""
         return ShardResults(
             key=shard.key,
             uri=str(path),
@@ -322,7 +322,7 @@ class _Totals:
 
 @contextmanager
 def _no_cyclic_gc() -> Iterator[None]:
-    """Decoding makes no cycles, and the collector would walk all rows again and again."""
+    """Turn off cyclic garbage collection: decoding makes no cycles, and each pass would visit all rows."""
     enabled = gc.isenabled()
     gc.disable()
     try:

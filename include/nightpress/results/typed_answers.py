@@ -1,7 +1,7 @@
-"""Answers of a schema: kept with the run, read into columns, and what does not fit marked as such.
+"""Typed answers: store the run's schema, read answers into columns, and mark answers that do not fit.
 
-The schema lies beside the run's shards, so that a second round, a publication and a replay need no Python
-class. Only a model's own validators do: what they refused is kept beside the shard.
+The schema is stored beside the run's shards. So a second round, a publication and a replay need no Python
+class; only a model's own validators do. The answers that they refused are recorded beside the shard.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _BY_VALIDATORS: Literal["model_check"] = "model_check"
 class TypedAnswers:
     """Answers with their columns.
 
-    :param answers: as given, those that do not fit as ``invalid_output``.
-    :param fields: of the columns, in the schema's order; empty without a schema.
+    :param answers: the given answers; those that do not fit have the status ``invalid_output``.
+    :param fields: fields of the columns, in the schema's order; empty without a schema.
     """
 
     answers: pa.Table
@@ -42,7 +42,7 @@ class TypedAnswers:
 
 
 def keep_output(schema: OutputSchema | None, folder: StoragePath) -> None:
-    """Store a run's schema in its folder; a run without one has no such file."""
+    """Store a run's schema in its folder; a run without a schema has no such file."""
     path = RunFolder(folder).output_schema
     if schema is not None:
         write_atomically(path, schema.to_json().encode())
@@ -51,9 +51,9 @@ def keep_output(schema: OutputSchema | None, folder: StoragePath) -> None:
 
 
 def kept_output(folder: StoragePath, model: type[BaseModel] | None = None) -> OutputSchema | None:
-    """Return the schema of a run, or None when its answers are plain text.
+    """Return the schema of a run, or None if its answers are plain text.
 
-    :param model: whose validators check as well.
+    :param model: model class whose validators also check the answers.
     """
     try:
         return OutputSchema.from_json(RunFolder(folder).output_schema.read_bytes(), model)
@@ -62,10 +62,10 @@ def kept_output(folder: StoragePath, model: type[BaseModel] | None = None) -> Ou
 
 
 class ShardTyping:
-    """Reads a shard's answers, a part after the other, by the schema of its run.
+    """Reads a shard's answers with the schema of its run, part by part.
 
-    :param model: whose validators check as well; None takes over what they said when the shard was collected
-        first.
+    :param model: model class whose validators also check the answers; None reuses their stored verdicts from
+        the first time the shard was collected.
     """
 
     def __init__(self, files: ShardFiles, model: type[BaseModel] | None = None) -> None:
@@ -83,7 +83,7 @@ class ShardTyping:
     def read(self, answers: pa.Table, first: int) -> TypedAnswers:
         """Read answers.
 
-        :param first: ordinal of the first of them.
+        :param first: ordinal of the first answer.
         """
         if self._schema is None:
             return TypedAnswers(answers)
@@ -95,16 +95,16 @@ class ShardTyping:
         return _mark(answers, self._schema, rows)
 
     def keep_checks(self) -> None:
-        """Store what the validators said of all answers, for a replay that does not have the model."""
+        """Store the validators' verdicts on all answers, for a replay without the model class."""
         if self._checks and (self._refused or self._files.checks.exists()):
             write_atomically(self._files.checks, msgspec.json.encode(self._refused))
 
 
 def type_answers(answers: pa.Table, schema: OutputSchema | None) -> TypedAnswers:
-    """Read published answers by a schema, or as plain text without one.
+    """Read published answers with a schema, or as plain text without one.
 
-    Their statuses are told again: earlier versions called whatever a model wrote ``succeeded``, and a refusal or
-    a cut answer of a schema ``invalid_output``.
+    Their statuses are computed again: earlier versions gave ``succeeded`` to any text that a model wrote, and
+    ``invalid_output`` to a refusal or a truncated answer of a run with a schema.
     """
     written = pc.is_in(answers["status"], pa.array(MESSAGE_STATUSES))
     anew = pc.if_else(written, answer_status(answers["text"], answers["stop_reason"]), answers["status"])
@@ -119,7 +119,7 @@ def _columns(answers: pa.Table, *names: str) -> list[list[Any]]:
 
 
 def _mark(answers: pa.Table, schema: OutputSchema, rows: TypedRows) -> TypedAnswers:
-    """Set the status of each answer by whether it fits; one that is not whole keeps its own when it does not."""
+    """Set each status by whether the answer fits; an incomplete answer that does not fit keeps its status."""
     statuses, kinds, messages = _columns(answers, "status", "error_type", "error_message")
     for index, (status, problem) in enumerate(zip(statuses, rows.problems, strict=True)):
         if status not in MESSAGE_STATUSES:
@@ -156,7 +156,7 @@ def _kept_checks(files: ShardFiles) -> dict[int, str]:
 
 
 def _with_checks(rows: TypedRows, refused: Mapping[int, str], first: int) -> TypedRows:
-    """Return the rows without the values of those that a validator refused."""
+    """Return the rows, with null values where a validator refused the answer."""
     count = len(rows.problems)
     here = {ordinal - first: message for ordinal, message in refused.items() if 0 <= ordinal - first < count}
     if not here:
