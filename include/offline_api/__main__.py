@@ -95,7 +95,7 @@ def _key(options: argparse.Namespace) -> str | None:
 
 
 class _Protocol(HttpToolsProtocol):
-    """Hands each request its connection, so that a fault can break it."""
+    """Gives each request access to its connection, so that a fault can break it."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -103,7 +103,7 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Uvicorn(uvicorn.Server):
-    """Tells its port when it is ready, and stops within two seconds whatever its threads do."""
+    """Announces its port when it is ready, and stops within two seconds whatever its threads do."""
 
     def __init__(self, config: uvicorn.Config, port: int, port_file: Path | None) -> None:
         super().__init__(config)
@@ -124,10 +124,10 @@ class _Uvicorn(uvicorn.Server):
         yield
 
     def _stop(self, *_: object) -> None:
-        # A thread may be decoding a big body. What was accepted is on disk, so nothing is lost by leaving.
+        # A thread may be decoding a big body. Accepted batches are on disk, so exiting loses nothing.
         timer = threading.Timer(_STOP_SECONDS, os._exit, [0])
         timer.daemon = True
-        logging.getLogger("uvicorn.error").disabled = True  # it would show each request that is cut off
+        logging.getLogger("uvicorn.error").disabled = True  # it would log each request that is cut off
         timer.start()
         self.should_exit = True
 
@@ -140,7 +140,7 @@ def _listen(host: str, port: int) -> socket.socket:
             f"Cannot listen on {host}:{port}: {error.strerror or error}. Is another server running there? "
             "Choose another --port; 0 picks a free one."
         ) from None
-    # asyncio does so only for sockets it made itself; without it each answer on a kept connection waits 40 ms.
+    # asyncio sets this only on sockets that it made; without it each answer on a kept connection waits 40 ms.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listening
 
@@ -178,7 +178,7 @@ def main(arguments: list[str]) -> None:
             log_level="warning",
             access_log=False,
             lifespan="off",
-            date_header=False,  # ours tells the server's own clock
+            date_header=False,  # ours shows the server's own clock
             http=_Protocol,
             timeout_graceful_shutdown=1,
         )

@@ -1,6 +1,6 @@
-"""The organisation behind the keys: its workspaces, its credit and limits, and what it is refused for.
+"""The organisation behind the keys: its workspaces, credit and limits, and why it is refused.
 
-Everything here is set over ``/local/account`` and kept in the server's folder, until ``/local/reset``.
+Everything here is set through ``/local/account`` and kept in the server's folder until ``/local/reset``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PICO = 10**12
 
 
 class _Limit(msgspec.Struct):
-    """An amount that batches after a certain one may spend together."""
+    """The total amount that all batches after a given one may spend."""
 
     picodollars: int
     after_ordinal: int
@@ -35,7 +35,7 @@ class _Workspace(msgspec.Struct):
 
 
 class _State(msgspec.Struct):
-    """What is kept; keys only as hashes."""
+    """The stored state; keys are stored only as hashes."""
 
     keys: dict[str, list[str]] = {}
     limits: dict[str, _Limit] = {}
@@ -47,17 +47,17 @@ class _State(msgspec.Struct):
 
 
 class Change(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The body of ``POST /local/account``: only what is given changes.
+    """The body of ``POST /local/account``: only fields that are given change.
 
     :param keys: key to the workspaces that it may act in.
-    :param credit_usd: a balance, as a decimal string or a number; None is without end.
-    :param add_credit_usd: goes on top of the balance.
-    :param spend_limit_usd: an own limit of the organisation, from now on; None is none.
-    :param block: one of ``BLOCKS``, or None for none; of one workspace when ``workspace_id`` is given.
+    :param credit_usd: a balance, as a decimal string or a number; None is unlimited.
+    :param add_credit_usd: is added to the balance.
+    :param spend_limit_usd: the organisation's own spend limit, from now on; None is no limit.
+    :param block: one of ``BLOCKS``, or None for no block; for one workspace if ``workspace_id`` is given.
     :param inference_geo: where the requests of ``workspace_id`` run by default.
-    :param queue_limit: requests that may be in progress at once; None is without end.
-    :param requests_per_minute: HTTP requests to ``/v1`` in a minute of the server's clock, but to count tokens.
-    :param count_tokens_per_minute: the same of those that count tokens, which have a limit of their own.
+    :param queue_limit: requests that may be in progress at once; None is unlimited.
+    :param requests_per_minute: HTTP requests to ``/v1`` per minute of the server's clock, except to count tokens.
+    :param count_tokens_per_minute: the same for requests that count tokens, which have a separate limit.
     """
 
     keys: dict[str, list[str]] | msgspec.UnsetType = msgspec.UNSET
@@ -85,7 +85,7 @@ class Account:
         self._state = msgspec.json.decode(kept, type=_State) if kept else _State()
 
     def change(self, data: bytes) -> None:
-        """Change what a body names.
+        """Change the fields that a body gives.
 
         :raises ApiError: 400: nothing was changed.
         """
@@ -152,9 +152,9 @@ class Account:
     def workspace(self, key: str, asked: str | None) -> str:
         """Return the workspace that a request acts in.
 
-        :param key: one that is not known belongs to the default workspace.
+        :param key: an unknown key belongs to the default workspace.
         :param asked: the header ``anthropic-workspace-id``.
-        :raises ApiError: 403: the key has no such workspace; 400: it has several and none was asked for.
+        :raises ApiError: 403: the key has no such workspace; 400: it has several and the header names none.
         """
         mine = self._state.keys.get(_hash(key), [DEFAULT_WORKSPACE])
         if asked is None and len(mine) > 1:
@@ -185,9 +185,9 @@ class Account:
         return self._state.count_tokens_per_minute
 
     def check(self, workspace_id: str, *, create: bool) -> None:
-        """Refuse a request for the sake of the account.
+        """Refuse a request because of the state of the account.
 
-        :raises ApiError: as the vendor refuses it.
+        :raises ApiError: with the vendor's status and message.
         """
         mine = self._state.workspaces.get(workspace_id, _Workspace())
         for name in (self._state.block, mine.block):
@@ -197,7 +197,7 @@ class Account:
                 raise ApiError(block.status, block.message, headers=headers, error_code=block.error_code)
 
     def limits(self) -> dict[str, tuple[int, int]]:
-        """Return the limits in force: name to picodollars and the batch after which spending counts."""
+        """Return the limits in force: by name, picodollars and the batch after which spending counts."""
         with self._lock:
             return {
                 name: (limit.picodollars, limit.after_ordinal) for name, limit in self._state.limits.items()

@@ -1,6 +1,6 @@
 """Why an account's requests are refused, in the vendor's words where they are known.
 
-Credit and the own spend limit: third-party reports, last seen in September 2026. Codes: the SDK's types.
+Sources: third-party reports, last seen in September 2026 (credit, own spend limit); the SDK's types (codes).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Block:
     """Why creates are refused.
 
     :param error_code: ``error.details.error_code``.
-    :param everywhere: other endpoints are refused too.
+    :param everywhere: whether other endpoints are refused too.
     """
 
     status: int
@@ -64,4 +64,4 @@ BLOCKS: dict[str, Block] = {
         ]
     ),
 }
-"""By name; the message of each but the first two is not the vendor's own."""
+"""By name; only the first two have the vendor's own message."""

@@ -19,12 +19,12 @@ ANSWERS = (
     "web_search",
     "other_capitals",
 )
-"""What a rule of kind ``answers`` may ask for.
+"""Values of ``answer`` for a rule of kind ``answers``.
 
 ``refusal`` comes before any output, ``refusal_after_output`` after some text; both name a category. ``context_window``
 is cut off with ``model_context_window_exceeded``. ``pause_turn`` and ``tool_use`` have no text; ``empty`` has no
 content at all. ``thinking_only`` spent all of ``max_tokens`` on thinking. ``web_search`` used the search tool.
-``other_capitals`` is a structured answer whose enum values have other capitals than the schema, as happens.
+``other_capitals`` is a structured answer whose enum values differ in capitals from the schema, as happens.
 """
 
 
@@ -32,7 +32,7 @@ content at all. ``thinking_only`` spent all of ``max_tokens`` on thinking. ``web
 class AnswerKind:
     """What kind of answer a succeeded request gets.
 
-    :param misfit: how it does not fit its schema (``misfits.py``).
+    :param misfit: how the answer fails to fit its schema (``misfits.py``).
     :param special: one of ``ANSWERS``.
     :param category: of a refusal.
     """
@@ -49,7 +49,7 @@ KINDS: tuple[AnswerKind, ...] = (
     *(AnswerKind(special=special, category=category) for special in ANSWERS[:2] for category in _CATEGORIES),
     *(AnswerKind(special=special) for special in ANSWERS[2:]),
 )
-"""Every kind but the plain one; stored batches name them by their place, so new ones go to the end."""
+"""Every kind but the plain one; stored batches refer to them by index, so new ones go to the end."""
 
 
 def special_kind(special: str, category: str | None) -> AnswerKind:

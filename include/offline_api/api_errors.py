@@ -21,16 +21,16 @@ STATUS_TYPES = {
 }
 
 Body = Literal["json", "html", "text", "empty", "cut"]
-"""What an error's body is: the API's JSON, what an edge or a proxy sends instead, or JSON that is cut off."""
+"""The form of an error's body: the API's JSON, what an edge or a proxy sends instead, or JSON that is cut off."""
 
 
 class ApiError(Exception):
     """A refusal of a whole HTTP request.
 
-    :param status: HTTP status; it decides the error type as the API's documentation lists them.
+    :param status: HTTP status; it decides the error type, as listed in the API's documentation.
     :param headers: other headers, e.g. ``retry-after``.
     :param error_code: ``error.details.error_code``, e.g. ``enforced_spend_limit_reached``.
-    :param body: what the body is.
+    :param body: the form of the body.
     """
 
     def __init__(

@@ -43,7 +43,7 @@ class _Entrance:
             matching = (route.path for route in ROUTES if route.matches(scope)[0] is Match.FULL)
             self.server.http_requests[f"{scope['method']} {next(matching, 'unknown')}"] += 1
             self.server.faults.arrive()
-        with suppress(ClientDisconnect):  # there is nobody left to answer
+        with suppress(ClientDisconnect):  # the client is gone
             await app(scope, receive, self._with_headers(request, send))
 
     def _with_headers(self, request: Request, send: Send) -> Send:

@@ -33,7 +33,7 @@ def _batch_id(request: Request) -> str:
 
 
 async def create(request: Request) -> Response:
-    """Accept a batch: the body goes to disk as it comes, and is checked by a thread."""
+    """Accept a batch: the body is written to disk as it arrives, and checked in a thread."""
     server = server_of(request)
     body = server.store.partial_path(secrets.token_hex(8))
     try:
@@ -61,7 +61,7 @@ def _shown(request: Request, endpoint: str, record: Record) -> Response:
 
 
 async def _receive(request: Request, body: Path) -> None:
-    """Write a body to a file. One that is too big is read to its end, so that the client hears why."""
+    """Write a body to a file. A body that is too big is read to its end, so that the client gets the error."""
     size = 0
     with body.open("wb") as stream:
         async for chunk in request.stream():
@@ -69,7 +69,7 @@ async def _receive(request: Request, body: Path) -> None:
             if size <= MAX_BODY_BYTES:
                 stream.write(chunk)
     if size > MAX_BODY_BYTES:
-        # The vendor's edge answers this one, not the API: there is no JSON.
+        # At the vendor, the edge and not the API answers this, without JSON.
         raise ApiError(413, f"Request exceeds {MAX_BODY_BYTES} bytes", body="text")
 
 

@@ -40,9 +40,9 @@ class Batches:
     """Accepts, finds, cancels and deletes batches.
 
     :param store: where they are kept.
-    :param clock: what decides their status.
-    :param account: whose credit and limits hold.
-    :param results: tells what they cost.
+    :param clock: decides their status.
+    :param account: has the credit and limits.
+    :param results: computes their cost.
     """
 
     def __init__(
@@ -55,16 +55,16 @@ class Batches:
         self._last_id = self.store.last_id() or ""
 
     def _new_id(self) -> str:
-        """Return an id greater than all before it, also those of an earlier life of this folder."""
+        """Return an id greater than all ids given out before, also by earlier servers on this folder."""
         last = int(self._last_id.removeprefix(ID_PREFIX) or "0", 16)
         self._last_id = f"{ID_PREFIX}{max(time.time_ns() // 1000, last + 1):016x}"
         return self._last_id
 
     def accept(self, body: Path, faults: Faults, *, workspace_id: str, betas: str = "") -> Record:
-        """Check a body and take it over; the batch is on disk when this returns.
+        """Check a body and accept it; the batch is on disk when this returns.
 
         :param faults: may decide how requests end, and when lists begin to show the batch.
-        :param workspace_id: whose batch it will be.
+        :param workspace_id: the batch belongs to it.
         :param betas: the ``anthropic-beta`` header.
         :raises ApiError: the body is refused as a whole; nothing is kept.
         """
@@ -120,9 +120,9 @@ class Batches:
             )
 
     def _spend(self, record: Record, body: Path, plan: Plan) -> None:
-        """Let the requests for which there is no money be errored.
+        """Make the requests errored that the remaining money does not cover.
 
-        :raises ApiError: 400: none is left at all.
+        :raises ApiError: 400: no money is left.
         """
         limits = self.account.limits()
         if not limits:
@@ -163,9 +163,9 @@ class Batches:
         return record
 
     def cancel(self, batch_id: str, workspace_id: str, seconds: float | None = None) -> Record:
-        """Ask a batch to end early; what was processed by now keeps its result.
+        """Ask a batch to end early; requests already processed keep their results.
 
-        :param seconds: how long canceling takes; None is half of a batch's time, within its time.
+        :param seconds: how long canceling takes; None is half of a batch's time, but it never ends later.
         :raises ApiError: 404, or 400 when it has ended.
         """
         with self._lock:

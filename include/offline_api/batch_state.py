@@ -1,4 +1,4 @@
-"""What a batch looks like at a moment: a function of its record and the clock, nothing runs in the background."""
+"""The state of a batch at a moment, computed from its record and the clock; nothing runs in the background."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ KEPT_SECONDS = 29 * DAY
 class Speed:
     """How long processing takes.
 
-    :param seconds_per_batch: of any batch.
-    :param seconds_per_1000_requests: on top, by size.
+    :param seconds_per_batch: for any batch.
+    :param seconds_per_1000_requests: added, by size.
     """
 
     seconds_per_batch: float = 3.0
@@ -41,7 +41,7 @@ def is_archived(record: Record, now: float) -> bool:
 
 
 def view(record: Record, now: float, base_url: str) -> dict[str, Any]:
-    """Return a batch as the API shows it: nothing but ``processing`` moves before the end."""
+    """Return a batch as the API shows it: until it ends, all counts but ``processing`` are 0."""
     ended, archived = status(record, now) == "ended", is_archived(record, now)
     shown = ("succeeded", "errored", "canceled", "expired")
     counts = {name: getattr(record, name) if ended else 0 for name in shown}

@@ -1,12 +1,12 @@
 """What a request costs, by the vendor's rules (pages of pricing and batches, October 2026).
 
-A batch halves the prices of tokens, those of the prompt cache included. Writing to the cache costs 1.25 times the
+A batch halves all token prices, the prompt cache's included. Writing to the cache costs 1.25 times the
 input price for five minutes and 2 times for an hour; reading costs a tenth or less, by model. Inference in the US
 costs 1.1 times. A prompt above a model's limit changes the price of the whole request. A web search costs a cent and
-is not halved; a web fetch is free. Only succeeded requests are billed, and of those that were refused before any
-output only some categories.
+is not halved; a web fetch is free. Only succeeded requests are billed; for a refusal before any
+output it depends on the category.
 
-Amounts are whole picodollars (10⁻¹² USD): every price here is one, so that sums are exact.
+Amounts are whole picodollars (10⁻¹² USD): every price here is a whole number of them, so sums are exact.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _WRITE_5M_PERMILLE, _WRITE_1H_PERMILLE, _WHOLE = 1_250, 2_000, 1_000
 
 
 class Bill(msgspec.Struct):
-    """Tokens and money of some requests.
+    """Tokens and cost of some requests.
 
-    :param requests: that are billed.
-    :param input_tokens: that were neither written to the cache nor read from it.
+    :param requests: number of billed requests.
+    :param input_tokens: input neither written to the cache nor read from it.
     :param output_tokens: thinking included.
     :param free_refusals: succeeded requests that cost nothing.
     """
@@ -70,7 +70,7 @@ def dollars(picodollars: int) -> str:
 def bill_of(model: Model, message: dict[str, Any]) -> Bill:
     """Return what the message of a succeeded request costs.
 
-    :param message: as in its result line; its usage must be whole.
+    :param message: as in its result line; its usage must be complete.
     """
     usage = message["usage"]
     if _is_free(message):
@@ -106,6 +106,6 @@ def _cost(bill: Bill, model: Model, *, in_us: bool) -> int:
         + bill.cache_read_tokens * model.cache_read_permille
     )
     tenths = 11 if in_us and model.geography else 10
-    # A cent for a million tokens is 10,000 picodollars a token; halved, in thousandths, and in tenths for geography.
+    # A cent per million tokens is 10,000 picodollars per token; halved, in thousandths, in tenths for geography.
     tokens = (inputs * input_cents + bill.output_tokens * _WHOLE * output_cents) * tenths // 2
     return tokens + bill.web_searches * _PICO_PER_SEARCH

@@ -1,4 +1,4 @@
-"""What the body of a create is refused for as a whole: the vendor checks custom_ids and the presence of fields."""
+"""Checks that refuse a create's whole body: like the vendor's, of custom_ids and the presence of fields."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _params_decoder = msgspec.json.Decoder()
 
 
 def decode_body(data: Any) -> list[Item]:
-    """Decode the body of a create; the params stay views into ``data``.
+    """Decode the body of a create; the params are views into ``data``.
 
     :param data: any buffer.
     :raises ApiError: 400, naming the field as the API does.
@@ -69,7 +69,7 @@ def _field_message(message: str) -> str:
 def check_custom_ids(custom_ids: Iterable[str]) -> None:
     """Refuse custom_ids that are malformed or not unique.
 
-    :raises ApiError: 400, for the first one.
+    :raises ApiError: 400, naming the first one.
     """
     seen: set[str] = set()
     for index, custom_id in enumerate(custom_ids):

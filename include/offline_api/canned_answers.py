@@ -1,4 +1,4 @@
-"""What stands in for the model: the article's leading sentences, after as much thinking as a model would do."""
+"""Answers in place of a model's: the article's leading sentences, after as much thinking as a model would do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from offline_api.token_counts import Tokenizer, tokenizer
 
 _OPEN, _CLOSE = "<article>", "</article>"
 _THINKING_TOKENS = {"low": 30, "medium": 90, "high": 180, "xhigh": 360, "max": 720}
-"""Middle of what is spent by effort; a request takes from half to one and a half of it."""
+"""Average thinking tokens by effort; a request uses between 0.5 and 1.5 times this number."""
 
 _Block = dict[str, Any]
 
@@ -28,7 +28,7 @@ class Answer:
     """The answer to one request.
 
     :param content: the message's content blocks.
-    :param text: of its text blocks, or the JSON of a tool's input.
+    :param text: the text of its text blocks, or the JSON of a tool's input.
     :param output_tokens: thinking included.
     """
 
@@ -54,7 +54,7 @@ def _texts(content: object) -> Iterator[str]:
 def article(params: dict[str, Any]) -> str:
     """Return the text between the article tags of the last user message that has some.
 
-    Without tags it is the last user message; of a structured request the first, for the others say what was
+    Without tags it is the last user message; in a structured request the first, since later ones say what was
     wrong with an answer.
     """
     users = [message for message in params["messages"] if message.get("role") == "user"]
@@ -67,7 +67,7 @@ def article(params: dict[str, Any]) -> str:
 
 
 def wanted_schema(params: dict[str, Any]) -> Any:
-    """Return the schema of a structured request; None of any other."""
+    """Return the schema of a structured request; None for any other."""
     config = params.get("output_config")
     wanted = config.get("format") if isinstance(config, dict) else None
     return wanted.get("schema") if isinstance(wanted, dict) and wanted.get("type") == "json_schema" else None
@@ -83,8 +83,8 @@ def answer(
 ) -> Answer:
     """Return the answer to a checked request: text, or a value that fits the requested schema.
 
-    :param suffix: of the ids in it.
-    :param room_tokens: what the context window leaves for output; None is enough.
+    :param suffix: the end of the ids in the answer.
+    :param room_tokens: tokens that the context window leaves for output; None means enough.
     """
     return _Writer(params, model, kind, suffix, room_tokens).answer()
 
@@ -136,7 +136,7 @@ class _Writer:
         middle = _THINKING_TOKENS[effort]
         drawn = zlib.crc32(self.article.encode("utf-8", "replace"))
         if kind != "enabled" and effort == "low" and drawn % 4 == 0:
-            return 0  # the model decides that there is nothing to think about
+            return 0  # the model decides not to think
         wanted = middle // 2 + drawn % (middle + 1)
         budget = asked.get("budget_tokens") if isinstance(asked, dict) else None
         return min(wanted, budget) if isinstance(budget, int) else wanted
@@ -162,7 +162,7 @@ class _Writer:
 
     def _tool_input(self, before: list[_Block], spent: int, tool: dict[str, Any]) -> Answer:
         made = example(tool.get("input_schema"), self.article, _asked(self.params))
-        # A schema may say object and still allow none, as an enum of numbers does; an input always is one.
+        # A schema may say object and yet allow none (an enum of numbers); a tool's input always is one.
         value = made if isinstance(made, dict) else {}
         text = json.dumps(value, ensure_ascii=False)
         tokens = spent + max(1, self.counter.count(text))

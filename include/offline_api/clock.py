@@ -1,4 +1,4 @@
-"""The server's clock: the machine's, moved ahead on request, so that 29 days pass in a test."""
+"""The server's clock: the machine's clock, moved ahead on request, so that a test can let 29 days pass."""
 
 from __future__ import annotations
 

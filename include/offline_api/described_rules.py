@@ -1,6 +1,6 @@
-"""Rules that a schema tells in words.
+"""Rules that a schema states in its descriptions.
 
-The API takes no bounds of numbers and lengths, so requests carry them in descriptions, where a model reads them:
+The API accepts no bounds of numbers and lengths, so requests put them in descriptions, which the model reads:
 ``at least 3 items``, as Nightpress writes it, or ``{minItems: 3}``, as the SDK does.
 """
 
@@ -62,7 +62,7 @@ def _told(kind: str, description: str) -> dict[str, Any]:
             rules[name] = int(number) if whole or name == "decimalPlaces" else number
     if kind == "array" and ("no item twice" in description or "uniqueItems: True" in description):
         rules["uniqueItems"] = True
-    if "maxDigits" in rules:  # as a model would, stay well within
+    if "maxDigits" in rules:  # stay well below the limit, as a model would
         places = rules.get("decimalPlaces", 0)
         rules.setdefault("maximum", str(10 ** max(0, rules["maxDigits"] - places) - 1))
     return rules

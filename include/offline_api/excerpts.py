@@ -1,4 +1,4 @@
-"""Pieces of an article: what stands in for the words of a model."""
+"""Pieces of an article, used in place of a model's words."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Excerpts:
         return self.fitted(self._sentences[number % len(self._sentences)], 0, _LONGEST)
 
     def sentences(self, number: int, least: int) -> str:
-        """Return as many sentences, from one on, as fit into this many characters."""
+        """Return as many sentences, starting at one, as fit into this many characters."""
         found = self.sentence(number)
         for following in range(1, len(self._sentences)):
             if len(found) >= least:

@@ -18,7 +18,7 @@ from offline_api.server import change_headers, server_of
 
 
 class Drop(Response):
-    """No answer: the connection breaks."""
+    """Breaks the connection instead of answering."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         scope["state"]["transport"].abort()
@@ -26,7 +26,7 @@ class Drop(Response):
 
 
 class CutStream(StreamingResponse):
-    """A stream whose connection is closed before its end was marked."""
+    """A stream whose connection is closed before the end of the body is marked."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -42,7 +42,7 @@ async def _until_gone(receive: Receive) -> None:
 
 
 async def before(request: Request, endpoint: str) -> Response | None:
-    """Hang or refuse before the request has any effect; None lets it pass.
+    """Hang or refuse before the request has any effect; None lets the request pass.
 
     :raises ApiError: the refusal a rule asks for.
     """
@@ -86,7 +86,7 @@ def _apply_header_faults(request: Request, endpoint: str) -> None:
 
 
 async def after(request: Request, endpoint: str, response: Response) -> Response:
-    """Hang, break or refuse when the request has had its effect.
+    """Hang, break or refuse after the request has had its effect.
 
     :raises ApiError: the refusal a rule asks for.
     """
@@ -104,7 +104,7 @@ async def after(request: Request, endpoint: str, response: Response) -> Response
 def guarded(
     endpoint: str, handler: Callable[[Request], Response]
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Return an endpoint that checks access and passes its points; ``handler`` runs in a thread."""
+    """Return an endpoint that checks access and applies its fault rules; ``handler`` runs in a thread."""
 
     async def run(request: Request) -> Response:
         server_of(request).check_access(request)

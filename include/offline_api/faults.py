@@ -1,7 +1,7 @@
-"""Faults that can be switched on. The server asks at named points; no rule means no fault.
+"""Faults that can be switched on. The server looks for rules at named points; no rule means no fault.
 
-Rules are kept in memory: they end with the server, or with ``DELETE /local/faults``. The README has an example of
-each kind.
+Rules are kept in memory until the server stops or ``DELETE /local/faults`` is called. The README has an example
+of each kind.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Endpoint = Literal["create", "retrieve", "list", "results", "cancel", "models", 
 BEFORE = ("status", "drop", "not_found", "echo_headers", "redirect")
 """Kinds that act before the request has any effect."""
 AFTER = ("accept_then_drop", "error_after_accept")
-"""Kinds that act when the request has had its effect, in place of the answer."""
+"""Kinds that act after the request has had its effect, in place of the answer."""
 HEADERS = ("wrong_date", "identity")
 """Kinds that change the headers of the answer."""
 CUTS = ("cut_mid_line", "cut_at_line", "cut_compressed")
@@ -80,36 +80,36 @@ _ODD = Literal[
 class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One fault.
 
-    :param endpoint: where it acts.
+    :param endpoint: the endpoint at which it acts.
     :param kind: what happens; see ``KINDS``.
-    :param count: how often it acts; None is without end.
-    :param probability: of acting when it could, drawn from ``seed``; None is always.
+    :param count: how often it acts; None is unlimited.
+    :param probability: of acting at each opportunity, drawn from ``seed``; None is always.
     :param skip: how many requests pass before it may act.
-    :param status: of ``status``, ``error_after_accept``, ``echo_headers`` and ``redirect``.
-    :param body: what an error's body is: the API's JSON, or what an edge or a proxy sends.
+    :param status: for ``status``, ``error_after_accept``, ``echo_headers`` and ``redirect``.
+    :param body: the form of an error's body: the API's JSON, or what an edge or a proxy sends.
     :param retry_after: sent as ``retry-after``: seconds, or any text, e.g. ``inf`` or a date.
     :param error_code: sent as ``error.details.error_code``.
-    :param message: of the error; of ``rows``, of the errored ones.
-    :param location: of ``redirect``; None is this server under another name.
-    :param seconds: of ``hang``, ``late_listing`` and ``slow_cancel``; the last two by the server's clock.
-    :param shift_seconds: of ``wrong_date``: how far the ``date`` header is ahead, or behind when negative.
-    :param organization_id: of ``identity``: sent in place of the true one; None leaves the header out.
-    :param workspace_id: alike.
-    :param when: a ``hang`` comes before or after the request has its effect.
+    :param message: of the error; for ``rows``, of the errored results.
+    :param location: for ``redirect``; None is this server under another name.
+    :param seconds: for ``hang``, ``late_listing`` and ``slow_cancel``; the last two by the server's clock.
+    :param shift_seconds: for ``wrong_date``: how far the ``date`` header is ahead, or behind when negative.
+    :param organization_id: for ``identity``: sent in place of the true one; None leaves the header out.
+    :param workspace_id: the same for the workspace.
+    :param when: whether a ``hang`` comes before or after the request has its effect.
     :param rows: how many result lines are damaged.
-    :param field: of ``null_fields`` and ``missing_fields``: a dotted path; None takes usual ones in turn.
-    :param megabytes: of ``endless_line``: how long it goes on.
+    :param field: for ``null_fields`` and ``missing_fields``: a dotted path; None takes common ones in turn.
+    :param megabytes: for ``endless_line``: its size.
     :param at: share of the result lines that come before a cut.
-    :param clean: a cut that looks like the end of the stream (True) or breaks the connection (False).
-    :param form: of ``results_url`` (`faulty_views.py``).
-    :param odd: of ``odd_batch`` (`faulty_views.py``).
-    :param place: of the odd batch in a page of the list, 0 is the newest.
-    :param errored: of ``rows``: share of the requests that end so; ``expired``, ``canceled`` alike.
+    :param clean: whether a cut looks like the end of the stream (True) or breaks the connection (False).
+    :param form: for ``results_url`` (``faulty_views.py``).
+    :param odd: for ``odd_batch`` (``faulty_views.py``).
+    :param place: of the odd batch in a page of the list; 0 is the newest.
+    :param errored: for ``rows``: share of the requests that end this way; also ``expired`` and ``canceled``.
     :param error_type: of the errored rows.
-    :param share: of ``misfits`` and ``answers``: share of the requests that get such an answer.
-    :param misfit: how it does not fit its schema (``misfits.py``); None is in every way, in turn.
-    :param repairs: of ``misfits``: also the answers to requests that repair an answer.
-    :param answer: of ``answers``: what kind of answer they get (``answer_kinds.py``).
+    :param share: for ``misfits`` and ``answers``: share of the requests that get such an answer.
+    :param misfit: how an answer does not fit its schema (``misfits.py``); None takes all ways in turn.
+    :param repairs: for ``misfits``: also the answers to requests that repair an answer.
+    :param answer: for ``answers``: the kind of answer (``answer_kinds.py``).
     :param category: of the refusals that ``answer`` asks for; None is a refusal without one.
     """
 
@@ -197,7 +197,7 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaul
 
 
 class _Active:
-    """A rule and how often it has come up and acted."""
+    """A rule, how often it could have acted and how often it did."""
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
@@ -218,14 +218,14 @@ class _Active:
 
 
 _arrived: ContextVar[int | None] = ContextVar("arrived", default=None)
-"""Of the request that is being answered: how often the rules had been forgotten when it came."""
+"""How often the rules had been forgotten when the request that is being answered arrived."""
 
 
 class Faults:
-    """The rules in force, in the order they came; the first that acts at a point is the only one there.
+    """The rules in force, in the order of their arrival; at each point only the first that matches acts.
 
-    A request that came before the rules were last forgotten meets none that was added since: it may still hang from
-    an earlier one, and would use up a rule that is meant for another request.
+    A request that came before the rules were last forgotten ignores later rules: it may still hang because of
+    an earlier rule, and would use up one that is meant for another request.
     """
 
     def __init__(self) -> None:
@@ -234,7 +234,7 @@ class Faults:
         self._forgotten = 0
 
     def arrive(self) -> None:
-        """Remember, with the current request, which rules it may meet."""
+        """Remember which rules may apply to the current request."""
         _arrived.set(self._forgotten)
 
     def add(self, data: bytes) -> None:
@@ -265,7 +265,7 @@ class Faults:
     def take(self, endpoint: str, kinds: Collection[str], when: str | None = None) -> Rule | None:
         """Return the rule that acts now, counted as having acted.
 
-        :param when: only rules for before, or for after, the request's effect.
+        :param when: only rules that act before, or after, the request has its effect.
         """
         with self._lock:
             if _arrived.get() not in {None, self._forgotten}:

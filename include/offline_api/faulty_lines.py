@@ -28,7 +28,7 @@ FIELDS = (
     "result.error.request_id",
     "result.error.error.message",
 )
-"""What ``null_fields`` and ``missing_fields`` take in turn when the rule names no field."""
+"""Fields that ``null_fields`` and ``missing_fields`` take in turn when the rule names none."""
 
 _HUGE = 2**70
 _CHUNK = b"x" * 65_536
@@ -63,14 +63,14 @@ def _foreign(line: bytes, _rule: Rule, index: int) -> list[bytes]:
 
 
 def _endless(line: bytes, rule: Rule, _index: int) -> Iterator[bytes]:
-    """Yield a line that goes on for ``rule.megabytes``."""
+    """Yield one line of ``rule.megabytes``."""
     yield line[:20]
     for _ in range(int(rule.megabytes * 1_000_000) // len(_CHUNK)):
         yield _CHUNK
 
 
 def _surrogates(line: bytes, _rule: Rule, _index: int) -> list[bytes]:
-    """Put half a character's escape into every text, as some encoders do."""
+    """Put an escaped lone surrogate into every text, as some encoders do."""
     return [line.replace(b'"text":"', b'"text":"\\ud83d ')]
 
 

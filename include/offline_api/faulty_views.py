@@ -12,7 +12,7 @@ Batch = dict[str, Any]
 
 
 def _other_name(batch_id: str, base_url: str) -> str:
-    """Return the same place under another name of this machine."""
+    """Return the same address under another name of this machine."""
     place = urlsplit(base_url)
     host = "localhost" if place.hostname != "localhost" else "127.0.0.1"
     return f"{place.scheme}://{host}:{place.port}{_path(batch_id)}"
@@ -35,7 +35,7 @@ RESULTS_URLS: dict[str, Callable[[str, str], str | None]] = {
     "prefixed": lambda batch_id, base_url: f"{base_url}/proxy{_path(batch_id)}",
     "none": lambda _batch_id, _base_url: None,
 }
-"""Forms that ``results_url`` takes behind gateways; each gets the batch's id and the URL of this server."""
+"""Forms of ``results_url`` behind gateways; each is given the batch's id and this server's URL."""
 
 _BAD_TIMES = {
     "created_at": "yesterday",
@@ -56,11 +56,11 @@ ODD_BATCHES: dict[str, Callable[[Batch], Any]] = {
     "odd_id": lambda batch: {**batch, "id": "../../odd\u001b[31m"},
     "not_an_object": lambda _batch: "batch",
 }
-"""Ways in which one batch of a list, or one that is retrieved, is odd."""
+"""Ways in which a listed or retrieved batch can be odd."""
 
 
 def apply_batch_faults(faults: Faults, endpoint: str, batch: Batch, base_url: str) -> Any:
-    """Return a batch as the rules of an endpoint want it shown."""
+    """Return a batch, changed by the rules of an endpoint."""
     batch = _with_results_url(faults.take(endpoint, ["results_url"]), batch, base_url)
     rule = faults.take(endpoint, ["odd_batch"])
     return batch if rule is None else ODD_BATCHES[rule.odd](batch)
@@ -73,7 +73,7 @@ def _with_results_url(rule: Rule | None, batch: Batch, base_url: str) -> Batch:
 
 
 def apply_list_faults(faults: Faults, page: dict[str, Any], base_url: str) -> dict[str, Any]:
-    """Return a page of the list as the rules want it shown."""
+    """Return a page of the list, changed by the rules."""
     batches: list[Any] = page["data"]
     if rule := faults.take("list", ["results_url"]):
         batches = [_with_results_url(rule, batch, base_url) for batch in batches]

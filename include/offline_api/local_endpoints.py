@@ -1,7 +1,7 @@
-"""What only this server has: the billing meter, the clock, the account, counters, faults.
+"""Endpoints that only this server has: the billing meter, the clock, the account, counters, faults.
 
-Without ``--key`` no key is needed. A web page must not reach it either way: a POST has to be JSON, which a page may
-not send elsewhere unasked, and the request has to name this machine as its host.
+Without ``--key`` no key is needed. A web page must never reach them: a POST has to be JSON, which a browser does not
+let a page send to another site without permission, and the Host header has to name this machine.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _OWN_HOSTS = frozenset(("127.0.0.1", "localhost", "::1"))
 
 
 def check_access(server: Server, request: Request) -> None:
-    """Refuse what a stranger or a web page may have sent.
+    """Refuse requests that another machine or a web page may have sent.
 
-    :raises ApiError: 401: no key or a wrong one; 403: another host's name; 415: a POST that is not JSON.
+    :raises ApiError: 401: no key or a wrong one; 403: another Host; 415: a POST that is not JSON.
     """
     if server.key is not None:
         if not secrets.compare_digest(sent_key(request).encode(), server.key.encode()):
@@ -47,7 +47,7 @@ def check_access(server: Server, request: Request) -> None:
 
 
 def bill(server: Server) -> dict[str, Any]:
-    """Return what the ended batches cost, in all, by model, by workspace and by batch."""
+    """Return the cost of the ended batches: total, by model, by workspace and by batch."""
     now = server.clock.now()
     whole = Bill()
     by_model: defaultdict[str, Bill] = defaultdict(Bill)

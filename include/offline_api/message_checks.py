@@ -1,4 +1,4 @@
-"""What a request is refused for because of its prompt: system, tools, messages, images, length."""
+"""Reasons to refuse a request because of its prompt: system, tools, messages, images, length."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from offline_api.token_counts import count_input, tokenizer
 
 MAX_REQUEST_BYTES = 32 * 1000 * 1000
 MAX_IMAGE_CHARACTERS = 10 * 1000 * 1000
-"""Of one image in base64."""
+"""Limit for one image in base64."""
 
 _MAX_IMAGES = {200_000: 100, 1_000_000: 600}
-"""Images a request, by the model's context window."""
+"""Images per request, by the model's context window."""
 
 
 def prompt_refusal(params: dict[str, Any]) -> str | None:
-    """Return why what comes before the messages is refused: a text or blocks, and a list of tools."""
+    """Return why the system prompt (a text or blocks) or the list of tools is refused."""
     system, tools = params.get("system"), params.get("tools")
     if not isinstance(system, str | list | None):
         return "system: Input should be a valid string or list"
@@ -68,7 +68,7 @@ def content_refusal(params: dict[str, Any], model: Model, size_bytes: int) -> st
         return f"messages: at most {most} images are allowed in one request, not {images}"
     if any(size > MAX_IMAGE_CHARACTERS for size in _image_sizes(params)):
         return f"messages: an image exceeds the maximum size of {MAX_IMAGE_CHARACTERS} bytes"
-    if size_bytes < model.context_tokens:  # it cannot have more tokens than bytes, nearly
+    if size_bytes < model.context_tokens:  # there are hardly ever more tokens than bytes
         return None
     tokens = count_input(params, tokenizer(model.new_tokenizer))
     if tokens > model.context_tokens:

@@ -1,4 +1,4 @@
-"""Answers that do not fit their schema, for fault rules: what models do when nothing holds them to it."""
+"""Answers that do not fit their schema, for fault rules: what models do when it is not enforced."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MISFITS = (
     "refusal",
     "empty",
 )
-"""Ways not to fit; a rule without one takes them in turn."""
+"""Ways not to fit; a rule that names none takes them in turn."""
 
 _TOO_LARGE = 10**40
 
@@ -26,7 +26,7 @@ _TOO_LARGE = 10**40
 def misfit_text(misfit: str, value: Any, schema: Any) -> tuple[str, str]:
     """Return a text that does not fit, and its stop reason.
 
-    :param value: one that fits; a schema without an enum or a number gets a value of the wrong type instead.
+    :param value: a value that fits; a schema without an enum or a number gets a value of the wrong type instead.
     """
     text = json.dumps(value, ensure_ascii=False)
     if misfit == "refusal":
@@ -47,7 +47,7 @@ def misfit_text(misfit: str, value: Any, schema: Any) -> tuple[str, str]:
 
 
 def with_other_capitals(value: Any, schema: Any) -> Any:
-    """Return a value that fits with the capitals of its enum values changed, which the vendor says may happen."""
+    """Return a fitting value with the capitals of its enum values changed, which the vendor says may happen."""
     if not isinstance(schema, dict):
         return value
     if isinstance(value, dict):
@@ -66,7 +66,7 @@ def _wrong_type(value: dict[str, Any], _schema: Any) -> dict[str, Any]:
 
 
 def _missing_field(value: dict[str, Any], _schema: Any) -> dict[str, Any]:
-    # All of them: a field alone might be one that may be absent.
+    # Remove all fields: a single one might be optional.
     return {"note": "none of the fields"} if value else {}
 
 
@@ -85,7 +85,7 @@ def _too_large(value: dict[str, Any], schema: Any) -> dict[str, Any] | None:
 def _changed(
     value: dict[str, Any], schema: Any, picks: Callable[[dict[str, Any]], bool], other: Any
 ) -> dict[str, Any] | None:
-    """Return ``value`` with another value in the first field whose schema ``picks`` takes."""
+    """Return ``value`` with another value in the first field whose schema ``picks`` accepts."""
     properties = schema.get("properties") if isinstance(schema, dict) else None
     for name, rule in (properties or {}).items():
         choices = rule.get("anyOf", [rule]) if isinstance(rule, dict) else []

@@ -37,18 +37,18 @@ class Model:
     """One model.
 
     :param input_cents: list price of a million input tokens.
-    :param thinking: what happens when a request says nothing of it.
+    :param thinking: what happens when a request does not mention it.
     :param refused_thinking: values of ``thinking.type`` that are answered with 400.
     :param max_effort_without_thinking: the highest effort that may be asked for with thinking turned off.
-    :param efforts: allowed values of ``output_config.effort``; none when the parameter is refused.
+    :param efforts: allowed values of ``output_config.effort``; empty when the parameter is refused.
     :param new_tokenizer: about 30 % more tokens for the same text.
     :param min_cached_tokens: the shortest prefix that is cached.
     :param cache_read_permille: price of a token read from the cache, in thousandths of an input token's.
     :param forced_tools: ``tool_choice`` may be ``any`` or ``tool``.
     :param sampling: ``temperature``, ``top_p`` and ``top_k`` may differ from their defaults.
     :param prefill: the last message may be the assistant's.
-    :param geography: ``inference_geo`` is accepted, and the US cost a tenth more.
-    :param retires: the day from which on requests fail; None when none was announced.
+    :param geography: ``inference_geo`` is accepted, and inference in the US costs a tenth more.
+    :param retires: the day from which requests fail; None when none was announced.
     """
 
     id: str

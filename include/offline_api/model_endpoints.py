@@ -1,4 +1,4 @@
-"""Counting tokens, and the list of models, by which clients also test a connection."""
+"""Counting tokens, and the list of models, which clients also use to test a connection."""
 
 from __future__ import annotations
 

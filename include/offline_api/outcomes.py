@@ -1,4 +1,4 @@
-"""What will become of each request of a batch: decided once, when the batch is accepted or canceled."""
+"""How each request of a batch ends: decided once, when the batch is accepted or canceled."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ FORCED_ERRORS = (
 """Code ``FORCED + n`` is an errored result of type ``FORCED_ERRORS[n]`` that a fault rule asked for."""
 
 NO_CREDIT, OVER_LIMIT = 32, 33
-"""Codes of errored results: credit or the own spend limit was used up when the request's turn came."""
+"""Codes of errored results: credit or the own spend limit was used up before the request was processed."""
 
 ANSWERED = 64
 """Code ``ANSWERED + n`` is a succeeded result whose answer is of the kind ``KINDS[n]``."""
 
 
 def has_answer(code: int) -> bool:
-    """Return whether a request ends succeeded."""
+    """Return whether a request succeeds."""
     return code == SUCCEEDED or code >= ANSWERED
 
 
@@ -52,12 +52,12 @@ def code_of(kind: AnswerKind) -> int:
 
 @dataclass
 class Plan:
-    """One code a request, in the order of the body."""
+    """One code per request, in the order of the body."""
 
     codes: bytearray = field(default_factory=bytearray)
 
     def stop_at(self, index: int, code: int) -> None:
-        """Give ``code`` to all requests from ``index`` on: their turn never comes."""
+        """Give ``code`` to all requests from ``index`` on, which are never processed."""
         self.codes[index:] = bytes([code]) * (len(self.codes) - index)
 
     def force(self, *, seed: int, shares: dict[int, float]) -> None:
@@ -91,7 +91,7 @@ def map_items(body: Path) -> list[Item]:
     if body.stat().st_size == 0:
         raise ApiError(400, "The request body is not valid JSON")
     with body.open("rb") as stream:
-        # Never closed by hand: it goes when the last view does.
+        # Not closed explicitly: it is freed with its last view.
         return decode_body(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
 
 
@@ -110,11 +110,11 @@ def read_plan(body: Path, around: Circumstances) -> Plan:
 def make_misfits(
     plan: Plan, body: Path, *, seed: int, share: float, misfit: str | None, repairs: bool
 ) -> None:
-    """Let some answers of structured requests not fit.
+    """Make some answers to structured requests not fit their schema.
 
     :param share: of the structured requests that would succeed.
     :param misfit: one of ``MISFITS``, or None for all of them in turn.
-    :param repairs: also those of a second turn, which says what was wrong with the first.
+    :param repairs: also answers to a second turn, which says what was wrong with the first.
     """
     items, structured = map_items(body), []
     for index, code in enumerate(plan.codes):
@@ -126,10 +126,10 @@ def make_misfits(
 
 
 def make_answers(plan: Plan, *, seed: int, share: float, special: str, category: str | None) -> None:
-    """Let some requests that would succeed get an answer of another kind.
+    """Give some requests that would succeed an answer of another kind.
 
     :param special: one of ``ANSWERS``.
-    :param category: of refusals; None is a refusal without one.
+    :param category: for refusals; None is a refusal without a category.
     """
     plain = [index for index, code in enumerate(plan.codes) if code == SUCCEEDED]
     code = code_of(special_kind(special, category))

@@ -1,6 +1,6 @@
-"""What one request is refused for when its turn comes: its result is then errored.
+"""Reasons to refuse one request when it is processed: its result is then errored.
 
-The vendor checks ``custom_id`` and the presence of fields at create, and everything else of ``params`` only later.
+The vendor checks ``custom_id`` and the presence of fields at create, and everything else in ``params`` only later.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LONG_OUTPUT_TOKENS = 300_000
 _MIN_BUDGET_TOKENS = 1_024
 _NOT_IN_BATCHES = ("speed", "fallbacks")
 _PLAIN = frozenset(("model", "max_tokens", "messages", "system"))
-"""Parameters with no rules of a model's own."""
+"""Parameters whose rules do not depend on the model."""
 
 Refusal = tuple[str, str]
 """Error type and message."""
@@ -28,7 +28,7 @@ Refusal = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What decides about a request beside its parameters.
+    """What else the checks of a request depend on.
 
     :param now: when the batch was created, in epoch seconds.
     :param betas: values of the create's ``anthropic-beta`` header.
@@ -44,9 +44,9 @@ class Circumstances:
 
 
 def refusal(params: dict[str, Any], around: Circumstances, size_bytes: int = 0) -> Refusal | None:
-    """Return error type and message of a request that is refused when its turn comes, or None.
+    """Return error type and message if a request is refused when it is processed, else None.
 
-    :param size_bytes: of the request's JSON; only a large one is counted.
+    :param size_bytes: size of the request's JSON; tokens are counted only if it is large.
     """
     model = find_model(params["model"], around.now)
     if model is None:

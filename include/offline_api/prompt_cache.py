@@ -2,7 +2,7 @@
 
 An imitation of what is documented ("Prompt caching"): everything up to a ``cache_control`` is a prefix; the first
 request with a prefix writes it, later ones read it, though not all of them, since requests of a batch run at the same
-time and hits are best effort; a prefix shorter than the model's minimum is not cached, silently. Prefixes are shared
+time and hits are best effort; a prefix shorter than the model's minimum is silently not cached. Prefixes are shared
 within a batch, not between batches.
 """
 
@@ -67,10 +67,10 @@ class PromptCache:
     def use(self, params: dict[str, Any], number: int, model: Model, counter: Tokenizer) -> CacheUse:
         """Return what a request writes or reads.
 
-        The longest prefix that was written is read; what lies between it and the last mark is written, each part
-        for as long as the mark at its end says.
+        The longest prefix written before is read; the rest up to the last mark is written, each part for the time
+        that the mark at its end gives.
 
-        :param number: of the request in its batch; whether it hits depends on it.
+        :param number: of the request in its batch; it decides whether the request hits.
         """
         blocks, marks = _marked(params)
         if not marks:
@@ -99,9 +99,9 @@ class PromptCache:
 
 
 def _marked(params: dict[str, Any]) -> tuple[list[dict[str, Any]], list[tuple[int, str]]]:
-    """Return the blocks of a request, and how many of them each mark covers, for how long."""
+    """Return the blocks of a request, and for each mark how many blocks it covers and for how long."""
     blocks = list(iter_blocks(params))
     marks = [(end, block.get("cache_control")) for end, block in enumerate(blocks, 1)]
-    marks.append((len(blocks), params.get("cache_control")))  # marks the last block
+    marks.append((len(blocks), params.get("cache_control")))  # covers the last block too
     found = {end: str(mark.get("ttl", "5m")) for end, mark in marks if isinstance(mark, dict)}
     return blocks, sorted(found.items())

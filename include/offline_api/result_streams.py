@@ -28,7 +28,7 @@ def iter_lines(path: Path) -> Iterator[bytes]:
 def iter_gzip(chunks: Iterable[bytes], *, cut: bool = False) -> Iterator[bytes]:
     """Yield ``chunks`` compressed.
 
-    :param cut: end within the compressed data, a few bytes after which all would have been readable.
+    :param cut: end within the compressed data, a few bytes before its end.
     """
     compressor = zlib.compressobj(level=5, wbits=31)
     for chunk in chunks:
@@ -48,7 +48,7 @@ def joined(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def cut_lines(lines: Iterable[bytes], rule: Rule, total: int) -> Iterator[bytes]:
-    """Yield the lines that come before a cut, and half a line when that is where it is."""
+    """Yield the lines before a cut, and half a line if the cut is within one."""
     lines, kept = iter(lines), int(total * rule.at)
     yield from itertools.islice(lines, kept)
     following = next(lines, b"")

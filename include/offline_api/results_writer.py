@@ -39,9 +39,9 @@ _UNPAID = {NO_CREDIT: CREDIT_TOO_LOW, OVER_LIMIT: SPEND_LIMIT_REACHED}
 
 
 class ResultsWriter:
-    """Makes the results of ended batches, and draws their bills while doing so.
+    """Makes the results of ended batches, and computes their bills at the same time.
 
-    :param seed: of the order of the lines, which is never that of the requests.
+    :param seed: for the order of the lines, which differs from the order of the requests.
     """
 
     def __init__(self, store: Store, seed: int) -> None:
@@ -62,7 +62,7 @@ class ResultsWriter:
             partial.rename(path)
 
     def bill(self, record: Record) -> dict[str, Bill]:
-        """Return the bill of a batch by model: as it was drawn, or as it will be when nothing changes."""
+        """Return the bill of a batch by model: the final one, or else the expected one if nothing changes."""
         found = self.store.bill(record.id)
         if found is None:
             if record.deleted:
@@ -75,9 +75,9 @@ class ResultsWriter:
         return found
 
     def stop_when_spent(self, record: Record, body: Path, plan: Plan, left: Mapping[int, int]) -> None:
-        """Let the requests of a batch be errored from where the money for them ends.
+        """Make the requests of a batch errored from the one at which the money runs out.
 
-        :param left: the code that they get, and the picodollars that are left until then.
+        :param left: for each limit, the code that requests get and the picodollars left under it.
         """
         spent, codes = 0, bytearray(plan.codes)
         for index, _, _, bill in self._iter_results(record, codes, body):

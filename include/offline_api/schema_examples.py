@@ -1,6 +1,6 @@
-"""A value that fits a JSON schema, made of the schema and one text; another text gives another.
+"""A value that fits a JSON schema, derived from the schema and a text; another text gives another value.
 
-Another model or system prompt gives another in one of four fields, so that there is something to compare.
+Another model or system prompt changes about one field in four, so that a comparison shows differences.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ _FORMATS: dict[str, Callable[[int], str]] = {
 def example(schema: object, text: str, asked: str = "") -> Any:
     """Return a value that fits ``schema``: always the same one for the same text and way of asking.
 
-    :param text: what strings are taken from, and the value of what is no schema.
-    :param asked: who is asked, and how.
+    :param text: strings are taken from it; it is also the value when the schema is not valid.
+    :param asked: identifies the model and the way of asking.
     """
     try:
         return _Example(schema, text, asked).value(schema, "", 0)
@@ -63,7 +63,7 @@ class _Example:
         self.seed = zlib.crc32(text.encode("utf-8", "replace"))
 
     def draw(self, path: str, below: int) -> int:
-        """Return a number from 0 to ``below - 1`` that depends on the text and the place, and on who is asked."""
+        """Return a number from 0 to ``below - 1`` that depends on the text, the place and ``asked``."""
         own = _mix(path.encode("utf-8", "replace"), self.seed)
         if self.asked and (other := _mix(self.asked, own)) % _ASKED_EVERY == 0:
             own = other
@@ -83,7 +83,7 @@ class _Example:
         return self._of_kind(kind, schema, path, depth)
 
     def _chosen(self, schema: dict[str, Any], path: str, depth: int) -> dict[str, Any]:
-        """Follow references and choose one of several; deep down, null ends a recursion."""
+        """Follow references and choose one alternative; at a great depth, null ends a recursion."""
         for _ in range(20):
             choices = schema.get("anyOf") or schema.get("oneOf")
             if isinstance(schema.get("$ref"), str):
@@ -173,7 +173,7 @@ class _Example:
 
 
 def _steps(schema: dict[str, Any], name: str, step: Decimal, rounding: str, more: int) -> list[Decimal]:
-    """Return a bound counted in steps, in a list; none when the schema has no such bound."""
+    """Return a bound counted in steps, in a list; an empty list when the schema has no such bound."""
     if name not in schema:
         return []
     return [(Decimal(str(schema[name])) / step).to_integral_value(rounding) + more]

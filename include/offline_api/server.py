@@ -1,4 +1,4 @@
-"""What belongs to one running server, and what all responses have in common."""
+"""The parts of one running server, and what all responses have in common."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Server:
         self._lock = threading.Lock()
 
     def move_clock(self, offset_seconds: float) -> None:
-        """Set how far the clock is ahead of the machine's, for good."""
+        """Set how far the clock is ahead of the machine's, permanently."""
         self.clock.offset_seconds = offset_seconds
         self.store.set("clock_offset_seconds", offset_seconds)
 
@@ -74,9 +74,9 @@ class Server:
         self.clock.offset_seconds = 0.0
 
     def check_access(self, request: Request) -> None:
-        """Refuse a request without a key or a version, and tell whose it is.
+        """Refuse a request without a key or a version, and identify its workspace.
 
-        :raises ApiError: 401, 403, 400, 429, or what the account is refused for.
+        :raises ApiError: 401, 403, 400, 429, or the account's own refusal.
         """
         key = sent_key(request)
         if not key.strip():
@@ -157,12 +157,12 @@ def request_id_of(request: Request) -> str:
 
 
 def change_headers(request: Request, changes: dict[str, str | None]) -> None:
-    """Let the answer to a request have other headers; None leaves one out."""
+    """Replace headers of the answer to a request; None leaves a header out."""
     request.state.changed_headers = {**changed_headers(request), **changes}
 
 
 def changed_headers(request: Request) -> dict[str, str | None]:
-    """Return what :func:`change_headers` was told."""
+    """Return the headers given to :func:`change_headers`."""
     changes: dict[str, str | None] = getattr(request.state, "changed_headers", {})
     return changes
 

@@ -1,4 +1,4 @@
-"""Batches on disk: one SQLite file for their state, one file a body, one file of results."""
+"""Batches on disk: one SQLite file for their state, and for each a file of its body and one of its results."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ DEFAULT_WORKSPACE = "wrkspc_local"
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One batch; the counts are those it will have when it has ended.
 
-    :param listed_at: when lists begin to show it; like all times here in epoch seconds.
-    :param betas: of the create's ``anthropic-beta`` header, separated by commas.
+    :param listed_at: when lists begin to show it; like all times here, in epoch seconds.
+    :param betas: values of the create's ``anthropic-beta`` header, separated by commas.
     :param inference_geo: where its requests run unless they say so themselves.
-    :param forced_message: of the errored results that a fault rule asked for, ``forced_code`` alike.
+    :param forced_message: of the errored results that a fault rule asked for; ``forced_code`` is their code.
     """
 
     ordinal: int = 0
@@ -80,7 +80,7 @@ _ADDED = {
     "forced_message": "",
     "forced_code": "",
 }
-"""Columns that folders of earlier versions do not have, with what they get."""
+"""Columns missing in folders of earlier versions, with their default values."""
 
 _bills_decoder = msgspec.json.Decoder(Bill)
 
@@ -88,7 +88,7 @@ _bills_decoder = msgspec.json.Decoder(Bill)
 class Store:
     """All state of the server.
 
-    :param folder: made when missing; state found there is taken up.
+    :param folder: made when missing; state found there is used.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -108,7 +108,7 @@ class Store:
                 self._query(f"ALTER TABLE batches ADD COLUMN {name} TEXT NOT NULL DEFAULT '{value}'")
 
     def _sweep(self) -> None:
-        """Drop the files of creates and results that a killed server left unfinished."""
+        """Delete unfinished files of creates and results that a killed server left behind."""
         known = {row["id"] for row in self._query("SELECT id FROM batches WHERE NOT deleted")}
         for path in (self.folder / "batches").iterdir():
             if path.suffix == ".partial" or path.name.partition(".")[0] not in known:
@@ -142,7 +142,7 @@ class Store:
         return [Record(**dict(row)) for row in rows]
 
     def find(self, batch_id: str) -> Record | None:
-        """Return a batch that was not deleted."""
+        """Return a batch unless it was deleted."""
         found = self._records("WHERE id = ? AND NOT deleted", [batch_id])
         return found[0] if found else None
 
@@ -206,7 +206,7 @@ class Store:
         return Plan(bytearray(row["codes"]))
 
     def bill(self, batch_id: str) -> dict[str, Bill] | None:
-        """Return the bill of a batch by model, or None when it was not drawn yet."""
+        """Return the bill of a batch by model, or None when there is none yet."""
         with self._lock:
             if not self._query("SELECT id FROM billed WHERE id = ?", [batch_id]):
                 return None
@@ -214,7 +214,7 @@ class Store:
         return {row["model"]: _bills_decoder.decode(row["bill"]) for row in rows}
 
     def set_bill(self, batch_id: str, bills: dict[str, Bill]) -> None:
-        """Keep the bill of a batch, in place of an earlier one."""
+        """Store the bill of a batch, replacing an earlier one."""
         with self._lock, self._transaction():
             self._db.execute("DELETE FROM bills WHERE id = ?", [batch_id])
             self._db.executemany(
@@ -230,7 +230,7 @@ class Store:
             path.unlink(missing_ok=True)
 
     def last_id(self) -> str | None:
-        """Return the newest id ever given out that is known here."""
+        """Return the newest id in the store, also of a deleted batch."""
         rows = self._query("SELECT id FROM batches ORDER BY ordinal DESC LIMIT 1")
         return str(rows[0]["id"]) if rows else None
 
@@ -258,7 +258,7 @@ class Store:
         return int(rows[0]["seq"]) if rows else 0
 
     def requests_in_progress(self, now: float) -> int:
-        """Return how many requests wait for their turn."""
+        """Return how many requests are in progress."""
         rows = self._query("SELECT coalesce(sum(requests), 0) AS total FROM batches WHERE ends_at > ?", [now])
         return int(rows[0]["total"])
 

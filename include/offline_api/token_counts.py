@@ -1,7 +1,7 @@
-"""Estimates of tokens: no tokenizer of the vendor's is published.
+"""Estimates of tokens: the vendor publishes no tokenizer.
 
-The vendor says: about 3.4 characters of English a token, and about 30 % more tokens (2.5 characters a token) from
-Opus 4.7 on. A character outside ASCII is counted as one token, and as 1.28 of the new ones.
+The vendor says: about 3.4 characters of English per token, and about 30 % more tokens (2.5 characters per token)
+from Opus 4.7 on. A character outside ASCII is counted as one token, or as 1.28 of the new tokenizer's.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Tokenizer:
-    """Counts in units, of which an ASCII character has ten.
+    """Counts in units; an ASCII character has ten units.
 
-    :param units_per_token: ten times the characters of a token.
+    :param units_per_token: ten times the characters per token.
     :param other: units of a character outside ASCII.
     """
 
@@ -42,7 +42,7 @@ class Tokenizer:
         return -(-self._units(text) // self.units_per_token)
 
     def cut(self, text: str, max_tokens: int) -> str:
-        """Return the longest beginning of ``text`` of at most ``max_tokens`` tokens."""
+        """Return the longest beginning of ``text`` with at most ``max_tokens`` tokens."""
         budget = self.units_per_token * max_tokens
         if self._units(text) <= budget:
             return text
