@@ -1,4 +1,4 @@
-"""Where a connection's API is: its name in the ledger, its own origin, and where results are read."""
+"""Addresses of a connection's API: its name in the ledger, its origin, and where results are read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROUTE = "/v1/messages/batches"
 def scope_of(base_url: str, *, offline: bool) -> str:
     """Return the name under which batch ids of an API are kept apart from those of another.
 
-    :param offline: the API says that it is the offline one; its address says nothing.
+    :param offline: the API says that it is the offline API; its address does not show that.
     """
     if offline:
         return "offline"
@@ -23,7 +23,7 @@ def scope_of(base_url: str, *, offline: bool) -> str:
 
 
 def origin_of(url: str) -> tuple[str, str, int | None]:
-    """Return scheme, host and port of a URL; the port of the scheme when it names none.
+    """Return scheme, host and port of a URL; the scheme's default port when it names none.
 
     :raises ValueError: it is not a URL.
     """
@@ -34,8 +34,8 @@ def origin_of(url: str) -> tuple[str, str, int | None]:
 def results_address(batch: Batch, base_url: str) -> str:
     """Return where a batch's results are read: below the connection's own base URL.
 
-    What ``results_url`` says counts only where the vendor's API names the vendor: a gateway may pass on the
-    vendor's URL, its own under another name, or none, and the connection's key belongs to the connection's host.
+    ``results_url`` is used only if it and the base URL are both the vendor's: a gateway may pass on the vendor's
+    URL, its own under another name, or none, and the connection's key must go to the connection's host only.
 
     :raises ResultsError: the batch has no results (any more).
     """
@@ -52,6 +52,6 @@ def results_address(batch: Batch, base_url: str) -> str:
 
 
 def is_vendor(url: str) -> bool:
-    """Return whether a URL is at the vendor's own host, by its certificate."""
+    """Return whether a URL is at the vendor's own host, over HTTPS, so that the certificate proves the host."""
     scheme, host, port = origin_of(url)
     return scheme == "https" and port == 443 and host.endswith(".anthropic.com")

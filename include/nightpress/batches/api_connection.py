@@ -1,7 +1,7 @@
-"""What the two clients of the API share: the facts that responses tell, redirects, and keeping the key inside.
+"""The part that both API clients share: facts from responses, redirects, and protection of the key.
 
-The key and the body go to the connection's own origin only: redirects to other hosts are not followed. Errors are
-freed of the key before they leave the clients.
+The key and the body go to the connection's own origin only: redirects to other hosts are not followed. The key is
+removed from errors before they leave the clients.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ class ApiConnection:
         return remove_secrets(text, self._secrets)
 
     def time(self) -> float | None:
-        """Return the API's own time, epoch seconds; None when no response told it."""
+        """Return the API's own time, epoch seconds; None when no response had a date."""
         return self.facts.time()
 
     def learn(self, error: Exception) -> None:
-        """Note what a failed response tells, and remove the key from the error and its causes."""
+        """Take the facts from a failed response, and remove the key from the error and its causes."""
         response = getattr(error, "response", None)
         if response is not None:
             self.facts.note(response.status_code, response.headers)
@@ -89,7 +89,7 @@ def request_options(*, headers: dict[str, str] | None = None, params: dict[str, 
 
 
 def response_type() -> type[httpx2.Response]:
-    """Return the class of undecoded responses; importing it takes time that most tasks need not spend."""
+    """Return the class of raw responses; it is imported late, since most tasks do not need it."""
     import httpx2
 
     return httpx2.Response

@@ -1,5 +1,5 @@
-"""What the API's responses tell about the API itself: whose batches these are, which time it is, and whether
-it is the offline API. Its address tells none of that, and this machine's clock may be wrong.
+"""Facts about the API from its responses: whose batches it shows, what time it has, and whether it is the
+offline API. Its address shows none of these, and this machine's clock may be wrong.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _KEPT_IDS = 20
 
 
 def elapsed_seconds() -> float:
-    """Return seconds that pass steadily: no change of the clock affects them, and sleeping machines count."""
+    """Return the seconds of a steady clock: setting the time does not affect it, and it counts while suspended."""
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.clock_gettime(clock)
 
@@ -33,7 +33,7 @@ class Identity:
     """Whose batches a connection sees.
 
     :param organization_id: as the response headers say; None when they do not, as behind some gateways.
-    :param workspace_id: batches belong to one workspace, and no other sees them.
+    :param workspace_id: the workspace of the batches; no other workspace sees them.
     :param offline: the API says that it is the offline API, which calls no model and bills nothing.
     """
 
@@ -48,7 +48,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What the list of batches showed so far: nothing of it can come of a later POST.
+    """What the list of batches showed so far; none of these batches can come from a later POST.
 
     :param newest_at: when the newest batch was created, epoch seconds by the API's clock; None when none was seen.
     :param ids: of the newest batches.
@@ -59,7 +59,7 @@ class Listed:
 
 
 class ApiFacts:
-    """The facts from all responses of one client; the latest that tells something counts.
+    """The facts from all responses of one client; for each fact the latest response that has it counts.
 
     :param elapsed: steady seconds, see :func:`elapsed_seconds`.
     """
@@ -88,7 +88,7 @@ class ApiFacts:
             self._date, self._date_seen = date, self._elapsed()
 
     def note_batches(self, page: BatchPage) -> None:
-        """Take the newest batches that were listed."""
+        """Record the newest batches of a page of the list."""
         moments = [batch.created_at.timestamp() for batch in page.data if batch.created_at is not None]
         known = [self.listed.newest_at] if self.listed.newest_at is not None else []
         ids = dict.fromkeys([*(batch.id for batch in page.data[:_KEPT_IDS]), *self.listed.ids])
@@ -99,7 +99,7 @@ class ApiFacts:
         return Identity(self.organization_id, self.workspace_id, bool(self.offline))
 
     def time(self) -> float | None:
-        """Return the API's time now, epoch seconds: its latest ``Date`` and what has passed since."""
+        """Return the API's time now, epoch seconds: its latest ``Date`` plus the time since then."""
         if self._date is None:
             return None
         return self._date + max(0.0, self._elapsed() - self._date_seen)

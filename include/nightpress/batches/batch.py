@@ -1,8 +1,8 @@
 """A batch as the API describes it, with only the fields that are needed.
 
 The API, and even more a gateway in front of it, may add, leave out or rename fields. Only a usable id is
-needed; whatever else is missing or out of bounds is unknown. What cannot be read at all is counted as
-:class:`OddBatch` and does not hide the batches beside it.
+required; any other field that is missing or out of bounds is unknown. An element without a usable id becomes
+an :class:`OddBatch` and does not hide the other batches of a page.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def is_batch_id(value: object) -> bool:
 def check_batch_id(batch_id: str) -> str:
     """Return a valid batch id unchanged.
 
-    :raises ConfigurationError: it holds other characters than the API uses.
+    :raises ConfigurationError: it has characters that the API does not use.
     """
     if not is_batch_id(batch_id):
         raise ConfigurationError(
@@ -60,8 +60,8 @@ class RequestCounts(msgspec.Struct, frozen=True, gc=False):
 class Batch(msgspec.Struct, frozen=True, gc=False):
     """The state of a Message Batch (API documentation, "The Message Batch object").
 
-    :param processing_status: ``in_progress``, ``canceling`` or ``ended``; ``unknown`` when it was not told.
-    :param created_at: None when it was not told.
+    :param processing_status: ``in_progress``, ``canceling`` or ``ended``; ``unknown`` when the reply has none.
+    :param created_at: None when the reply has none.
     """
 
     id: BatchId
@@ -83,8 +83,8 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
 class OddBatch(msgspec.Struct, frozen=True, gc=False):
     """An element of the list that has no usable id.
 
-    :param type: what it says it is; ``message_batch`` when it does not say.
-    :param requests: how many it has; None when that is not known.
+    :param type: its ``type`` field; ``message_batch`` when it has none.
+    :param requests: its number of requests; None when that is not known.
     """
 
     type: str = "message_batch"

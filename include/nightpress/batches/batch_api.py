@@ -21,7 +21,7 @@ class BatchApi(Protocol):
         """Return whose batches this connection sees, as its latest response said."""
 
     def time(self) -> float | None:
-        """Return the API's own time, epoch seconds; None when no response told it."""
+        """Return the API's own time, epoch seconds; None when no response had a date."""
 
     @property
     def listed(self) -> Listed:

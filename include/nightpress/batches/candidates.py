@@ -1,7 +1,7 @@
-"""Batches at the API that could be a shard's, and the proof that one is.
+"""Find batches at the API that could belong to a shard, and prove whether one does.
 
-A POST whose answer was lost may have created a batch. The list of batches shows those that could be it; the
-custom_ids in the results of an ended one name its shard.
+A POST whose answer was lost may have created a batch. The list of batches shows the candidates; the custom_ids
+in the results of an ended batch name its shard.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ CLOCK_MARGIN_SECONDS = 300.0
 """How far two moments of the API may be out of order: its servers' clocks differ a little."""
 
 MAX_HEAD_BYTES = 64 * 1024 * 1024
-"""The longest first line of a result stream that is read to tell whose it is."""
+"""Most bytes of a result stream's first line that are read to find its shard."""
 
 MAX_PAGES = 1_000
 """Pages of the list of batches that are read at most."""
 
 
 def earliest_creation(entry: Entry) -> float | None:
-    """Return the moment before which no batch of the shard was created, by the API's clock; None: any may be.
+    """Return the moment before which no batch of the shard was created, by the API's clock; None if unknown.
 
-    The newest batch that was listed before the first POST and a batch of it come from the same clock, so one is
-    not much younger than the other. A ``Date`` alone may be a gateway's, whose clock may differ from the API's.
+    It is the creation time of the newest batch listed before the first POST, less a margin: both batches' times are
+    from the API's clock. A ``Date`` alone may be a gateway's, whose clock may differ from the API's.
     """
     if not entry.attempts or entry.attempts[0].newest_batch_at is None:
         return None
@@ -42,12 +42,12 @@ def earliest_creation(entry: Entry) -> float | None:
 
 
 def list_known_before(entry: Entry) -> tuple[str, ...]:
-    """Return ids of batches that were there before the shard's first POST: none of them is the shard's."""
+    """Return ids of batches that existed before the shard's first POST: none of them is the shard's."""
     return entry.attempts[0].listed_before if entry.attempts else ()
 
 
 class Oddities:
-    """What in the list of batches keeps it from telling that a batch does not exist."""
+    """Reasons why the list of batches cannot prove that a batch does not exist."""
 
     def __init__(self) -> None:
         self.reasons: list[str] = []
@@ -68,11 +68,11 @@ class Oddities:
 def iter_candidates(
     entry: Entry, api: BatchApi, ledger: Ledger, since: float | None, odd: Oddities | None = None
 ) -> Iterator[Batch]:
-    """Yield batches that could be this shard's: young enough, as many requests, not another shard's.
+    """Yield batches that could be this shard's: new enough, with as many requests, not owned by another shard.
 
-    A batch whose creation time or number of requests is not told could be.
+    A batch of unknown creation time or number of requests could be.
 
-    :param since: epoch seconds by the API's clock; older batches are not looked at. None looks at all.
+    :param since: epoch seconds by the API's clock; older batches are skipped. None skips none.
     :param odd: records why the list may be incomplete.
     """
     odd = odd or Oddities()
@@ -101,7 +101,7 @@ def iter_candidates(
 
 
 def _note_odd(page: BatchPage, entry: Entry, since: float | None, odd: Oddities) -> bool:
-    """Record elements without a usable id that could be this shard's batch; tell whether one is too old."""
+    """Record elements without a usable id that could be this shard's batch; return whether one is too old."""
     old = False
     for batch in page.odd:
         if since is not None and batch.created_at is not None and batch.created_at.timestamp() < since:
@@ -112,7 +112,7 @@ def _note_odd(page: BatchPage, entry: Entry, since: float | None, odd: Oddities)
 
 
 def is_ours(entry: Entry, batch: Batch, api: BatchApi) -> bool:
-    """Prove by the first custom_id of its results whether an ended batch is this shard's.
+    """Return whether an ended batch is this shard's; the first custom_id of its results proves it.
 
     :raises UnknownOutcomeError: its results cannot be read, so it is unclear.
     """
@@ -141,7 +141,7 @@ _decode_head = msgspec.json.Decoder(_Head).decode
 
 
 def _first_line(stream: Iterator[bytes]) -> bytes:
-    """Return the first line that is not blank, read no further than the longest line there can be."""
+    """Return the first line that is not blank, reading at most about :data:`MAX_HEAD_BYTES` of it."""
     parts: list[bytes] = []
     size = 0
     for chunk in stream:

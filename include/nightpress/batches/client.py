@@ -1,11 +1,11 @@
 """The Message Batches API through the official SDK: the only place that talks to it.
 
 Creating a batch is not idempotent, so :meth:`MessageBatches.create` sends exactly one request. Reading
-is: there the SDK's own retries help. The SDK is used for its transport, authentication and error
-classes, by way of :mod:`nightpress.batches.lean_client`; bodies are streamed and answers decoded here, because a
+is idempotent, so the SDK retries it. The SDK is used for its transport, authentication and error
+classes, through :mod:`nightpress.batches.lean_client`; bodies are streamed and answers decoded here, because a
 body can have 256 MB.
 
-What it shares with its asynchronous twin is in :mod:`nightpress.batches.api_connection`: the key never leaves the
+The code shared with the asynchronous client is in :mod:`nightpress.batches.api_connection`: the key never leaves the
 connection's own origin, and results are read below the connection's base URL.
 """
 
@@ -44,10 +44,10 @@ _BETA = re.compile(r"[A-Za-z0-9._-]{1,100}")
 class MessageBatches(ApiConnection):
     """The Message Batches API of one connection.
 
-    :param client: the SDK's client, or one that needs it only for what fails; its base URL and key are used as
-        they are.
+    :param client: the SDK's client, or one that uses it only after a failure; its base URL and key are used
+        unchanged.
     :param now: this machine's clock, epoch seconds.
-    :param elapsed: seconds since some moment, whatever happens to the clock.
+    :param elapsed: steady seconds, see :func:`nightpress.batches.api_facts.elapsed_seconds`.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class MessageBatches(ApiConnection):
 
     @property
     def client(self) -> anthropic.Anthropic:
-        """The SDK's client, for what else the API has."""
+        """The SDK's client, for other parts of the API."""
         return self._client.sdk if isinstance(self._client, LeanClient) else self._client
 
     @property
@@ -73,7 +73,7 @@ class MessageBatches(ApiConnection):
 
         :raises SubmitLaterError: the API has to be asked, and cannot be reached.
         """
-        # The vendor's own host, by its certificate, is not the offline API: that need not be asked.
+        # The vendor's own host, proved by its certificate, is never the offline API, so no request is needed.
         offline = not is_vendor(self.base_url) and self.identify().offline
         return scope_of(self.base_url, offline=offline)
 
@@ -104,7 +104,7 @@ class MessageBatches(ApiConnection):
         :param size: bytes of the body; sent as Content-Length.
         :param deadline: epoch seconds after which the body is cut off rather than completed.
         :param betas: names of beta features, sent as a header.
-        :raises anthropic.APIError: as the SDK does; ``refusals.py`` tells what each means.
+        :raises anthropic.APIError: as the SDK does; ``refusals.py`` explains what each means.
         """
         headers = {"Content-Length": str(size), "Content-Type": "application/json"}
         if betas:
@@ -121,7 +121,7 @@ class MessageBatches(ApiConnection):
     def retrieve(self, batch_id: str) -> Batch:
         """Return the state of one batch.
 
-        :raises anthropic.NotFoundError: which may be transient: one 404 is not absence.
+        :raises anthropic.NotFoundError: may be transient, so one 404 does not prove that the batch is gone.
         """
         return decode_batch(self._get(f"{ROUTE}/{check_batch_id(batch_id)}").content)
 
@@ -129,14 +129,14 @@ class MessageBatches(ApiConnection):
         """Return one page of batches, newest first.
 
         :param limit: 1 to 1,000 batches.
-        :param after_id: go on behind this batch.
+        :param after_id: start after this batch.
         """
         page = decode_page(self._get(ROUTE, params=list_query(limit, after_id)).content)
         self.facts.note_batches(page)
         return page
 
     def stream_results(self, batch: Batch) -> Iterator[bytes]:
-        """Yield the bytes of a result stream, content encodings undone, without the connection's own key.
+        """Yield the decoded bytes of a result stream, without the connection's own key.
 
         :raises ResultsError: the batch has no results (any more).
         """
@@ -193,7 +193,7 @@ class AsyncMessageBatches(ApiConnection):
     async def retrieve(self, batch_id: str) -> Batch:
         """Return the state of one batch.
 
-        :raises anthropic.NotFoundError: which may be transient: one 404 is not absence.
+        :raises anthropic.NotFoundError: may be transient, so one 404 does not prove that the batch is gone.
         """
         response = await self._get(f"{ROUTE}/{check_batch_id(batch_id)}")
         return decode_batch(response.content)
@@ -203,7 +203,7 @@ class AsyncMessageBatches(ApiConnection):
         return decode_page((await self._get(ROUTE, params=list_query(limit, after_id))).content)
 
     async def cancel(self, batch_id: str) -> Batch:
-        """Ask the API to cancel a batch; what it has answered by then stays paid for and readable."""
+        """Ask the API to cancel a batch; requests answered by then are billed and stay readable."""
         path = f"{ROUTE}/{check_batch_id(batch_id)}/cancel"
         try:
             response = await self.client.post(path, cast_to=response_type(), options=request_options())

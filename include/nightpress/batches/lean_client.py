@@ -1,8 +1,8 @@
-"""A client that sends requests with a plain key itself, and leaves everything else to the official SDK.
+"""A client that sends requests for plain API keys itself, and leaves everything else to the official SDK.
 
 Importing the SDK takes about a second of CPU, which every task would pay for one or two requests. A request that
-the API answers well needs none of it. A GET that fails in a way that may pass is handed to the SDK, which repeats
-it as usual. A POST is sent once, by one of the two: when it fails here, the SDK only names the error.
+succeeds does not need the SDK. A GET whose failure may be transient is handed to the SDK, which retries it as
+usual. A POST is sent only once: when it fails here, the SDK is used only for its error class.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _TIMEOUT = httpx2.Timeout(600.0, connect=5.0)
 
 
 _OF_NO_EFFECT = {"ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"}
-"""Environment variables that the SDK does not look at once it is given a key."""
+"""Environment variables that the SDK ignores when it is given a key."""
 
 
 def suits_lean_client(password: str | None, host: str | None, extras: Mapping[str, object]) -> bool:
     """Return whether a connection needs only a key: no other platform, credentials or settings of the SDK.
 
-    Any variable of the environment that may change what the SDK sends, one that is not known here included, is
-    left to the SDK.
+    If an environment variable may change what the SDK sends, even one that is not known here, the SDK is used
+    instead.
     """
     without_effect = _OF_NO_EFFECT | ({"ANTHROPIC_BASE_URL"} if host else set())
     of_sdk = extras.get("anthropic_client_kwargs") or {}
@@ -46,7 +46,7 @@ def suits_lean_client(password: str | None, host: str | None, extras: Mapping[st
     return (
         bool(password)
         and others in ({}, {"platform": "anthropic"})
-        # Retries are the SDK's either way.
+        # The SDK does the retries in both cases.
         and isinstance(of_sdk, dict)
         and set(of_sdk) <= {"max_retries"}
         and not any(name.startswith("ANTHROPIC_") for name in set(os.environ) - without_effect)
@@ -54,9 +54,9 @@ def suits_lean_client(password: str | None, host: str | None, extras: Mapping[st
 
 
 class LeanClient:
-    """What :class:`nightpress.batches.client.MessageBatches` needs of the SDK's client, and that client behind it.
+    """The part of the SDK's client that :class:`nightpress.batches.client.MessageBatches` needs.
 
-    :param make_sdk: makes the SDK's client of the same connection, when it is needed.
+    :param make_sdk: makes the SDK's client of the same connection when it is needed, such as after a failure.
     """
 
     auth_token = None
@@ -89,7 +89,7 @@ class LeanClient:
         return httpx2.Client(headers=headers, timeout=_TIMEOUT, follow_redirects=False)
 
     def get(self, path: str, options: Mapping[str, Any], *, stream: bool = False) -> httpx2.Response:
-        """Send a GET; the SDK sends it again after a failure that may pass.
+        """Send a GET; after a failure that may be transient, the SDK sends it again.
 
         :raises anthropic.APIError: as the SDK does.
         """
@@ -123,11 +123,11 @@ class LeanClient:
         return response
 
     def _status_error(self, response: httpx2.Response) -> anthropic.APIStatusError:
-        # The only place that knows which class the SDK gives to an answer.
+        # Only this method of the SDK maps a response to its error class.
         return self.sdk._make_status_error_from_response(response)
 
     def __del__(self) -> None:
-        # As the SDK's client does; nobody closes the connection of a task.
+        # As the SDK's client does, since no task closes its connection.
         http = self.__dict__.get("_http")
         if http is not None:
             http.close()
@@ -142,7 +142,7 @@ class LeanClient:
 
 
 class SdkRequests:
-    """The same requests by the SDK's client."""
+    """Sends the same requests with the SDK's client."""
 
     def __init__(self, client: anthropic.Anthropic) -> None:
         self._client = client
@@ -152,7 +152,7 @@ class SdkRequests:
         from anthropic import Stream
 
         sdk_options = cast("RequestOptions", options)
-        # Asked for a raw response the SDK returns it as it is, whatever the stream class.
+        # The SDK returns a raw response unchanged, whatever the stream class.
         found: object = (
             self._client.get(
                 path, cast_to=httpx2.Response, options=sdk_options, stream=True, stream_cls=Stream[bytes]

@@ -3,9 +3,9 @@
 Under the ledger's folder, per API (batch ids of the offline API mean nothing to the real one)::
 
     <api>/<shard key>.json                the entry
-    <api>/attempts/<shard key>.<n>.json   the right to POST the shard for the n-th time; made exclusively
-    <api>/owners/<batch id>.json          which shard a batch belongs to; made exclusively
-    <api>/owned/<shard key>/<batch>.json  which batches a shard may own: made before the owner, so that it can be asked
+    <api>/attempts/<shard key>.<n>.json   the right to POST the shard for the n-th time; created exclusively
+    <api>/owners/<batch id>.json          which shard a batch belongs to; created exclusively
+    <api>/owned/<shard key>/<batch>.json  a batch that the shard may own; written before the owner, for listing
     <api>/changes/<day>/<shard key>.json  on object stores: what changed when, see ``ledger_changes.py``
     <api>/changes/entries.msgpack.gz      on object stores: copies of many entries, see ``ledger_snapshot.py``
     <api>/discarded/<time>-<key>/         entries and attempts that a person set aside
@@ -13,7 +13,7 @@ Under the ledger's folder, per API (batch ids of the offline API mean nothing to
 An entry is replaced atomically. An attempt or an owner is created exclusively; which stores can do that is in
 :mod:`nightpress.exclusive_create`, and one that cannot is refused before anything is sent.
 
-What remains, and cannot be closed without an idempotency key at the API: a process that is frozen (a
+Two cases remain that only an idempotency key at the API could prevent: a process that is frozen (a
 suspended machine) for longer than a POST's deadline and the settling time, between its last look at the
 clock and sending the last quarter of a megabyte of a body; and a batch that the API's list shows only
 after the settling time.
@@ -56,7 +56,7 @@ from nightpress.store_reads import list_names_from, list_versions, read_bytes, r
 __all__ = ["Attempt", "Entry", "Example", "Ledger"]
 
 _GAP = 5
-"""Numbers of attempts that may be missing in a row: setting aside may have been interrupted."""
+"""Attempt numbers in a row that may be missing, since setting aside may have been interrupted."""
 
 
 class Ledger:
@@ -80,9 +80,9 @@ class Ledger:
         return self.scope == "offline"
 
     def load(self, key: str) -> Entry | None:
-        """Return the entry of a shard with all its attempts, or None when nothing was ever intended.
+        """Return the entry of a shard with all its attempts, or None when there is none.
 
-        :raises LedgerError: the entry is there and cannot be read; nothing may be sent.
+        :raises LedgerError: the entry exists but cannot be read; nothing may be sent.
         """
         entry = self._read(Entry, self.files.entry(check_shard_key(key)))
         if entry is None:
@@ -94,14 +94,14 @@ class Ledger:
         return entry
 
     def save(self, entry: Entry) -> Entry:
-        """Store an entry, whole."""
+        """Store an entry atomically, and return it."""
         data = self._encode_readable(entry)
         write_atomically(self.files.entry(check_shard_key(entry.key)), data)
         self._note_change(entry.key, data)
         return entry
 
     def intend(self, entry: Entry) -> Entry:
-        """Store the intent to submit a shard, unless its entry is there already; return what is stored."""
+        """Store the intent to submit a shard, unless its entry exists already; return the stored entry."""
         check_exclusive_creates(self.folder)
         data = self._encode_readable(entry)
         if create_exclusively(self.files.entry(check_shard_key(entry.key)), data):
@@ -123,11 +123,11 @@ class Ledger:
         api_now: float | None = None,
         listed: Listed | None = None,
     ) -> Entry | None:
-        """Take the right to POST the shard once more; None when someone else has taken it.
+        """Take the right to POST the shard once more; return None when another process has taken it.
 
-        The right is durable before this returns, so that whoever finds it later knows a POST may have
-        happened between ``now`` and ``deadline``. A store may report its own write as taken when the reply to
-        it was lost, so the token in the file tells who has the right.
+        The right is durable before this returns, so that a process that finds it later knows that a POST may
+        have happened between ``now`` and ``deadline``. If the store's reply is lost, a retried write may find the
+        name taken by itself, so the token in the file shows who has the right.
 
         :param now: this machine's clock, epoch seconds, as is ``deadline``.
         :param identity: whose batches the connection sees.
@@ -177,7 +177,7 @@ class Ledger:
             yield entry
 
     def scan(self) -> Iterator[tuple[str, Entry | LedgerError]]:
-        """Yield every shard key with its entry and all its attempts, or with why the entry cannot be read.
+        """Yield every shard key with its entry and all its attempts, or with the error of reading the entry.
 
         Many files are read at a time, since a ledger may have tens of thousands on an object store; there, copies
         of those that have not changed come from one file, see :mod:`nightpress.batches.ledger_snapshot`.
@@ -187,7 +187,7 @@ class Ledger:
             key = name.removesuffix(".json")
             try:
                 entry = decode(Entry, data, str(self.folder / name))
-                # Dying between the two writes of `take_attempt` leaves an attempt the entry does not know.
+                # A process that dies between the two writes of `take_attempt` leaves an attempt without its entry.
                 if len(entry.attempts) < attempts.get(key, 0):
                     entry = self.load(key) or entry
                 yield key, entry
@@ -195,7 +195,7 @@ class Ledger:
                 yield key, error
 
     def find(self, prefix: str) -> Iterator[tuple[str, Entry | LedgerError]]:
-        """Yield the shards whose key begins with a text, reading no other entries; see :meth:`scan`."""
+        """Yield the shards whose key begins with a prefix, reading no other entries; see :meth:`scan`."""
         for name in list_names_from(self.folder, prefix):
             if not name.endswith(".json") or name.startswith("."):
                 continue
@@ -225,7 +225,7 @@ class Ledger:
     def set_aside(self, key: str, stamp: str) -> StoragePath:
         """Move a shard's entry and attempts into ``discarded/<stamp>-<key>`` and return that folder.
 
-        The attempts go first: whatever is interrupted, an entry that is still there knows all of them, and
+        The attempts are moved first: after an interruption the entry is still there, knows all of them, and
         can be set aside again. Owners stay, so that the shard's batches never become another shard's.
         """
         known = 0
@@ -285,7 +285,7 @@ class Ledger:
             yield name, data
 
     def _encode_readable(self, entry: Entry) -> bytes:
-        """Return an entry as it is stored; one that could not be read again is never stored."""
+        """Encode an entry for storing, after a check that it can be read again."""
         data = encode(entry)
         decode(Entry, data, str(self.files.entry(check_shard_key(entry.key))))
         return data

@@ -1,8 +1,8 @@
 """What changed in a ledger, day by day: copies of entries under ``<api>/changes/<day of the change>/``.
 
-The entries themselves are the ledger: whoever decides about money reads those. The copies let whoever only shows
-them find the latest few among a hundred thousand by one listing of a small folder. A copy that was not written
-(the process died, the store failed) is made good by the next change of the entry, or by a full listing.
+Only the entries count: code that decides about money reads those. With the copies, code that only shows entries
+finds the latest few among a hundred thousand by listing one small folder. A missing copy (the process died, the
+store failed) does no harm: the next change of the entry, or a full listing, makes up for it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class LedgerChanges:
             return 0
 
     def note_size(self, entries: int) -> None:
-        """Keep how many entries the ledger has, so that the next process need not list all of them."""
+        """Store how many entries the ledger has, so that the next process need not list all of them."""
         try:
             write_atomically(self._files.size, msgspec.json.encode(_Size(entries)))
         except OSError as error:

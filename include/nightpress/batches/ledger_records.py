@@ -1,8 +1,8 @@
 """The records of the ledger and how they are stored: versions, bounds, and fields that this code does not know.
 
 A record of a newer schema version is refused. Unknown fields of the same version are kept through every load and
-save, since what prevents paying twice must not be dropped by a process that does not know it. Values out of
-bounds count as damage: one bad record must not break whoever reads thousands of them.
+save, since a process must not drop a field that prevents paying twice only because it does not know the field.
+Values out of bounds count as damage, so that one bad record does not break code that reads thousands of them.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     :param at: when the right to POST was taken, by this machine's clock, epoch seconds; for people to read.
     :param deadline: after this the body is cut off, so no batch can come of it, by this machine's clock.
     :param outcome: ``open`` until known; then ``accepted``, ``refused`` or ``lost``.
-    :param token: tells the process that took this attempt from all others.
+    :param token: identifies the process that took this attempt.
     :param api_at: when the right to POST was taken, by the API's clock; None until the API's time is known.
-    :param api_deadline: the deadline by the API's clock; only this decides that no batch came of the POST.
-    :param newest_batch_at: when the newest batch was created that the API listed before the POST; by the
-        API's clock. A batch of this POST is not older.
+    :param api_deadline: the deadline by the API's clock; only this decides that the POST created no batch.
+    :param newest_batch_at: creation time, by the API's clock, of the newest batch that the API listed before
+        the POST. A batch of this POST is not older.
     :param listed_before: ids of the newest batches that were listed before the POST: none of them is its batch.
-    :param organization_id: whose batches the connection showed at the time; None when that was not told.
+    :param organization_id: whose batches the connection showed at the time; None when the API did not say.
     :param workspace_id: a batch of this POST can be in no other workspace.
     """
 
@@ -92,13 +92,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         was billed.
     :param raw: where the untouched result stream is kept, once it is.
     :param results: where the shard's Parquet is, once it is.
-    :param dag_id: of the task that first wanted the shard submitted, with ``task_id`` and ``map_index``; empty
-        when it was no task of Airflow.
+    :param dag_id: with ``task_id`` and ``map_index``, the Airflow task that first asked to submit the shard; empty
+        when it was not an Airflow task.
     :param by_status: requests by status, once collected; they add up to ``requests``.
     :param errors: of those, the ones without an answer, by the API's error type or else the status.
     :param examples: a few requests of each kind in ``errors``.
     :param cost_usd: what the batch cost the run that paid for it; None while, or if, it is not known.
-    :param known_cost_usd: what is known of a cost that is not known in full; None in records of earlier versions.
+    :param known_cost_usd: the known part of a cost that is not fully known; None in records of earlier versions.
     :param betas: beta features that the shard's requests need, sent as a header with its body.
     :param organization_id: whose batch it is; None when the API did not say.
     :param workspace_id: only keys of this workspace see the batch.
@@ -147,7 +147,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def may_have_batch(self) -> bool:
         """True when the shard has a batch, or a POST of it has no known outcome.
 
-        Its money may be spent. No budget keeps such a shard from being looked for, or what was paid would be lost.
+        It may have been paid for already. A budget never prevents the search for its batch: the answers would be lost.
         """
         return self.batch_id is not None or bool(self.attempts and self.attempts[-1].outcome == "open")
 
@@ -234,7 +234,7 @@ def _with_unknown_fields(record: Record, data: bytes, name: str) -> Record:
 
 
 def _find_unknown(kind: type[Any], fields: Fields) -> Fields:
-    # A stored field of this very name is unknown, too: the struct's own is never stored.
+    # A stored field called `unknown_fields` is unknown too, since the struct's own is never stored.
     known = set(kind.__struct_fields__) - {"unknown_fields"}
     return {name: msgspec.Raw(bytes(value)) for name, value in fields.items() if name not in known}
 

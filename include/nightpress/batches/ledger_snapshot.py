@@ -1,8 +1,8 @@
-"""One file with copies of a large ledger's entries, so that listing all of them need not read each.
+"""One file with copies of a large ledger's entries, so that listing the entries does not read each of them.
 
-Each copy is kept with what the store's listing said of the entry (its ETag or generation). A copy counts only while
-the listing still says the same, so what is read through the snapshot is what the entries hold; the snapshot may be
-old, damaged or deleted at any time, and then entries are read one by one.
+Each copy is stored with the entry's version from the store's listing (ETag or generation). A copy is used only
+while the listing shows the same version, so the snapshot never returns an outdated entry. It may be old, damaged or
+deleted at any time; entries are then read one by one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nightpress.store_reads import Version, read_bytes, read_files
 log = logging.getLogger(__name__)
 
 FEW_ENTRIES = 1_000
-"""So many entries are read one by one; only for more is the snapshot worth a request."""
+"""Up to this many entries are read one by one; the snapshot is worth a request only for more."""
 
 
 class _Copy(msgspec.Struct, array_like=True, frozen=True):
@@ -44,7 +44,7 @@ class LedgerSnapshot:
     ) -> Iterator[tuple[str, bytes | OSError]]:
         """Yield files of the ledger's folder with their contents, as :func:`nightpress.store_reads.read_files` does.
 
-        :param versions: what a listing of this moment says of them, and of all other entries.
+        :param versions: the current listing, of these and of all other entries.
         """
         if len(names) <= FEW_ENTRIES:
             yield from read_files(self._folder, names)
@@ -85,5 +85,5 @@ class LedgerSnapshot:
 
 
 def _stamp(version: Version | None) -> str:
-    """Return a version as text; empty when the store tells nothing, so that the entry must be read."""
+    """Return a version as text; empty when the store gives none, so that the entry must be read."""
     return repr(version.stamp) if version is not None and version.stamp else ""

@@ -1,7 +1,7 @@
 """What a person can see and do in the ledger: list, adopt, discard.
 
-A person decides only what the protocol of :mod:`nightpress.batches.submission` cannot; the proof is the same,
-and nothing is ever deleted.
+A person decides only the cases that :mod:`nightpress.batches.submission` cannot decide. The proof is the same, and
+nothing is ever deleted.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class LedgerLine:
     """One shard in the ledger of one API.
 
     :param scope: name of the API.
-    :param state: one of :data:`STATES`; ``open`` when a batch may exist that is not known.
+    :param state: one of :data:`STATES`; ``open`` when an unknown batch may exist.
     :param problem: why a damaged entry cannot be read.
     """
 
@@ -88,7 +88,7 @@ def _line(scope: str, key: str, found: Entry | LedgerError) -> LedgerLine:
 
 
 def state_of(entry: Entry) -> str:
-    """Return the entry's state, ``open`` when it is only intended and a batch may exist anyway."""
+    """Return the entry's state: ``open`` when it has no recorded batch, but one may exist."""
     if entry.batch_id is None and entry.attempts:
         lost = sum(attempt.outcome == "lost" for attempt in entry.attempts)
         if entry.attempts[-1].outcome == "open" or lost >= MAX_LOST_ATTEMPTS:
@@ -99,8 +99,8 @@ def state_of(entry: Entry) -> str:
 def find_ledger_line(root: DataRoot, prefix: str, scope: str = "") -> LedgerLine:
     """Return the one shard whose key begins with ``prefix``.
 
-    :param scope: only in the ledger of this API; empty looks in all.
-    :raises ConfigurationError: none or several do.
+    :param scope: search only the ledger of this API; empty searches all.
+    :raises ConfigurationError: no key or several keys begin with it.
     """
     apis = [api for api in list_apis(root) if scope in {"", api}] if prefix else []
     found = [_line(api, key, entry) for api in apis for key, entry in Ledger(root.ledger(), api).find(prefix)]
@@ -117,7 +117,7 @@ def find_ledger_line(root: DataRoot, prefix: str, scope: str = "") -> LedgerLine
 
 
 def find_open_question(line: LedgerLine, now: float) -> OpenQuestion | None:
-    """Return what is open about an entry, or None when nothing is."""
+    """Return the open question about an entry, or None when there is none."""
     entry, short = line.entry, line.entry.key[:16]
     if line.state == "damaged":
         return OpenQuestion(
@@ -165,7 +165,7 @@ def utc(moment: float | datetime | None) -> str:
 def find_candidates(entry: Entry, api: BatchApi, ledger: Ledger, now: float) -> list[Batch]:
     """Return batches at the API that could be the shard's, newest first.
 
-    Without an attempt on record the last two days are looked at.
+    For an entry without an attempt, the batches of the last two days are searched.
     """
     since = earliest_creation(entry) if entry.attempts else (api.time() or now) - 2 * _DAY_SECONDS
     return list(iter_candidates(entry, api, ledger, since))
@@ -176,9 +176,9 @@ def adopt_batch(
 ) -> tuple[Batch, bool]:
     """Record a batch for a shard by hand; return it and whether it was proved to be the shard's.
 
-    :param unproved: take a batch that is still running, whose results cannot be read yet.
+    :param unproved: accept a batch that is still running, whose results cannot be read yet.
     :raises LedgerError: the shard has a batch, or the batch belongs to another shard.
-    :raises UnknownOutcomeError: it is unclear, or is refuted, that the batch is the shard's.
+    :raises UnknownOutcomeError: the batch is not the shard's, or that is unclear.
     """
     entry = line.entry
     short = entry.key[:16]
@@ -259,8 +259,8 @@ def check_discard(line: LedgerLine, ledger: Ledger, now: float, *, even_submitte
     """Return the ids of the shard's known batches if its entry may be set aside.
 
     :param now: epoch seconds.
-    :param even_submitted: also when the shard has a batch, or may have one on record.
-    :raises LedgerError: it may not.
+    :param even_submitted: also when the shard owns a batch, or its entry is damaged.
+    :raises LedgerError: the entry may not be set aside.
     """
     entry, short = line.entry, line.entry.key[:16]
     last = entry.attempts[-1] if entry.attempts else None
@@ -285,7 +285,7 @@ def check_discard(line: LedgerLine, ledger: Ledger, now: float, *, even_submitte
 def discard_entry(
     line: LedgerLine, ledger: Ledger, now: float, *, even_submitted: bool = False
 ) -> StoragePath:
-    """Set an entry and its attempts aside, so that the shard is sent again; return where they are.
+    """Set an entry and its attempts aside, so that the shard is sent again; return their new folder.
 
     :raises LedgerError: see :func:`check_discard`.
     """

@@ -1,4 +1,4 @@
-"""What the API says of its models, and how many tokens it counts: both free, and never a reason to fail."""
+"""Ask the API for its models and for token counts; both are free, and a failure never stops the plan."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COUNTED = ("model", "messages", "system", "tools", "tool_choice", "thinking", "
 
 
 class LiveModel(msgspec.Struct, frozen=True):
-    """A model as ``GET /v1/models`` shows it; what is null or not there is not known.
+    """A model as ``GET /v1/models`` shows it; a field that is null or missing is not known.
 
     :param lifecycle: ``active``, ``deprecated`` or ``retired``.
     :param retires_at: ISO 8601.
@@ -37,14 +37,14 @@ class LiveModel(msgspec.Struct, frozen=True):
 
     @property
     def takes_batches(self) -> bool | None:
-        """Whether batches take it; None when the API does not say."""
+        """Whether the model can be used in batches; None when the API does not say."""
         batch = (self.capabilities or {}).get("batch")
         supported = batch.get("supported") if isinstance(batch, dict) else None
         return supported if isinstance(supported, bool) else None
 
 
 class ModelApi(Protocol):
-    """What planning asks of the API."""
+    """The requests that planning makes to the API."""
 
     @property
     def scope(self) -> str:
@@ -60,7 +60,7 @@ class ModelApi(Protocol):
 class SdkModelApi:
     """The API through the SDK's client.
 
-    :param client: its base URL and key are used as they are; nothing follows a redirect, no call is repeated.
+    :param client: its base URL and key are used unchanged; no redirect is followed, and no call is retried.
     :param scope: name of the API.
     """
 
@@ -105,7 +105,7 @@ class SdkModelApi:
                 return self._client.get(route, cast_to=httpx2.Response, options=chosen)
             return self._client.post(route, cast_to=httpx2.Response, content=content, options=chosen)
         except (anthropic.AnthropicError, httpx2.HTTPError, OSError, ValueError) as error:
-            # Its words may hold what a proxy echoed, so only its kind is told.
+            # The error's text may hold data that a proxy echoed, so only its type is logged.
             log.info("%s %s: %s; the plan does without", method, route, type(error).__name__)
             return None
 

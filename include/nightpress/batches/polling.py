@@ -1,7 +1,7 @@
-"""What to make of one look at the list of batches: no I/O, the clock is an argument.
+"""Decide after each look at the API whether to keep waiting for batches: no I/O, the clock is an argument.
 
-A failed look says nothing about a batch, and one 404 is not absence. Only the batch's own end, a
-deadline, refused credentials or a lasting absence end the waiting.
+A failed look says nothing about a batch, and one 404 does not prove that it is gone. Waiting ends only when the
+batches have ended, at the deadline, when the credentials are refused, or when a batch stays missing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from nightpress.batches.batch import Batch
 from nightpress.batches.refusals import MAX_RETRY_AFTER_SECONDS
 
 REFUSALS_TOLERATED = 3
-"""Looks in a row that may be refused for the key's sake (401, 403) before a person is told."""
+"""Looks in a row that may be refused because of the key (401, 403) before the waiting ends."""
 
 ABSENCES_TOLERATED = 5
 """Single look-ups in a row that may find nothing (404) before a batch counts as gone."""
@@ -30,10 +30,10 @@ class Look:
     """One look at the API.
 
     :param batches: what was seen, by id.
-    :param absent: ids that were asked for by themselves and not found.
+    :param absent: ids that were requested one by one and not found.
     :param error: why nothing was seen; None after a successful look.
-    :param refused: the error is about the credentials, which will not pass by itself.
-    :param unlisted: the list failed, yet the API answers: each batch can be asked for by itself.
+    :param refused: the error is about the credentials, so waiting does not help.
+    :param unlisted: the list failed although the API answers, so batches can be requested one by one.
     """
 
     at: float
@@ -59,7 +59,7 @@ class BatchWait:
     """Wait for all of some batches to end.
 
     :param batch_ids: the batches.
-    :param deadline: wall clock, epoch seconds: a trigger may be taken over by another process.
+    :param deadline: wall clock, epoch seconds, since another process may take over a trigger.
     """
 
     def __init__(self, batch_ids: Collection[str], deadline: float) -> None:
@@ -70,7 +70,7 @@ class BatchWait:
         self._absences = 0
 
     def on_look(self, look: Look) -> PollOutcome | None:
-        """Return why the waiting is over, or None to wait on."""
+        """Return why the waiting is over, or None to keep waiting."""
         if look.error is None:
             self._take(look)
             if not self.open:
@@ -121,8 +121,8 @@ def next_look_seconds(poll_seconds: float, failures: int, retry_after: float | N
     """Return how long to wait before the next look.
 
     :param failures: looks in a row that failed; each doubles the wait, up to ten minutes.
-    :param retry_after: seconds the API asked for; never less than this.
-    :param jitter: 0 to 1; adds up to a tenth, so that triggerers drift apart.
+    :param retry_after: seconds the API asked for; the wait is at least this, up to an hour.
+    :param jitter: 0 to 1; adds up to a tenth, so that triggerers do not all poll at the same time.
     """
     doubled = poll_seconds * 2.0 ** min(failures, 30)
     wait = min(doubled, max(poll_seconds, MAX_BACKOFF_SECONDS))

@@ -1,4 +1,4 @@
-"""Keeping a connection's key out of errors, logs and the ledger, whatever a proxy or a gateway echoes."""
+"""Keep a connection's key out of errors, logs and the ledger, whatever a proxy or a gateway echoes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from nightpress.batches.refusals import describe_status
 
 MIN_KEY_CHARACTERS = 16
-"""A shorter key is none of the vendor's; removing it from answers could change what they say."""
+"""The vendor's keys are longer; removing a shorter one from answers could change their text."""
 
 _REMOVED = b"[key removed]"
 
@@ -23,22 +23,22 @@ def find_secrets(client: object) -> tuple[str, ...]:
 
 
 def remove_secrets(text: str, secrets: Sequence[str]) -> str:
-    """Return a text with each secret replaced by a word that says so."""
+    """Return a text with each secret replaced by a placeholder."""
     for secret in secrets:
         text = text.replace(secret, _REMOVED.decode())
     return text
 
 
 def redact_stream(chunks: Iterator[bytes], secrets: Sequence[str]) -> Iterator[bytes]:
-    """Yield a stream without the secrets, also where one lies across two chunks.
+    """Yield a stream without the secrets, including a secret that spans two chunks.
 
-    Words that any answer may hold are left as they are: only secrets of :data:`MIN_KEY_CHARACTERS` are looked for.
+    Only secrets of at least :data:`MIN_KEY_CHARACTERS` are removed, since an answer may hold a shorter one by chance.
     """
     keys = [secret.encode() for secret in secrets if len(secret) >= MIN_KEY_CHARACTERS]
     if not keys:
         yield from chunks
         return
-    # So much of a chunk may be the beginning of a key that continues in the next one.
+    # Up to this many bytes at the end of a chunk may begin a key that continues in the next one.
     held, size = b"", max(map(len, keys)) - 1
     try:
         for chunk in chunks:
@@ -49,14 +49,14 @@ def redact_stream(chunks: Iterator[bytes], secrets: Sequence[str]) -> Iterator[b
                 yield data[:-size]
             held = data[-size:]
     except Exception:
-        # A stream that breaks off behind its last line is whole.
+        # A stream that breaks off after its last line is complete.
         yield held
         raise
     yield held
 
 
 def redact_error(error: BaseException, secrets: Sequence[str]) -> None:
-    """Remove secrets from an error and its causes, where messages, logs and tracebacks take their text from."""
+    """Remove secrets from an error and its causes, in all fields that messages, logs and tracebacks show."""
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]
     while pending:

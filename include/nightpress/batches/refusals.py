@@ -18,20 +18,20 @@ import msgspec
 from nightpress.errors import RequestRefusedError, SubmissionError, SubmitLaterError
 
 REFUSING_STATUS = {301, 307, 308, 400, 401, 402, 403, 404, 413, 422, 429, 529}
-"""Answers that are given before a batch is made. Any other error may come after.
+"""Statuses that are returned before a batch is created. Any other error may come afterwards.
 
-A redirect is not followed, so what it leads to never saw the body. 302 and 303 are also how a server answers
-a POST that it has carried out. 503 may be a gateway's answer to a request that it has passed on."""
+A redirect is not followed, so its target never gets the body. 302 and 303 may also answer a POST that was
+carried out. 503 may come from a gateway that has already passed the request on."""
 
 MAX_RETRY_AFTER_SECONDS = 3_600.0
-"""The longest wait that is taken from a ``retry-after`` header; after it the API is asked again."""
+"""The longest wait that a ``retry-after`` header can set; after it the API is asked again."""
 
 _LATER_STATUS = {429, 529}
 _ACCOUNT_STATUS = {401, 402, 403}
 _ACCOUNT_TYPES = {"authentication_error", "billing_error", "permission_error"}
 
 ACCOUNT_CODES: Mapping[str, str] = {
-    # code: what to do. `error.details.error_code`; source: SDK 2.14.0, _error_classes.py, if nothing else is said.
+    # `error.details.error_code`: what to do. Source: SDK 2.14.0, _error_classes.py, unless noted.
     "credit_balance_too_low": "add credit to the account",  # API documentation, "Errors"
     "spend_limit_reached": "raise the spend limit or wait until it is renewed",  # API documentation
     "enforced_spend_limit_reached": "raise the organization's spend limit or wait until it is renewed",
@@ -50,16 +50,16 @@ ACCOUNT_CODES: Mapping[str, str] = {
     "user_profile_billing_not_authorized": "authorize billing for the user profile",
     "api_key_scope_missing": "give the API key the scope for message batches",
 }
-"""Error codes that every other request of this account would get as well."""
+"""Error codes that every other request of the account would get too."""
 
 ACCOUNT_WORDS: tuple[tuple[str, str], ...] = (
-    # How the message begins, what to do. The replies have no code: HTTP 400 `invalid_request_error`.
-    # Reported by users, last in September 2026; items of a running batch come back with the same words.
+    # The beginning of the message, and what to do. These replies have no code: HTTP 400 `invalid_request_error`.
+    # Reported by users, last in September 2026; items of a running batch fail with the same words.
     (
         r"((your|the|this) )?((account|organization|workspace)('s)? )?(credit )?balance is too low",
         "add credit to the account",
     ),
-    # Reported by users in 2026, with and without "workspace"; other ways to say it are ours.
+    # Reported by users in 2026, with and without "workspace"; the other wordings are our guess.
     (
         r"you( have|'ve) (reached|exceeded|hit) (your|the) ((specified|workspace|organization|account|monthly|api) )*"
         r"(usage|spend|spending|cost) limits?\b",
@@ -85,17 +85,17 @@ ACCOUNT_WORDS: tuple[tuple[str, str], ...] = (
     (r"(insufficient (credits?|funds|balance)|payment required)", "add credit to the account"),
     (r"you exceeded your current quota", "add credit to the account, or raise its quota"),
 )
-"""Words that really come. Only the beginning counts: an error may quote an article that holds the same words."""
+"""Known messages. Only the beginning is compared, since an error may quote an article with the same words."""
 
 _WRAPPING = re.compile(
     r"""(?:\s|["'] | \[\d{3}\] | (?:api\ error|error\ code):?\ (?:\d{3}\b)?[\s:-]*
     | (?:upstream\ )?[\w.]*(?:error|exception)\s*[:-]\s+)*""",
     re.IGNORECASE | re.VERBOSE,
 )
-"""What gateways put before the vendor's own words, such as ``litellm.BadRequestError: AnthropicException - ``."""
+"""Prefixes that gateways put before the vendor's message: ``litellm.BadRequestError: AnthropicException - ``."""
 
 NOT_ACCOUNT_CODES = {"ramp_limit_exceeded"}
-"""A limit on how fast the use may grow: it passes by itself, and ``retry-after`` says when."""
+"""A limit on how fast usage may grow: it is temporary, and ``retry-after`` says when it ends."""
 
 _REMEDIES = {
     401: "check the API key of the connection",
@@ -109,7 +109,7 @@ _ACCOUNT_PATTERNS = tuple((re.compile(words, re.IGNORECASE), remedy) for words, 
 
 
 class BodyNotSentError(Exception):
-    """The body was not sent to its end, so the API cannot have accepted it."""
+    """The body was not sent completely, so the API cannot have accepted it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def is_account_trouble(
 ) -> bool:
     """Return whether an error is about the account (key, credit, limit, permission) rather than the request.
 
-    For the reply to a request and for the errors of a batch's items.
+    Used for replies to requests and for errors of a batch's items.
 
     :param error_type: ``error.type``, e.g. ``billing_error``.
     :param message: ``error.message``.
@@ -165,7 +165,7 @@ def find_account_remedy(
 
 
 def _unwrap(message: str) -> str:
-    """Return a message without what a gateway put around it: names of errors, and the vendor's whole reply as JSON.
+    """Return the vendor's message without the error names and the JSON that a gateway put around it.
 
     >>> _unwrap("litellm.BadRequestError: AnthropicException - Your credit balance is too low")
     'Your credit balance is too low'
@@ -178,7 +178,7 @@ def _unwrap(message: str) -> str:
             inner = reply.get("error", reply)
             told = inner.get("message") if isinstance(inner, dict) else inner
             return _WRAPPING.sub("", told, count=1) if isinstance(told, str) else said
-        # The SDK's own words hold the reply as Python writes it.
+        # The SDK's own message contains the reply as a Python dict.
         printed = _PRINTED.match(said)
         return printed["message"] if printed else said
     return said
@@ -276,7 +276,7 @@ def read_retry_after(headers: object) -> float | None:
 
 
 def read_date(value: object) -> float | None:
-    """Return the epoch seconds of an HTTP date, or None when it is none."""
+    """Return the epoch seconds of an HTTP date, or None when the value is not one."""
     if not isinstance(value, str):
         return None
     try:

@@ -17,10 +17,10 @@ class StreamedBody:
     """A file as a request body that can be iterated again, and stops at a deadline.
 
     :param deadline: by ``now``, this machine's clock.
-    :param elapsed: seconds that no change of the clock affects; the body may take as many of them as were left
-        at the start, so a clock that is set back does not prolong the deadline.
-    :raises BodyNotSentError: while iterating, after ``deadline`` or when the file cannot be read; a body
-        that is not complete is never accepted, so whoever looks for its batch knows how long to look.
+    :param elapsed: steady seconds; the body may take as many of them as were left at the start, so setting the
+        clock back does not prolong the deadline.
+    :raises BodyNotSentError: while iterating, after ``deadline`` or when the file cannot be read. The API never
+        accepts an incomplete body, so after the deadline no batch of this POST can be created.
     """
 
     def __init__(

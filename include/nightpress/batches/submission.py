@@ -1,6 +1,6 @@
 """Submit a shard so that it is paid for exactly once.
 
-The API has no idempotency key, so what happened is worked out from three things that survive a crash:
+The API has no idempotency key, so the state is found from three sources that survive a crash:
 the ledger, the list of batches, and the custom_ids in a batch's results, which name their shard::
 
     recorded batch? ── yes ─▶ attach
@@ -14,11 +14,11 @@ the ledger, the list of batches, and the custom_ids in a batch's results, which 
         │ none, but the list may not show all batches of the workspace ─▶ say so; a person decides
         │ none: wait until the POST's deadline and the listing's settling time are over ─▶ POST again
 
-How the outcome of a POST is found out is in :mod:`nightpress.batches.unknown_outcome`, what is stored of it in
-:mod:`nightpress.batches.submission_records`.
+:mod:`nightpress.batches.unknown_outcome` finds out the outcome of a POST, and
+:mod:`nightpress.batches.submission_records` stores it.
 
-:func:`submit_shard` goes through this once and returns; whoever calls it waits if asked to and calls
-again. No step guesses.
+:func:`submit_shard` goes through this once and returns; the caller waits if asked to, and calls again.
+No step guesses.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 
 MAX_LOST_ATTEMPTS = 5
-"""POSTs of one shard that may vanish before a person has to look."""
+"""POSTs of one shard that may be lost before a person has to decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def submit_shard(  # noqa: PLR0917 - the shard, and where it goes
 
     :param intent: the shard as it should be recorded; used when the ledger does not know it yet.
     :param clock: epoch seconds.
-    :param check_before_post: raises what forbids a POST; called when it is certain that the shard has no batch.
+    :param check_before_post: raises an error to forbid a POST; called once it is certain that the shard has no batch.
     :raises RequestRefusedError: no batch exists, and a retry cannot help.
     :raises SubmitLaterError: no batch exists, and a retry may help.
     :raises UnknownOutcomeError: a batch may exist; a retry looks for it first.
@@ -98,8 +98,8 @@ def submit_shard(  # noqa: PLR0917 - the shard, and where it goes
 def _may_start_over(entry: Entry, intent: Entry) -> bool:
     """Return whether a second-round shard whose batch got no answers is sent again.
 
-    By another run; and by the same run when the account was the cause of every error, since it ran on only
-    because a person has cleared the trouble.
+    Another run sends it again. The same run does so only when the account caused every error, since it went on
+    only because a person has fixed the account.
     """
     if entry.answered != 0 or intent.round <= 1:
         return False
@@ -112,9 +112,9 @@ def _is_account_trouble_only(entry: Entry) -> bool:
 
 
 def _start_over(entry: Entry, intent: Entry, ledger: Ledger) -> Entry:
-    """Send a second-round shard again whose batch ended without one answer, so unbilled.
+    """Record that a second-round shard is sent again: its batch ended without an answer and was not billed.
 
-    A first-round shard is not: its second round may have been answered, and is found by attaching to it.
+    A first-round shard is not sent again: its second round may have answers, and is found by attaching to it.
     """
     log.info("batch %s of shard %s got no answers; the shard is sent again", entry.batch_id, entry.key[:16])
     earlier = (*entry.earlier, *filter(None, [entry.batch_id]))

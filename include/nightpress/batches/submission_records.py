@@ -1,4 +1,4 @@
-"""What the ledger keeps of a shard's submission: its batch, and what came of each POST."""
+"""What the ledger keeps of a shard's submission: its batch, and the outcome of each POST."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def record_batch(
 
 
 def mark_attempt(entry: Entry, ledger: Ledger, outcome: str, detail: str) -> Entry:
-    """Store what came of the last POST: ``refused`` or ``lost``."""
+    """Store the outcome of the last POST: ``refused`` or ``lost``."""
     last = msgspec.structs.replace(entry.attempts[-1], outcome=outcome, detail=detail[:500])
     return ledger.save(msgspec.structs.replace(entry, attempts=(*entry.attempts[:-1], last)))
 

@@ -1,8 +1,8 @@
-"""What came of a POST whose answer is missing or not understood: a batch, or certainly none.
+"""Find out whether a POST created a batch when its answer is missing or not understood.
 
-That no batch exists is decided by the API's time alone (the ``Date`` of its responses): this machine's clock
-may be wrong, and may have been right when the POST was made. It is decided only for the workspace in which the
-POST was made, since a list shows one workspace.
+Only the API's time (the ``Date`` of its responses) decides that no batch exists: this machine's clock may be wrong
+now, even if it was right when the POST was made. The decision holds only for the workspace in which the POST was
+made, since a list shows one workspace.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from nightpress.errors import ApiReplyError, UnknownOutcomeError
 log = logging.getLogger(__name__)
 
 SETTLING_SECONDS = 60.0
-"""How long after the last moment of a POST its batch may be missing from the list."""
+"""How long after the end of a POST its batch may be missing from the list."""
 
 UNKNOWN_RECHECK_SECONDS = 30.0
-"""Between two looks for the batch of a POST whose outcome is unknown; another process may still be at it."""
+"""Wait between two searches for the batch of such a POST; another process may still be sending it."""
 
 RUNNING_RECHECK_SECONDS = 3600.0
 """How long to wait for running candidates before the list is read again."""
@@ -37,7 +37,7 @@ def resolve_last_post(entry: Entry, api: BatchApi, ledger: Ledger, now: float) -
     running, odd = [], Oddities()
     try:
         api.identify()
-        # Taken before the list is read: what the list does not show later counts from here.
+        # Taken before the list is read: a batch that the list lacks was missing at this time.
         api_now = api.time()
         for batch in iter_candidates(entry, api, ledger, earliest_creation(entry), odd):
             if ledger.owner(batch.id) == entry.key or (batch.ended and is_ours(entry, batch, api)):
@@ -59,10 +59,10 @@ def resolve_last_post(entry: Entry, api: BatchApi, ledger: Ledger, now: float) -
 
 
 def _wait_for_settling(entry: Entry, api_now: float | None, ledger: Ledger, now: float) -> Wait | None:
-    """Return how long to wait until the absence of a batch means that there is none; None when it does.
+    """Return how long to wait until a batch that is not in the list cannot exist; None when that is so now.
 
-    The API's time decides. This machine's can only delay: while it says that too little has passed since the
-    POST, there is a wait, so that one response with a wrong ``Date`` does not decide alone.
+    The API's time decides. This machine's clock can only prolong the wait: it does so while too little time has
+    passed since the POST, so that one response with a wrong ``Date`` does not decide alone.
     """
     last = entry.attempts[-1]
     if api_now is None:
@@ -73,7 +73,7 @@ def _wait_for_settling(entry: Entry, api_now: float | None, ledger: Ledger, now:
             code="api_time_unknown",
         )
     if last.api_deadline is None:
-        # The POST was made before the API's time was known: it is over this long from now at the latest.
+        # The POST was made before the API's time was known: it is over by this deadline at the latest.
         last = msgspec.structs.replace(last, api_at=api_now, api_deadline=api_now + POST_SECONDS)
         ledger.save(msgspec.structs.replace(entry, attempts=(*entry.attempts[:-1], last)))
     assert last.api_deadline is not None
@@ -90,7 +90,7 @@ def _wait_for_settling(entry: Entry, api_now: float | None, ledger: Ledger, now:
 def _check_same_workspace(entry: Entry, seen: Identity) -> None:
     """Make sure that the list shows the workspace in which the POST was made.
 
-    :raises UnknownOutcomeError: it shows another, or it is not known of one of the two.
+    :raises UnknownOutcomeError: it shows another workspace, or one of the two is not known.
     """
     last = entry.attempts[-1]
     posted = Identity(last.organization_id, last.workspace_id)
@@ -105,7 +105,7 @@ def _check_same_workspace(entry: Entry, seen: Identity) -> None:
 
 
 def _cannot_look(entry: Entry, error: Exception) -> Exception:
-    """Return the error to raise when the list cannot be read; errors of the project stay as they are."""
+    """Return the error to raise when the list cannot be read; errors of Nightpress stay unchanged."""
     import anthropic
 
     if not isinstance(error, (anthropic.APIError, ApiReplyError)):
