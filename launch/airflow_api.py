@@ -1,6 +1,6 @@
 """A small client of Airflow's REST API, for an Airflow on this machine.
 
-Plain `http.client`: it knows no proxies, and a launcher should start before heavier libraries have loaded.
+Plain `http.client`: it uses no proxies, and the launcher starts without waiting for heavier libraries.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _PAGE = 500
 
 
 class AirflowApiError(Exception):
-    """Airflow refused, or could not be reached.
+    """Airflow rejected a request, or could not be reached.
 
-    :param status: of the response; None when there was none, and a retry may help.
+    :param status: of the response; None without a response; a retry may then help.
     """
 
     def __init__(self, message: str, status: int | None = None) -> None:
@@ -30,8 +30,8 @@ class AirflowApi:
     """What the launcher and the tests ask of a running Airflow.
 
     :param url: e.g. ``http://127.0.0.1:8080``.
-    :param timeout_seconds: of one request.
-    :param login: gives user and password; None for an Airflow that lets everybody in.
+    :param timeout_seconds: for one request.
+    :param login: returns user and password; None for an Airflow without a login.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class AirflowApi:
         return self._dict("GET", "/api/v2/monitor/health", with_token=False)
 
     def warm_up(self) -> None:
-        """Make the API of the tasks initialise now, so that the first task need not wait for it."""
+        """Make the task API initialise now, so that the first task does not wait for it."""
         self._send("GET", "/execution/health", None, None)
 
     def dag(self, dag_id: str) -> Json:
@@ -138,12 +138,12 @@ class AirflowApi:
     def last_error(
         self, dag_id: str, run_id: str, task_id: str, *, try_number: int = 1, map_index: int = -1
     ) -> str | None:
-        """Give the last error of a try's log in one line, or None when it tells of none."""
+        """Give the last error of a try's log in one line, or None when it has none."""
         lines = self.log(dag_id, run_id, task_id, try_number=try_number, map_index=map_index)
         return next((text for line in reversed(lines) if (text := error_text(line))), None)
 
     def call(self, method: str, path: str, body: Json | None = None, query: Json | None = None) -> Any:
-        """Make one authorised request and give the decoded answer.
+        """Send one authorised request and give the decoded answer.
 
         :raises AirflowApiError: no answer, or one that is not 2xx.
         """

@@ -1,7 +1,7 @@
-"""The login of an Airflow that Nightpress starts: one user, a one-time link, and no host but this machine.
+"""The login of an Airflow that Nightpress starts: one user, a one-time link, access from this machine only.
 
-Named as Airflow's auth manager by the launcher. Without a login, every local user, and every web page that makes
-the browser believe its own host name is at 127.0.0.1, could trigger runs that spend the owner's key.
+The launcher sets it as Airflow's auth manager. Without a login, every local user, and every web page whose host name
+resolves to 127.0.0.1 (DNS rebinding), could trigger runs that spend money on the owner's key.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class LocalAuthManager(SimpleAuthManager):
     """Airflow's simple auth manager, with a one-time link and a check of the Host header."""
 
     def get_fastapi_middlewares(self) -> list[tuple[Any, dict[str, Any]]]:
-        """Refuse requests whose Host is not this machine: a rebound name is one of another site."""
+        """Reject requests whose Host is not this machine: they may come from DNS rebinding."""
         return [
             *super().get_fastapi_middlewares(),
             (TrustedHostMiddleware, {"allowed_hosts": list(TRUSTED_HOSTS)}),
@@ -44,7 +44,7 @@ class LocalAuthManager(SimpleAuthManager):
 
 
 async def open_link(request: Request) -> Response:
-    """Log in with the one-time link and lead to the UI; a used or wrong link leads to the login form."""
+    """Log in with the one-time link and redirect to the UI; a used or wrong link leads to the login form."""
     if not _take_key(request.query_params.get("key", "")):
         return RedirectResponse(f"{request.scope.get('root_path', '/auth')}/login", status_code=303)
     user = SimpleAuthManagerUser(username=USER, role="admin")
@@ -60,7 +60,7 @@ async def open_link(request: Request) -> Response:
 
 
 def _take_key(given: str) -> bool:
-    """Return whether a key is the one that waits in the file; then the file is gone, and the key used up."""
+    """Return whether a key is the one stored in the file; if so, delete the file, so the key works only once."""
     path = Path(os.environ[LINK_VARIABLE])
     try:
         wanted = path.read_text().strip()

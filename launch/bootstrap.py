@@ -29,7 +29,7 @@ UV = "uv==0.13.9"
 UV_LOCK = "requirements-uv.lock"
 REQUIREMENTS = {"run": "requirements.txt", "dev": "requirements-dev.txt"}
 LOCKS = {"run": "requirements.lock", "dev": "requirements-dev.lock"}
-"""Exact versions with the hashes of their files, of what is needed to run, and of everything."""
+"""Exact versions with file hashes: of packages needed to run, and of all packages."""
 _UNFINISHED = ".setup-unfinished"
 _FROM_PIP = {
     "index-url": "UV_DEFAULT_INDEX",
@@ -47,11 +47,11 @@ _SCRIPT = "import sys\n\nfrom message_batches.command.main import main\n\nsys.ex
 
 
 class SetupError(Exception):
-    """Set-up cannot go on; the message says what to do."""
+    """Set-up cannot continue; the message says what to do."""
 
 
 def digest(kind: str, project: Path = PROJECT) -> str:
-    """Digest all that decides what is installed for this kind."""
+    """Return the digest of everything that decides what is installed for this kind."""
     content = hashlib.sha256(
         f"{sys.version_info[:2]} {UV} {project} {_ENTRY_POINTS} {_METADATA} {_SCRIPT}".encode()
     )
@@ -61,7 +61,7 @@ def digest(kind: str, project: Path = PROJECT) -> str:
 
 
 def is_ready(kind: str, venv: Path = VENV, project: Path = PROJECT) -> bool:
-    """Return whether the environment has what this kind needs; one made for development has all of it."""
+    """Return whether the environment has what this kind needs; one for development has everything."""
     if (venv / _UNFINISHED).exists() or not (venv / "bin" / "python").exists():
         return False
     stamps = {name: venv / f".setup-{name}" for name in {kind, "dev"}}
@@ -69,7 +69,7 @@ def is_ready(kind: str, venv: Path = VENV, project: Path = PROJECT) -> bool:
 
 
 def prepare(kind: str) -> None:
-    """Bring ``.venv`` to what this kind needs.
+    """Install in ``.venv`` what this kind needs.
 
     :raises SetupError: it cannot be made, or a package cannot be installed.
     """
@@ -177,10 +177,10 @@ def link_project(venv: Path = VENV, project: Path = PROJECT) -> None:
 
 
 def uv_environment(base: Mapping[str, str] | None = None, *, hashed: bool = False) -> dict[str, str]:
-    """Give uv what pip is configured with: uv does not read pip's files or variables.
+    """Pass pip's configuration to uv, which does not read pip's files or variables.
 
-    Settings of uv's own win, ``UV_INDEX_STRATEGY`` included. By default uv takes a package only from the first
-    index that has it, so that a stranger's package of the same name on another index is never chosen.
+    uv's own settings win, ``UV_INDEX_STRATEGY`` included. By default uv takes a package only from the first
+    index that has it, so a package of the same name on another index is never chosen.
 
     :param hashed: every file is checked against a hash of the lock, so that all indexes may be searched.
     """
@@ -216,9 +216,9 @@ def read_pip_settings() -> dict[str, str]:
 def write_lock() -> None:
     """Resolve the requirements again into the locks, for every platform and Python from 3.11 on.
 
-    The lock of a run is a part of that of development: both have the same versions.
+    The run lock is a subset of the development lock, with the same versions.
 
-    :raises SetupError: uv is missing or found no solution; the old locks stay.
+    :raises SetupError: uv is missing or found no solution; the old locks are kept.
     """
     prepare("dev")
     started = time.monotonic()
@@ -244,7 +244,7 @@ def _compile(requirements: str, lock: str, *options: str) -> None:
 
 
 def clean() -> None:
-    """Remove what set-up, tests and Airflow have made; data and ``.env`` stay.
+    """Remove the files of set-up, tests and Airflow; keep data and ``.env``.
 
     :raises SetupError: Nightpress is running here.
     """
@@ -276,7 +276,7 @@ def clean() -> None:
 def _run(
     command: Sequence[str], output: IO[bytes] | None, environment: Mapping[str, str] | None = None
 ) -> bool:
-    """Run a command and tell whether it failed, which it also does when its program is damaged or missing."""
+    """Run a command and return whether it failed; a damaged or missing program counts as a failure."""
     try:
         done = subprocess.run(
             command,

@@ -118,13 +118,13 @@ def airflow(context: typer.Context) -> None:
         raise LaunchError(f"there is no Airflow in {layout.home} yet: start one with `nightpress up`")
     instance = Instance(layout, api=find_api(settings), own=read_dotenv(PROJECT / ".env"))
     command = [sys.executable, "-m", "airflow", *(context.args or ["--help"])]
-    # In the place of this process: a signal to it reaches Airflow, and nothing is left behind.
+    # Replaces this process: a signal to it reaches Airflow, and no process is left behind.
     os.chdir(layout.project)
     os.execve(sys.executable, command, instance.environment())  # noqa: S606
 
 
 def _launch(command: str, request: Request | None, port: int | None) -> int:
-    """Start, do what was asked, stop; return the exit code."""
+    """Start, run the command, stop; return the exit code."""
     reporter = Reporter()
     try:
         return run_instance(command, request, port, reporter)
@@ -137,7 +137,7 @@ def _launch(command: str, request: Request | None, port: int | None) -> int:
 
 
 def _allowed_sources(request: Request | None, setting: str) -> dict[str, str]:
-    """Return the setting with what is asked for here, which a trigger form could not name otherwise."""
+    """Return the setting with the source given here added; a trigger form could not name it otherwise."""
     source = request.conf.get("source") if request else None
     if not source:
         return {}
@@ -197,7 +197,7 @@ def _read_port(text: str) -> int:
 
 
 def warn_of_open_key_file(path: Path, reporter: Reporter) -> None:
-    """Say it when other users of this machine can read a ``.env`` that holds a key."""
+    """Warn if other users of this machine can read a ``.env`` with a key."""
     if not path.is_file() or not path.stat().st_mode & 0o077:
         return
     values = read_dotenv(path)
@@ -206,7 +206,7 @@ def warn_of_open_key_file(path: Path, reporter: Reporter) -> None:
 
 
 def make_private_root(url: str) -> None:
-    """Make a local data root that only its owner can enter; one that is there stays as it is."""
+    """Make a local data root that only its owner can enter; leave an existing one as it is."""
     path = url.removeprefix("file://")
     if "://" not in path and not Path(path).exists():
         Path(path).mkdir(parents=True, mode=0o700)

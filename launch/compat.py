@@ -18,7 +18,7 @@ from launch.bootstrap import uv_environment
 
 PROJECT = Path(__file__).resolve().parents[1]
 VERSIONS = ("3.3.0", "3.3.1", "3.3.2", "3.4.0b2")
-"""The oldest that the wheel takes, those between, and the newest there is."""
+"""From the oldest version that the wheel accepts to the newest that exists."""
 
 TESTS = (
     "tests/unit/test_dags.py",
@@ -42,7 +42,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def check_version(version: str) -> tuple[bool, str]:
-    """Install a version of Airflow and run the tests against it; tell whether all is well, and what was seen."""
+    """Install a version of Airflow and run the tests against it; return whether they passed, and the details."""
     folder, started = PROJECT / ".airflow" / "compat" / version, time.monotonic()
     python = folder / "bin" / "python"
     uv = str(Path(sys.executable).with_name("uv"))
@@ -63,7 +63,7 @@ def check_version(version: str) -> tuple[bool, str]:
             *_TOOLS,
         ],
     ]
-    # As pip does: of all indexes that are configured, the version that fits.
+    # Like pip: search all configured indexes for a version that fits.
     environment = {"UV_INDEX_STRATEGY": "unsafe-best-match", **uv_environment()}
     for step in steps:
         done = _run(step, environment)

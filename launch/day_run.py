@@ -24,7 +24,7 @@ _OVER = ("success", "failed")
 
 
 def run_day(instance: Instance, request: Request, reporter: Reporter) -> int:
-    """Start, run, show, and give the exit code: 0 only when the day was published."""
+    """Start, run and show the run, and give the exit code: 0 only when the day was published."""
     begun = time.monotonic()
     start(instance, reporter)
     instance.wait_for_dag(request.dag_id)
@@ -46,7 +46,7 @@ def run_day(instance: Instance, request: Request, reporter: Reporter) -> int:
 
 
 def start(instance: Instance, reporter: Reporter) -> None:
-    """Bring an instance up: database, offline API if wanted, what an interrupted run left, all components."""
+    """Start an instance: database, offline API if wanted, clean-up after an interrupted run, all components."""
     begun = time.monotonic()
     if instance.migrate():
         reporter.say(f"made Airflow's database ({time.monotonic() - begun:.0f} s)")
@@ -57,7 +57,7 @@ def start(instance: Instance, reporter: Reporter) -> None:
     else:
         reporter.say(f"Real API ({api.base_url or 'api.anthropic.com'}): batches are billed to your key.")
     if leftovers.exist(instance):
-        # Before there is a scheduler: otherwise the interrupted run would continue by itself, and spend.
+        # Before the scheduler starts: otherwise the interrupted run would continue by itself and spend money.
         instance.start(API_SERVER)
         instance.wait_for_api()
         for line in leftovers.settle(instance, mark_failed=True):
@@ -110,7 +110,7 @@ def _conclude(instance: Instance, view: LiveRun, reporter: Reporter) -> int:
 
 
 def interrupted(instance: Instance, reporter: Reporter) -> None:
-    """Close an interrupted run's books while the API server still answers.
+    """Stop, and clean up after an interrupted run while the API server still answers.
 
     The triggerer is stopped before the run is marked failed, so no batch is canceled by it.
     """
@@ -126,7 +126,7 @@ def interrupted(instance: Instance, reporter: Reporter) -> None:
 
 
 def show_hint(instance: Instance) -> list[str]:
-    """Describe where to click, first of all, and what to do with an instance that stays up."""
+    """Return lines that say where to click first, and what to do with an instance that stays up."""
     return [
         "",
         f"  Open {instance.login_link()}",
@@ -141,7 +141,7 @@ def show_hint(instance: Instance) -> list[str]:
 
 
 def stay(instance: Instance, reporter: Reporter) -> int:
-    """``nightpress up``: start and stay until a signal or until a component has died."""
+    """``nightpress up``: start and run until a signal arrives or a component dies."""
     begun = time.monotonic()
     start(instance, reporter)
     instance.wait_for_dag(DEFAULT_PIPELINE)

@@ -1,4 +1,4 @@
-"""The environment of Airflow's processes: where things are, which ports, which API.
+"""The environment of Airflow's processes: folders, ports, API.
 
 All settings of Airflow are given as environment variables: they reach every component, win over its own
 configuration file, and leave nothing behind.
@@ -18,7 +18,7 @@ from message_batches.command.command_settings import Api, CommandError, find_hom
 PROJECT = Path(__file__).resolve().parent.parent
 CONNECTION_VARIABLE = "AIRFLOW_CONN_ANTHROPIC_DEFAULT"
 IMPORT_BEFORE_FORK = "NIGHTPRESS_IMPORT_BEFORE_FORK"
-"""Names packages, separated by spaces, whose files do not change while this Airflow runs: see `launch.executor`."""
+"""Packages, separated by spaces, whose files do not change while this Airflow runs; see `launch.executor`."""
 
 _CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
 _EXECUTOR_SLOTS = 4
@@ -26,12 +26,12 @@ _DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
 
 class LaunchError(CommandError):
-    """Something that the user can correct: the message says what. A retry alone changes nothing."""
+    """An error that the user can correct, as the message says; a retry alone does not help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where one instance keeps its things.
+    """The folders of one instance.
 
     :param project: the project root, put on PYTHONPATH of every component.
     :param home: AIRFLOW_HOME: database, logs, secrets, the lock.
@@ -48,17 +48,17 @@ class Layout:
 
     @property
     def dags_folder(self) -> Path:
-        """The DAGs' folder in force."""
+        """The folder of the DAGs that is used."""
         return self.dags or self.project / "dags"
 
     @property
     def plugins_folder(self) -> Path:
-        """The plugins' folder in force."""
+        """The folder of the plugins that is used."""
         return self.plugins or self.project / "plugins"
 
     @property
     def logs(self) -> Path:
-        """Where the components' own logs go, one file each: ``launch-<component>.log``."""
+        """Folder of the components' own logs, one file each: ``launch-<component>.log``."""
         return self.home / "logs"
 
     @property
@@ -68,14 +68,14 @@ class Layout:
 
 
 def read_layout(settings: Mapping[str, str]) -> Layout:
-    """Read where things are: ``NIGHTPRESS_HOME``, ``NIGHTPRESS_ROOT``, ``NIGHTPRESS_DAGS``."""
+    """Read the folders from the environment: ``NIGHTPRESS_HOME``, ``NIGHTPRESS_ROOT``, ``NIGHTPRESS_DAGS``."""
     home = find_home(settings) or PROJECT / ".airflow"
     dags = settings.get("NIGHTPRESS_DAGS")
     return Layout(PROJECT, home, find_root_url(settings), dags=Path(dags).absolute() if dags else None)
 
 
 def free_port(preferred: int | None = None) -> int:
-    """Give a TCP port nobody listens on at 127.0.0.1, the preferred one when it is free."""
+    """Give a free TCP port on 127.0.0.1: the preferred one if possible."""
     for port in (preferred, 0):
         if port is None:
             continue
@@ -104,12 +104,12 @@ def airflow_environment(
 
     :param port: of the UI and its REST API, on 127.0.0.1.
     :param task_port: of the API that running tasks report to.
-    :param base: what is inherited. Its ``AIRFLOW__*`` settings are dropped: they belong to another Airflow,
-        whose database must not be touched from here.
+    :param base: the inherited environment. Its ``AIRFLOW__*`` settings are dropped: they belong to another
+        Airflow, whose database must not be touched from here.
     :param own: settings for this instance, e.g. from ``.env``; they win over the tunable ones below.
     :param schedules: False keeps the scheduler from starting runs by itself. A run by hand needs the DAG
-        unpaused, and unpausing would at once start the scheduled run of the latest past day too, and pay.
-    :param login: False lets everybody in who can connect; for tests alone.
+        unpaused, and unpausing would at once also start the paid scheduled run of the latest past day.
+    :param login: False lets in everybody who can connect; only for tests.
     """
     own = dict(own or {})
     environment = {
@@ -145,7 +145,7 @@ def _tunables() -> dict[str, str]:
         # More than 8 kills the components on SQLite with "database is locked".
         "AIRFLOW__CORE__PARALLELISM": str(_EXECUTOR_SLOTS),
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
-        # A DAG edited between two starts must not run as it was 30 seconds before.
+        # After a restart, an edited DAG must not run in its version of 30 seconds before.
         "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "15",
@@ -187,7 +187,7 @@ def _fixed(layout: Layout, *, port: int, task_port: int, schedules: bool) -> dic
         "AIRFLOW__CORE__FERNET_KEY": keys["fernet_key"],
         "AIRFLOW__API_AUTH__JWT_SECRET": keys["jwt_secret"],
         "AIRFLOW__API__SECRET_KEY": keys["api_secret_key"],
-        # Nothing listens there: logs are read from the home. A free port keeps another Airflow's out of it.
+        # Nothing listens there: logs are read from the home. A free port cannot be another Airflow's log server.
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": str(schedules),

@@ -1,9 +1,9 @@
-"""Airflow's local executor, with what all tasks need imported before its workers are forked, and no try lost by haste.
+"""Airflow's local executor; it imports what all tasks need before forking, and loses no try to a race.
 
-A task opens the data root, which makes Airflow import every provider's file systems (with the amazon provider,
-boto3), makes an array, which makes pyarrow import pandas, and may need the SDK: two thirds of a task's time. A worker
-forked from a process that has them gets them for nothing. Of what is imported here, only what others wrote is imported
-unasked: the project's own code stays as it is in its files when the task starts.
+A task opens the data root, so Airflow imports every provider's file systems (with the amazon provider, boto3); it makes
+an array, so pyarrow imports pandas; and it may need the SDK. That is two thirds of a task's time. A worker forked from
+a process that has them imported need not import them. By default only third-party packages are imported here: the
+project's own code is read from its files when a task starts.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class WarmLocalExecutor(LocalExecutor):
     """A local executor whose tasks need not import the SDK, and that knows which of them it still runs.
 
     A task that waits (for a person's answer, for a trigger) ends its process and comes back under the same key.
-    When it comes back before the scheduler has read that the first process ended, the scheduler asks
-    :meth:`has_task` whether that end is an old one. Airflow 3.3.2's local executor forgets a task as soon as
-    a worker has it, so the scheduler takes the old end for a death and fails the try: an approval given at once
-    would be asked for again.
+    If it comes back before the scheduler has read that the first process ended, the scheduler asks
+    :meth:`has_task` whether the end belongs to the earlier process. Airflow 3.3.2's local executor forgets a task
+    as soon as a worker has it, so the scheduler mistakes the old end for a crash and fails the try: an approval
+    given at once would be requested again.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -53,7 +53,7 @@ class WarmLocalExecutor(LocalExecutor):
 
     def start(self) -> None:
         """Import, then start as usual."""
-        # As the tasks that need it set it; pyarrow reads it once.
+        # The same value as in the tasks that need it; pyarrow reads it once.
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
         for name in NEEDED_BY_TASKS:
             with suppress(ImportError):
@@ -71,7 +71,7 @@ class WarmLocalExecutor(LocalExecutor):
         self, key: WorkloadKey, state: WorkloadState, info: Any = None, remove_running: bool = True
     ) -> None:
         """Count the end of a process, then tell the scheduler as usual."""
-        self._at_work -= Counter((key,))  # what comes to nothing, or below, is dropped
+        self._at_work -= Counter((key,))  # drops counts of zero and below
         super().change_state(key, state, info, remove_running)
 
     def _process_workloads(self, workload_list: Sequence[ExecutorWorkload]) -> None:
@@ -80,7 +80,7 @@ class WarmLocalExecutor(LocalExecutor):
 
 
 def _import_all(package: str) -> None:
-    """Import a package with all its modules, but for those that are commands."""
+    """Import a package with all its modules, except those that are commands."""
     for found in walk_packages(import_module(package).__path__, f"{package}."):
         if not found.name.endswith("__main__"):
             import_module(found.name)

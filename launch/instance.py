@@ -40,13 +40,13 @@ Notify = Callable[[str], None]
 class Instance:
     """An Airflow with its own home, ports and data root.
 
-    :param layout: where its things are.
+    :param layout: its folders.
     :param api: the Message Batches API; None starts the offline one with the instance.
-    :param port: wished for the UI; a free one is taken when it is not free.
-    :param base: environment that is inherited (default: this process's).
+    :param port: preferred port of the UI; another free one is taken if it is in use.
+    :param base: the inherited environment (default: this process's).
     :param own: settings for this instance, e.g. from ``.env``.
-    :param schedules: False when only runs by hand are wanted, see `airflow_environment`.
-    :param login: False lets everybody in who can connect; for tests alone.
+    :param schedules: False for manual runs only, see `airflow_environment`.
+    :param login: False lets in everybody who can connect; only for tests.
     :param lock: the held lock file of the home, if any.
     """
 
@@ -96,7 +96,7 @@ class Instance:
         return USER, read_secrets(self.layout.home)["password"]
 
     def login_link(self) -> str:
-        """Make the one-time link of this start; it is used up when it is opened."""
+        """Make the one-time link of this start; it works only once."""
         return f"{self.url}/auth/link?key={write_login(self.layout.home)}"
 
     def migrate(self) -> bool:
@@ -127,7 +127,7 @@ class Instance:
     def start_offline_api(self, seconds: float = 30.0) -> Api:
         """Start the offline API when no other was chosen, and wait until it has written its port.
 
-        :raises LaunchError: it ended or said nothing in time.
+        :raises LaunchError: it ended, or wrote no port in time.
         """
         if self.batches_api is not None:
             return self.batches_api
@@ -157,7 +157,7 @@ class Instance:
         return self.layout.home / "local_api"
 
     def start(self, *names: str) -> None:
-        """Start components by name, all that are not running when none is named."""
+        """Start the named components; without names, all that are not running."""
         if self._started_at is None:
             self._started_at = datetime.now(UTC)
             if self._login:
@@ -182,12 +182,12 @@ class Instance:
             time.sleep(0.1)
 
     def wait_healthy(self, seconds: float = START_SECONDS, notify: Notify | None = None) -> None:
-        """Wait until every component has given a sign of life since it was started.
+        """Wait until every component has sent a heartbeat since it was started.
 
-        In Airflow's own view the last heartbeat of an earlier start counts for half a minute; not here.
+        Airflow itself counts the last heartbeat of an earlier start for half a minute; this method does not.
 
-        :param notify: called with what is still missing whenever that changes.
-        :raises LaunchError: a component ended, or one gave no sign in time.
+        :param notify: called with the missing components whenever they change.
+        :raises LaunchError: a component ended, or sent no heartbeat in time.
         """
         self.wait_for_api(seconds)
         deadline = time.monotonic() + seconds
@@ -246,9 +246,9 @@ class Instance:
             raise LaunchError(f"Airflow could not load:\n{described}")
 
     def check(self) -> None:
-        """Make sure that no component has ended by itself.
+        """Check that no component has ended by itself.
 
-        :raises LaunchError: one has, with its last lines and where the rest is.
+        :raises LaunchError: one has; the message has its last lines and the path of its log.
         """
         for name, code in self.processes.exited().items():
             raise LaunchError(f"{name} ended with exit code {code}:\n{self.log_tail(name)}")
@@ -271,9 +271,9 @@ def airflow_component(name: str, task_port: int) -> Component:
     """Describe one of Airflow's components.
 
     No log servers: they would listen on all interfaces, and the API server reads the logs from the home.
-    The triggerer gets its signal twice: after one it waits ten seconds for a process that has ended already.
+    The triggerer gets its signal twice: after only one it waits ten seconds for a process that has already ended.
 
-    :param task_port: of the API of the tasks.
+    :param task_port: of the task API.
     """
     words = {
         API_SERVER: (API_SERVER, "--apps", "core"),

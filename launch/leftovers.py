@@ -1,7 +1,7 @@
-"""What a run of ``nightpress run`` must put back: its DAG paused as before, and no half-done run in the database.
+"""Clean-up after ``nightpress run``: its DAG is paused as before, and no unfinished run stays in the database.
 
-A small file in the home says what is open. It is written before the DAG is unpaused, so that the next start
-cleans up after a launcher that was killed at any point, before a scheduler could carry on with the old run.
+A small file in the home records what to clean up. It is written before the DAG is unpaused, so that the next start
+cleans up after a launcher that was killed at any point, before a scheduler could continue the old run.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ def _path(instance: Instance) -> Path:
 
 
 def exist(instance: Instance) -> bool:
-    """Return whether a run is open."""
+    """Return whether a run needs clean-up."""
     return _path(instance).is_file()
 
 
 def note(instance: Instance, dag_id: str, run_id: str) -> None:
-    """Write down what is about to be opened."""
+    """Record what will need clean-up."""
     was_paused = bool(instance.api.dag(dag_id)["is_paused"])
     partial = _path(instance).with_suffix(".partial")
     partial.write_text(json.dumps({"dag_id": dag_id, "run_id": run_id, "was_paused": was_paused}))
@@ -32,9 +32,9 @@ def note(instance: Instance, dag_id: str, run_id: str) -> None:
 
 
 def settle(instance: Instance, *, mark_failed: bool) -> list[str]:
-    """Put back what is open, and say what was done.
+    """Clean up, and return what was done.
 
-    :param mark_failed: end the run when it is not over: it was interrupted.
+    :param mark_failed: mark the run failed if it is not over, because it was interrupted.
     """
     try:
         kept = json.loads(_path(instance).read_text())

@@ -1,4 +1,4 @@
-"""A run as REST shows it, kept between polls so that nothing is asked twice."""
+"""A run as the REST API shows it, cached between polls so that nothing is requested twice."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class LiveRun:
         self._news: list[str] = []
 
     def refresh(self) -> None:
-        """Ask once how things stand.
+        """Read the state once.
 
         :raises AirflowApiError: Airflow did not answer; the view stays as it was.
         """
@@ -63,7 +63,7 @@ class LiveRun:
         return self._values[key]
 
     def news(self) -> list[str]:
-        """Take the lines about tries that failed since the last call."""
+        """Return the lines about tries that failed since the last call."""
         lines, self._news = self._news, []
         return lines
 
@@ -91,11 +91,11 @@ class LiveRun:
         return f"{name}: {text or 'no error in its log'}"
 
     def failures(self) -> list[str]:
-        """Tell each failed task and the last error of its log."""
+        """List each failed task with the last error of its log."""
         return [self._told_error(instance) for instance in self.instances if instance["state"] == "failed"]
 
     def published(self) -> Any:
-        """Give what the ``publish`` task returned, None unless it succeeded."""
+        """Give the return value of the ``publish`` task; None unless it succeeded."""
         for instance in self.instances:
             if instance["task_id"] == "publish" and instance["state"] == "success":
                 return self._value(instance)

@@ -1,4 +1,4 @@
-"""The block that ``nightpress run`` redraws on a terminal: a bar, a line for each shard, and what is to come."""
+"""The block that ``nightpress run`` redraws on a terminal: a line for each shard, a bar and totals."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _STYLES = {
 def render_progress(
     shards: Sequence[ShardProgress], now: datetime, *, lines: int = MAX_LINES
 ) -> RenderableType:
-    """Return the block: a line for each shard, only those at work when there are many, then the bar.
+    """Return the block: a line for each shard (if there are many, only the active ones), then the bar.
 
     :param lines: how many shards are shown at most.
     """

@@ -20,13 +20,13 @@ SECRET_BYTES = {
     "password": 18,
     "offline_api_key": 24,
 }
-"""Fernet takes exactly 32; SHA-512, which signs Airflow's tokens, wants 64 or more (RFC 7518, 3.2)."""
+"""Bytes: Fernet needs exactly 32; SHA-512, which signs Airflow's tokens, 64 or more (RFC 7518, 3.2)."""
 
 SECRETS_FILE = "launch-secrets.json"
 
 
 def read_secrets(home: Path) -> dict[str, str]:
-    """Return the instance's random keys and password; what is missing is made, and kept."""
+    """Return the instance's random keys and password; make and store missing ones."""
     path = home / SECRETS_FILE
     kept = json.loads(path.read_text()) if path.is_file() else {}
     found = {name: str(kept[name]) for name in SECRET_BYTES if kept.get(name)}
@@ -40,7 +40,7 @@ def read_secrets(home: Path) -> dict[str, str]:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
+    """Write a file atomically that only its owner can read."""
     close_home(path.parent)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     partial.unlink(missing_ok=True)
@@ -57,12 +57,12 @@ def close_home(home: Path) -> None:
 
 
 def passwords_file(home: Path) -> Path:
-    """Return where Airflow's simple auth manager reads the password."""
+    """Return the file from which Airflow's simple auth manager reads the password."""
     return home / "launch-passwords.json"
 
 
 def link_file(home: Path) -> Path:
-    """Return where the one-time key of this start waits until it is used."""
+    """Return the file that holds this start's one-time key until it is used."""
     return home / "launch-login-link.key"
 
 

@@ -1,9 +1,9 @@
 """Ends the components when the launcher is gone without having stopped them, e.g. by SIGKILL.
 
-The launcher holds the other end of this process's standard input and never writes the last word: end of file
-means it has died. Lines say which sessions to end: ``+<id>`` for one that was started, ``-<id>`` for one that
-has been stopped. No platform feature but sessions is needed. If launcher and watchdog are both killed, the
-components stay, and so does the lock they hold: the next start refuses, and says why.
+The launcher holds the other end of this process's standard input: end of file means that the launcher has
+ended. Lines say which sessions to end: ``+<id>`` for one that was started, ``-<id>`` for one that has
+been stopped. Sessions are the only platform feature needed. If launcher and watchdog are both killed, the components
+keep running and keep the lock: the next start fails with a message that says why.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ GRACE_SECONDS = 5.0
 
 
 def session_members(sessions: Iterable[int]) -> list[int]:
-    """List the processes of the sessions, orphans included: a child without parent keeps its session."""
+    """List the processes of the sessions, orphans included: a child whose parent died keeps its session."""
     wanted = set(sessions)
     members = []
     for pid in psutil.pids():
@@ -39,7 +39,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def signal_all(pids: Iterable[int], number: signal.Signals) -> None:
-    """Send a signal to those that still exist."""
+    """Send a signal to all processes that still exist."""
     for pid in pids:
         with suppress(OSError):
             os.kill(pid, number)
@@ -48,7 +48,7 @@ def signal_all(pids: Iterable[int], number: signal.Signals) -> None:
 def end_sessions(sessions: Iterable[int], grace_seconds: float = GRACE_SECONDS) -> None:
     """SIGTERM to every member, then SIGKILL to those alive after the grace, until none is left.
 
-    Without a grace there is no SIGTERM: what ends as a machine that dies does must not end in good order.
+    Without a grace there is no SIGTERM: to simulate a machine that dies, nothing may shut down in good order.
     """
     wanted = tuple(sessions)
     if grace_seconds > 0:

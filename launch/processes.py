@@ -1,7 +1,7 @@
-"""Starts and stops the components so that nothing stays behind.
+"""Starts and stops the components without leaving processes behind.
 
 Each component leads a session of its own, so a Ctrl-C in the terminal reaches only the launcher, and every
-process a component ever made can be found by its session, even one whose parent has died.
+process of a component can be found by its session, even if its parent has died.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Component:
     """One long-lived process.
 
     :param name: also names its log.
-    :param command: what to execute, the program first.
-    :param stop_signals: sent to its leader one after the other, 0.3 s apart, when it is to end in good order.
+    :param command: program and arguments.
+    :param stop_signals: sent to its leader one after the other, 0.3 s apart, for an orderly stop.
     """
 
     name: str
@@ -52,9 +52,9 @@ class Component:
 class Processes:
     """The running components of one instance.
 
-    :param logs: folder of ``launch-<name>.log``; each start begins the file again.
+    :param logs: folder of ``launch-<name>.log``; each start overwrites the file.
     :param cwd: working directory of all components.
-    :param lock: the home's lock file. Every component inherits it: it stays taken until the last has ended.
+    :param lock: the home's lock file. Every component inherits it, so it stays locked until the last one has ended.
     """
 
     def __init__(self, *, logs: Path, cwd: Path, lock: IO[str] | None = None) -> None:
@@ -68,18 +68,18 @@ class Processes:
         self._watchdog: subprocess.Popen[str] | None = None
 
     def log_path(self, name: str) -> Path:
-        """Where a component's own output goes."""
+        """Path of the file with a component's own output."""
         return self.logs / f"launch-{name}.log"
 
     def start(self, component: Component, environment: Mapping[str, str]) -> int:
-        """Start a component and give its process id, which is its session's id as well.
+        """Start a component and give its process id, which is also its session id.
 
         :raises LaunchError: a component of this name is running.
         """
         if component.name in self._running:
             raise LaunchError(f"{component.name} is running already")
         self.logs.mkdir(parents=True, exist_ok=True)
-        # A signal between the fork and the entry in the books would lose the process.
+        # A signal between the fork and the record of it would lose the process.
         self.starting = True
         try:
             process = self._spawn(component, environment)
@@ -108,7 +108,7 @@ class Processes:
         return [self.lock.fileno()] if self.lock else []
 
     def is_running(self, name: str) -> bool:
-        """Return whether the component was started and has neither been stopped nor ended by itself."""
+        """Return whether the component was started, was not stopped and has not ended by itself."""
         return name in self._running and self._running[name][1].poll() is None
 
     def pids(self) -> list[int]:
@@ -125,17 +125,17 @@ class Processes:
         return {name: code for name, code in codes.items() if code is not None}
 
     def kill(self, name: str) -> None:
-        """SIGKILL a component with all it started, as a crash of the machine would."""
+        """SIGKILL a component and all its processes, as if its machine crashed."""
         _, process = self._running.pop(name)
         orphans.end_sessions([process.pid], grace_seconds=0)
         process.wait()
         self._tell_watchdog("-", process.pid)
 
     def stop(self, names: Sequence[str] | None = None, seconds: float = STOP_SECONDS) -> None:
-        """Stop components side by side in good order, and kill what is left after the grace.
+        """Stop components in parallel in good order, and kill what is left after the grace period.
 
-        :param names: which; None for all.
-        :param seconds: grace for the whole lot; `hurry` set from a signal handler ends it at once.
+        :param names: components to stop; None for all.
+        :param seconds: grace period for all together; `hurry`, set by a signal handler, ends it at once.
         """
         stopping = [name for name in (self._running if names is None else names) if name in self._running]
         started = time.monotonic()
@@ -187,12 +187,12 @@ class Processes:
 
 @contextmanager
 def hold_lock(home: Path, note: Mapping[str, object]) -> Iterator[IO[str]]:
-    """Hold the home for one launcher: two Airflows on one SQLite file corrupt each other's work.
+    """Lock the home for one launcher: two Airflows on one SQLite file corrupt each other's work.
 
-    The lock is the kernel's, so it ends with its holders, however they end.
+    It is a kernel lock, so it ends when its holders end, however they end.
 
-    :param note: what another launcher says of this one, e.g. process id and address.
-    :raises LaunchError: the home is held, with the holder's note.
+    :param note: shown by another launcher to describe this one, e.g. process id and address.
+    :raises LaunchError: the home is locked; the message has the holder's note.
     """
     close_home(home)
     with (home / "launch.lock").open("a+") as file:
@@ -225,7 +225,7 @@ def _taken(home: Path, text: str) -> str:
 def interruptible(processes: Processes) -> Iterator[None]:
     """Turn the first SIGINT, SIGTERM or SIGHUP into `Interrupted`; a later one makes stopping immediate.
 
-    One that follows within a second is the same wish: make passes on what the terminal has sent already.
+    A signal within a second of the first is ignored: make forwards signals that the terminal has already sent.
     """
     first: list[float] = []
 

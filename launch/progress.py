@@ -1,7 +1,7 @@
-"""What a run looks like from outside: shards and their states, from task instances alone.
+"""The progress of a run: shards and their states, derived from task instances alone.
 
 Pure: no clock, no network. Any mapped group with tasks ``submit_batch``, ``wait_for_batch`` and
-``write_results`` counts as shards, so a second round shows itself without being named here.
+``write_results`` counts as shards, so a second round is included without being named here.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import Any
 STEPS = ("submit_batch", "wait_for_batch", "write_results")
 _BROKEN = ("failed", "upstream_failed")
 IDLE = ("written", "planned")
-"""States in which a shard is not at work."""
+"""States in which no work is done for a shard."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardProgress:
-    """One shard, as the progress of a run shows it.
+    """One shard in the progress of a run.
 
     :param group: the mapped task group, e.g. ``shard``.
     :param index: its map index, from 0.
     :param state: planned, submitting, submitted, waiting, ended, writing, written, retrying, failed, skipped.
-    :param since: when it began to wait, for ``waiting``.
+    :param since: start of the wait, for ``waiting``.
     :param articles: how many it holds, when known.
-    :param batch_id: when submitted.
+    :param batch_id: once it is submitted.
     """
 
     group: str
@@ -39,7 +39,7 @@ class ShardProgress:
 
     @property
     def label(self) -> str:
-        """How people count them: from 1."""
+        """The number shown to people, counted from 1."""
         return f"{self.group.replace('_', ' ')} {self.index + 1}"
 
 
@@ -49,7 +49,7 @@ def read_shards(
     articles: Mapping[tuple[str, int], int] | None = None,
     batch_ids: Mapping[tuple[str, int], str] | None = None,
 ) -> list[ShardProgress]:
-    """Read the shards out of a run's task instances, in order of their groups' appearance."""
+    """Read the shards from a run's task instances, in the order in which their groups appear."""
     steps: dict[tuple[str, int], dict[str, Mapping[str, Any]]] = {}
     for instance in instances:
         group, _, step = str(instance["task_id"]).rpartition(".")
@@ -76,7 +76,7 @@ def _state(parts: Mapping[str, Mapping[str, Any]]) -> tuple[str, datetime | None
         return "retrying", None
     if wait == "success" or submit != "success":
         return _before_or_after_wait(submit, wait, write), None
-    # Between two looks a wait is queued again: it has begun, whatever its state.
+    # Between two polls a wait is queued again: it has begun, whatever its state.
     waiting = wait == "deferred" or (parts.get("wait_for_batch") or {}).get("start_date")
     return ("waiting" if waiting else "submitted"), _moment(parts["submit_batch"].get("end_date"))
 
@@ -92,7 +92,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def describe_state(shard: ShardProgress, now: datetime) -> str:
-    """Say a shard's state in words, with local time of day and whole minutes for a wait."""
+    """Describe a shard's state in words; for a wait with the local time and whole minutes."""
     if shard.state != "waiting" or shard.since is None:
         return shard.state
     minutes = max(0, int((now - shard.since).total_seconds() // 60))
@@ -100,7 +100,7 @@ def describe_state(shard: ShardProgress, now: datetime) -> str:
 
 
 def totals(shards: Sequence[ShardProgress]) -> str:
-    """Say how far the run is: ``shards written 3 of 10: 5 waiting, 2 submitting``."""
+    """Describe how far the run is: ``shards written 3 of 10: 5 waiting, 2 submitting``."""
     shards = [shard for shard in shards if shard.state != "skipped"]
     if not shards:
         return "reading articles"
@@ -127,7 +127,7 @@ def changes(before: Sequence[ShardProgress], after: Sequence[ShardProgress]) -> 
 def match_articles(
     instances: Iterable[Mapping[str, Any]], sources: Sequence[tuple[str, Any]]
 ) -> dict[tuple[str, int], int]:
-    """Match shard lists with the groups expanded over them, by length.
+    """Match shard lists by length with the groups that are expanded over them.
 
     :param sources: task id and return value of the tasks outside groups, in the order in which they ended.
     """

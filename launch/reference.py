@@ -67,13 +67,13 @@ def _section(name: str, signature_of: Callable[..., object], doc: str | None) ->
 
 
 def _shown(value: object) -> str:
-    """Return a default as it is written; a value without a short form by its type."""
+    """Return a default as it is written in code; for a value without a short form, its type."""
     shown = repr(value)
     return shown if "0x" not in shown and len(shown) <= 60 else type(value).__name__
 
 
 def _split(doc: str) -> tuple[str, dict[str, str]]:
-    """Return what a docstring says before its fields, and each ``:param name:`` on one line."""
+    """Return the text of a docstring before its fields, and each ``:param name:`` on one line."""
     before, *fields = re.split(r"^\s*:(?=\w+)", doc, flags=re.MULTILINE)
     parameters = {}
     for entry in fields:

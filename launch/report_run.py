@@ -1,4 +1,4 @@
-"""The report after ``nightpress run``: the DAG that would follow by asset, started by hand and waited for."""
+"""The report after ``nightpress run``: starts the DAG that an asset would trigger, and waits for it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _POLL_SECONDS = 0.3
 
 
 def write(instance: Instance, day: str, reporter: Reporter) -> None:
-    """Write the report of a published day and tell where it is, or why there is none.
+    """Write the report of a published day and print its path, or why there is none.
 
-    Without a report the day is published anyway, so nothing is raised.
+    The day is published even without a report, so nothing is raised.
     """
     again = f"`nightpress report --day {day}` writes it without Airflow."
     try:
@@ -34,7 +34,7 @@ def write(instance: Instance, day: str, reporter: Reporter) -> None:
 
 
 def _run(instance: Instance, day: str, reporter: Reporter) -> str:
-    """Run the DAG and return where the report is."""
+    """Run the DAG and return the path of the report."""
     api = instance.api
     try:
         api.set_paused(DAG_ID, False)

@@ -17,12 +17,12 @@ from launch.progress import ShardProgress, changes
 from nightpress.plain_text import for_terminal_lines
 
 _LINES_BELOW = 4
-"""Lines of a terminal that are left to the bar and to what comes after."""
+"""Lines of a terminal that are kept free for the bar and later output."""
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Go on in silence; rich itself would end the process, and with it the run."""
+        """Continue without output; rich itself would end the process, and with it the run."""
         self.quiet = True
 
 
@@ -30,7 +30,7 @@ class Reporter:
     """Prints lines that stay, and on a terminal keeps one live block below them.
 
     :param stream: (default: standard output).
-    :param console: of the terminal; tests give one that records (default: one for the stream, if that is a terminal).
+    :param console: of the terminal; tests pass one that records (default: one for the stream, if it is a terminal).
     """
 
     def __init__(self, stream: TextIO | None = None, console: Console | None = None) -> None:
@@ -52,7 +52,7 @@ class Reporter:
                 self._console.print(Text(for_terminal_lines(line)), soft_wrap=True)
 
     def status(self, line: str) -> None:
-        """Show a line that the next one replaces; without a terminal it is printed when it is new."""
+        """Show a line that the next one replaces; without a terminal, print it if it is new."""
         if self._console is not None:
             self._draw(Text(for_terminal_lines(line), style="cyan") if line else None)
         elif line and line != self._status:
@@ -60,7 +60,7 @@ class Reporter:
         self._status = line
 
     def show(self, shards: Sequence[ShardProgress]) -> None:
-        """Show where the shards are; without a terminal a line for each that has changed."""
+        """Show the shards' states; without a terminal, print a line for each that has changed."""
         now = datetime.now(UTC)
         if self._console is not None:
             lines = max(1, min(MAX_LINES, self._console.height - _LINES_BELOW))
@@ -71,7 +71,7 @@ class Reporter:
         self._shards = list(shards)
 
     def finish(self) -> None:
-        """Leave the live block where it is; what is printed next comes below it."""
+        """Leave the live block in place; later output is printed below it."""
         if self._live is not None:
             live, self._live = self._live, None
             with self._patience():
@@ -86,7 +86,7 @@ class Reporter:
             return
         with self._patience():
             if self._live is None:
-                # Drawn when something has changed, not by a thread: there are child processes and signals here.
+                # Drawn on each change, not by a thread, because of the child processes and signals here.
                 self._live = Live(
                     console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
                 )
@@ -100,7 +100,7 @@ class Reporter:
 
     @contextmanager
     def _patience(self) -> Iterator[None]:
-        """Go on in silence when whoever read the output is gone."""
+        """Continue without output when the reader of the output is gone."""
         try:
             yield
         except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What ``nightpress run`` was asked for, checked before anything is started."""
+"""The request given to ``nightpress run``, checked before anything is started."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 SAMPLE_MAX_TOKENS = 120
 _OPTIONS = ("pipeline", "articles", "port")
-"""Options of ``nightpress run`` that are no fields of a form."""
+"""Options of ``nightpress run`` that are not fields of a form."""
 
 _YES, _NO = ("true", "yes", "1", "on"), ("false", "no", "0", "off")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the user asked for.
+    """The user's request.
 
     :param day: the partition, ``YYYY-MM-DD``.
     :param conf: parameters of the run, only those that were given.
@@ -42,11 +42,11 @@ class Request:
 def read_request(
     *, articles: str, day: str, model: str, limit: str, project: Path, now: datetime | None = None
 ) -> Request:
-    """Check what the user gave for the default pipeline; an empty string stands for not given.
+    """Check the user's values for the default pipeline; an empty string counts as not given.
 
     :param articles: file, folder, glob or URL (default: the bundled sample).
     :param day: (default: yesterday in UTC).
-    :raises LaunchError: with the value seen and what would be right.
+    :raises LaunchError: a value is wrong; the message has the value and what is allowed.
     """
     conf: dict[str, Any] = {"source": read_source(articles.strip()) or str(project / "include" / "sample")}
     if not articles.strip():
@@ -62,7 +62,7 @@ def read_request(
 def read_form(dag: DAG, given: Mapping[str, str], day: str) -> Request:
     """Check fields of a pipeline's form, given as text; the pipeline reads its own source unless one is named.
 
-    :param given: field → text; ``articles`` is the field ``source``.
+    :param given: texts by field; ``articles`` is the field ``source``.
     :raises LaunchError: the form has no such field, or the value does not fit it.
     """
     texts = {{"articles": "source"}.get(name, name): text for name, text in given.items() if text}
@@ -81,7 +81,7 @@ def read_form(dag: DAG, given: Mapping[str, str], day: str) -> Request:
 
 
 def _suggest(name: str, dag: DAG) -> str:
-    """Return a question for what was probably meant: a field by its name or its title, or another option."""
+    """Return a question that suggests a similar field (by name or title) or option."""
     titles = {
         str(dag.params.get_param(param).schema.get("title", ""))
         .partition(" (")[0]
@@ -110,7 +110,7 @@ def _read_value(dag: DAG, name: str, text: str) -> Any:
 
 
 def _convert(text: str, kinds: Sequence[str]) -> Any:
-    """Return a text as the first of the form's types that it can be; the form itself judges the rest."""
+    """Convert a text to the first of the form's types that fits; the form itself checks the rest."""
     lowered = text.strip().lower()
     if "boolean" in kinds and lowered in (*_YES, *_NO):
         return lowered in _YES
@@ -124,7 +124,7 @@ def _convert(text: str, kinds: Sequence[str]) -> Any:
 def read_extra(words: Sequence[str]) -> dict[str, str]:
     """Read ``--name=value`` and ``--name value`` as fields of the form.
 
-    :raises LaunchError: a word that is neither.
+    :raises LaunchError: an argument is neither.
     """
     fields: dict[str, str] = {}
     waiting = list(words)
@@ -138,7 +138,7 @@ def read_extra(words: Sequence[str]) -> dict[str, str]:
 
 
 def read_run_day(text: str, now: datetime) -> str:
-    """Return the day to publish; an empty text stands for yesterday."""
+    """Return the day to publish; an empty text means yesterday."""
     if not text:
         return (now.date() - timedelta(days=1)).isoformat()
     with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""The table at the end of a run, from what ``publish`` returned."""
+"""The table at the end of a run, from the return value of ``publish``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nightpress.costs.money import dollars
 
 
 def rows(published: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """List the table's lines: counts, tokens, dollars. What is absent is left out, zeros stay."""
+    """List the table's lines: counts, tokens, dollars. Missing values are left out; zeros are shown."""
     table: list[tuple[str, str]] = []
     for key in ("articles", "succeeded"):
         _add(table, key, published.get(key))

@@ -1,5 +1,5 @@
 """A cluster on one machine without containers: Postgres, Redis, S3, schedulers, triggerers and Celery workers.
 
-It is made of the very processes of a deployment on several machines, with the settings of ``deploy/airflow.env``;
-only the addresses are all 127.0.0.1. ``make cluster`` shows it, and ``tests/cluster`` breaks it.
+It runs the same processes as a deployment on several machines, with the settings of ``deploy/airflow.env``; only the
+addresses are all 127.0.0.1. ``make cluster`` starts it; ``tests/cluster`` kills its components.
 """

@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def _run_sample(cluster: Cluster) -> None:
-    """Put the sample into yesterday's inbox, run the pipeline for it, and say what came of it.
+    """Put the sample into yesterday's inbox, run the pipeline for it, and print the result.
 
     :raises LaunchError: the run failed or took too long.
     """

@@ -1,4 +1,4 @@
-"""The name of a "host" of the cluster: all of them are one machine, and Airflow is to tell them apart."""
+"""The name of a "host" of the cluster: all run on one machine, but Airflow must distinguish them."""
 
 from __future__ import annotations
 

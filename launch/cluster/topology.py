@@ -1,6 +1,6 @@
-"""The cluster itself: servers, Airflow's components and the offline API, each host with a home of its own.
+"""The cluster: servers, Airflow's components and the offline API; each host has its own home.
 
-"Hosts" are separate homes and temporary folders: what two workers share is the database, the broker and the data
+"Hosts" are separate homes and temporary folders: two workers share only the database, the broker and the data
 root on S3, never a disk. Names: ``ui``, ``scheduler-1``, ``scheduler-2``, ``dag-processor``, ``triggerer-1``,
 ``triggerer-2``, ``worker-1``, ``worker-2``.
 """
@@ -46,13 +46,13 @@ COMPONENTS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(slots=True)
 class Cluster:
-    """A cluster in a folder; a context manager that leaves nothing running.
+    """A cluster in a folder; as a context manager it stops everything at the end.
 
     :param folder: for the servers' data, the homes and the logs.
     :param dags: folder of the DAGs (default: the project's).
     :param components: which of :data:`COMPONENTS` to start.
     :param settings: environment variables that win over ``deploy/airflow.env``.
-    :param seconds_per_batch: how long the offline API takes for a batch.
+    :param seconds_per_batch: how long a batch takes at the offline API.
     :param batches_api: another Message Batches API; None starts the offline one.
     """
 
@@ -143,7 +143,7 @@ class Cluster:
         return USER, read_secrets(self.folder)["password"]
 
     def login_link(self) -> str:
-        """Return a new link that logs in once."""
+        """Return a new one-time login link."""
         return f"{self.url}/auth/link?key={write_login(self.folder)}"
 
     def _variables(self) -> dict[str, str]:
@@ -155,7 +155,7 @@ class Cluster:
             "NIGHTPRESS_ROOT": self.root,
             "AWS_CONNECTION": self.servers.connection(),
             "ANTHROPIC_CONNECTION": offline.connection(),
-            # A killed worker is noticed in a test's time.
+            # So that a killed worker is noticed within a test.
             "TASK_HEARTBEAT_TIMEOUT": "30",
             "TASK_QUEUED_TIMEOUT": "60",
             "TASK_QUEUED_CHECK_INTERVAL": "10",
@@ -164,7 +164,7 @@ class Cluster:
     def start(self) -> None:
         """Start everything and wait until it is healthy.
 
-        :raises LaunchError: something is missing, ended, or was not ready in time.
+        :raises LaunchError: a program is missing, or a component ended or was not ready in time.
         """
         self.servers.start()
         self._start_offline_api()
@@ -182,19 +182,19 @@ class Cluster:
         self.processes.start(Component(name, command, signals), self.environment(name))
 
     def kill(self, name: str) -> None:
-        """SIGKILL a component or server with all that it started, as a machine that dies would."""
+        """SIGKILL a component or server and all its processes, as if its machine died."""
         self.processes.kill(name)
 
     def stop_warmly(self, name: str, seconds: float = 60.0) -> None:
-        """Ask a worker to end what it is doing and take nothing more, as a rolling upgrade does."""
+        """Ask a worker to finish its tasks and take no more, as in a rolling upgrade."""
         self.processes.stop([name], seconds)
 
     def stop(self) -> None:
-        """Stop everything: Airflow first, then what it needs."""
+        """Stop everything: Airflow first, then its servers."""
         servers = {"postgres", "redis", "s3", "offline-api"}
         try:
             self.processes.stop([name for name in COMPONENTS if name not in servers], 5.0)
-            # What they keep is not needed any more.
+            # The servers' data is not needed any more.
             for name in servers:
                 if self.processes.is_running(name):
                     self.processes.kill(name)
@@ -203,9 +203,9 @@ class Cluster:
             self.servers.remove()
 
     def check(self) -> None:
-        """Make sure that no component has ended by itself.
+        """Check that no component has ended by itself.
 
-        :raises LaunchError: one has, with its last lines.
+        :raises LaunchError: one has; the message has its last lines.
         """
         for name, code in self.processes.exited().items():
             raise LaunchError(f"{name} ended with exit code {code}:\n{self.log_tail(name)}")
@@ -276,7 +276,7 @@ class Cluster:
 def fill_settings(path: Path, variables: Mapping[str, str]) -> dict[str, str]:
     """Read an environment file and fill in its ``${NAME}`` and ``${NAME:-default}``.
 
-    :raises LaunchError: a variable without default is not given.
+    :raises LaunchError: a variable without a default is not set.
     """
     settings: dict[str, str] = {}
     for name, text in dotenv_values(path, interpolate=False).items():
@@ -297,7 +297,7 @@ def _value(match: re.Match[str], variables: Mapping[str, str], path: Path) -> st
 
 
 def describe_processes(cluster: Cluster) -> list[tuple[str, str]]:
-    """Return what runs, and where, for a person who wants to look at it or break it."""
+    """Describe what runs where, for a person who wants to inspect or break it."""
     servers = cluster.servers
     rows = [
         ("Airflow UI", cluster.login_link()),
