@@ -1,7 +1,7 @@
-"""The rows of a day out of several sources, one an article, in article order.
+"""Combine the rows of a day from several sources: one row per article, in article order.
 
-:func:`merge` takes the better outcome of two rounds and adds up what both cost; :func:`interleave` puts reused rows
-between those that were sent.
+:func:`merge` takes the better outcome of two rounds and adds up their costs; :func:`interleave` puts reused
+    rows between the rows that were sent.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nightpress.statuses import EMPTY, INVALID_OUTPUT, REFUSED, SUCCEEDED, TRUNC
 from nightpress.storage import StoragePath
 
 ORIGIN = ("origin_shard", "origin_ordinal")
-"""Columns of a second round's results: which row of the first round each belongs to."""
+"""Columns of a second round's results that name the row of the first round to which each row belongs."""
 
 _SUMMED = (*TOKEN_COLUMNS, *AMOUNT_COLUMNS)
 _OF_THE_ARTICLE = {"request_key", "day"}
@@ -27,7 +27,7 @@ _OF_THE_ANSWER = [column.name for column in TAIL if column.name not in _OF_THE_A
 
 
 class SecondRoundRows:
-    """The rows of second rounds, by the shard of the first round that they belong to.
+    """The rows of second rounds, by the shard of the first round to which they belong.
 
     :param paths: ``results-r2-*.parquet``.
     """
@@ -40,7 +40,7 @@ class SecondRoundRows:
                 self._paths.setdefault(name, []).append(path)
 
     def find(self, shard_name: str) -> pa.Table | None:
-        """Return the second round's rows of a shard, or None when there are none."""
+        """Return the second round's rows of a shard, or None if there are none."""
         tables = list(self._iter_tables(shard_name))
         return pa.concat_tables(tables) if tables else None
 
@@ -54,11 +54,11 @@ class SecondRoundRows:
 
 
 def merge(first: pa.Table, second: pa.Table) -> tuple[pa.Table, float | None]:
-    """Return ``first`` with each row's better outcome, and USD paid for answers that were not used.
+    """Return ``first`` with the better outcome for each row, and the USD paid for answers that are not used.
 
     Tokens and costs of a row are the sums over both rounds.
 
-    :param first: rows of a whole shard, in order.
+    :param first: all rows of a shard, in order.
     :param second: rows of some of its articles, with ``origin_ordinal``.
     """
     first, second = _with_all_columns(first), _with_all_columns(second)
@@ -82,7 +82,7 @@ def merge(first: pa.Table, second: pa.Table) -> tuple[pa.Table, float | None]:
 
 
 def _with_all_columns(rows: pa.Table) -> pa.Table:
-    """Return rows with the columns that an earlier version did not write, and with room for any amount of text."""
+    """Return rows with the columns that an earlier version did not write, and with large text."""
     for column in TAIL:
         if column.name in _OF_THE_ANSWER and column.name not in rows.column_names:
             rows = rows.append_column(column, pa.nulls(rows.num_rows, column.type))
@@ -100,7 +100,7 @@ _NO_ANSWER = 6
 
 
 def _rank(rows: pa.Table) -> np.ndarray:
-    """Return how good each outcome is; 0 is a whole answer. A cut answer with text comes before one without."""
+    """Return the rank of each outcome; 0 is the best, a whole answer. Truncated text ranks above no text."""
     place = pc.index_in(rows["status"], pa.array(list(_RANKS)))
     rank = pc.fill_null(pc.take(pa.array([2 * rank for rank in _RANKS.values()]), place), 2 * _NO_ANSWER)
     nothing = pc.and_(pc.equal(rows["status"], TRUNCATED), pc.is_null(rows["text"]))
@@ -111,12 +111,12 @@ def _rank(rows: pa.Table) -> np.ndarray:
 def _sum(
     first: pa.ChunkedArray, second: pa.ChunkedArray, ordinals: np.ndarray, kind: pa.DataType
 ) -> pa.Array:
-    """Add up two rounds; null where neither has a number, or where a cost is not known."""
+    """Add up two rounds; null where neither has a number, or where a cost is unknown."""
     counts = pa.types.is_integer(kind)
     total = (pc.fill_null(first, 0) if counts else first).to_numpy().copy()
     added = (pc.fill_null(second, 0) if counts else second).to_numpy()
     total[ordinals] += added
-    # With a mask, Arrow takes NaN for a number.
+    # With a mask, Arrow does not turn NaN into null, so the mask has to include it.
     nothing = np.zeros(len(total), dtype=bool) if counts else np.isnan(total)
     if counts:
         nothing = first.is_null().to_numpy().copy()
@@ -125,7 +125,7 @@ def _sum(
 
 
 def interleave(sent: Iterable[pa.Table], reused: Iterable[tuple[np.ndarray, pa.Table]]) -> Iterator[pa.Table]:
-    """Yield the rows of a run in article order, holding a table of each kind at a time.
+    """Yield the rows of a run in article order, with one table of each kind in memory at a time.
 
     :param sent: rows that were sent, in order; they fill the places that reused rows leave free.
     :param reused: ordinals and rows, in order; all tables have the same schema.
@@ -138,7 +138,7 @@ def interleave(sent: Iterable[pa.Table], reused: Iterable[tuple[np.ndarray, pa.T
         while (found := copies.before(end)) is not None:
             behind, rows = found
             count = int(behind[-1]) - passed
-            # A copy with so many sent rows behind it comes just before the next of them.
+            # A reused row that follows n sent rows is placed just before sent row n.
             places = np.concatenate([2 * (passed + np.arange(count)) + 1, 2 * behind])
             yield pa.concat_tables([rest.slice(0, count), rows]).take(
                 pa.array(np.argsort(places, kind="stable"))
@@ -153,7 +153,7 @@ def interleave(sent: Iterable[pa.Table], reused: Iterable[tuple[np.ndarray, pa.T
 
 
 class _Copies:
-    """Reused rows, read in order: those that come before the next sent row."""
+    """Reads reused rows in order, up to the next sent row."""
 
     def __init__(self, files: Iterable[tuple[np.ndarray, pa.Table]]) -> None:
         self._files = iter(files)
@@ -162,7 +162,7 @@ class _Copies:
         self._seen = 0
 
     def before(self, end: int | None) -> tuple[np.ndarray, pa.Table] | None:
-        """Return the next reused rows before sent row ``end``, with how many sent rows precede each; None takes all."""
+        """Return the next reused rows before sent row ``end`` (None: all), and the sent rows before each."""
         if not len(self._behind):
             following = next(self._files, None)
             if following is None:

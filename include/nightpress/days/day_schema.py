@@ -1,9 +1,9 @@
-"""The columns of a published day: one type for each, alike from shard to shard and, as far as can be, from day to day.
+"""The columns of a published day: the same type in all shards and, as far as possible, on all days.
 
-Readers of a folder of days take the columns of one file for those of all. So a day has every metadata column that
-the last published day has, with its type, when the day's values fit it; what does not fit gets the widest type of
-both, and that is said. Column names are compared without regard to case, as SQL does. There is no column ``day``:
-the folder ``day=…`` is one to every reader that knows partitions, and two of one name are an error to pandas.
+Readers of a folder of days expect the columns of one file in all files. So a day has every metadata column of
+the last published day, with its type if the day's values fit; otherwise the column gets the wider type, and
+the change is reported. Column names are compared case-insensitively, as in SQL. There is no column ``day``:
+readers make one from the folder ``day=…``, and pandas fails on a second one.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _EXACT = 2**53
 class DaySchema:
     """The columns of a day.
 
-    :param schema: of the published file.
-    :param names: of the metadata columns.
-    :param changed: columns whose type is not the one of the last published day, with both types.
+    :param schema: schema of the published file.
+    :param names: published names of the metadata columns.
+    :param changed: columns whose type differs from that of the last published day, with both types.
     """
 
     schema: pa.Schema
@@ -42,7 +42,7 @@ class DaySchema:
     changed: Mapping[str, str] = field(default_factory=dict)
 
     def fit(self, table: pa.Table) -> pa.Table:
-        """Return rows of a shard with the day's columns, the text large; those of another shard only are null."""
+        """Return rows of a shard with the day's columns and large text; columns it lacks are null."""
         metadata = [column.name for column in metadata_fields(table.schema)]
         named = dict(zip(table.column_names, table.column_names, strict=True)) | self.names.of_file(metadata)
         own = {named[name]: table[name] for name in table.column_names}
@@ -62,8 +62,8 @@ def plan_schema(
     """Return the columns of a day.
 
     :param results: files of rows, in order.
-    :param earlier: of the last published day; None when there is none.
-    :raises ResultsError: a file is gone.
+    :param earlier: schema of the last published day; None if there is none.
+    :raises ResultsError: a file is missing.
     """
     typed = arrow_fields(output) if output is not None else []
     names = PublishedColumnNames(column.name for column in (*HEAD, *TAIL, *typed))
@@ -97,7 +97,7 @@ def plan_schema(
 
 
 def last_published_schema(root: DataRoot, pipeline: str, day: str) -> pa.Schema | None:
-    """Return the columns of the published day before this one, or else of the next one after it."""
+    """Return the columns of the last published day before this one; without one, of the next day after it."""
     days = [other for other in root.published_days(pipeline) if other != day]
     before = [other for other in reversed(days) if other < day]
     for other in (*before, *(other for other in days if other > day)):
@@ -110,17 +110,17 @@ def last_published_schema(root: DataRoot, pipeline: str, day: str) -> pa.Schema 
 
 
 class PublishedColumnNames:
-    """Gives each metadata column a name that no other column has, whatever the case of its letters.
+    """Gives each metadata column a name that is unique, also when case is ignored.
 
-    Columns of several files whose names differ by case only are one; of one file they are two.
+    Columns whose names differ only by case are the same across files, but two columns within one file.
 
-    >>> names = ColumnNames(["status"])
+    >>> names = PublishedColumnNames(["status"])
     >>> names.of_file(["Status", "Topic"])
     {'Status': 'source_Status', 'Topic': 'Topic'}
     >>> names.of_file(["topic", "TOPIC"])
     {'topic': 'Topic', 'TOPIC': 'source_TOPIC'}
 
-    :param ours: names that no metadata column has.
+    :param ours: reserved names, which no metadata column gets.
     """
 
     def __init__(self, ours: Iterable[str]) -> None:
@@ -142,7 +142,7 @@ class PublishedColumnNames:
 
 
 def _spelling(folded: str, column: str) -> str:
-    """Return a published name as its column is spelled: with as many prefixes as the compared name has."""
+    """Return a published name in the column's own spelling, with the prefixes of the case-folded name."""
     return f"{folded[: len(folded) - len(column.casefold())]}{column}"
 
 
@@ -160,7 +160,7 @@ def _open(path: StoragePath) -> Iterator[pq.ParquetFile]:
 
 
 def _holds_large(file: pq.ParquetFile, column: str) -> bool:
-    """Return whether a column may have whole numbers that are not exact as floating-point numbers."""
+    """Return whether a column may hold whole numbers that are not exact as floating-point numbers."""
     index = file.schema_arrow.get_field_index(column)
     for number in range(file.num_row_groups):
         values = file.metadata.row_group(number).column(index)
@@ -177,7 +177,7 @@ def _cast(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     try:
         return values.cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        # No cast of Arrow's own, e.g. a list to text: by way of Python's text.
+        # Arrow has no such cast, e.g. from a list to text; use Python's str.
         return pa.chunked_array(
             [[None if value is None else str(value) for value in values.to_pylist()]], kind
         )

@@ -1,4 +1,4 @@
-"""What a published day was made of, kept in its own file: enough to make it again without Airflow or the API."""
+"""Sources of a published day, stored in its own file: enough to rebuild it without Airflow or the API."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from nightpress.parquet_files import open_parquet
 from nightpress.storage import INVALID_JSON, StoragePath
 
 SCHEMA_VERSION = 2
-"""Of the list of sources."""
+"""Version of the list of sources."""
 
 KEY = "sources"
 """Name in the metadata of ``answers.parquet``."""
 
 TEMPLATE = "template"
-"""Name in that metadata of the digest of what was asked."""
+"""Name in that metadata of the digest of the request template."""
 
 OFFLINE = "offline"
-"""Name in that metadata of whether the offline API answered: yes or no."""
+"""Name in that metadata of the flag for answers of the offline API: yes or no."""
 
 CHANGED_TYPES = "changed_types"
-"""Name in that metadata of the metadata columns whose type is not that of the last published day: a JSON object."""
+"""Name in that metadata of a JSON object with the columns whose type differs from the last published day."""
 
 _NOT_OF_THE_RUN = {"pipeline", "day", "shards", KEY, "ARROW:schema"}
 _COLUMNS_OF_A_SHARD = ["batch_id", "reused", "day"]
@@ -35,7 +35,7 @@ class ShardSource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """A shard's results, about 250 bytes of JSON.
 
     :param results: reference of its ``results-*.parquet``; its other files are beside it.
-    :param articles: rows.
+    :param articles: number of rows.
     """
 
     results: str
@@ -51,7 +51,7 @@ class DaySources(msgspec.Struct, frozen=True):
 
     :param rejected: reference of the run's ``rejected.parquet``.
     :param reused: references of the run's ``reused-*.parquet``: rows that were copied, not sent.
-    :param schema_version: 1 held whole URLs, which still open; since 2 references are relative to the data root.
+    :param schema_version: 1 holds whole URLs (still readable); 2 holds references relative to the data root.
     """
 
     first: tuple[ShardSource, ...]
@@ -68,7 +68,7 @@ def describe_sources(
     rejected: StoragePath,
     reused: Iterable[StoragePath] = (),
 ) -> str:
-    """Return the JSON to keep in the published file."""
+    """Return the JSON to store in the published file."""
     sources = DaySources(
         tuple(_describe(root, path) for path in first),
         tuple(_describe(root, path) for path in second),
@@ -87,9 +87,9 @@ def _describe(root: DataRoot, path: StoragePath) -> ShardSource:
 
 
 def read_sources(published: StoragePath) -> DaySources:
-    """Return what a published day was made of.
+    """Return the sources of a published day.
 
-    :raises ResultsError: the day was never published, by a version that did not note it, or by a newer one.
+    :raises ResultsError: the day is not published, or its version recorded no sources or is too new.
     """
     try:
         with open_parquet(published) as file:
@@ -137,10 +137,10 @@ class _Versioned(msgspec.Struct):
 
 
 class PublishedFile(msgspec.Struct, frozen=True):
-    """What a published file says of itself.
+    """Metadata of a published file.
 
-    :param rows: 0 also when there is no file.
-    :param made_by: what it says of the run that made it, besides its sources; empty without a file.
+    :param rows: number of rows; 0 also if there is no file.
+    :param made_by: metadata of the run that made it, without its sources; empty if there is no file.
     """
 
     rows: int = 0
@@ -148,9 +148,9 @@ class PublishedFile(msgspec.Struct, frozen=True):
 
 
 def read_changed_types(made_by: Mapping[str, str]) -> dict[str, str]:
-    """Return the metadata columns whose type is not that of the last published day, such as ``int64 → double``.
+    """Return the metadata columns whose type differs from the last published day: ``int64 → double``.
 
-    :param made_by: of :class:`PublishedFile`.
+    :param made_by: see :class:`PublishedFile`.
     """
     try:
         return msgspec.json.decode(made_by.get(CHANGED_TYPES, "{}"), type=dict[str, str])
@@ -159,13 +159,13 @@ def read_changed_types(made_by: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_published(path: StoragePath) -> PublishedFile:
-    """Read what a published file says of itself."""
+    """Read the metadata of a published file."""
     try:
         with open_parquet(path) as file:
             found = file.metadata
     except (FileNotFoundError, pa.ArrowInvalid):
         return PublishedFile()
     texts = {name.decode(): value.decode() for name, value in (found.metadata or {}).items()}
-    # Arrow's own schema is kept there as well.
+    # Arrow's own schema is stored there as well.
     made_by = {name: value for name, value in texts.items() if name not in _NOT_OF_THE_RUN}
     return PublishedFile(found.num_rows, made_by)

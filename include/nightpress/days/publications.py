@@ -1,7 +1,7 @@
-"""Earlier publications of a day: kept when a day is published again, listed, and brought back.
+"""Earlier publications of a day: stored when a day is published again, listed, and restored.
 
-They are in ``publications/<pipeline>/<day>/``, outside the folder that ``day=*/answers.parquet`` and readers of
-whole folders look into. The file's name says when it was replaced and which bytes it has::
+They are in ``publications/<pipeline>/<day>/``, outside the folder that ``day=*/answers.parquet`` and readers
+of whole folders look into. The file's name holds the time of replacement and a digest of the bytes::
 
     20261122T020304.567890Z-0123456789abcdef.parquet
 """
@@ -38,11 +38,11 @@ _BLOCK = 1024 * 1024
 class StoredPublication:
     """One publication of a day.
 
-    :param name: by which it is brought back; ``current`` for the one that readers see.
-    :param replaced_at: when another one took its place; None for the current one.
-    :param run: that published it; empty when the file does not say.
+    :param name: the name to restore it by; ``current`` for the one that readers see.
+    :param replaced_at: when another publication replaced it; None for the current one.
+    :param run: the run that published it; empty if the file does not state it.
     :param answered: articles with an answer.
-    :param cost_usd: of its rows, reused ones at 0; None when an amount is not known.
+    :param cost_usd: cost of its rows, reused rows at 0; None if an amount is unknown.
     """
 
     name: str
@@ -59,9 +59,9 @@ class StoredPublication:
 
 
 def list_publications(root: DataRoot, pipeline: str, day: str) -> list[StoredPublication]:
-    """Return the publications of a day that are there, the current one first, then the latest replaced first.
+    """Return the stored publications of a day: the current one, then the others, the last replaced first.
 
-    :raises ResultsError: one cannot be read.
+    :raises ResultsError: a publication cannot be read.
     """
     found = []
     current = root.answers(pipeline, day)
@@ -74,7 +74,7 @@ def list_publications(root: DataRoot, pipeline: str, day: str) -> list[StoredPub
 
 
 def list_publication_files(root: DataRoot, pipeline: str, day: str) -> list[StoragePath]:
-    """Return the files of a day's publications that are there, the current one first; none is opened."""
+    """Return the files of a day's stored publications, the current one first, without opening them."""
     current, folder = root.answers(pipeline, day), root.publications(pipeline, day)
     return [
         *([current] if current.exists() else []),
@@ -90,10 +90,10 @@ def keep_publication(
     keep: int = DEFAULT_KEPT_PUBLICATIONS,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> StoragePath | None:
-    """Keep a copy of the day as it is published, before another takes its place; forget the oldest above ``keep``.
+    """Store a copy of the published day before it is replaced, and delete the oldest copies above ``keep``.
 
-    :param keep: 0 keeps none.
-    :return: the copy; None when nothing is published or nothing is kept.
+    :param keep: number of copies; 0 keeps none.
+    :return: the copy; None if nothing is published or nothing is kept.
     """
     current = root.answers(pipeline, day)
     folder = root.publications(pipeline, day)
@@ -121,11 +121,11 @@ def restore_publication(
     keep: int = DEFAULT_KEPT_PUBLICATIONS,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> StoredPublication:
-    """Make an earlier publication the current one again; the one that it replaces is kept in its place.
+    """Make an earlier publication the current one again; the one that it replaces is stored in its place.
 
-    Nothing is sent and nothing is paid. The day's receipt stays: it says what was paid, whoever's answers are shown.
+    Nothing is sent or paid. The day's receipt stays: it states what was paid, whichever answers are shown.
 
-    :param name: as :func:`list_publications` tells it.
+    :param name: a name from :func:`list_publications`.
     :raises ResultsError: there is no such publication, or it cannot be read.
     """
     folder = root.publications(pipeline, day)
@@ -139,7 +139,7 @@ def restore_publication(
     target = root.answers(pipeline, day)
     if target.exists() and name[24:40] == _digest(target):
         return restored
-    # One more than is kept: the one to restore must not be forgotten for the one that it replaces.
+    # Keep one more copy, so that storing the current day does not delete the publication to restore.
     keep_publication(root, pipeline, day, keep=max(keep, 1) + 1, now=now)
     _copy(folder / name, target)
     (folder / name).unlink()
@@ -151,8 +151,8 @@ def check_replacement(
 ) -> None:
     """Refuse to replace a published day with one that has too few answers.
 
-    :param articles: of the new day.
-    :param answered: of those, with an answer.
+    :param articles: articles of the new day.
+    :param answered: articles of the new day with an answer.
     :param min_answered_share: 0 to 1; with 0, one answer is enough.
     :raises ResultsError: the published day would lose its answers.
     """
@@ -198,7 +198,7 @@ def _describe(path: StoragePath, name: str, replaced_at: datetime | None) -> Sto
 
 
 def _kept_names(folder: StoragePath) -> list[str]:
-    """Return the names of kept publications, the longest replaced first."""
+    """Return the names of stored publications, the earliest replaced first."""
     return [name for name in list_names(folder) if _NAME.fullmatch(name)]
 
 

@@ -1,4 +1,4 @@
-"""Publish a day: the rows of all its shards as one Parquet, replaced in one step."""
+"""Publish a day: the rows of all its shards as one Parquet file, which is replaced atomically."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from nightpress.statuses import SUCCEEDED
 from nightpress.storage import StoragePath
 
 OUTPUT = "output"
-"""Name in the metadata of the digest of the schema of the answers."""
+"""Name in the file's metadata of the digest of the answers' schema."""
 
 _ROW_GROUP = 20_000
 
@@ -36,11 +36,11 @@ _ROW_GROUP = 20_000
 class DaySummary:
     """The numbers of a published day; small enough to travel by XCom.
 
-    :param failed: articles without an answer, by status (or the API's error type when errored).
-    :param cost_usd: USD paid; None when a model's price is not known.
+    :param failed: articles without an answer, by the API's error type, or by status if there is none.
+    :param cost_usd: USD paid; None if a model's price is unknown.
     :param wasted_usd: USD paid for answers that the second round replaced.
-    :param changed_types: metadata columns whose type is not that of the last published day, such as
-        ``{"score": "int64 → double"}``: readers of several days have to be told one type.
+    :param changed_types: metadata columns whose type differs from the last published day's, such as
+        ``{"score": "int64 → double"}``; readers of several days need an explicit type for them.
     """
 
     uri: str
@@ -65,11 +65,11 @@ class DaySummary:
 
 @dataclass(frozen=True, slots=True)
 class DayParts:
-    """What a day is made of.
+    """The files and metadata that a day is made from.
 
     :param results: ``results-*.parquet`` of the shards, in article order.
-    :param rejected: ``rejected.parquet`` of the run; the schema of its answers is beside it, if they have one.
-    :param second: results of the second round; each row joins that of the same article.
+    :param rejected: ``rejected.parquet`` of the run; a schema of typed answers is stored beside it.
+    :param second: results of the second round; each row is merged with the first row of the same article.
     :param reused: ``reused-*.parquet`` of the run: rows that were not sent.
     :param made_by: more metadata of the file, such as the run and the digest of its prompt.
     """
@@ -83,13 +83,13 @@ class DayParts:
 
 @dataclass(frozen=True, slots=True)
 class Replacing:
-    """When a published day may be replaced, and what is kept of it.
+    """Rules for replacing a published day.
 
-    :param min_answered_share: of the new day's articles, 0 to 1, that must have an answer if the published day has
-        any; with 0, one answer is enough.
-    :param lose_answers: replace it whatever was answered.
-    :param keep: earlier publications that are kept.
-    :raises ConfigurationError: a number is out of its range.
+    :param min_answered_share: share of the new day's articles, 0 to 1, that must have an answer if the
+        published day has any; with 0, one answer is enough.
+    :param lose_answers: replace the day even if answers are lost.
+    :param keep: number of earlier publications to keep.
+    :raises ConfigurationError: a number is out of range.
     """
 
     min_answered_share: float = DEFAULT_MIN_ANSWERED_SHARE
@@ -106,13 +106,13 @@ class Replacing:
 def publish_day(
     root: DataRoot, pipeline: str, day: str, parts: DayParts, replacing: Replacing | None = None
 ) -> DaySummary:
-    """Join the results of a day's shards, in order, into the published day; readers see the old file or the new.
+    """Join the results of a day's shards, in order, into the published day, which is replaced atomically.
 
-    A day without articles is published too, as a file of no rows with all columns. What is published is kept
-    aside before it is replaced, and a day with answers is not replaced by one without.
+    A day without articles is also published, as a file with all columns and no rows. The published file is
+    copied before it is replaced, and a day with answers is not replaced by a day without.
 
-    :param root: what the references in the file are relative to.
-    :raises ResultsError: results are gone, or the published day would lose its answers.
+    :param root: the data root; references in the file are relative to it.
+    :raises ResultsError: results are missing, or the published day would lose its answers.
     """
     target = root.answers(pipeline, day)
     rules = replacing or Replacing()
@@ -137,10 +137,10 @@ def write_day(  # noqa: PLR0917 - what a day is
 ) -> DaySummary:
     """Write the file of a day; see :func:`publish_day`.
 
-    :param target: where it is written, which need not be where the day is published.
-    :param earlier: columns whose types are kept where they can be.
-    :param before_replacing: takes the numbers of articles and of answers when all is written and nothing is
-        visible yet; what it raises leaves ``target`` as it is.
+    :param target: the file to write; it need not be the place where the day is published.
+    :param earlier: columns whose types are kept where possible.
+    :param before_replacing: called with the numbers of articles and answers when everything is written but
+        not visible yet; if it raises, ``target`` stays unchanged.
     """
     output = kept_output(parts.rejected.parent)
     columns = plan_schema([*parts.results, *parts.reused], output, earlier)
@@ -183,7 +183,7 @@ def write_day(  # noqa: PLR0917 - what a day is
 
 
 def _iter_rows(parts: DayParts, numbers: _Numbers) -> Iterator[pa.Table]:
-    """Yield the rows of the day; where nothing is merged, a whole row group at a time."""
+    """Yield the rows of the day; without a merge, a whole row group at a time."""
     again = SecondRoundRows(parts.second)
     for path in parts.results:
         with open_parquet(path) as file:
@@ -207,7 +207,7 @@ def count_rows(path: StoragePath) -> int:
 
 
 class _Numbers:
-    """Totals, added up group by group."""
+    """Totals of a day, added up table by table."""
 
     def __init__(self) -> None:
         self.articles = self.succeeded = self.reused = self.input_tokens = self.output_tokens = 0

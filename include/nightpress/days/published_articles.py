@@ -1,4 +1,4 @@
-"""A published day as articles: what one pipeline answered is what the next one reads."""
+"""Read a published day as articles: the answers of one pipeline are the input of the next."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def iter_published(
 ) -> Iterator[Article | Rejected]:
     """Yield the answers of a published day as articles; an article without an answer is rejected.
 
-    Their metadata is that of the source, the fields of typed answers, and ``day``. As a whole, the day is one
-    article with the day as its id; ``articles`` says of how many it is made. A day without answers has none.
+    Their metadata is that of the source, the fields of typed answers, and ``day``. With ``source.whole``, the
+    day is one article (none without answers): its id is the day, and ``articles`` counts the answers in it.
 
     :param path: the published file.
     :param limit: read at most this many articles.
-    :raises InputError: the day is not published, cannot be read, or has no such column.
+    :raises InputError: the day is not published, cannot be read, or lacks the content column.
     """
     rows = _iter_articles(path, source, day, stats)
     if not source.whole:

@@ -1,9 +1,9 @@
-"""Make a published day again from the kept result streams, without the API.
+"""Rebuild a published day from the stored result streams, without the API.
 
-Every file is made aside and compared first; only what differs is replaced, each in one step. The same
-streams read by the same versions of Nightpress, pyarrow and genai-prices give the same bytes: nothing of
-the clock or the machine is in the files. Another version of pyarrow may write the same rows in other bytes;
-another version of genai-prices may know other prices. Both are told apart and said.
+Every file is first rebuilt in a temporary folder and compared; only files that differ are replaced, each
+atomically. The same streams and the same versions of Nightpress, pyarrow and genai-prices give the same
+bytes: the files do not depend on the clock or the machine. Another version of pyarrow may write the same rows
+as other bytes; another version of genai-prices may have other prices. The report distinguishes both cases.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _BLOCK = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """A file that the replay made again.
+    """A file that the replay rebuilt.
 
-    :param outcome: ``identical`` to the byte, ``same rows`` in other bytes, ``differs`` or ``was gone``.
-    :param detail: which columns differ and in how many rows.
+    :param outcome: ``identical`` (same bytes), ``same rows`` (other bytes), ``differs`` or ``was gone``.
+    :param detail: the columns that differ, and in how many rows.
     """
 
     path: str
@@ -51,10 +51,10 @@ class Rebuilt:
 
 @dataclass(slots=True)
 class ReplayReport:
-    """What a replay came to.
+    """The outcome of a replay.
 
-    :param shards: their results, in order, those of the second round last.
-    :param day: the published file.
+    :param shards: the shards' rebuilt results, in order, those of the second round last.
+    :param day: the rebuilt published file.
     """
 
     shards: list[Rebuilt] = field(default_factory=list)
@@ -62,7 +62,7 @@ class ReplayReport:
 
     @property
     def equal(self) -> bool:
-        """True when every file there was has the rows that it was made with."""
+        """True if every existing file has the same rows as its rebuilt version."""
         outcomes = {rebuilt.outcome for rebuilt in [*self.shards, *filter(None, [self.day])]}
         return outcomes <= {IDENTICAL, SAME_ROWS}
 
@@ -87,11 +87,11 @@ def replay_day(
     tell: Callable[[str], None],
     write: bool = True,
 ) -> ReplayReport:
-    """Make the results of a day's shards and the published day again, and replace what differs.
+    """Rebuild the results of a day's shards and the published day, and replace the files that differ.
 
-    :param tell: takes a line of progress.
-    :param write: False only compares. A day whose shards differ is then not made.
-    :raises ResultsError: the day was never published, or files it was made of are gone; nothing was changed.
+    :param tell: called with each line of progress.
+    :param write: False only compares; the day is then not rebuilt if a shard differs.
+    :raises ResultsError: the day was never published, or a source file is missing; nothing was changed.
     """
     published = root.answers(pipeline, day)
     sources = read_sources(published)
@@ -171,7 +171,7 @@ def _make_shard(source: ShardSource, files: ShardFiles, pipeline: str, scratch: 
 
 
 def _check_raw(shard: Shard, files: ShardFiles, source: ShardSource) -> None:
-    """Make sure that the stream is this shard's; a stream of another shard would make every article missing."""
+    """Check that the stream is this shard's; with another shard's stream, every article would be missing."""
     report = StreamReport()
     with open_raw(files.raw) as stream:
         try:
@@ -190,7 +190,7 @@ def _check_raw(shard: Shard, files: ShardFiles, source: ShardSource) -> None:
 
 
 def _settle(made: StoragePath, target: StoragePath, write: bool) -> Rebuilt:
-    """Compare a file with the one it is to replace, and replace that if it is not the same."""
+    """Compare a rebuilt file with the existing one, and replace the existing one if they differ."""
     rebuilt = _compare(made, target)
     if write and rebuilt.outcome != IDENTICAL:
         _replace(made, target)
@@ -235,7 +235,7 @@ def _writers(made: pq.ParquetFile, there: pq.ParquetFile) -> str:
 
 
 def _compare_rows(made: pq.ParquetFile, there: pq.ParquetFile) -> str:
-    """Return in what two files' rows differ; an empty string when in nothing."""
+    """Return how the rows of two files differ; empty if they do not."""
     rows = (there.metadata.num_rows, made.metadata.num_rows)
     if rows[0] != rows[1]:
         return f"{rows[0]:,} rows, now {rows[1]:,}"

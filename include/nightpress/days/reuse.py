@@ -1,7 +1,7 @@
-"""What was paid for before: found by its request key, copied, not sent again.
+"""Reuse answers that were paid for before: find them by request key and copy them instead of sending again.
 
-The index holds 56 bytes a row: the request key, its first eight bytes sorted, and the row's place. A key that
-is found there is compared whole before it counts.
+The index takes 56 bytes per row: the request key, its first eight bytes sorted, and the row's position. A
+match of the first bytes counts only if the whole key is equal.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ _OF_OURS = {"article_id", "title", "source_file", "source_position"}
 
 
 class AnswerIndex:
-    """Where the answer to a request is, among published files of one pipeline.
+    """Finds the answer to a request in the published files of one pipeline.
 
-    :param published: ``answers.parquet`` files, the preferred one first; one that is not there is no error.
-    :param offline: True finds answers of the offline API alone, False those of a model alone: the one never
-        stands in for the other.
-    :param same_day: which of the files is the day itself. There, what was paid for and brought no answer counts as
-        well: the same request would bring the same. Of other days only answers count.
+    :param published: ``answers.parquet`` files, the preferred one first; a missing file is no error.
+    :param offline: True finds only answers of the offline API, False only answers of a model; one never
+        replaces the other.
+    :param same_day: the file of the day itself. In it, paid outcomes without an answer count as well, because
+        the same request would end the same way. In files of other days only answers count.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class AnswerIndex:
         unsorted = np.concatenate(heads)
         order = np.argsort(unsorted, kind="stable")
         ordered = unsorted[order]
-        # As memory views, since one number at a time the standard library is faster than numpy.
+        # Memory views, because for single numbers the standard library is faster than numpy.
         self._heads, self._places = ordered.data, order.data
         self._bounds = np.searchsorted(ordered >> np.uint64(48), np.arange(2**16 + 1)).data
         self._starts = [start for start, _, _ in self._keys]
@@ -93,8 +93,8 @@ class AnswerIndex:
     def copy_rows(self, number: int, rows: np.ndarray) -> pa.Table:
         """Return rows of the ``number``-th file.
 
-        :param rows: sorted.
-        :raises ResultsError: they are not there (any more); the file was published anew.
+        :param rows: row numbers, sorted.
+        :raises ResultsError: the rows do not exist (any more), because the file was published again.
         """
         path = self.files[number]
         return _read_rows(path, rows, self._statuses(path), self._offline)
@@ -106,7 +106,7 @@ class AnswerIndex:
 def _read_keys(
     path: StoragePath, statuses: Sequence[str], offline: bool
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the request keys of a file's rows that count, 32 bytes each, and where those are."""
+    """Return the request keys of the rows that count, 32 bytes each, and the positions of these rows."""
     try:
         with open_parquet(path) as file:
             schema = file.schema_arrow
@@ -132,7 +132,7 @@ def _counting(table: pa.Table, statuses: Sequence[str], offline: bool) -> pa.Chu
 
 
 def _keys(table: pa.Table, statuses: Sequence[str], offline: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the keys of the rows that count, and their places in the table."""
+    """Return the keys of the rows that count, and their positions in the table."""
     valid = pc.match_substring_regex(table["request_key"], "^[0-9a-f]{64}$")
     chosen = pc.and_(_counting(table, statuses, offline), valid)
     rows = pc.indices_nonzero(chosen).to_numpy().astype(np.int64)
@@ -156,12 +156,12 @@ class _Waiting:
 
 
 class ReusedRows:
-    """Takes the articles that have an answer already, and writes them as ``reused-<n>.parquet``.
+    """Takes the articles that already have an answer, and writes them as ``reused-<n>.parquet``.
 
-    The rows are those of a shard's results: the article's own id, title and metadata of today, the answer of
-    then, ``reused`` set and ``cost_usd`` 0.
+    The rows have the columns of a shard's results: the article's current id, title and metadata, the earlier
+    answer, ``reused`` set and ``cost_usd`` 0.
 
-    :param folder: the run's.
+    :param folder: folder of the run.
     :param day: partition key, YYYY-MM-DD.
     :param output: the schema of the run's answers, or None for plain text.
     """
@@ -181,11 +181,11 @@ class ReusedRows:
         self._waiting = _Waiting()
 
     def take(self, key: bytes, row: dict[str, object], ordinal: int) -> bool:
-        """Take an article if its request was answered before.
+        """Take an article if its request was answered before; return whether it was taken.
 
         :param key: the request key, 32 bytes.
         :param row: the article's columns, without its text.
-        :param ordinal: its place among all articles of the run, from 0.
+        :param ordinal: its position among all articles of the run, from 0.
         """
         place = self.index.find(key)
         if place is None:
@@ -201,14 +201,14 @@ class ReusedRows:
         return True
 
     def flush(self) -> None:
-        """Write what was taken and not written yet.
+        """Write the taken articles that are not written yet.
 
-        :raises ResultsError: a published file is not the one that was looked up; a retry looks again.
+        :raises ResultsError: a published file was replaced since the lookup; a retry looks it up again.
         """
         waiting, self._waiting = self._waiting, _Waiting()
         if not waiting.ordinals:
             return
-        # The columns are made of the text once more: the answer is the same, the schema may have other columns now.
+        # Read the columns from the text again: the answer is the same, but the schema may have changed.
         typed = type_answers(self._copy_answers(waiting), self.output)
         answers = typed.answers
         names = dict.fromkeys(name for row in waiting.articles for name in row)
@@ -245,7 +245,7 @@ class ReusedRows:
 
 
 def _published_anew(files: Sequence[StoragePath]) -> ResultsError:
-    """Another run replaced a day between the look for answers and their copy: its rows are other articles' now."""
+    """Return the error for a day that was replaced between lookup and copy, so that its rows have changed."""
     return ResultsError(
         f"answers are copied from {', '.join(map(str, files))}, which was published again meanwhile. Nothing was sent; "
         "a retry looks again."
@@ -271,7 +271,7 @@ def _read_rows(path: StoragePath, rows: np.ndarray, statuses: Sequence[str], off
 
 
 def _with_all_columns(table: pa.Table) -> pa.Table:
-    """Return the columns of answers; those that an earlier version did not have are null."""
+    """Return the columns of answers; columns that an earlier version did not write are null."""
     columns = [
         table[column.name].cast(column.type)
         if column.name in table.column_names
@@ -282,7 +282,7 @@ def _with_all_columns(table: pa.Table) -> pa.Table:
 
 
 def read_ordinals(path: StoragePath) -> np.ndarray:
-    """Return the place of each row of a file of reused rows among all articles of the run, from 0."""
+    """Return the position of each row of a file of reused rows among all articles of the run, from 0."""
     with open_parquet(path) as file:
         metadata = file.schema_arrow.metadata or {}
     return np.frombuffer(bytes.fromhex(metadata[ORDINALS].decode()), np.int64)

@@ -1,4 +1,4 @@
-"""Which articles are worth sending again, and the shards to send them in.
+"""Choose the articles to send again, and write the shards to send them in.
 
 ============================================  =====================================================
 outcome                                       second round
@@ -7,9 +7,9 @@ expired, canceled, missing                    the same request again
 errored: the API's fault                      the same request again
 errored: credit, permission, authentication   the run pauses once, then the same request again
 truncated by ``max_tokens``                   again with twice the ``max_tokens``, up to a cap, unless
-                                              so many were cut off that the setting is what is wrong
-invalid_output                                the request, its answer and what was wrong with it
-truncated by the context window; refused;     never: the same would come back
+                                              so many are truncated that the setting is too low
+invalid_output                                the request with its answer and the reason it is invalid
+truncated by the context window; refused;     never: the result would be the same
 empty; unfinished; errored: invalid request
 ============================================  =====================================================
 
@@ -42,13 +42,13 @@ from nightpress.storage import INVALID_JSON, StoragePath
 
 PASSING_ERRORS = ("api_error", "overloaded_error", "rate_limit_error", "timeout_error")
 MAX_TOKENS_CAP = 4_096
-"""Most ``max_tokens`` of a second round by itself; a request that had more keeps what it had."""
+"""Cap for doubling ``max_tokens``; a request that had more keeps its value."""
 
 MAX_THINKING_TOKENS_CAP = 16_384
-"""The same for a request whose answer was cut off before it began: its tokens went into thinking."""
+"""The same cap for a request without any answer text, because its tokens went into thinking."""
 
 MAX_CUT_OFF_SHARE = 0.2
-"""When more of a shard's answers were cut off, ``max_tokens`` is too low for all: none is paid for twice."""
+"""If more of a shard's answers are truncated, ``max_tokens`` is too low, and none of them is sent again."""
 
 _CUT_OFF = "max_tokens"
 _JUDGED = ["status", "error_type", "error_message", "stop_reason", "text"]
@@ -58,7 +58,7 @@ _JUDGED = ["status", "error_type", "error_message", "stop_reason", "text"]
 class WrongAnswer:
     """An answer that does not fit its schema.
 
-    :param text: the answer; empty when there was none.
+    :param text: the answer; empty if there was none.
     """
 
     text: str
@@ -67,15 +67,15 @@ class WrongAnswer:
 
 @dataclass(slots=True)
 class SecondRound:
-    """What a second round would be made of.
+    """The articles chosen for a second round.
 
     :param picked: ordinals to send again by the shard's name, in order.
     :param longer: of those, the ordinals that need more tokens.
-    :param unbegun: of those, the ordinals that were cut off before any text.
-    :param wrong: of those, the answers that did not fit, and why.
-    :param reasons: articles by why they are sent again.
-    :param account: articles that failed because of the account, by the shard's name and what the API said.
-    :param cut_off: answers cut off by ``max_tokens`` that are not sent again, because they are too many.
+    :param unbegun: of those, the ordinals truncated before any text.
+    :param wrong: of those, the answers that did not fit the schema, and why.
+    :param reasons: number of articles by the reason for sending them again.
+    :param account: articles that failed because of the account, by the shard's name and the API's message.
+    :param cut_off: answers truncated by ``max_tokens`` that are not sent again, because they are too many.
     """
 
     picked: dict[str, list[int]] = field(default_factory=dict)
@@ -93,14 +93,14 @@ class SecondRound:
 
 
 def judge(results: Iterable[tuple[Shard, StoragePath]]) -> SecondRound:
-    """Look at the results of all shards and pick what is worth another round.
+    """Check the results of all shards and choose the articles that are worth a second round.
 
     :param results: each shard with its ``results-*.parquet``, in order.
     """
     chosen = SecondRound()
     for shard, path in results:
         table = read_parquet(path, _JUDGED)
-        # Most rows are fine; only the others become Python objects.
+        # Most rows succeeded; only the others are converted to Python objects.
         ordinals = pc.indices_nonzero(pc.not_equal(table["status"], SUCCEEDED))
         for ordinal, row in zip(ordinals.to_pylist(), table.take(ordinals).to_pylist(), strict=True):
             _pick(chosen, shard.name, ordinal, row)
@@ -135,7 +135,7 @@ def _pick(chosen: SecondRound, name: str, ordinal: int, row: dict[str, Any]) -> 
 
 
 def _reason(row: dict[str, Any]) -> str | None:
-    """Return why a row is sent again, or None when it is not."""
+    """Return why a row is sent again, or None if it is not."""
     status = STATUSES.get(row["status"])
     if status is None or status.again == "never":
         return None
@@ -152,13 +152,13 @@ def _reason(row: dict[str, Any]) -> str | None:
 def write_second_round(
     chosen: SecondRound, shards: Sequence[Shard], folder: StoragePath, limits: ShardLimits
 ) -> list[Shard]:
-    """Write the picked articles of each shard into a new shard, named after it.
+    """Write the chosen articles of each shard into a new shard, named after it.
 
-    What is sent again depends on that one shard and nothing else. So another run of the same shard, whatever
-    became of its neighbours, makes the same second shard, and finds the batch that was paid for it.
+    The new shard depends on that one shard only. So another run of the same shard makes the same second
+    shard, whatever happened to other shards, and finds the batch that was paid for it.
 
-    :param shards: the first round's, in order; their bodies and articles are read.
-    :param folder: the run's.
+    :param shards: shards of the first round, in order; their bodies and articles are read.
+    :param folder: folder of the run.
     :raises ResultsError: a body or the articles of a shard are not what was sent.
     """
     return [
@@ -211,7 +211,7 @@ def _read_params(body: StoragePath, ordinals: Sequence[int]) -> list[bytes]:
 
 
 def _with_more_tokens(params: bytes, cap: int) -> bytes | None:
-    """Return the params with twice the tokens, or None when they are at the cap."""
+    """Return the params with twice the ``max_tokens``, or None if they are at the cap."""
     decoded = msgspec.json.decode(params, type=RequestParams)
     tokens = decoded["max_tokens"]
     if not isinstance(tokens, int) or tokens >= cap:

@@ -1,7 +1,7 @@
-"""Several published days side by side: one row for each article, one struct column for each variant.
+"""Several published days side by side: one row per article, one struct column per variant.
 
-Every article that any of the days has is a row, in the order of the first day; what only later days have comes
-after it. Of a variant without the article the column is null; of one without an answer it has the status.
+Every article of any day is a row, in the order of the first day; articles that only later days have follow. A
+variant's column is null if its day lacks the article; without an answer, the struct still has the status.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from nightpress.shards.metadata_columns import common_type
 from nightpress.storage import StoragePath
 
 VARIANTS = "variants"
-"""Name in the metadata of the file of the pipelines by variant, as JSON."""
+"""Name in the file's metadata of the pipelines by variant, as JSON."""
 
 BEFORE_TYPED = ("status", "text")
 AFTER_TYPED = (
@@ -34,13 +34,13 @@ AFTER_TYPED = (
     "error_type",
     "reused",
 )
-"""Fields of a variant's struct besides those of its typed answers, which stand between them."""
+"""Fields of a variant's struct before and after those of its typed answers."""
 
 ROWS = 2_000
 """Rows written at once."""
 
 CHOICES = b"choices"
-"""Key of the metadata of a typed field whose values are few: an enum's."""
+"""Metadata key of a typed field with few values, such as an enum."""
 
 _FIELDS = {field.name: field for field in TAIL}
 
@@ -53,12 +53,12 @@ def write_comparison(
     day: str,
     pipelines: Mapping[str, str],
 ) -> int:
-    """Join published days by article id into ``target``, replaced in one step; return the number of articles.
+    """Join published days by article id into ``target``, replaced atomically; return the number of articles.
 
-    Holds the ids of all articles, and of each day some thousand rows.
+    The ids of all articles, and a few thousand rows of each day, are in memory at a time.
 
     :param days: ``answers.parquet`` by the name of the variant.
-    :param pipelines: whose day each is, for the file's metadata.
+    :param pipelines: the pipeline of each variant, for the file's metadata.
     :raises ResultsError: a day is not published or cannot be read.
     """
     with ExitStack() as stack:
@@ -77,7 +77,7 @@ def write_comparison(
 
 
 class _Day:
-    """A published day whose rows can be had in any order, a few in memory at a time."""
+    """A published day whose rows can be read in any order, with few of them in memory at a time."""
 
     def __init__(self, stack: ExitStack, path: StoragePath) -> None:
         try:
@@ -121,15 +121,15 @@ class _Day:
         return [field.with_nullable(True) for field in (*before, *map(_inside_struct, self.typed), *after)]
 
     def take(self, places: np.ndarray) -> pa.Table:
-        """Return the rows at ``places``, nulls where one is negative."""
+        """Return the rows at ``places``; a negative place gives a row of nulls."""
         wanted = np.unique(places[places >= 0])
         found = self._read(wanted).unify_dictionaries().combine_chunks()
         return found.take(pa.array(np.searchsorted(wanted, places), mask=places < 0))
 
     def _read(self, wanted: np.ndarray) -> pa.Table:
-        """Return rows in the order of the file, going forward where it can, back to a row group where it must.
+        """Return rows in file order: read forward if possible, else go back to the start of a row group.
 
-        :param wanted: row numbers, rising.
+        :param wanted: row numbers, ascending.
         """
         parts: list[pa.RecordBatch] = []
         done = 0
@@ -154,14 +154,14 @@ class _Day:
 
 
 def _inside_struct(field: pa.Field) -> pa.Field:
-    """Return a typed column as a field of a struct, where pyarrow reads no dictionary from several row groups."""
+    """Return a typed column as a struct field; pyarrow cannot read a dictionary there over several groups."""
     if not pa.types.is_dictionary(field.type):
         return field
     return field.with_type(field.type.value_type).with_metadata({**(field.metadata or {}), CHOICES: b"yes"})
 
 
 def _align(ids: Sequence[pa.Array]) -> tuple[pa.Array, list[np.ndarray]]:
-    """Return all ids, and for each day the row of each of them, -1 where it has none."""
+    """Return all ids, and for each day the row of each id, -1 if the day does not have it."""
     order = ids[0]
     for own in ids[1:]:
         if not own.equals(order):
@@ -177,7 +177,7 @@ def _align(ids: Sequence[pa.Array]) -> tuple[pa.Array, list[np.ndarray]]:
 
 
 def _metadata(days: Sequence[_Day], variants: Mapping[str, object]) -> dict[str, pa.Field]:
-    """Return the columns of the articles by their name in the days; one with a variant's name is renamed."""
+    """Return the articles' columns by their name in the days; one with the name of a variant is renamed."""
     kinds: dict[str, list[pa.DataType]] = {}
     for opened_day in days:
         for field in opened_day.metadata:
@@ -224,7 +224,7 @@ def _join(
 def _first_of(
     rows: Sequence[pa.Table], places: Sequence[np.ndarray], name: str, kind: pa.DataType
 ) -> pa.Array:
-    """Return a column of the article from the first day that has the article."""
+    """Return a column of the articles, each from the first day that has the article."""
     found = pa.nulls(len(places[0]), kind)
     missing = np.ones(len(places[0]), bool)
     for table, own in zip(rows, places, strict=True):
@@ -240,6 +240,6 @@ def _whole(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
     if chunks.type == kind:
         return chunks
     if pa.types.is_string(kind) and not pa.types.is_dictionary(chunks.type):
-        # What no cast of Arrow's own turns into text, by way of Python's.
+        # Arrow cannot cast these values to text; use Python's str.
         return pa.array([None if value is None else str(value) for value in chunks.to_pylist()], kind)
     return chunks.cast(kind)

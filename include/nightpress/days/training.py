@@ -1,4 +1,4 @@
-"""Question and answer pairs of a published day as training data: cleaned, one conversation a line."""
+"""Write question and answer pairs of a published day as training data: cleaned, one conversation per line."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from nightpress.storage import StoragePath, atomic_writer
 def write_conversations(
     answers: StoragePath, target: StoragePath, *, column: str = "pairs", shortest_answer: int = 20
 ) -> dict[str, int]:
-    """Write the pairs of a published day as JSONL, replaced in one step; return counts.
+    """Write the pairs of a published day as JSONL, replaced atomically; return counts.
 
-    A line is ``{"messages": [{"role": "user", …}, {"role": "assistant", …}]}``. A question that an earlier pair
-    had, whatever its case and spaces, and an answer that is too short are left out.
+    A line is ``{"messages": [{"role": "user", …}, {"role": "assistant", …}]}``. Pairs are left out if an
+    earlier pair has the same question (ignoring case and spaces) or if the answer is too short.
 
     :param answers: the published file; the column is a list of structs with ``question`` and ``answer``.
-    :param shortest_answer: characters.
+    :param shortest_answer: minimum length of an answer in characters.
     :return: pairs ``kept``, ``repeated`` and ``too_short``.
     :raises ResultsError: there is no such column.
     """
