@@ -1,9 +1,9 @@
 """Pause a run for an account problem: key, credit, permission or a limit of the account.
 
-Such a problem stops every request, and only a person can fix it. So the run stops with one message, and the next
-try continues. **A run pauses once for each distinct cause**: when the credit that ran out is topped up and then the
-key turns out to be revoked, that is another message; the same cause a second time is not, because the person who
-went on has seen it, and what failed for it is sent again anyway.
+Such a problem stops every request, and only a person can fix it. So the run stops with one message, and the
+next try continues. **A run pauses once for each distinct cause.** If the credit is topped up and then the key
+turns out to be revoked, the run pauses again. It does not pause twice for the same cause, because the person
+who continued the run has seen it, and articles that failed because of it are sent again anyway.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _CAUSES = (
     ("permission", re.compile(r"permission_error|HTTP 403", re.IGNORECASE)),
 )
 OTHER = "account"
-"""The cause of a problem that says nothing else."""
+"""The cause of a problem whose message names no other cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountTrouble:
-    """An account problem that a run met.
+    """An account problem of a run.
 
-    :param reason: the API's words, or its error type.
-    :param effect: what it stopped, such as ``2 shard(s) with 20 articles were not submitted``.
+    :param reason: the API's message, or its error type.
+    :param effect: the consequence, such as ``2 shard(s) with 20 articles were not submitted``.
     """
 
     reason: str
@@ -45,21 +45,21 @@ class AccountTrouble:
 
     @property
     def cause(self) -> str:
-        """What is wrong, in a word: one of ``credit``, ``limit``, ``organization``, ``key``, ``permission``."""
+        """The cause: one of ``credit``, ``limit``, ``organization``, ``key``, ``permission``."""
         return next((cause for cause, words in _CAUSES if words.search(self.reason)), OTHER)
 
 
 def pause_once(
     folder: StoragePath, troubles: Iterable[AccountTrouble], *, stage: str = "", code: str = "account_trouble"
 ) -> bool:
-    """Stop the run the first time it meets a cause; return whether there was any trouble.
+    """Stop the run the first time a cause occurs; return whether there was any account problem.
 
-    What the run has been stopped for is kept in ``paused-<cause>.json`` in its folder.
+    The causes for which the run was stopped are recorded as ``paused-<cause>.json`` in its folder.
 
-    :param folder: the run's.
-    :param stage: a later part of the run, which stops for a cause once more; empty is the first round.
-    :param code: of the error.
-    :raises AccountTroubleError: a cause that the run was not stopped for before.
+    :param folder: folder of the run.
+    :param stage: a later stage of the run, which stops once more for each cause; empty is the first round.
+    :param code: code of the error.
+    :raises AccountTroubleError: a cause for which the run was not stopped before.
     """
     met = list(troubles)
     if not met:
@@ -71,7 +71,7 @@ def pause_once(
     )
     causes = sorted({trouble.cause for trouble in met})
     record = msgspec.json.encode({"message": message})
-    # All of them, not only the first: each is in the message.
+    # Record all causes, not only the first new one: the message names them all.
     new = [
         cause for cause in causes if create_exclusively(RunFolder(folder).paused(f"{stage}{cause}"), record)
     ]

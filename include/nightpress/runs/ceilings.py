@@ -1,8 +1,8 @@
-"""What the author of a pipeline allows at most: whoever starts a run can only lower it.
+"""Limits that the author of a pipeline declares; the settings of a run can only lower them.
 
-The numbers of a trigger form arrive as anything that JSON can hold, from the form, the command line or the REST
-API. They are read here, checked against real bounds, and lowered to what the pipeline declares; an empty value
-takes what is declared. So neither null nor a billion lifts a budget.
+The numbers of a trigger form can be any JSON value, from the form, the command line or the REST API. They are
+read here, checked against real bounds, and lowered to the declared limits; an empty value takes the declared
+limit. So neither null nor a billion raises a budget.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from nightpress.errors import ConfigurationError
 from nightpress.settings import DEFAULT_MAX_TOKENS
 
 MAX_LIMIT = 100_000_000
-"""Articles of one run at most: 10,000 batches of 10,000."""
+"""Most articles of one run: 10,000 batches of 10,000."""
 
 MAX_CHARACTERS = 100_000_000
-"""Characters of a field at most; a batch holds 256 MB."""
+"""Most characters of a field; a batch holds 256 MB."""
 
 MAX_ANSWER_TOKENS = 300_000
-"""The longest answer of any model, with its beta header; each model's own limit is checked with the request."""
+"""Tokens of the longest answer of any model, with a beta header; each model's limit is checked separately."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """What a run may cost and ask, as whoever started it wants it.
+    """The cost limits and settings that a run was started with.
 
-    :param max_cost_usd: USD; None has no budget.
-    :param approve_above_usd: USD; None never asks a person.
+    :param max_cost_usd: budget in USD; None means no budget.
+    :param approve_above_usd: USD above which a person must approve; None never asks.
     :param limit: read at most this many articles; None reads all.
     """
 
@@ -45,9 +45,9 @@ class RunSettings:
     def read(
         cls, *, model: str, max_tokens: object, max_cost_usd: object, approve_above_usd: object, limit: object
     ) -> RunSettings:
-        """Return the settings of a trigger form, whose values can be anything that JSON can hold.
+        """Return the settings of a trigger form, whose values can be any JSON value.
 
-        :raises ConfigurationError: naming the value that cannot be one of these.
+        :raises ConfigurationError: a value is invalid; the message names it.
         """
         return cls(
             model,
@@ -60,10 +60,10 @@ class RunSettings:
 
 @dataclass(frozen=True, slots=True)
 class Ceilings:
-    """The most that a pipeline declares; None declares nothing.
+    """The limits that a pipeline declares; None declares no limit.
 
     :param models: the only models that may be chosen; empty allows all.
-    :param read_limits: how much memory and disk a source may take; None when ``read_options`` is a reference.
+    :param read_limits: limits on memory and disk for a source; None if ``read_options`` is a reference.
     """
 
     max_cost_usd: float | None = None
@@ -75,10 +75,10 @@ class Ceilings:
 
     @classmethod
     def declared(cls, values: Mapping[str, Any], models: Sequence[str] = ()) -> Ceilings:
-        """Return the ceilings of what a pipeline's declaration gives as plain numbers.
+        """Return the limits that a pipeline's declaration gives as plain numbers.
 
-        :param values: the declaration by name; what is not there, None or a reference declares nothing.
-        :raises ConfigurationError: a number that cannot be one of these.
+        :param values: the declared values by name; an absent value, None or a reference declares no limit.
+        :raises ConfigurationError: a number is invalid.
         """
         options = values.get("read_options") or {}
         plain = {name: values[name] for name in _NAMES if isinstance(values.get(name), (int, float))}
@@ -92,9 +92,9 @@ class Ceilings:
         )
 
     def apply(self, asked: RunSettings) -> tuple[RunSettings, list[str]]:
-        """Lower what was asked for to what is declared; return it and a note on each value that was lowered.
+        """Lower the requested settings to the declared limits; return them and a note on each lowered value.
 
-        :raises ConfigurationError: the model is none of the declared ones.
+        :raises ConfigurationError: the model is not one of the declared models.
         """
         if self.models and asked.model not in self.models:
             raise ConfigurationError(
@@ -114,7 +114,7 @@ class Ceilings:
         return replace(asked, **lowered), notes
 
     def limit_reading(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return reading options with the declared limits where they name none.
+        """Return reading options, with the declared limit for each limit that they do not set.
 
         :raises ConfigurationError: a limit is above the declared one.
         """
@@ -135,9 +135,9 @@ _NAMES = ("max_cost_usd", "approve_above_usd", "max_tokens", "limit")
 
 
 def read_usd(name: str, value: object) -> float | None:
-    """Return an amount as a form may give it: a number, a number as text, or nothing.
+    """Return an amount from a form: a number, a number as text, or nothing.
 
-    :raises ConfigurationError: it is none, or not above 0.
+    :raises ConfigurationError: it is not a number, or not above 0.
     """
     if value is None or value == "":
         return None
@@ -155,10 +155,10 @@ def read_usd(name: str, value: object) -> float | None:
 
 
 def read_count(name: str, value: object, most: int) -> int | None:
-    """Return a number of articles or tokens as a form may give it: a whole number, one as text, or nothing.
+    """Return a number of articles or tokens from a form: a whole number, one as text, or nothing.
 
-    :param most: the highest number that there can be.
-    :raises ConfigurationError: it is none, or not 1 to ``most``.
+    :param most: the highest valid number.
+    :raises ConfigurationError: it is not a whole number, or not 1 to ``most``.
     """
     if value is None or value == "":
         return None

@@ -1,11 +1,11 @@
-"""Input tokens that the API counts for requests of a run, free of charge, to make its plan good.
+"""Let the API count the input tokens of a run's requests, free of charge, to make its plan more accurate.
 
-Of a small run all requests are counted, and the plan's upper bound rests on it. Of a larger one a few are, which make
-the expectation good; a sample bounds nothing, so it only ever raises the upper bound, when it shows that the estimate
-is too low.
+For a small run all requests are counted, and the plan's upper bound uses the counts. For a larger run a
+sample is counted, which makes the expected number accurate. A sample is no upper bound, so it can only raise
+the upper bound, if it shows that the estimate is too low.
 
-Requests are counted one after the other, so that a run asks about ten times a second at most: the API allows 2,000 a
-minute to an organization of the lowest tier. Counting ends with the first request that is refused.
+Requests are counted one after the other, at most about ten per second: in the lowest tier, the API allows an
+organization 2,000 per minute. Counting ends with the first request that is refused.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from nightpress.shards.shard import Shard
 from nightpress.storage import StoragePath
 
 MAX_ALL = 100
-"""A run of at most this many requests is counted in full."""
+"""All requests of a run are counted if there are at most this many."""
 
 MAX_COUNTED = 12
-"""Requests that are counted of a run that has more."""
+"""Number of requests that are counted in a larger run."""
 
 MAX_SECONDS = 20.0
-"""How long counting may take in all."""
+"""Total time limit for counting, in seconds."""
 
 _MAX_BODY_BYTES = 16_000_000
 _CHUNK_BYTES = 400_000
@@ -39,12 +39,12 @@ _ENTRY = b'{"custom_id":"'
 
 @dataclass(frozen=True, slots=True)
 class CountedTokens:
-    """What the API counted.
+    """Token counts of the API.
 
-    :param requests: how many were counted.
-    :param expected_share: counted tokens, in shares of the expected ones.
-    :param upper_share: the same of the upper bound, of the request where it is highest.
-    :param tokens: of all of them.
+    :param requests: number of counted requests.
+    :param expected_share: counted tokens divided by expected tokens.
+    :param upper_share: counted tokens divided by the upper bound, for the request with the highest quotient.
+    :param tokens: input tokens of all counted requests.
     """
 
     requests: int = 0
@@ -60,10 +60,10 @@ def count_requests(
     profile: RequestProfile,
     clock: Callable[[], float],
 ) -> CountedTokens:
-    """Count the requests of a small run, or some of each shard of a larger one, as far as time allows.
+    """Count the requests of a small run, or some of each shard of a larger one, within the time limit.
 
-    :param folder: of the run, where the bodies of the shards are.
-    :param clock: seconds.
+    :param folder: folder of the run, with the bodies of the shards.
+    :param clock: returns seconds.
     """
     until = clock() + MAX_SECONDS
     counted, expected, highest, requests = 0, 0, 0.0, 0
@@ -105,7 +105,7 @@ def _iter_sample(body: StoragePath, size_bytes: int, count: int) -> Iterator[byt
 def _first_params(chunk: bytes) -> bytes | None:
     """Return the params of the first whole request in a piece of a body.
 
-    Quotes within texts are escaped, so the beginning of an entry cannot occur in one.
+    Quotes inside texts are escaped, so the beginning of an entry cannot occur inside a text.
     """
     start = chunk.find(_ENTRY)
     if start < 0:
@@ -113,5 +113,5 @@ def _first_params(chunk: bytes) -> bytes | None:
     try:
         entry, _ = json.JSONDecoder().raw_decode(chunk[start:].decode("utf-8", "ignore"))
     except ValueError:
-        return None  # it is longer than the piece
+        return None  # the request is longer than the piece
     return msgspec.json.encode(entry["params"], order="sorted")

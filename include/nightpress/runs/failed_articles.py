@@ -1,4 +1,4 @@
-"""What is sent once more after the first round: shards that were not submitted, and articles that failed."""
+"""Choose what is sent after the first round: shards that were not submitted, and articles that failed."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _REQUEST_ID = re.compile(r" \(request [^)]*\)")
 
 @dataclass(frozen=True, slots=True)
 class Resend:
-    """What is sent once more.
+    """The shards of the second round.
 
     :param unsent: shards of the first round that have no batch.
     :param again: new shards, made of the articles that failed.
-    :param reasons: articles in ``again``, by why they are sent again.
-    :param cut_off: answers cut off by ``max_tokens`` that are not sent again, because they are too many.
-    :param over_budget: articles that are not sent again, because that might exceed the run's budget or its plan.
-    :param resumed: True when the run was stopped for an account problem before and goes on now.
+    :param reasons: number of articles in ``again``, by reason.
+    :param cut_off: answers truncated by ``max_tokens`` that are not sent again, because they are too many.
+    :param over_budget: articles that are not sent again, because that might exceed the budget or the plan.
+    :param resumed: True if the run was stopped for an account problem before and now continues.
     """
 
     unsent: Sequence[Shard] = ()
@@ -43,14 +43,14 @@ class Resend:
 
     @property
     def shards(self) -> list[Shard]:
-        """Everything that is sent, in order."""
+        """All shards to send, in order."""
         return [*self.unsent, *self.again]
 
 
 def results_path(reference: str, root: DataRoot) -> StoragePath:
     """Return where the results of a shard are written.
 
-    :param reference: of the shard's POST body; a shard is known by its files, not by what is in it.
+    :param reference: reference of the shard's POST body; its file name identifies the shard.
     """
     return ShardFiles.beside(root.open(reference)).results
 
@@ -66,10 +66,10 @@ def collect_failures(  # noqa: PLR0917 - what a run knows
     """Write the articles that are worth sending again into new shards, and add the shards that were not submitted.
 
     :param shards: of the first round, in order.
-    :param results: what collecting them returned; a shard without results was not submitted.
-    :param plan: of the run; articles that would exceed its budget are left as they ended. None has no budget.
-    :param limits: when a new shard closes.
-    :raises AccountTroubleError: an account problem that the run was not stopped for before.
+    :param results: results of collecting them; a shard without results was not submitted.
+    :param plan: plan of the run; articles that would exceed its budget are left out. None has no budget.
+    :param limits: size limits of a new shard.
+    :raises AccountTroubleError: an account problem for which the run was not stopped before.
     :raises ResultsError: the files of a shard are not what was sent.
     """
     if not shards:
@@ -109,17 +109,17 @@ def within_budget(  # noqa: PLR0917 - what a run knows
     upper_usd: Callable[[Shard], float] | None = None,
     find_entry: Callable[[Shard], Entry | None] | None = None,
 ) -> list[Shard]:
-    """Return the shards that fit what is left of the run's budget and of its plan's upper bound, in order.
+    """Return the shards that fit the rest of the run's budget and of its plan's upper bound, in order.
 
-    What was paid counts; what is missing may have been answered and billed, so it counts at the plan's upper
-    bound, as do the shards that were not submitted yet.
+    Paid amounts count. Missing articles may have been answered and billed, so they count at the plan's upper
+    bound, as do shards that were not submitted yet.
 
-    A shard that the ledger knows was chosen before, when it did fit its plan: only the budget, which may have been
-    lowered since, still counts. One that has a batch costs nothing more. Whoever was killed in the middle of its POST
-    has left an entry without a batch: the batch may be there, and has to be looked for, not left behind.
+    A shard in the ledger was chosen before and fitted the plan then, so only the budget is checked, which may
+    be lower now. A shard with a batch costs nothing more. If a run was killed during a POST, a batch may exist
+    that its entry does not name: such a shard is kept, above the budget only to look for that batch.
 
-    :param upper_usd: what sending a shard may cost; None takes it from the shard's size.
-    :param find_entry: returns what the ledger knows of a shard.
+    :param upper_usd: returns the most that sending a shard may cost; None computes it from the shard's size.
+    :param find_entry: returns the ledger entry of a shard.
     """
     if plan is None or plan.ceiling_usd == inf:
         return list(again)
@@ -130,13 +130,13 @@ def within_budget(  # noqa: PLR0917 - what a run knows
     affordable = []
     for shard in again:
         entry = find_entry(shard) if find_entry else None
-        # A batch without one answer cost nothing, and its shard may be sent again.
+        # A batch without any answer cost nothing, and its shard may be sent again.
         sent = entry is not None and entry.may_have_batch and entry.answered != 0
         if sent and entry is not None and entry.batch_id is not None:
             affordable.append(shard)
             continue
         upper = upper_usd(shard) if upper_usd else second_round_upper(plan, shard.articles, shard.bytes)
-        # A rounding error is no reason.
+        # Tolerate rounding errors.
         fits = upper <= max(left if entry is None else budget, 0.0) + 1e-12
         if fits or sent:
             affordable.append(shard if fits else replace(shard, look_only=True))
@@ -145,16 +145,16 @@ def within_budget(  # noqa: PLR0917 - what a run knows
 
 
 def upper_usd_of_sending(shard: Shard, plan: Plan | None, root: DataRoot) -> float:
-    """Return what sending a shard again may cost."""
+    """Return the most that sending a shard again may cost, in USD."""
     if plan is None:
         return 0.0
     return again_upper_usd(plan, list(iter_params(root.open(shard.uri).read_bytes())))
 
 
 def paid_at_most(result: Mapping[str, Any], plan: Plan) -> float:
-    """Return what a shard cost at most: an amount that is not known is taken at the plan's upper bound, never as 0.
+    """Return the most that a shard cost; an unknown amount counts at the plan's upper bound, never as 0.
 
-    :param result: what collecting the shard returned; of an earlier version, its missing articles are counted.
+    :param result: result of collecting the shard; for earlier versions, missing articles count as unknown.
     """
     cost = result["cost_usd"]
     unknown = result.get("unknown_cost_requests")
@@ -168,13 +168,13 @@ def paid_at_most(result: Mapping[str, Any], plan: Plan) -> float:
 
 
 def _refused_shards(unsent: Sequence[Shard], ledger: Ledger) -> list[AccountTrouble]:
-    """Return why shards were not submitted, by the API's words in the ledger."""
+    """Return why shards were not submitted, from the API's messages in the ledger."""
     articles: Counter[str] = Counter()
     shards: Counter[str] = Counter()
     for shard in unsent:
         entry = ledger.load(shard.key)
         reason = entry.attempts[-1].detail if entry and entry.attempts else "no reason is recorded"
-        # Each refusal has an id of its own; the reason is one.
+        # Each refusal has its own request id; without it, equal reasons are grouped.
         reason = _REQUEST_ID.sub("", reason)
         articles[reason] += shard.articles
         shards[reason] += 1
@@ -185,10 +185,10 @@ def _refused_shards(unsent: Sequence[Shard], ledger: Ledger) -> list[AccountTrou
 
 
 def refused_articles(chosen: SecondRound, names: Collection[str]) -> list[AccountTrouble]:
-    """Return why articles of some shards were not answered, as far as it is the account.
+    """Return the account problems because of which articles of some shards were not answered.
 
-    :param names: of the shards. Those that another run submitted are left out where a run looks at its first round:
-        their trouble may be over, and what failed is sent again anyway.
+    :param names: names of the shards. For its first round, a run leaves out shards that another run
+        submitted: their problem may be solved, and failed articles are sent again anyway.
     """
     articles: Counter[str] = Counter()
     for name in names:
@@ -200,7 +200,7 @@ def refused_articles(chosen: SecondRound, names: Collection[str]) -> list[Accoun
 
 
 def _sent_by(shard: Shard, ledger: Ledger) -> str | None:
-    """Return the folder's name of the run that submitted a shard; None when it is not known."""
+    """Return the folder name of the run that submitted a shard; None if unknown."""
     entry = ledger.load(shard.key)
     return run_folder_name(entry.run) if entry is not None and entry.run else None
 

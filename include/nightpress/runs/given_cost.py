@@ -1,9 +1,9 @@
-"""What requests made by hand may cost at most, known before any is sent.
+"""Compute the most that hand-made requests may cost, before any is sent.
 
-They say everything themselves, model by model, so their bound needs no prompt template: each request's text can have
-as many tokens as :mod:`nightpress.costs.estimate` allows, and its answer all of its ``max_tokens``. What its text does
-not bound (an image, a file, a server tool without ``max_uses``, a model without a known price) makes the bound unknown,
-and an unknown amount is above every budget.
+The requests are complete, so the bound needs no prompt template: each request's text has at most as many
+tokens as :mod:`nightpress.costs.estimate` allows, and its answer at most ``max_tokens``. Anything whose cost
+the text does not bound (an image, a file, a server tool without ``max_uses``, a model without a known price)
+makes the bound unknown, and an unknown amount exceeds every budget.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from nightpress.storage import INVALID_JSON, StoragePath, write_atomically
 _MEASURED_AT_ONCE = 500
 _TEXT_BLOCKS = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
 _HELD = ("speed", "container", "mcp_servers")
-"""Parameters whose price the text does not tell."""
+"""Parameters whose cost cannot be derived from the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class GivenPlan:
-    """What the requests of one batch may cost.
+    """The most that the requests of one batch may cost.
 
-    :param models: requests by model.
-    :param input_tokens_upper: of all of them; None when something other than text is sent.
-    :param output_tokens_upper: of all of them: every answer uses its whole ``max_tokens``.
-    :param cost_upper_usd: USD at batch prices; None when it is not bounded or not known.
-    :param unbounded: why not, in words; empty when it is.
+    :param models: number of requests by model.
+    :param input_tokens_upper: upper bound for all requests; None if something other than text is sent.
+    :param output_tokens_upper: upper bound for all requests: every answer uses its whole ``max_tokens``.
+    :param cost_upper_usd: USD at batch prices; None if unbounded or unknown.
+    :param unbounded: why the cost is not bounded, in words; empty if it is.
     """
 
     requests: int
@@ -57,10 +57,10 @@ class GivenPlan:
         return asdict(self)
 
     def check_budget(self, max_cost_usd: float | None) -> None:
-        """Refuse requests that may cost more than is allowed.
+        """Refuse requests that may exceed the budget.
 
         :param max_cost_usd: USD; None allows everything.
-        :raises BudgetError: they may; an unknown amount is above every budget.
+        :raises BudgetError: they may exceed it; an unknown amount exceeds every budget.
         """
         if max_cost_usd is None or (self.cost_upper_usd is not None and self.cost_upper_usd <= max_cost_usd):
             return
@@ -78,7 +78,7 @@ class GivenPlan:
 
 
 class GivenCost:
-    """Adds up what requests may cost, one after the other, without holding them."""
+    """Adds up the cost bounds of requests one by one, without holding them in memory."""
 
     def __init__(self) -> None:
         self._waiting: dict[RequestProfile, list[bytes]] = {}
@@ -88,8 +88,8 @@ class GivenCost:
     def add(self, params: Mapping[str, Any], encoded: bytes) -> None:
         """Add a request.
 
-        :param encoded: its canonical params.
-        :raises ConfigurationError: the model's id is a near miss of a known one.
+        :param encoded: its params as canonical JSON.
+        :raises ConfigurationError: the model id is a likely misspelling of a known one.
         """
         profile = _ask(params, encoded)
         if not self._unbounded:
@@ -104,7 +104,7 @@ class GivenCost:
         self._sizes[profile] = self._sizes.get(profile, RequestSizes()) + found
 
     def plan(self) -> GivenPlan:
-        """Return what all of them may cost."""
+        """Return the most that all requests may cost."""
         for profile in list(self._waiting):
             self._measure(profile)
         models: dict[str, int] = {}
@@ -134,9 +134,9 @@ def write_given_plan(plan: GivenPlan, path: StoragePath) -> None:
 
 
 def read_given_plan(path: StoragePath, requests: int) -> GivenPlan:
-    """Read a stored plan; one of an earlier version, which stored none, is not bounded.
+    """Read a stored plan; without one, as from an earlier version, the cost is unbounded.
 
-    :raises ResultsError: it is damaged.
+    :raises ResultsError: the plan is damaged.
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=GivenPlan)
@@ -161,7 +161,7 @@ def _ask(params: Mapping[str, Any], encoded: bytes) -> RequestProfile:
 
 
 def _find_unbounded(params: Mapping[str, Any], profile: RequestProfile) -> str:
-    """Return what of a request its text does not bound; empty when there is nothing."""
+    """Return the part of a request whose cost its text does not bound; empty if there is none."""
     held = [name for name in _HELD if params.get(name)]
     if held:
         return f"a request sets {held[0]}"
@@ -174,7 +174,7 @@ def _find_unbounded(params: Mapping[str, Any], profile: RequestProfile) -> str:
 
 
 def _other_than_text(content: object) -> str:
-    """Return the type of the first block that is not text; empty when all is."""
+    """Return the type of the first block that is not text; empty if all blocks are text."""
     if not isinstance(content, Sequence) or isinstance(content, (str, bytes)):
         return ""
     for block in content:

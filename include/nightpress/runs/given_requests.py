@@ -1,7 +1,7 @@
-"""Requests that somebody made by hand, as one shard: staged once, so that every try sends the same bytes.
+"""Hand-made requests as one shard, written once so that every try sends the same bytes.
 
-A request is ``{"custom_id": …, "params": {…}}`` as in the Message Batches API. The batch gets custom_ids of ours,
-which name the shard and so prove whose batch it is; the given one is the column ``article_id`` of the results.
+A request is ``{"custom_id": …, "params": {…}}`` as in the Message Batches API. In the batch, a generated
+custom_id identifies the shard; the given custom_id becomes the column ``article_id`` of the results.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ def stage_requests(
 ) -> Shard:
     """Write requests as one shard, unless they were written before; return its reference.
 
-    What was staged first is what every later call returns, whatever it is given: a retry must send the same
-    bytes, or it could pay for both.
+    Every later call returns the shard that was written first, whatever its arguments: a retry must send the
+    same bytes, or it could pay for both.
 
-    :param folder: the run's.
-    :param name: of the task, made part of the file names: lower-case letters, digits and dashes.
-    :raises InputError: a request that the API would refuse, or more than one batch takes; nothing is sent.
+    :param folder: folder of the run.
+    :param name: the task's part of the file names: lower-case letters, digits and dashes.
+    :raises InputError: the API would refuse a request, or they do not fit into one batch; nothing is sent.
     """
     record = RunFolder(folder).given(name)
     try:
@@ -75,20 +75,20 @@ def stage_requests(
 
 
 def plan_path(folder: StoragePath, name: str) -> StoragePath:
-    """Return where it is kept what the requests of a task may cost."""
+    """Return the path of the stored plan for a task's requests."""
     return RunFolder(folder).given_plan(name)
 
 
 def check_given_budget(
     shard: Shard, folder: StoragePath, name: str, max_cost_usd: float | None, ledger: Ledger
 ) -> GivenPlan:
-    """Refuse staged requests that may cost more than is allowed, unless they have a batch, or may have one.
+    """Refuse staged requests that may exceed the budget, unless they have a batch or may have one.
 
-    Where that is not known it has to be looked for; only if there is none may the budget refuse them, so whoever
-    submits them asks :meth:`GivenPlan.check_budget` again before the POST.
+    If it is unknown whether a batch exists, it has to be looked for, and the budget may refuse only if there
+    is none. So the caller calls :meth:`GivenPlan.check_budget` again before the POST.
 
-    :param name: as they were staged under.
-    :raises BudgetError: they may; nothing was sent.
+    :param name: the name under which they were staged.
+    :raises BudgetError: they may exceed the budget; nothing was sent.
     """
     plan = read_given_plan(plan_path(folder, name), shard.articles)
     entry = ledger.load(shard.key)
@@ -100,7 +100,7 @@ def check_given_budget(
 def read_requests(path: StoragePath) -> Iterator[Mapping[str, Any]]:
     """Yield the requests of a file: JSON lines, or a POST body ``{"requests": […]}``; compressed or not.
 
-    :raises InputError: it is neither.
+    :raises InputError: the file has neither format.
     """
     try:
         text = path.read_bytes()
@@ -149,7 +149,7 @@ def _iter_staged(requests: Iterable[Mapping[str, Any]], cost: GivenCost) -> Iter
 def _check(request: Any, position: int) -> tuple[str, Mapping[str, Any]]:
     """Return the two parts of a request.
 
-    :raises InputError: the API would refuse it; the message names its place, never its text.
+    :raises InputError: the API would refuse it; the message names its position, never its text.
     """
     custom_id = request.get("custom_id") if isinstance(request, Mapping) else None
     if not isinstance(custom_id, str) or not _CUSTOM_ID.fullmatch(custom_id):
@@ -185,7 +185,7 @@ def _check(request: Any, position: int) -> tuple[str, Mapping[str, Any]]:
 def task_file_name(task_id: str, map_index: int = -1) -> str:
     """Return a task's part of a file name.
 
-    :raises ConfigurationError: an empty id.
+    :raises ConfigurationError: the id is empty.
     """
     if not task_id:
         raise ConfigurationError("a task without an id cannot stage requests")

@@ -1,7 +1,7 @@
-"""The model of a run, checked against what the API itself says of it before anything is spent.
+"""Check the model of a run against the API's own list before anything is spent.
 
-The catalogue is a table in the code and grows old; ``GET /v1/models`` is asked at most once a day for each API, and
-kept under the data root. When the API cannot be asked, the catalogue alone decides.
+The catalogue is a table in the code and becomes outdated. So ``GET /v1/models`` is called at most once a day
+for each API and its answer stored under the data root. If the API fails, only the catalogue is used.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from nightpress.models.request_options import RequestOptions
 from nightpress.storage import INVALID_JSON, write_atomically
 
 KEPT_SECONDS = 86_400.0
-"""How long a list of models is good for."""
+"""How long a stored list of models is used."""
 
 MODEL_NOT_USABLE = "model_not_usable"
-"""Code of the error for a model that is retired, or that batches do not take."""
+"""Error code for a model that is retired, or that batches do not support."""
 
 _MAX_BYTES = 4_000_000
 
@@ -35,9 +35,9 @@ class _Kept(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class ModelCheck:
-    """What is known of a run's model at the moment.
+    """Current facts about a run's model.
 
-    :param notes: what a person should know before it costs.
+    :param notes: what a person should know before money is spent.
     """
 
     notes: Sequence[str] = ()
@@ -52,12 +52,12 @@ def check_model(
     *,
     keep: bool = True,
 ) -> ModelCheck:
-    """Check the model of a run against the API, and against the catalogue where the API does not say.
+    """Check the model of a run against the API; where the API gives no answer, against the catalogue.
 
-    :param api: None when it is not to be asked.
+    :param api: None means not to call the API.
     :param now: epoch seconds.
     :param keep: False stores nothing.
-    :raises ConfigurationError: the model is retired, or batches do not take it; nothing was sent.
+    :raises ConfigurationError: the model is retired, or batches do not support it; nothing was sent.
     """
     model = options.model
     listed = _list_models(api, root, now, keep) if api is not None else None
@@ -77,7 +77,7 @@ def check_model(
         raise _unusable(f"the API says that {model.id} is retired", today)
     if found.takes_batches is False:
         raise _unusable(f"the API says that {model.id} does not take batches", today)
-    # The list does not know of betas that raise the limit.
+    # The list does not include limits that betas raise.
     if found.max_tokens and not options.betas and options.max_tokens > found.max_tokens:
         raise _unusable(
             f"max_tokens is {options.max_tokens:,}; the API says that {model.id} answers with at most "
@@ -99,7 +99,7 @@ def _unusable(reason: str, today: date) -> ConfigurationError:
 
 
 def _find(listed: Sequence[LiveModel] | None, model_id: str) -> LiveModel | None:
-    """Return the model of an id, dated or not."""
+    """Return the model with this id, with or without a date."""
     wanted = find_model(model_id)
     names = {model_id} | ({wanted.id, wanted.dated_id} if wanted is not None else set())
     found = [live for live in listed or () if live.id in names]
@@ -128,5 +128,5 @@ def _is_recent(kept: _Kept, now: float) -> bool:
 
 
 def today_of(now: float) -> date:
-    """Return the UTC date of a moment."""
+    """Return the UTC date of a time in epoch seconds."""
     return datetime.fromtimestamp(now, UTC).date()

@@ -1,4 +1,4 @@
-"""What a plan says beside its numbers: what a person should know before it costs."""
+"""Notes of a plan: what a person should know, besides the numbers, before money is spent."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from nightpress.shards.writer import ReadReport
 
 
 def notes_on_the_day(run: Run, source: Source, report: ReadReport, reuse: Reuse, digest: str) -> list[str]:
-    """Say what happens to the day as it is published now.
+    """Say what happens to the published day.
 
-    :param digest: of what is asked, see :attr:`Plan.template`.
+    :param digest: digest of the request template, see :attr:`Plan.template`.
     """
     notes = []
     published = read_published(run.published(run.day))
@@ -39,9 +39,9 @@ def notes_on_the_day(run: Run, source: Source, report: ReadReport, reuse: Reuse,
 
 
 def notes_on_model(options: RequestOptions, today: date) -> list[str]:
-    """Say what a person should know of the model before it costs.
+    """Say what a person should know about the model before money is spent.
 
-    :param today: for what is retired soon.
+    :param today: date for checking whether the model is retired soon.
     """
     model, notes = options.model, []
     if not model.known:
@@ -59,7 +59,7 @@ def notes_on_model(options: RequestOptions, today: date) -> list[str]:
 def notes_on_cost(
     cost: Cost, profile: RequestProfile, history: AnswerHistory, counted: CountedTokens
 ) -> list[str]:
-    """Say what the cost is estimated from.
+    """Say what the cost estimate is based on.
 
     :param counted: input tokens that the API counted for requests of the run.
     """

@@ -1,4 +1,4 @@
-"""A run is made ready: its shards and reused rows are written, and its plan."""
+"""Prepare a run: write its shards, its reused rows and its plan."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from nightpress.shards.writer import write_shards
 class Prepared:
     """A run that is ready to be sent.
 
-    :param stats: what was seen while reading.
+    :param stats: statistics of reading.
     """
 
     shards: Sequence[Shard]
@@ -52,15 +52,15 @@ def prepare_run(
     model_api: ModelApi | None = None,
     now: Callable[[], float] = time.time,
 ) -> Prepared:
-    """Read a source, write its shards and reused rows, and plan what sending them costs.
+    """Read a source, write its shards and reused rows, and plan the cost of sending them.
 
-    Whoever goes on to send them asks :meth:`Plan.check_budget` first.
+    The caller calls :meth:`Plan.check_budget` before sending them.
 
-    :param notes: what else a person should read with the plan.
-    :param write: False stores nothing at all: a preview.
-    :param model_api: is asked for its models and for the tokens of requests, both free; None asks nothing.
-    :param now: epoch seconds.
-    :raises ConfigurationError: the model is retired, or batches do not take it.
+    :param notes: more notes for the plan.
+    :param write: False stores nothing: a preview.
+    :param model_api: API for the list of models and for token counts, both free; None makes no calls.
+    :param now: returns epoch seconds.
+    :raises ConfigurationError: the model is retired, or batches do not support it.
     :raises InputError: the source cannot be read.
     """
     checked = check_model(template.options, today_of(now()), model_api, run.root, now(), keep=write)
@@ -82,7 +82,7 @@ def prepare_run(
     )
     counted = CountedTokens()
     if model_api is not None and write and not plan_only:
-        # A plan alone sends no article anywhere.
+        # A plan alone must not send any article to the API, not even to count tokens.
         profile = make_profile(template.options, typed=template.output is not None)
         counted = count_requests(report.shards, run.folder, model_api, profile, now)
     plan = make_plan(
@@ -95,7 +95,7 @@ def prepare_run(
     )
     if write:
         write_plan(plan, run.folder)
-    # Over the budget, and yet not refused, is a plan whose shards were all sent: none of them is sent anew.
+    # A plan above the budget is accepted only if all its shards were sent before; none of them is sent again.
     look_only = plan.may_exceed_budget and not plan.over_budget
     shards = [
         replace(shard, uri=run.root.reference(run.folder / _file_name(shard)), look_only=look_only)
@@ -109,7 +109,7 @@ def _file_name(shard: Shard) -> str:
 
 
 def _protect_what_was_paid(run: Run) -> None:
-    """Refuse to replace a model's answers, which were paid for, by those of the offline API."""
+    """Refuse to replace a model's paid answers with answers of the offline API."""
     if run.offline and read_published(run.published(run.day)).made_by.get(OFFLINE) == "no":
         raise ConfigurationError(
             f"{run.pipeline} {run.day} is published with answers of a model, and this run would replace them by the "

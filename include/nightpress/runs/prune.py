@@ -1,18 +1,18 @@
-"""What may be removed from the data root: nothing that a promise rests on.
+"""Remove files that are no longer needed from the data root.
 
-Always kept: the ledger, receipts, published days and their earlier publications, reports, inboxes; everything of a
-run that has a batch which is not collected, or an attempt whose outcome is not known; everything that a publication
-that is kept was made of, so that it can be replayed; the results of hand-made requests, which are published nowhere;
-and everything of a run that is younger than the age that is asked for.
+Always kept: the ledger, receipts, published days and their earlier publications, reports, inboxes; all files
+of a run with a batch that is not collected or an attempt with an unknown outcome; all sources of a kept
+publication, so that it can be replayed; the results of hand-made requests, which are not published; and all
+files of a run that is younger than the given age.
 
-What may go, so that at worst a later step is refused with a clear message, and never pays twice:
+The following may be removed. At worst, a later step is refused with a clear message; nothing is paid twice:
 
 * **bodies**: the POST body of a shard whose results are collected. Nothing sends it again.
 * **unsent runs**: runs of which nothing was ever submitted: plans alone, rejected plans, failed reads.
-* **leftovers**: what a killed writer left aside.
-* **replaced runs**, only when asked for: results of a run whose day was published by another run since, and of which
-  no publication is kept. The ledger still knows their batches, so the same articles are not paid again; once the API
-  has forgotten the results (29 days), they cannot be had either.
+* **leftovers**: temporary files of a killed writer.
+* **replaced runs**, only on request: results of a run whose day another run has published since, if no
+  publication of it is kept. The ledger still knows their batches, so the same articles are not paid again.
+  After 29 days the API no longer has the results either, and they are lost.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from nightpress.runs.stored_files import (
 
 DEFAULT_DAYS = 30
 API_KEEPS_DAYS = 29
-"""The API keeps results so long; documentation, "Message Batches: results availability"."""
+"""Days for which the API keeps results; documentation, "Message Batches: results availability"."""
 
 COLLECTED_BODY = "staged bodies of collected shards"
 UNSENT_RUN = "runs of which nothing was sent"
@@ -52,11 +52,11 @@ _DAY_SECONDS = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class PruneRules:
-    """What is asked for.
+    """Rules for removal.
 
-    :param days: only runs of which no file changed for this many days, 1 or more.
+    :param days: only runs without a changed file for this many days, 1 or more.
     :param replaced_days: the same for results of replaced runs, more than the API's 29; None keeps them all.
-    :raises ConfigurationError: a number is out of its range.
+    :raises ConfigurationError: a number is out of range.
     """
 
     days: int = DEFAULT_DAYS
@@ -76,11 +76,11 @@ class PruneRules:
 
 @dataclass(frozen=True, slots=True)
 class PrunePlan:
-    """What would go.
+    """The files that would be removed.
 
-    :param usage: what is stored now, by kind.
-    :param going: what may go, by reason.
-    :param kept: runs that are kept, by reason; their number.
+    :param usage: files that are stored now, by kind.
+    :param going: files that may be removed, by reason.
+    :param kept: number of runs that are kept, by reason.
     """
 
     usage: Mapping[str, StoredAmount]
@@ -89,19 +89,19 @@ class PrunePlan:
 
     @property
     def total(self) -> StoredAmount:
-        """All that may go."""
+        """Everything that may be removed."""
         files = [file for group in self.going.values() for file in group]
         return StoredAmount(len(files), sum(file.size_bytes for file in files))
 
 
 @dataclass(slots=True)
 class _Needs:
-    """What promises rest on.
+    """The files that are still needed.
 
-    :param folders: run folders that a kept publication was made of.
-    :param unknown: ``(pipeline, day)`` of which a publication does not say what it was made of.
+    :param folders: run folders with sources of a kept publication.
+    :param unknown: each ``(pipeline, day)`` with a publication that does not state its sources.
     :param publishers: run folders of the current publication, by ``(pipeline, day)``.
-    :param replaced_at: when the first file of those changed, epoch seconds: what is older was replaced by it.
+    :param replaced_at: epoch seconds of the first change in these folders; older runs were replaced.
     :param entries: ledger entries by run folder.
     """
 
@@ -113,11 +113,11 @@ class _Needs:
 
 
 def plan_prune(root: DataRoot, rules: PruneRules, now: float) -> PrunePlan:
-    """Return what may go; nothing is changed.
+    """Return the files that may be removed; nothing is changed.
 
     :param now: epoch seconds.
-    :raises LedgerError: the ledger holds what cannot be read: it is unclear what is needed.
-    :raises OSError: the store cannot be asked.
+    :raises LedgerError: an entry of the ledger cannot be read, so it is unclear what is needed.
+    :raises OSError: the store cannot be reached.
     """
     files = list_files(root)
     needs = _find_needs(root)
@@ -143,10 +143,10 @@ def plan_prune(root: DataRoot, rules: PruneRules, now: float) -> PrunePlan:
 
 
 def remove_unneeded(root: DataRoot, rules: PruneRules, now: float) -> Iterator[tuple[str, StoredFile]]:
-    """Remove what may go, and yield each file with its reason once it is gone.
+    """Remove the files that may be removed, and yield each one with its reason afterwards.
 
-    Each run is judged once more by its files just before, so that a run that was started again meanwhile keeps them.
-    A kill in the middle leaves some files that the next call removes: none of those that go needs another one.
+    Each run's files are checked again just before removal, so that a run that was restarted meanwhile keeps
+    them. If the process is killed, the next call removes the rest; no file to be removed needs another one.
 
     :raises LedgerError: see :func:`plan_prune`; nothing was removed.
     """
@@ -163,7 +163,7 @@ def remove_unneeded(root: DataRoot, rules: PruneRules, now: float) -> Iterator[t
 def _judge(
     run: str, files: Sequence[StoredFile], needs: _Needs, rules: PruneRules, now: float
 ) -> tuple[str, dict[str, list[StoredFile]]]:
-    """Return why a run is kept, if it is, and what of it may go."""
+    """Return why a run is kept (empty if it is not), and which of its files may be removed."""
     _, pipeline, day, _ = run.split("/", 3)
     entries = needs.entries.get(run, [])
     if not _unchanged_for(rules.days, files, now):
@@ -183,7 +183,7 @@ def _judge(
 
 
 def _bodies(files: Sequence[StoredFile]) -> dict[str, list[StoredFile]]:
-    """Return the bodies of shards whose results are there."""
+    """Return the bodies of shards whose results exist."""
     there = {file.name for file in files}
     found = [
         file
@@ -195,12 +195,12 @@ def _bodies(files: Sequence[StoredFile]) -> dict[str, list[StoredFile]]:
 
 
 def _before(files: Sequence[StoredFile], moment: float | None) -> bool:
-    """Return whether all files are older; not when it is not known."""
+    """Return whether all files are older; False if that is unknown."""
     return moment is not None and all(file.modified is not None and file.modified < moment for file in files)
 
 
 def _unchanged_for(days: float, files: Sequence[StoredFile], now: float) -> bool:
-    """Return whether no file changed for this many days; False when the store does not say."""
+    """Return whether no file changed for this many days; False if the store does not state it."""
     limit = now - days * _DAY_SECONDS
     return bool(files) and all(file.modified is not None and file.modified <= limit for file in files)
 
@@ -242,7 +242,7 @@ def _add_publications(root: DataRoot, pipeline: str, day: str, needs: _Needs) ->
 
 
 def _folder_of(root: DataRoot, reference: str) -> str:
-    """Return the run folder of a recorded reference; empty when it is in none."""
+    """Return the run folder of a recorded reference; empty if it is in none."""
     try:
         relative = root.reference(root.open(reference)) if reference else ""
     except InvalidReferenceError:

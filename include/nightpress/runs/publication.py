@@ -1,4 +1,4 @@
-"""Publish a run: the results of its shards in order, the day's file, and the receipt before and after it."""
+"""Publish a run: order the results of its shards, write the day's file, and a receipt before and after."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nightpress.shards.shard import Shard
 from nightpress.storage import StoragePath
 
 DAG_ID = "dag_id"
-"""Name in the metadata of a published file of the DAG that published it: who may read the DAG may read the file."""
+"""Name in the file's metadata of the DAG that published it; who may read the DAG may read the file."""
 
 RUN = "run"
 """Name in that metadata of the run that published the day."""
@@ -31,14 +31,14 @@ RUN = "run"
 _NUMBERS = ("articles", "succeeded", "failed", "rejected", "reused")
 
 ShardResult = Mapping[str, Any]
-"""What collecting a shard returned, as plain values."""
+"""The result of collecting a shard, as plain values."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunResults:
-    """What a run's shards came to, in the order of the shards.
+    """The results of a run's shards, in the order of the shards.
 
-    :param second: of the shards that were sent in the second round and are not the first round's.
+    :param second: results of the new shards of the second round.
     """
 
     first: Sequence[ShardResult]
@@ -46,7 +46,7 @@ class RunResults:
 
     @property
     def both(self) -> list[ShardResult]:
-        """All of them."""
+        """The results of both rounds."""
         return [*self.first, *self.second]
 
 
@@ -54,7 +54,7 @@ class RunResults:
 class Publication:
     """A published day.
 
-    :param receipt: where the day's receipt is.
+    :param receipt: path of the day's receipt.
     """
 
     summary: DaySummary
@@ -68,10 +68,10 @@ def order_results(
     second_shards: Sequence[Mapping[str, Any]] = (),
     second_results: Sequence[ShardResult] = (),
 ) -> RunResults:
-    """Return the results of the shards in the order of the shards; none is overlooked.
+    """Return the results of the shards in the order of the shards; every shard must have results.
 
     :param shards: references of the first round's shards.
-    :param second_shards: of the second round's, shards of the first that were submitted then among them.
+    :param second_shards: references of the second round's shards, with first-round shards that it submitted.
     :raises ResultsError: a shard has no results, so the day is not published.
     """
     root = run.root
@@ -89,7 +89,7 @@ def order_results(
 
 
 def _why(run: Run, references: Sequence[Mapping[str, Any]], missing: Sequence[str]) -> str:
-    """Return why shards have no results, by the API's words in the ledger."""
+    """Return why shards have no results, from the API's messages in the ledger."""
     if run.ledger is None:
         return ""
     reasons = set()
@@ -102,12 +102,12 @@ def _why(run: Run, references: Sequence[Mapping[str, Any]], missing: Sequence[st
 
 
 def check_second_round(run: Run, results: RunResults) -> None:
-    """Stop the run once when the account kept articles of the second round from being answered.
+    """Stop the run once if an account problem left articles of the second round unanswered.
 
-    Publishing would leave them out though they only need credit. Whoever continues without sending them again gets
-    the day as it is.
+    Publishing would leave them out although they only need credit. If a person continues without sending them
+    again, the day is published as it is.
 
-    :raises AccountTroubleError: a cause that the run was not stopped for at this stage.
+    :raises AccountTroubleError: a cause for which the run was not stopped at this stage.
     """
     open_rows = [result for result in results.second if result["by_status"].get("errored")]
     shards = [_shard_of(result) for result in open_rows]
@@ -132,13 +132,13 @@ def publish_run(
 ) -> Publication:
     """Publish the day of a run, and write its receipt before and after.
 
-    Before, so that what was paid is on the receipt even if the run dies then and the next one finds its answers;
-    after, with the numbers of the publication.
+    The first receipt records the payments even if the run dies then and the next run finds its answers; the
+    second adds the numbers of the publication.
 
-    :param plan: of the run; without it, reused rows are not looked for.
-    :param clock: epoch seconds.
-    :param dag_id: of the DAG that publishes; kept in the file.
-    :param replacing: when a published day may be replaced; None takes the defaults.
+    :param plan: plan of the run; without it, reused rows are left out.
+    :param clock: returns epoch seconds.
+    :param dag_id: id of the DAG that publishes; stored in the file.
+    :param replacing: rules for replacing a published day; None takes the defaults.
     :raises ResultsError: the published day would lose its answers.
     """
     write_receipt(_receipt(run, results, plan), run.root)
@@ -165,7 +165,7 @@ def _receipt(
     summary: DaySummary | None = None,
     published_at: datetime | None = None,
 ) -> DayReceipt:
-    """Return what the run paid, with the numbers of the publication once there is one."""
+    """Return the receipt of the run, with the numbers of the publication once there is one."""
     about: dict[str, Any] = {}
     if summary is not None:
         about = {

@@ -1,4 +1,4 @@
-"""What a run is: which day of which pipeline, what it reads, which earlier answers may stand in."""
+"""The settings of a run: its pipeline and day, its source, and which earlier answers it may reuse."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from nightpress.storage import StoragePath
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is read.
+    """The source of a run.
 
-    :param shown: as the user wrote it, for people.
-    :param files: what it came to.
+    :param shown: the source as the user wrote it, for messages.
+    :param files: the files of the source.
     :param limit: read at most this many articles; None reads all.
     :param encoding: of text files; None detects it.
-    :param options: how to read what is not detected, or not rightly.
-    :param rows: a query or a function, read directly because nothing may be stored: a preview.
-    :param published: what the one file is, when it is a published day of another pipeline.
+    :param options: reading options where detection fails or is wrong.
+    :param rows: a query or a function, read directly because a preview may store nothing.
+    :param published: set if the source's one file is a published day of another pipeline.
     """
 
     shown: str
@@ -41,9 +41,9 @@ class Source:
     rows: RowSource | None = None
 
     def iter_rows(self, day: str, stats: ReadStats) -> Iterator[Article | Rejected]:
-        """Yield its rows.
+        """Yield the source's rows.
 
-        :raises InputError: it cannot be read.
+        :raises InputError: the source cannot be read.
         """
         if self.published is not None:
             return iter_published(self.files[0], self.published, day, stats, self.limit)
@@ -63,10 +63,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Reuse:
-    """Which earlier answers may stand in.
+    """Which earlier answers may be reused.
 
-    :param fresh: none: everything is asked and paid again.
-    :param days: published days before this one to look in, besides itself; 0 or more.
+    :param fresh: True reuses none: everything is sent and paid again.
+    :param days: number of published days before this one to search, besides the day itself; 0 or more.
     :raises ConfigurationError: a negative number of days.
     """
 
@@ -80,9 +80,9 @@ class Reuse:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Which run it is, and where its files are.
+    """A run's identity, and where its files are.
 
-    :param ledger: of the API that would be used; None when it is not known: then nothing counts as submitted.
+    :param ledger: ledger of the API to use; None if the API is unknown, and then nothing counts as submitted.
     """
 
     pipeline: str
@@ -98,7 +98,7 @@ class Run:
 
     @property
     def offline(self) -> bool:
-        """True when the offline API would answer."""
+        """True if the offline API would answer."""
         return self.ledger is not None and self.ledger.offline
 
     def published(self, day: str) -> StoragePath:

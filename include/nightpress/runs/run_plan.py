@@ -1,4 +1,4 @@
-"""The plan of a run whose articles have been read: what is sent, and what it may cost with which model."""
+"""Plan a run whose articles have been read: the requests, and their cost with each model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from nightpress.shards.writer import ReadReport
 from nightpress.statuses import STATUSES
 
 _FIELDS_NAMED = 12
-"""Fields of an answer that a plan names."""
+"""Most answer fields that a plan names."""
 
 
 def make_plan(  # noqa: PLR0917 - called once
@@ -50,8 +50,8 @@ def make_plan(  # noqa: PLR0917 - called once
 ) -> Plan:
     """Return the plan of a run whose articles have been read.
 
-    :param counted: input tokens that the API counted for a few of the requests.
-    :param now: epoch seconds.
+    :param counted: input tokens that the API counted for some or all of the requests.
+    :param now: returns epoch seconds.
     """
     today = today_of(now())
     attached, billed, settled_usd = _split_by_ledger(run, report)
@@ -121,9 +121,9 @@ def make_plan(  # noqa: PLR0917 - called once
 
 
 def describe_request_parts(template: RequestTemplate) -> str:
-    """Return what each request holds, in words: lengths and names of fields, never text.
+    """Describe the parts of each request: lengths and names of fields, never text.
 
-    Whoever approves a plan sees that the right question is asked, and Airflow's database has no prompt.
+    So a person who approves a plan can check the question, and Airflow's database has no prompt.
     """
     named = [f"{{{name}}}" for name in template.prompt.names]
     parts = [f"a prompt of {len(template.prompt.template):,} characters with {', '.join(named)}"]
@@ -145,9 +145,9 @@ def _thinking_in_words(template: RequestTemplate) -> str:
 def _other_models(
     template: RequestTemplate, sizes: RequestSizes, asked: RequestProfile, counted: int | None, today: date
 ) -> list[ModelCost]:
-    """Return what the same requests would cost with the other models that can be asked so, cheapest first.
+    """Return the cost of the same requests with the other models that support them, cheapest first.
 
-    :param counted: tokens that the API counted for all of them; good for each model with the same tokenizer.
+    :param counted: tokens that the API counted for all requests; valid for models with the same tokenizer.
     """
     found = []
     for model in offered_ids(today):
@@ -161,7 +161,7 @@ def _other_models(
                 betas=template.betas,
             )
         except ConfigurationError:
-            continue  # this model takes other parameters
+            continue  # this model does not support the parameters
         profile = make_profile(options, cached_tokens=asked.cached_tokens, typed=template.output is not None)
         same_tokens = profile.facts.chars_per_token == asked.facts.chars_per_token
         cost = estimate(
@@ -175,7 +175,7 @@ def _other_models(
 
 
 def _split_by_ledger(run: Run, report: ReadReport) -> tuple[int, RequestSizes, float]:
-    """Return how many articles are in shards that have a batch or may have one, what may be billed, and USD paid."""
+    """Return the articles in shards that may have a batch, the request sizes to be billed, and USD paid."""
     attached, billed, settled_usd = 0, RequestSizes(), 0.0
     for shard, sizes in zip(report.shards, report.sizes, strict=True):
         entry = run.ledger.load(shard.key) if run.ledger is not None else None
@@ -186,8 +186,8 @@ def _split_by_ledger(run: Run, report: ReadReport) -> tuple[int, RequestSizes, f
         if entry.batch_id is None:
             billed += sizes
         elif entry.collected_at is not None:
-            # What has no answer is asked again, whoever asked first; with more room, or with its answer and what was
-            # wrong with it, which is no more than twice the request.
+            # Articles without an answer are sent again, whichever run sent them first: with more max_tokens,
+            # or with the invalid answer and the reason, which is at most twice the request.
             billed += sizes.scaled(shard.articles - (entry.answered or 0))
             twice = sizes.scaled(sum((entry.by_status or {}).get(name, 0) for name in _ASKED_DIFFERENTLY))
             billed += twice + twice
@@ -201,7 +201,7 @@ _ASKED_DIFFERENTLY = [name for name, status in STATUSES.items() if status.again 
 
 
 def digest_of(template: RequestTemplate) -> str:
-    """Return the SHA-256 of everything that is asked of an article, but the article."""
+    """Return the SHA-256 of all parts of a request except the article."""
     asked: list[object] = [
         template.model,
         template.max_tokens,

@@ -1,7 +1,7 @@
-"""Submit a shard of a run: what is recorded before, whether the API's queue has room, and how long to wait.
+"""Submit a shard of a run: record the intent, check that the API's queue has room, and tell how long to wait.
 
-:func:`send_shard` never waits itself. It returns the batch, or a :class:`Wait` that says until when; whoever
-calls it waits (in Airflow by deferring) and calls it again.
+:func:`send_shard` never waits itself. It returns the batch, or a :class:`Wait` that says until when to wait;
+    the caller waits (in Airflow by deferring) and calls it again.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from nightpress.shards.shard import Shard
 log = logging.getLogger(__name__)
 
 MAX_WAITS_AS_TOLD = 50
-"""Refusals of a shard with a time to wait, after which the caller's own retries take over."""
+"""Most refusals of a shard with a waiting time; after these, the caller's own retries take over."""
 
 QUEUE_CHECK_SECONDS = 60.0
-"""Between two looks at an API queue that has no room."""
+"""Seconds between two checks of a full API queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who submits a shard, for the ledger.
+    """The submitter of a shard, for the ledger.
 
-    :param dag_id: of the Airflow task, with ``task_id`` and ``map_index``; empty when it is none.
+    :param dag_id: with ``task_id`` and ``map_index``, the Airflow task; empty outside Airflow.
     """
 
     pipeline: str
@@ -44,7 +44,7 @@ class Sender:
     map_index: int = -1
 
     def intent(self, shard: Shard) -> Entry:
-        """Return the ledger entry of a shard before anything was sent."""
+        """Return the ledger entry to record before anything is sent."""
         return Entry(
             key=shard.key,
             requests=shard.articles,
@@ -80,17 +80,17 @@ def send_shard(  # noqa: PLR0917 - the places and the clock of a run
 ) -> Submitted | Wait:
     """Give a shard exactly one batch, or say how long to wait before the next call.
 
-    :param clock: epoch seconds.
-    :param max_requests_in_flight: requests that may wait at the API at once, of everybody who uses its workspace;
+    :param clock: returns epoch seconds.
+    :param max_requests_in_flight: requests of the whole API workspace that may be waiting at the same time;
         None never waits for room.
-    :param check_before_post: raises what forbids a POST, such as a budget; a batch that exists is attached or adopted
-        all the same.
-    :param observe_queue: is told the batches of the API's list when it was looked at.
+    :param check_before_post: raises an error that forbids the POST, such as for the budget; an existing batch
+        is attached or adopted anyway.
+    :param observe_queue: called with the batches of the API's list after it was read.
     :raises BudgetError: no batch exists, and the budget allows none (:attr:`Shard.look_only`).
     :raises RequestRefusedError: no batch exists, and a retry cannot help.
     :raises SubmitLaterError: no batch exists, and a retry may help; the API did not say when.
     :raises UnknownOutcomeError: a batch may exist; a retry looks for it first.
-    :raises LedgerError: what is recorded cannot be trusted; a person decides.
+    :raises LedgerError: the record cannot be trusted; a person has to decide.
     """
     if shard.look_only:
         check_before_post = partial(_refuse_to_send, shard)
@@ -113,7 +113,7 @@ def send_shard(  # noqa: PLR0917 - the places and the clock of a run
 
 
 def _unpack_if_gone(submit: Callable[[], Submitted | Wait], body: Body, shard: Shard) -> Submitted | Wait:
-    """Submit; a body that was compressed since it was sent, and is to be sent once more, is put back first."""
+    """Submit a shard; if its body was compressed after it was sent and is needed again, restore it first."""
     try:
         return submit()
     except LedgerError as error:
@@ -125,7 +125,7 @@ def _unpack_if_gone(submit: Callable[[], Submitted | Wait], body: Body, shard: S
 
 
 def _refuse_to_send(shard: Shard) -> NoReturn:
-    """Refuse the POST of a shard that was only to be looked for.
+    """Refuse the POST of a shard whose batch may only be looked for.
 
     :raises BudgetError: always.
     """
@@ -137,7 +137,7 @@ def _refuse_to_send(shard: Shard) -> NoReturn:
 
 
 def _read_queue(api: BatchApi) -> Sequence[Batch]:
-    """Return the API's newest batches; none when it cannot be asked: the POST will tell what is wrong."""
+    """Return the API's newest batches; empty if the list fails, because the POST will show what is wrong."""
     try:
         return api.list(limit=1000).data
     except Exception as error:
@@ -146,10 +146,10 @@ def _read_queue(api: BatchApi) -> Sequence[Batch]:
 
 
 def wait_for_room(shard: Shard, batches: Sequence[Batch], max_requests: int, now: float) -> Wait | None:
-    """Return until when to wait if a shard would overfill the API's queue; an empty queue takes any shard.
+    """Return until when to wait if a shard would overfill the API's queue; an empty queue accepts any shard.
 
-    The look and the POST are two steps, so shards submitted in the same moment may exceed the limit; the API then
-    answers 429, and nothing is lost.
+    The check and the POST are two steps, so shards submitted at the same moment may exceed the limit; the API
+    then answers 429, and nothing is lost.
     """
     waiting = sum(batch.request_counts.processing for batch in batches)
     if not waiting or waiting + shard.articles <= max_requests:
@@ -162,7 +162,7 @@ def wait_for_room(shard: Shard, batches: Sequence[Batch], max_requests: int, now
 
 
 def wait_as_told(error: SubmitLaterError, entry: Entry | None, now: float) -> Wait | None:
-    """Return until when the API asked to wait; None when it did not, or was obeyed often enough."""
+    """Return until when the API asked to wait; None if it did not, or after too many such waits."""
     refusals = sum(attempt.outcome == "refused" for attempt in entry.attempts) if entry else 0
     if error.retry_after_seconds is None or refusals >= MAX_WAITS_AS_TOLD:
         return None

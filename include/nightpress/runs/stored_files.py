@@ -1,4 +1,4 @@
-"""What is stored below the data root, by kind, with sizes: one listing of the store, no file is opened."""
+"""List the files below the data root by kind, with sizes: one listing of the store, without opening files."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class StoredFile:
     """One file.
 
     :param reference: its path below the data root.
-    :param modified: epoch seconds; None when the store does not say.
+    :param modified: epoch seconds; None if the store does not state it.
     """
 
     reference: str
@@ -61,7 +61,7 @@ class StoredFile:
 
     @property
     def kind(self) -> str:
-        """What it is."""
+        """The kind of file."""
         if self.name.startswith(".") and self.name.endswith(".aside"):
             return LEFTOVERS
         area, _, rest = self.reference.partition("/")
@@ -73,23 +73,23 @@ class StoredFile:
 
     @property
     def run(self) -> str:
-        """Reference of its run's folder; empty for what is in none."""
+        """Reference of its run's folder; empty for a file outside run folders."""
         parts = self.reference.split("/")
         return "/".join(parts[:4]) if len(parts) > 4 and parts[0] == "runs" and is_day(parts[2]) else ""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredAmount:
-    """What some files take."""
+    """Number and size of some files."""
 
     files: int = 0
     size_bytes: int = 0
 
 
 def list_files(root: DataRoot, reference: str = "") -> list[StoredFile]:
-    """Return the files below the data root, or below a folder of it; a folder that does not exist has none.
+    """Return the files below the data root, or below a folder of it; a missing folder has none.
 
-    :raises OSError: the store cannot be asked.
+    :raises OSError: the store cannot be reached.
     """
     folder = root.open(reference) if reference else root.path
     if hasattr(folder.fs, "invalidate_cache"):
@@ -119,7 +119,7 @@ def _moment(info: Mapping[str, Any]) -> float | None:
 
 
 def add_up(files: Iterable[StoredFile]) -> dict[str, StoredAmount]:
-    """Return what each kind of files takes, the largest first."""
+    """Return number and size of the files of each kind, the largest first."""
     sums: dict[str, StoredAmount] = {}
     for file in files:
         before = sums.get(file.kind, StoredAmount())
@@ -128,7 +128,7 @@ def add_up(files: Iterable[StoredFile]) -> dict[str, StoredAmount]:
 
 
 def remove_file(root: DataRoot, file: StoredFile) -> bool:
-    """Remove a file; False when it was gone already."""
+    """Remove a file; return False if it was already gone."""
     path = root.open(file.reference)
     try:
         with store_errors(path):
@@ -141,7 +141,7 @@ def remove_file(root: DataRoot, file: StoredFile) -> bool:
 
 
 def _remove_empty(root: DataRoot, file: StoredFile) -> None:
-    """Remove the folders of a run that the file leaves empty; object stores have none."""
+    """Remove folders of a run that are empty without the file; object stores have no folders."""
     parts = file.reference.split("/")[:-1]
     while len(parts) > 1:
         folder = root.open("/".join(parts))

@@ -1,8 +1,8 @@
-"""Runs that nobody asked for: a schedule that was switched on after its slot, and a day without a source.
+"""Runs that nobody requested: a schedule that was switched on after its slot, and a day without a source.
 
-Airflow starts the latest slot of a schedule as soon as its DAG is switched on, also when that was only done to
-trigger a run by hand or to let a backfill begin. Such a run must not spend without a person's approval, and must
-not replace what is published by nothing.
+Airflow starts the latest slot of a schedule as soon as its DAG is switched on, even if that was only done to
+trigger a run by hand or to start a backfill. Such a run must not spend money without a person's approval, and
+must not replace a published day with an empty one.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from nightpress.runs.ceilings import RunSettings
 from nightpress.runs.run import Run
 
 LATE_AFTER = timedelta(minutes=30)
-"""A scheduled run that starts later than this after it was due was not started by its slot, whoever knows why."""
+"""A scheduled run that starts later than this after its due time counts as unrequested."""
 
 ASK_ABOVE_USD = 1e-9
-"""An approval limit that every run exceeds that may cost anything."""
+"""An approval limit that any run exceeds unless it is free."""
 
 MissingDay: TypeAlias = Literal["fail", "skip", "publish_empty"]
-"""What a run does whose day has no articles: it fails, ends without publishing, or publishes an empty day."""
+"""What a run does if its day has no articles: fail, end without publishing, or publish an empty day."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunStart:
-    """How a run came to start.
+    """How and when a run was started.
 
-    :param scheduled: it was started by the schedule, not by a person, a backfill or an asset.
+    :param scheduled: the run was started by the schedule, not by a person, a backfill or an asset.
     :param due: when it was due.
     :param started: when it started.
     :param cleared: a person has started it again.
-    :param switched_on: when its DAG was switched on, if that was after the run was due; None if it was on, or if
-        nobody knows.
+    :param switched_on: when its DAG was switched on, if that was after the run was due; None if it was
+        already on, or if that is unknown.
     """
 
     scheduled: bool
@@ -47,7 +47,7 @@ class RunStart:
 
     @property
     def unrequested(self) -> str:
-        """Why nobody asked for the run, as a sentence; empty for one that its slot or a person started."""
+        """Why nobody requested the run, as a sentence; empty if its slot or a person started it."""
         if not self.scheduled or self.cleared or self.due is None:
             return ""
         due = f"{self.due:%Y-%m-%d %H:%M} UTC"
@@ -66,7 +66,7 @@ class RunStart:
 
 
 def ask_if_unrequested(settings: RunSettings, start: RunStart) -> tuple[RunSettings, list[str]]:
-    """Let a run that nobody asked for wait for approval, whatever it costs.
+    """Make a run that nobody requested wait for approval, whatever it costs.
 
     :return: the settings, and a note that says why.
     """
@@ -78,20 +78,20 @@ def ask_if_unrequested(settings: RunSettings, start: RunStart) -> tuple[RunSetti
 
 
 def refuse_if_unrequested(start: RunStart) -> None:
-    """Refuse to send requests made by hand in a run that nobody asked for: they have no plan to approve.
+    """Refuse to send hand-made requests in a run that nobody requested: they have no plan to approve.
 
-    :raises ConfigurationError: naming why; cleared, the task sends them.
+    :raises ConfigurationError: always for such a run, with the reason; after a clear, the task sends them.
     """
     if why := start.unrequested:
         raise ConfigurationError(f"{why}, so nothing was sent.", code="unrequested_run")
 
 
 def check_missing_day(run: Run, source: str, rule: MissingDay) -> bool:
-    """Decide about a day without articles; return whether the run continues to publish it empty.
+    """Apply the rule for a day without articles; return whether the run continues and publishes an empty day.
 
-    :param source: what was read, for people.
+    :param source: the source, for messages.
     :raises InputError: the rule is to fail.
-    :raises ConfigurationError: the day is published with answers, which an empty one never replaces.
+    :raises ConfigurationError: the day is published with answers, which an empty day never replaces.
     """
     if rule == "fail":
         raise InputError(
@@ -112,9 +112,9 @@ def check_missing_day(run: Run, source: str, rule: MissingDay) -> bool:
 
 
 def end_without_articles(run: Run, plan: Plan, rule: MissingDay, start: RunStart) -> Plan:
-    """Return the plan, or one that ends the run when its day has no articles and is not to be published empty.
+    """Return the plan, or one that ends the run if its day has no articles and must not be published empty.
 
-    A run that nobody asked for does not fail for want of articles: it ends.
+    A run that nobody requested does not fail without articles: it ends.
 
     :raises InputError: the rule is to fail.
     :raises ConfigurationError: the day is published with answers.
