@@ -1,13 +1,13 @@
-"""What requests may cost: expected, and at most.
+"""Estimate what requests cost: the expected cost and an upper bound.
 
-The upper bound is never below the bill, as far as sizes can tell:
+As far as sizes can tell, the bill never exceeds the upper bound. It counts:
 
-* input: characters by kind with the most tokens that each can have (:mod:`nightpress.costs.text_sizes`), and what
-  the API adds to a request; where the API counted every request, what it counted, and a little more;
-* output: all of the request's ``max_tokens``, room for thinking included, for every request;
-* a prompt that may be long, at the price of long prompts;
-* what may be written to the prompt cache, at the price of writing;
-* inference in the US, unless it is known that there is none.
+* input: the most tokens that each kind of character can have (:mod:`nightpress.costs.text_sizes`), plus what the
+  API adds to a request; where the API counted every request, its count plus a margin;
+* output: the full ``max_tokens`` of every request, room for thinking included;
+* prompts that may be long, at the price of long prompts;
+* tokens that may be written to the prompt cache, at the price of writing;
+* the price of inference in the US, unless it is known that there is none.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
     from nightpress.costs.text_sizes import RequestSizes
 
 DEFAULT_OUTPUT_SHARE = 0.4
-"""Share of ``max_tokens`` that an answer is expected to use, while no published day tells."""
+"""Share of ``max_tokens`` that an answer is expected to use, until a published day shows it."""
 
 THINKING_SHARE = 0.25
-"""Share of the room for thinking that is expected to be used, while no published day tells."""
+"""Share of the room for thinking that is expected to be used, until a published day shows it."""
 
 
 COUNT_MARGIN, COUNT_MARGIN_TOKENS = 1.05, 3
-"""What is added to the tokens that the API counted, as a factor and for each request: the vendor calls the count an
-estimate, which may differ from what is billed by a small amount."""
+"""Margin on the tokens that the API counted: a factor, and tokens for each request. The vendor calls the count an
+estimate that may differ from the billed tokens by a small amount."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerHistory:
-    """What answers came to on the last published day.
+    """What the answers of the last published day show about the next one.
 
     :param day: YYYY-MM-DD; empty when there is none.
     :param output_tokens: mean of an answer, thinking included; None when there is none.
-    :param input_share: input tokens that were counted, in shares of what was expected; None when none were.
-    :param upper_share: the same of the upper bound, of the request where it is highest.
+    :param input_share: counted input tokens divided by the expected ones; None when none were counted.
+    :param upper_share: counted tokens divided by the upper bound, for the request with the highest ratio.
     :param geographies: where inference ran, as the answers said.
-    :param counted_tokens: that the API counted for all of the requests together; None when it did not count all.
+    :param counted_tokens: tokens that the API counted for all requests together; None when it did not count all.
     """
 
     day: str = ""
@@ -75,17 +75,17 @@ class Cost:
 def estimate(sizes: RequestSizes, profile: RequestProfile, history: AnswerHistory = AnswerHistory()) -> Cost:
     """Estimate what requests cost; None where the model's price is not known, or nothing bounds it.
 
-    :param history: gives the expected tokens of an answer, and how good the estimate of the input was.
+    :param history: gives the expected tokens of an answer, and corrects the estimate of the input.
     """
     facts, sizes = profile.facts, sizes.without(profile.skeleton)
-    # What was counted is one number: of long prompts, which have another price, it would have to be two.
+    # The count is one number for all requests; long prompts have another price and would need a second one.
     counted = history.counted_tokens if not sizes.long_requests else None
     input_expected = counted or round(sizes.expected_tokens(facts) * (history.input_share or 1.0))
     output_expected = round(_expected_answer(profile, history) * sizes.requests)
     if counted is not None:
         short = _upper_input(sizes.short, profile, counted)
     else:
-        # Only ever up: a sample bounds nothing.
+        # Only raised, never lowered: a sample is no upper bound.
         raised = max(history.upper_share or 1.0, 1.0)
         short = ceil(raised * _upper_input(sizes.short, profile))
     long = ceil(max(history.upper_share or 1.0, 1.0) * _upper_input(sizes.long, profile))
@@ -103,7 +103,7 @@ def estimate(sizes: RequestSizes, profile: RequestProfile, history: AnswerHistor
 
 
 def request_upper_usd(sizes: RequestSizes, profile: RequestProfile) -> float | None:
-    """Return USD that the largest single request may cost at most; None when it is not known."""
+    """Return the most that the largest single request may cost, in USD; None when it is not known."""
     prices = find_prices(profile.model)
     if prices is None or profile.searches is None or not sizes.requests:
         return None
@@ -113,7 +113,7 @@ def request_upper_usd(sizes: RequestSizes, profile: RequestProfile) -> float | N
 
 
 def cache_surcharge(price: UnitPrices) -> float:
-    """Return USD that a token costs more when it is written to the cache."""
+    """Return the surcharge for a token that is written to the cache, in USD."""
     return max(price.cache_write_1h - price.input, 0.0) / 1e6
 
 
@@ -128,7 +128,7 @@ def _upper_input(sizes: RequestSizes, profile: RequestProfile, counted: int | No
     if counted is not None:
         text = ceil(counted * COUNT_MARGIN) + COUNT_MARGIN_TOKENS * sizes.requests
     searches = profile.searches or 0
-    # Each search sends the prompt, and what was found so far, once more.
+    # Each search sends the prompt and the results so far once more.
     again = searches * (searches + 1) // 2 * SEARCH_RESULT_TOKENS * sizes.requests
     return text * (searches + 1) + again
 
@@ -157,13 +157,13 @@ def _expected_usd(
 def _upper_usd(
     tiers: Sequence[UnitPrices], sizes: RequestSizes, profile: RequestProfile, short: int, long: int
 ) -> float | None:
-    """Return USD at most; prompts that may be long pay the dearest price.
+    """Return the upper bound in USD; prompts that may be long pay the highest price.
 
-    :param short: input tokens at most of those that are not long.
+    :param short: most input tokens of the requests that are not long.
     """
     if profile.searches is None:
         return None
-    # What searches find may make any prompt a long one.
+    # Search results may make any prompt a long one.
     short_price = tiers[-1] if profile.searches else tiers[0]
     usd_short = _usd_of(short, sizes.short.requests, profile, short_price)
     return usd_short + _usd_of(long, sizes.long_requests, profile, tiers[-1])

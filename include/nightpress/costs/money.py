@@ -1,4 +1,4 @@
-"""How an amount of money is written: one way, for plan, log, form, page, report and terminal."""
+"""Write amounts of money in the same way in plan, log, form, page, report and terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _SMALLEST_SHOWN = 0.0001
 
 
 def paid_in_words(amount: float | None, known: float | None, unknown_requests: int) -> str:
-    """Write what was paid; of a sum that is not wholly known, what is known of it and how much is missing.
+    """Write what was paid; if the sum is only partly known, the known part and the number of unknown requests.
 
     >>> paid_in_words(0.5, 0.5, 0), paid_in_words(None, 0.25, 2), paid_in_words(None, None, 0)
     ('$0.5000', 'at least $0.2500; 2 requests unknown', 'unknown')
@@ -21,13 +21,13 @@ def paid_in_words(amount: float | None, known: float | None, unknown_requests: i
 
 
 def dollars(amount: float | None, unknown: str = UNKNOWN) -> str:
-    """Write an amount in USD with the digits that matter: cents, and more of them below a dollar.
+    """Write an amount in USD: with cents, and with four decimals below a dollar.
 
     >>> dollars(1234.5), dollars(0.0432), dollars(-0.5), dollars(0.00001), dollars(None)
     ('$1,234.50', '$0.0432', '-$0.5000', '<$0.0001', 'unknown')
 
-    :param amount: None, or a number that is not finite, is not known; that is never shown as zero.
-    :param unknown: what is written then.
+    :param amount: None or a number that is not finite means unknown, which is never shown as zero.
+    :param unknown: the text for an unknown amount.
     """
     if amount is None or not isfinite(amount):
         return unknown

@@ -25,7 +25,7 @@ from nightpress.folders import RunFolder
 from nightpress.storage import StoragePath, write_atomically
 
 PLAN_VERSION = 1
-"""Version of the record. Fields may be added to it; a change that an older reader would misread raises it."""
+"""Version of the record. Adding fields keeps it; a change that an older reader would misread raises it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Limits:
 
     :param max_cost_usd: a plan whose upper bound is above it fails before the first POST.
     :param approve_above_usd: a plan whose upper bound is above it waits for a person.
-    :raises ConfigurationError: an amount that is not above 0.
+    :raises ConfigurationError: an amount is not above 0.
     """
 
     max_cost_usd: float | None = None
@@ -65,7 +65,7 @@ class Plan:
     :param to_send: of those, in shards without a batch yet.
     :param attached: of those, in shards that have a batch already, or may have one: a POST has no known outcome.
     :param reused: of those, with an answer that was paid for before.
-    :param cut: of those, sent with their beginning only, because they are longer than ``max_content_chars``.
+    :param cut: of those, shortened to ``max_content_chars``; only their beginning is sent.
     :param rejected: rows that are not sent, by reason.
     :param max_tokens: of an answer.
     :param room_tokens: added to the request's ``max_tokens`` for thinking.
@@ -74,10 +74,10 @@ class Plan:
         model's price is not known or nothing bounds the cost.
     :param request_upper_usd: the same for the largest single request.
     :param room_upper_usd: the part of ``cost_upper_usd`` that is room for thinking.
-    :param settled_usd: what the batches had cost that were collected before this plan was made; ``cost_upper_usd``
-        comes on top of it. None in records of earlier versions.
+    :param settled_usd: the cost of batches that were collected before this plan was made; ``cost_upper_usd`` does
+        not include it. None in records of earlier versions.
     :param template: SHA-256 of the model, the prompt and its settings; tells whether they changed.
-    :param cached_tokens: how much of each request's input may be written to the prompt cache at most.
+    :param cached_tokens: most input tokens of each request that may be written to the prompt cache.
     :param reused_files: how many ``reused-*.parquet`` there are in the run's folder.
     :param other_models: what the same run would cost with the other models of the catalogue.
     :param us_possible: inference in the US is possible, and costs more.
@@ -130,7 +130,7 @@ class Plan:
 
     @property
     def asked(self) -> int:
-        """Articles that a model is asked: to send, and submitted before."""
+        """Articles that go to a model: those to send, and those submitted before."""
         return self.to_send + self.attached
 
     @property
@@ -142,7 +142,7 @@ class Plan:
     def ceiling_usd(self) -> float:
         """USD that all of the run's batches may cost, a second round included; infinite when nothing limits it.
 
-        The plan's upper bound is a promise, so a second round has to fit into what the first one leaves of it.
+        The plan's upper bound is a promise, so a second round must fit into what the first round leaves of it.
         """
         limits = [inf if self.max_cost_usd is None else self.max_cost_usd]
         if self.cost_upper_usd is not None and self.settled_usd is not None:
@@ -153,14 +153,14 @@ class Plan:
     def over_budget(self) -> bool:
         """True when it may cost more than was allowed; an unknown price is above every limit.
 
-        Where nothing new would be sent, nothing would be saved by stopping: what was sent is looked for and collected,
+        When nothing new would be sent, stopping saves nothing: batches that were sent are still found and collected,
         and a second round keeps to the budget by itself (:attr:`ceiling_usd`).
         """
         return self.to_send > 0 and self.may_exceed_budget
 
     @property
     def may_exceed_budget(self) -> bool:
-        """True when all of it, what was sent before included, may cost more than was allowed."""
+        """True when all requests, those sent before included, may cost more than was allowed."""
         return self._may_exceed(self.max_cost_usd)
 
     @property
@@ -170,7 +170,7 @@ class Plan:
 
     @property
     def verdict(self) -> str:
-        """What happens to it, in words for people."""
+        """What happens to the plan, in words."""
         if self.over_budget:
             return f"over the budget of {dollars(self.max_cost_usd)}: nothing is sent"
         if self.plan_only:
@@ -181,7 +181,7 @@ class Plan:
 
     @property
     def upper_usd_each(self) -> float:
-        """USD that one article may cost at most, on average; infinite when it is not known."""
+        """The most that one article may cost on average, in USD; infinite when it is not known."""
         return inf if self.cost_upper_usd is None else self.cost_upper_usd / max(self.asked, 1)
 
     def _may_exceed(self, limit_usd: float | None) -> bool:
@@ -198,9 +198,9 @@ class Plan:
         )
 
     def check_budget(self) -> None:
-        """Refuse a plan that may cost more than was allowed; one that sends nothing anyway may cost anything.
+        """Refuse a plan that may cost more than was allowed, unless it sends nothing.
 
-        :raises BudgetError: naming the numbers and what can be done.
+        :raises BudgetError: with the amounts and what can be done.
         """
         if self.plan_only or self.max_cost_usd is None or not self.over_budget:
             return
@@ -219,7 +219,7 @@ class Plan:
 
 
 def second_round_upper(plan: Plan, articles: int, size_bytes: int) -> float:
-    """Return USD that sending some articles again may cost at most; infinite when the price is not known.
+    """Return the most that sending some articles again may cost, in USD; infinite when the price is not known.
 
     :param size_bytes: of the POST body; no text has more tokens than bytes. An answer may get twice the tokens.
     """
@@ -234,7 +234,7 @@ def second_round_upper(plan: Plan, articles: int, size_bytes: int) -> float:
 
 
 def again_upper_usd(plan: Plan, requests: Sequence[bytes]) -> float:
-    """Return USD that sending these requests may cost at most; infinite when it is not known.
+    """Return the most that sending these requests may cost, in USD; infinite when it is not known.
 
     :param requests: params of each, as they are sent again.
     """
@@ -272,9 +272,9 @@ def plan_values(plan: Plan) -> dict[str, Any]:
 
 
 def read_plan(values: Mapping[str, Any]) -> Plan:
-    """Read what :func:`plan_values` made of a plan, of this version or an earlier one.
+    """Read a plan from what :func:`plan_values` returned, in this version or an earlier one.
 
-    :raises ResultsError: it is no plan, or one of a newer version.
+    :raises ResultsError: the values are not a plan, or one of a newer version.
     """
     version = values.get("schema_version", 1)
     if not isinstance(version, int) or version > PLAN_VERSION:

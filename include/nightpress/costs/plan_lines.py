@@ -1,4 +1,4 @@
-"""A plan in words: the one way to show it, in a log, in the terminal, in the approval and on its page."""
+"""A plan in words, shown in the same way in a log, in the terminal, in the approval and on its page."""
 
 from __future__ import annotations
 

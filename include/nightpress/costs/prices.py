@@ -1,10 +1,10 @@
 """Unit prices of a model, taken once from ``genai-prices`` and multiplied by columns of tokens.
 
-The library answers for one call in a quarter of a millisecond, so its prices are taken once per
-model and multiplied here. Batch prices are asked for by ``price_context={"processing": "batch"}``.
+The library needs a quarter of a millisecond for one call, so its prices are read once per model and
+multiplied here. Batch prices are requested with ``price_context={"processing": "batch"}``.
 
-The library matches ids by their beginnings, so ``claude-haiku-4.5`` would get another model's price: a price
-counts only for the model that was asked for. Where the library has no batch price it returns the list price; a batch
+The library matches ids by their beginnings, so ``claude-haiku-4.5`` would get another model's price: a price is
+used only if it is for the requested model. Where the library has no batch price it returns the list price; a batch
 then costs half of it (vendor's pricing page, October 2026), and :attr:`ModelPrices.assumed` is true.
 """
 
@@ -31,7 +31,7 @@ _KINDS = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
 
 @dataclass(frozen=True, slots=True)
 class UnitPrices:
-    """USD per million tokens, by kind; from ``above_tokens`` of input on, all tokens pay this price."""
+    """USD per million tokens, by kind; all tokens of a request pay this if its input is above ``above_tokens``."""
 
     above_tokens: int
     input: float
@@ -119,7 +119,7 @@ def _scaled(price: UnitPrices, share: float) -> UnitPrices:
 
 @dataclass(frozen=True, slots=True)
 class TokenColumns:
-    """Billed tokens, one entry a row, by kind. ``input`` leaves out what was read or written by the cache."""
+    """Billed tokens by kind, one entry a row. ``input`` excludes tokens read from or written to the cache."""
 
     input: IntColumn
     output: IntColumn
@@ -170,7 +170,7 @@ _SHARES = {"cache_read": 0.1, "cache_write_5m": CACHE_WRITE_5M, "cache_write_1h"
 
 
 def _kind_at(fields: dict[str, Any], kind: str, start: int) -> float:
-    """Return the price of a kind; one of the cache that is not known follows the vendor's general rule."""
+    """Return the price of a kind; an unknown cache price follows the vendor's general rule."""
     if fields[kind] is None and kind in _SHARES:
         return _SHARES[kind] * _price_at(fields["input"], start)
     return _price_at(fields[kind], start)

@@ -13,17 +13,17 @@ from typing import Any
 import msgspec
 
 RECEIPT_VERSION = 1
-"""Version of the record. Fields may be added to it; a change that an older reader would misread raises it."""
+"""Version of the record. Adding fields keeps it; a change that an older reader would misread raises it."""
 
 
 class BatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What one batch came to.
+    """The counts and the cost of one batch.
 
     :param run: the run that collected it first.
     :param round: 1 or 2.
     :param reused: paid for by another day or pipeline; costs nothing here.
     :param by_status: requests by outcome.
-    :param paid_usd: None when what any request cost is not known.
+    :param paid_usd: None when the cost of any request is not known.
     :param known_paid_usd: for the requests whose cost is known; None in records of earlier versions.
     :param unknown_requests: requests whose cost is not known.
     :param output_tokens: those of thinking included.
@@ -58,13 +58,13 @@ class BatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DayReceipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What a day came to, in USD.
+    """The cost of a day, in USD.
 
     :param run: the last run that published the day.
     :param template: digest of that run's prompt and settings.
-    :param numbers: that run's publication: articles, succeeded, failed by kind, rejected, reused.
-    :param paid_usd: the sum of the batches; None when what any request cost is not known.
-    :param known_paid_usd: what is known of that sum; as much was paid at least.
+    :param numbers: counts of that run's publication: articles, succeeded, failed by kind, rejected, reused.
+    :param paid_usd: the sum of the batches; None when the cost of any request is not known.
+    :param known_paid_usd: the known part of that sum, which is the least that was paid.
     :param unknown_requests: requests whose cost is not known.
     :param saved_usd: list price less what was paid.
     :param wasted_usd: paid for answers that a second round replaced.
@@ -127,7 +127,7 @@ def make_receipt(
 
 
 def add_earlier(receipt: DayReceipt, earlier: DayReceipt) -> DayReceipt:
-    """Return the receipt with the batches that only earlier runs of the day used."""
+    """Add the batches that only earlier runs of the day used to a receipt, and return it."""
     now = {batch.batch_id: batch for batch in receipt.batches}
     # A batch stays with the run that collected it first.
     kept = [
@@ -152,7 +152,7 @@ def add_earlier(receipt: DayReceipt, earlier: DayReceipt) -> DayReceipt:
 
 
 def batch_receipt(results: Mapping[str, Any], run: str = "") -> BatchReceipt:
-    """Read what collecting a shard returned."""
+    """Return the receipt of a batch from the result of collecting its shard."""
     return BatchReceipt(
         batch_id=results["batch_id"],
         shard_key=results["key"],
@@ -179,7 +179,7 @@ def batch_receipt(results: Mapping[str, Any], run: str = "") -> BatchReceipt:
 
 
 def known_paid(batch: BatchReceipt) -> float | None:
-    """Return what is known of what a batch cost; None when nothing is."""
+    """Return the known part of a batch's cost; None when nothing is known."""
     return batch.paid_usd if batch.known_paid_usd is None else batch.known_paid_usd
 
 

@@ -1,4 +1,4 @@
-"""Receipts on disk: read, written and added up; and what earlier days say about the next."""
+"""Read, write and add up receipts on disk, and find what earlier days show about the next one."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _shown = msgspec.json.Decoder(DayReceipt)
 
 
 def decode_receipt(content: bytes) -> DayReceipt | None:
-    """Return a receipt to be shown, quickly; None when it is none that this version can read.
+    """Decode a receipt quickly, only to show it; return None when this version cannot read it.
 
-    What this version does not know is left out, so that it must never be stored again: that is what
-    :func:`read_receipt` is for.
+    Fields that this version does not know are dropped, so the result must never be stored. To change a receipt,
+    use :func:`read_receipt`.
     """
     try:
         receipt = _shown.decode(content)
@@ -60,7 +60,7 @@ def read_receipt(path: StoragePath) -> DayReceipt | None:
 
 
 def receipt_values(receipt: DayReceipt) -> dict[str, Any]:
-    """Return a receipt as plain values, with what it holds beyond what this version knows."""
+    """Return a receipt as plain values, with the fields that this version does not know."""
     values: dict[str, Any] = msgspec.to_builtins(receipt)
     values["batches"] = [batch.pop("unknown_fields") | batch for batch in values["batches"]]
     return {**values.pop("unknown_fields"), **values}
@@ -76,11 +76,11 @@ def _read(values: Mapping[str, Any], kind: type[_Record]) -> _Record:
 def write_receipt(receipt: DayReceipt, root: DataRoot) -> StoragePath:
     """Store a day's receipt as JSON, with the batches of the day's earlier runs; return where.
 
-    Called twice: before the day is published, so that what was paid is on the receipt even if the run dies
-    then and the next one finds its answers; and after, with the numbers of the publication.
+    Called twice: before the day is published, so that the cost is on the receipt even if the run dies and the
+    next run reuses its answers; and afterwards, with the numbers of the publication.
 
-    Two runs of a day may write at the same moment. Each stores its own part first, and adds up again for as long
-    as parts came while it was adding up: so whoever writes last has seen all of them.
+    Two runs of a day may write at the same time. Each stores its own part first, and adds up again if other parts
+    appeared while it was adding up. So the last writer has seen all parts.
     """
     path = root.receipt(receipt.pipeline, receipt.day)
     parts = root.receipt_parts(receipt.pipeline, receipt.day)
@@ -89,14 +89,14 @@ def write_receipt(receipt: DayReceipt, root: DataRoot) -> StoragePath:
     seen: Mapping[str, Version] | None = None
     while seen != (found := list_versions(parts)):
         seen = found
-        # Beside the parts may be what a killed writer left aside.
+        # The folder may also hold temporary files of a killed writer.
         others = [parts / name for name in sorted(found.keys() - {mine.name}) if name.endswith(".json")]
         write_atomically(path, _encode(_add_up(receipt, root, others)))
     return path
 
 
 def _add_up(receipt: DayReceipt, root: DataRoot, others: Iterable[StoragePath]) -> DayReceipt:
-    """Return the receipt with what the day's stored one and the parts of its other runs have."""
+    """Return the receipt merged with the day's stored one and with the parts of its other runs."""
     earlier = read_receipt(root.receipt(receipt.pipeline, receipt.day))
     if earlier is not None and earlier.offline != receipt.offline:
         earlier = _change_books(root, earlier)
@@ -113,10 +113,10 @@ def _encode(receipt: DayReceipt) -> bytes:
 
 
 def _change_books(root: DataRoot, earlier: DayReceipt) -> DayReceipt | None:
-    """Put a receipt of the other API aside, and return the one of this API that was put aside before.
+    """Set the other API's receipt aside, and return the receipt of this API that was set aside before.
 
-    What the offline API did cost nothing, so its batches are on no receipt of the real one, nor the reverse;
-    and neither is lost when a day is run with both.
+    Batches of the offline API cost nothing, so it and the real API have separate receipts. Neither is lost when
+    a day is run with both.
     """
     pipeline, day, offline = earlier.pipeline, earlier.day, earlier.offline
     stored = root.receipt(pipeline, day).read_bytes()
@@ -127,7 +127,7 @@ def _change_books(root: DataRoot, earlier: DayReceipt) -> DayReceipt | None:
 def read_answer_history(
     root: DataRoot, pipeline: str, template: str, offline: bool | None = None
 ) -> AnswerHistory:
-    """Return what answers to the same prompt came to on the last day published with it.
+    """Return the history from the last day that was published with the same prompt and settings.
 
     :param offline: of the offline API (True), or of the real one (False); None takes either.
     """
@@ -141,7 +141,7 @@ def read_answer_history(
             continue
         if receipt is None or offline not in {None, receipt.offline}:
             continue
-        # Where inference runs is the workspace's setting, whatever was asked.
+        # The workspace's setting decides where inference runs, whatever the prompt.
         geographies |= {name for batch in receipt.batches for name in batch.geographies}
         if receipt.template != template:
             continue

@@ -23,17 +23,17 @@ FORMAT_TOKENS = 300
 """Tokens that the API adds to a request with an output schema, at most, besides the schema's own."""
 
 US_FACTOR = 1.1
-"""Inference in the US costs so much more, from 4.6 on (vendor's pricing page, October 2026)."""
+"""Price factor for inference in the US, for models from 4.6 on (vendor's pricing page, October 2026)."""
 
 SEARCH_USD = 0.01
 """A web search: $10 for 1,000, not halved in a batch (vendor's pricing page, October 2026)."""
 
 SEARCH_RESULT_TOKENS = 20_000
-"""Input tokens that the results of one web search come to at most. The vendor publishes no bound; this one is ours."""
+"""Most input tokens of the results of one web search. The vendor publishes no limit; this one is our assumption."""
 
 
 ELSEWHERE = frozenset({"", "global", "not_available"})
-"""Values of ``usage.inference_geo`` that cost nothing more."""
+"""Values of ``usage.inference_geo`` without a surcharge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,13 @@ class RequestProfile:
     :param model: model id.
     :param max_tokens: of the answer.
     :param room_tokens: added for thinking.
-    :param cached_tokens: how much of each request may be written to the prompt cache at most, which costs more.
+    :param cached_tokens: most tokens of each request that may be written to the prompt cache, which costs more.
     :param caches_all: all of a prompt may be written to the prompt cache.
-    :param added_tokens: what the API adds to each request at most.
-    :param searches: web searches of a request at most; None when they are not bounded.
+    :param added_tokens: most tokens that the API adds to each request.
+    :param searches: most web searches of a request; None when there is no limit.
     :param us_expected: inference in the US is expected.
     :param us_possible: inference in the US is possible.
-    :param skeleton: characters by kind of what is around a request's texts, which is not part of the prompt.
+    :param skeleton: characters by kind of the JSON around a request's texts, which is not part of the prompt.
     """
 
     model: str
@@ -70,12 +70,12 @@ class RequestProfile:
 
     @property
     def us_factor(self) -> float:
-        """How much dearer inference may be by where it runs."""
+        """Price factor for the place where inference may run."""
         return US_FACTOR if self.us_possible and self.facts.geography else 1.0
 
     @property
     def facts(self) -> Model:
-        """What is known of the model, or assumed."""
+        """What is known or assumed about the model."""
         return find_model(self.model) or assume_model(self.model)
 
 
@@ -88,7 +88,7 @@ def make_profile(
 ) -> RequestProfile:
     """Return what the cost of a pipeline's requests depends on.
 
-    :param cached_tokens: how much of each request may be written to the prompt cache at most.
+    :param cached_tokens: most tokens of each request that may be written to the prompt cache.
     :param typed: answers have an output schema.
     :param geographies: where inference ran for earlier answers, as they said; empty when there are none.
     """
@@ -105,8 +105,8 @@ def make_profile(
         added_tokens=added,
         searches=count_searches(options.extra_parameters),
         us_expected=asked == "us" or (asked is None and seen_in_us),
-        # Without a request's own word, the workspace decides; only its answers show what it is. Those of models
-        # before 4.6 say "not_available", which shows nothing.
+        # If the request does not say, the workspace decides, and only earlier answers show its setting. Answers of
+        # models before 4.6 say "not_available", which shows nothing.
         us_possible=asked == "us" or (asked is None and (seen_in_us or "global" not in geographies)),
         skeleton=_skeleton(options),
     )
@@ -118,7 +118,7 @@ def _skeleton(options: RequestOptions) -> tuple[int, ...]:
 
 
 def count_searches(extra_parameters: Mapping[str, object]) -> int | None:
-    """Return how many times the API itself may search or fetch for a request; None when nothing bounds it."""
+    """Return how many times at most the API itself may search or fetch for a request; None if there is no limit."""
     tools = extra_parameters.get("tools")
     total = 0
     for tool in tools if isinstance(tools, list) else []:

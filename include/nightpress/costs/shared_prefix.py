@@ -1,8 +1,8 @@
-"""The shared part of a pipeline's prompts in the prompt cache: whether it is long enough, and what that saves.
+"""The shared part of a pipeline's prompts in the prompt cache: whether it is long enough, and what caching saves.
 
-API documentation, "Prompt caching": a prefix is cached from a number of tokens on that depends on the model;
-a shorter one is processed as if nothing had been asked for, silently. Writing for one hour costs twice the input
-price, reading a tenth and less. In a batch hits are best effort, 30 to 98 %; five minutes are too short.
+API documentation, "Prompt caching": a prefix is cached only if it has a minimum number of tokens, which depends on
+the model; a shorter one is silently processed without caching. Writing for one hour costs twice the input price,
+reading a tenth or less. In a batch hits are best effort, 30 to 98 %; a lifetime of five minutes is too short.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Verdict: TypeAlias = Literal["cached", "perhaps", "too_short"]
 
 
 def minimum_prefix_tokens(model: str) -> int:
-    """Return the shortest prefix that is cached; for a model that is not known the longest of these."""
+    """Return the fewest tokens of a prefix that is cached; for an unknown model the highest such minimum."""
     return (find_model(model) or assume_model(model)).min_cached_tokens
 
 
@@ -38,7 +38,7 @@ class SharedPrefix:
 
     :param tokens: expected; no tokenizer of Claude's is published.
     :param upper_tokens: at most.
-    :param minimum: from how many tokens on the model caches.
+    :param minimum: fewest tokens that the model caches.
     """
 
     model: str
@@ -61,7 +61,7 @@ class SharedPrefix:
 
     @property
     def message(self) -> str:
-        """Say it for the plan, with what to do."""
+        """The verdict in words, for the plan, with what to do."""
         about = f"the shared part is about {self.tokens:,} tokens, and {self.model} caches from {self.minimum:,} on"
         return {
             "cached": f"Prompt caching: {about}.",
@@ -73,7 +73,7 @@ class SharedPrefix:
     def saved_usd(self, requests: int, price: UnitPrices, hit_share: float = LIKELY_HIT_SHARE) -> float:
         """Return the USD that caching saves; negative when writing costs more than reading saves.
 
-        :param requests: to send; one of them at least writes.
+        :param requests: to send; at least one of them writes.
         :param price: of the model in a batch.
         :param hit_share: share of the requests that read.
         """

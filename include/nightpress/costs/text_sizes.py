@@ -1,8 +1,8 @@
-"""How large requests are, by kinds of characters: what their tokens are estimated from.
+"""Measure requests by kinds of characters, to estimate their tokens.
 
-No tokenizer of Claude's is published. What a text costs depends on its script: a token holds several letters of
-English, about one Chinese character, and less than one emoji. So bytes are counted by what they begin; a weight for
-each kind gives an expected and an upper number of tokens.
+No tokenizer of Claude's is published. How many tokens a text has depends on its script: a token holds several letters
+of English, about one Chinese character, and less than one emoji. So characters are counted by kind, which their first
+byte shows; the weights of each kind give an expected and an upper number of tokens.
 
 A token never holds less than one byte, so no kind's weight exceeds its bytes. Digits, punctuation and capitals count
 one token each at most, which covers code, tables, numbers, hexadecimal and base64 text.
@@ -104,7 +104,7 @@ class RequestSizes:
         )
 
     def scaled(self, requests: int) -> RequestSizes:
-        """Return an upper bound for the size of this many of them: they may be the largest ones."""
+        """Return an upper bound for the size of any ``requests`` of them, which may be the largest ones."""
         share = min(max(requests, 0) * self.largest_bytes / max(self.size_bytes, 1), 1.0)
         return RequestSizes(
             min(max(requests, 0), self.requests),
@@ -119,7 +119,7 @@ class RequestSizes:
         )
 
     def without(self, skeleton: Sequence[int]) -> RequestSizes:
-        """Return the sizes without what each request has around its text.
+        """Return the sizes without the JSON around each request's text.
 
         :param skeleton: of one request, characters by kind.
         """
@@ -138,7 +138,7 @@ class RequestSizes:
 
     @property
     def short(self) -> RequestSizes:
-        """Those that are no long prompts."""
+        """The requests that are not long prompts."""
         return RequestSizes(
             self.requests - self.long_requests,
             tuple(a - b for a, b in zip(self.characters, self.long_characters, strict=True)),
@@ -146,16 +146,16 @@ class RequestSizes:
 
     @property
     def long(self) -> RequestSizes:
-        """Those that may be long prompts."""
+        """The requests that may be long prompts."""
         return RequestSizes(self.long_requests, self.long_characters)
 
     def expected_tokens(self, model: Model) -> int:
-        """Return the input tokens that are expected."""
+        """Return the expected input tokens."""
         scale = OLDER_CHARS_PER_TOKEN / model.chars_per_token
         return round(sum(n * k.expected * scale for n, k in zip(self.characters, KINDS, strict=True)))
 
     def upper_tokens(self, model: Model) -> int:
-        """Return the input tokens at most, without what the API adds to a request."""
+        """Return the most input tokens, without those that the API adds to a request."""
         scale = OLDER_CHARS_PER_TOKEN / model.chars_per_token
         return ceil(
             sum(n * min(k.upper * scale, k.size_bytes) for n, k in zip(self.characters, KINDS, strict=True))

@@ -50,16 +50,16 @@ class Model:
     :param dated_id: the id of its one dated snapshot; empty when there is none.
     :param input_usd: list price of a million input tokens in USD; a batch pays half. None when it is not known.
     :param output_usd: the same for output tokens; thinking is billed as output.
-    :param long_prompt: dearer prices of long prompts, or None.
-    :param cache_read_multiplier: price of a token read from the prompt cache, in shares of the input price.
+    :param long_prompt: higher prices of long prompts, or None.
+    :param cache_read_multiplier: price of a token read from the prompt cache, as a share of the input price.
     :param thinking_default: what the model does when ``thinking`` is left out of the request.
-    :param thinking_off: the ``thinking.type`` that switches thinking off; empty when it is left out for that, or
+    :param thinking_off: the ``thinking.type`` that switches thinking off; empty when leaving it out does so, or
         when thinking cannot be switched off.
-    :param off_max_effort: highest effort that may go with ``thinking_off``; empty when any may.
+    :param off_max_effort: highest effort that is allowed with ``thinking_off``; empty when all are.
     :param thinking_types: values of ``thinking.type`` that it accepts.
     :param efforts: effort levels that it accepts; empty when it refuses the parameter.
     :param default_effort: its effort when the request names none.
-    :param chars_per_token: characters of English text a token, on average.
+    :param chars_per_token: characters of English text per token, on average.
     :param min_cached_tokens: shortest prefix that the prompt cache keeps.
     :param forced_tools: accepts ``tool_choice`` of type ``any`` or ``tool``.
     :param sampling: accepts ``temperature`` or ``top_p`` other than their defaults.
@@ -292,4 +292,4 @@ OTHER_IDS = frozenset(
         "claude-mythos-preview",
     }
 )
-"""Ids that the SDK 2.14.0 knows and the table does not: they exist, and nothing else is known of them."""
+"""Ids that the SDK 2.14.0 has and the table does not: they exist, but nothing else is known about them."""

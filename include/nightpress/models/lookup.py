@@ -33,8 +33,8 @@ def find_model(model_id: str) -> Model | None:
 def suggest(model_id: str) -> str | None:
     """Return the id of the catalogue that was probably meant, or None when the id may be of another model.
 
-    An id of a known family with a newer version than the catalogue has may be a new model; everything that only
-    differs from a known id by spelling, and every older version that is not known, is a mistake.
+    An id of a known family may be a new model if its version is newer than all in the catalogue. An id that differs
+    from a known one only by spelling, or an older version that is not known, is a mistake.
     """
     if find_model(model_id) is not None or model_id in OTHER_IDS:
         return None
@@ -57,7 +57,7 @@ def suggest(model_id: str) -> str | None:
 def assume_model(model_id: str) -> Model:
     """Return careful assumptions about a model that is not in the catalogue.
 
-    Its price is not known; it may think, whatever is asked; nothing about it is refused beforehand.
+    Its price is not known, it may think whatever the request says, and no parameter is refused beforehand.
     """
     return Model(
         id=model_id,
@@ -96,7 +96,7 @@ def get_model(model_id: str) -> Model:
 
 
 def _id_behind(text: object) -> str | None:
-    """Return the id of the catalogue that a text with blanks around it names, or nearly does."""
+    """Return the id of the catalogue that a text, without blanks around it, names exactly or nearly."""
     bare = text.strip() if isinstance(text, str) else ""
     return bare if bare in CATALOGUE else suggest(bare)
 
@@ -104,7 +104,7 @@ def _id_behind(text: object) -> str | None:
 def offered_ids(today: date | None = None) -> list[str]:
     """Return the ids to choose from.
 
-    :param today: leaves out what is retired by then; None leaves nothing out.
+    :param today: leaves out the models that are retired by then; None leaves out none.
     """
     return [
         model.id

@@ -1,7 +1,7 @@
 """Further parameters of a Messages request, and beta headers: what a batch takes and what it refuses.
 
-A batch checks the params of its requests one by one, after it was created: a parameter that is refused makes every
-item ``errored``, hours later. So it is refused here, before anything is sent.
+The API checks the params of each request only after the batch was created: a refused parameter makes every item
+``errored``, hours later. So it is refused here, before anything is sent.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def check_parameters(
     :param request: the parameters by name.
     :param betas: the beta headers that go with them.
     :param thinks: extended thinking with a budget is asked for.
-    :param adapts: adaptive thinking is asked for, which takes default sampling only as well.
+    :param adapts: adaptive thinking is asked for, which also allows only default sampling.
     :raises ConfigurationError: naming model, parameter and what is allowed.
     """
     for name in request:

@@ -1,4 +1,4 @@
-"""What a pipeline asks of a model besides its prompt, checked and put into the words of the Messages API."""
+"""The options of a pipeline's requests besides the prompt, checked and converted for the Messages API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class RequestOptions:
 
     :param model: what is known of the model.
     :param max_tokens: of the answer.
-    :param thinking: what is said about thinking.
+    :param thinking: what the request says about thinking.
     :param extra_parameters: other parameters of the request.
     :param betas: beta headers of the batch.
     """
@@ -64,9 +64,9 @@ def resolve_options(
     request: Mapping[str, object] | None = None,
     betas: Sequence[str] = (),
 ) -> RequestOptions:
-    """Check what is asked of a model, and return it as it is sent.
+    """Check the options for a model, and return them as they are sent.
 
-    :param max_tokens: of the answer, 1 or more; thinking has room of its own.
+    :param max_tokens: of the answer, 1 or more; room for thinking is added to it.
     :param thinking: ``"off"``, ``"auto"`` or a ``thinking`` object.
     :param effort: effort level, or None.
     :param request: other parameters of the Messages API, by name.

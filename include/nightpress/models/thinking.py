@@ -1,8 +1,8 @@
 """What a request says about thinking and effort, and how many tokens thinking may take.
 
-Thinking counts against ``max_tokens`` and is billed as output (vendor's thinking page, October 2026), so an answer of
-a model that thinks can end before its first word. ``max_tokens`` therefore always means the tokens of the answer
-here, and wherever the model may think, room for it is added to what the request asks for.
+Thinking counts against ``max_tokens`` and is billed as output (vendor's thinking page, October 2026), so thinking can
+reach that limit before the answer begins. Here ``max_tokens`` therefore always means the tokens of the answer; where
+the model may think, room for thinking is added to the ``max_tokens`` of the request.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ MIN_BUDGET_TOKENS = 1_024
 """Smallest ``budget_tokens`` of extended thinking (SDK 2.14.0, types/thinking_config_enabled_param.py)."""
 
 ROOM_TOKENS = {"low": 1_024, "medium": 4_096, "high": 8_192, "xhigh": 16_384, "max": 32_768}
-"""Tokens added for thinking by effort. The vendor publishes no bound; these are ours. They are a limit as well: no
-answer can think for more than that, because the request's ``max_tokens`` ends it."""
+"""Tokens added for thinking, by effort. The vendor publishes no limit; these values are ours. They also limit the
+thinking, because the ``max_tokens`` of the request ends it."""
 
 REFUSED_PARAMETER = "refused_parameter"
 """Code of the error for a parameter that the API would refuse."""
@@ -59,7 +59,7 @@ def resolve_thinking(
     :param thinking: ``"off"`` asks for the least that the model allows; ``"auto"`` lets the model decide, as far as
         it can; an object is sent as it is.
     :param effort: effort level, or None for the model's own (the lowest where thinking cannot be switched off).
-    :param tools: the request has tools, between which a model may think.
+    :param tools: the request has tools; a model may think between their calls.
     :raises ConfigurationError: the API would answer 400; names model, parameter and what is allowed.
     """
     _check_effort(model, effort)
