@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from nightpress.errors import ConfigurationError, InvalidReferenceError
 from nightpress.storage import StoragePath
@@ -40,7 +40,9 @@ _AREAS = frozenset(
 )
 _PIPELINE_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _RUN_FOLDER = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,128}")
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\\\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_MAX_REFERENCE_CHARS = 4_000
+_MAX_NAME_BYTES = 255
 _DAY_FOLDER = re.compile(r"day=(\d{4}-\d{2}-\d{2})")
 
 
@@ -83,8 +85,8 @@ def check_day(day: object) -> str:
 def run_folder_name(run_id: str) -> str:
     """Return the folder name of a run; characters that a file name cannot have are replaced."""
     safe = re.sub(r"[^A-Za-z0-9_.-]", "_", run_id)[:120].lstrip(".")
-    if safe != run_id:
-        safe += "-" + hashlib.sha256(run_id.encode()).hexdigest()[:8]
+    if safe != run_id or not safe:
+        safe += "-" + hashlib.sha256(run_id.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return safe
 
 
@@ -232,9 +234,9 @@ class DataRoot:
 
         :raises InvalidReferenceError: it points outside the data root.
         """
-        relative = self._relative(reference)
+        relative = self._relative(reference) if len(reference) <= _MAX_REFERENCE_CHARS else ""
         parts = relative.split("/")
-        if not relative or _UNSAFE.search(relative) or any(part in {"", ".", ".."} for part in parts):
+        if not relative or _UNSAFE.search(reference) or not all(map(_is_plain_name, parts)):
             raise InvalidReferenceError(
                 f"the reference {reference!r:.200} does not name a file below the data root {self.path}"
             )
@@ -251,6 +253,13 @@ class DataRoot:
         parts = whole.split("/")
         starts = [number for number, part in enumerate(parts) if part in _AREAS]
         return "/".join(parts[starts[0] :]) if starts else ""
+
+
+def _is_plain_name(part: str) -> bool:
+    """Return whether a part of a path is a name, also for a store that undoes percent signs."""
+    plain = unquote(unquote(part))
+    fits = len(part) * 4 <= _MAX_NAME_BYTES or len(part.encode()) <= _MAX_NAME_BYTES
+    return fits and plain not in {"", ".", ".."} and not {"/", "\\", "\0"} & set(plain)
 
 
 def list_names(folder: StoragePath) -> list[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import html
 import json
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
 from typing import Any
+from urllib.parse import quote
 
 import anthropic
 import pytest
@@ -22,9 +25,15 @@ from nightpress.batches.batch import Batch, decode_batch, decode_page, is_batch_
 from nightpress.batches.client import AsyncMessageBatches, MessageBatches
 from nightpress.batches.lean_client import LeanClient
 from nightpress.batches.ledger import Entry, Ledger
-from nightpress.batches.redaction import redact_stream
+from nightpress.batches.redaction import redact_bytes, redact_error, redact_stream, remove_secrets
 from nightpress.batches.submission import Body, submit_shard
-from nightpress.errors import ApiReplyError, ConfigurationError, RequestRefusedError, ResultsError
+from nightpress.errors import (
+    ApiReplyError,
+    ConfigurationError,
+    RequestRefusedError,
+    ResultsError,
+    SubmitLaterError,
+)
 from tests.support.raw_api_server import RawApiServer, Received, Reply, batch, error
 
 KEY = "sk-ant-api03-SECRET_of_the_connection"
@@ -40,10 +49,10 @@ def sender(request: pytest.FixtureRequest) -> None:
 
 
 @contextmanager
-def client(server: RawApiServer, path: str = "") -> Iterator[MessageBatches]:
+def client(server: RawApiServer, path: str = "", key: str = KEY) -> Iterator[MessageBatches]:
     url = server.url + path
-    with anthropic.Anthropic(api_key=KEY, base_url=url, max_retries=0) as sdk:
-        yield MessageBatches(sdk if WITH_SDK[0] else LeanClient(KEY, url, lambda: sdk))
+    with anthropic.Anthropic(api_key=key, base_url=url, max_retries=0) as sdk:
+        yield MessageBatches(sdk if WITH_SDK[0] else LeanClient(key, url, lambda: sdk))
 
 
 def always(content: Any, status: int = 200, **headers: str) -> Callable[[Received], Reply]:
@@ -161,6 +170,97 @@ def test_a_key_that_a_proxy_echoes_is_stored_and_shown_nowhere(tmp_path: Any, st
     assert stored
     assert not any(KEY in text for text in stored)
     assert KEY not in api.redact(f"Bearer {KEY}")
+
+
+ODD_KEY = "sk-gw/+SECRET\"of='the&connection-0123456789"
+"""A gateway's key, with characters that JSON, HTML and URLs write in other ways."""
+
+WRITTEN = {
+    "as it is": ODD_KEY,
+    "JSON": json.dumps(ODD_KEY)[1:-1],
+    "JSON with its slashes escaped": json.dumps(ODD_KEY)[1:-1].replace("/", "\\/"),
+    "JSON in JSON": json.dumps(json.dumps(ODD_KEY))[3:-3],
+    "JSON by code": ODD_KEY.replace("/", "\\u002F").replace("+", "\\u002b"),
+    "Python": repr(ODD_KEY)[1:-1],
+    "URL": quote(ODD_KEY, safe=""),
+    "URL in lower case": quote(ODD_KEY, safe="").replace("%2F", "%2f"),
+    "URL in URL": quote(quote(ODD_KEY, safe=""), safe=""),
+    "HTML": html.escape(ODD_KEY),
+    "HTML by number": html.escape(ODD_KEY).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+    "hex": ODD_KEY.encode().hex(),
+    **{f"base64 behind {n}": base64.b64encode(b"x" * n + ODD_KEY.encode()).decode() for n in range(4)},
+    "base64 for URLs": base64.urlsafe_b64encode(f"Bearer {ODD_KEY}".encode()).decode(),
+}
+
+
+@pytest.mark.parametrize("written", WRITTEN.values(), ids=WRITTEN)
+def test_a_key_is_found_however_it_is_written(written: str) -> None:
+    for text in (f"you sent {written}, which is no key", f"{written}{written}", written):
+        assert written[4:-8] not in remove_secrets(text, [ODD_KEY])
+        assert written[4:-8].encode() not in redact_bytes(text.encode(), [ODD_KEY])
+    nested = ValueError(("a", [written]), {written: written.encode()})
+    nested.add_note(written)
+    group = ExceptionGroup("several", [nested])
+    redact_error(group, [ODD_KEY])
+    assert written not in "".join(traceback.format_exception(group))
+
+
+@pytest.mark.parametrize("written", ["as it is", "JSON", "URL in lower case", "HTML"])
+@pytest.mark.parametrize("size", [1, 3, 50])
+def test_a_key_that_is_written_otherwise_is_removed_from_a_stream(written: str, size: int) -> None:
+    whole = f"a {WRITTEN[written]} b".encode()
+    chunks = (whole[at : at + size] for at in range(0, len(whole), size))
+    assert b"".join(redact_stream(chunks, [ODD_KEY])) == b"a [key removed] b"
+
+
+@pytest.mark.parametrize(
+    "place", ["kind", "message", "text", "request-id", "anthropic-organization-id", "state"]
+)
+@pytest.mark.parametrize("status", [200, 302, 307, 400, 500])
+@pytest.mark.parametrize("written", ["as it is", "URL", "base64 behind 0"])
+def test_a_key_is_echoed_anywhere_in_a_reply(
+    tmp_path: Any, caplog: pytest.LogCaptureFixture, place: str, status: int, written: str
+) -> None:
+    """Neither what is raised, nor the ledger, nor a log at level DEBUG shows it."""
+    caplog.set_level("DEBUG")
+    told = WRITTEN[written]
+    told = told if "-" not in place else told[:120]
+
+    def answer(_request: Received) -> Reply:
+        content: Any = error(told if place == "kind" else "api_error", told if place == "message" else "said")
+        if status == 200:
+            content = batch(processing_status=told if place == "state" else "in_progress")
+        return Reply(
+            told.encode() if place == "text" else content, status, {place: told} if "-" in place else {}
+        )
+
+    (tmp_path / "r.json").write_bytes(b"{}")
+    with RawApiServer(answer) as server, client(server, key=ODD_KEY) as api:
+        body, ledger = Body(UPath(tmp_path / "r.json"), 2), Ledger(UPath(tmp_path / "ledger"), "api")
+        shown = []
+        for call in (
+            lambda: submit_shard(Entry(key="a" * 64, requests=1, bytes=2), body, api, ledger, api.now),
+            lambda: list(api.stream_results(api.retrieve("msgbatch_1"))),
+            api.identify,
+        ):
+            try:
+                shown.append(repr(call()))
+            except Exception as failed:
+                shown.append("".join(traceback.format_exception(failed)))
+    shown += [path.read_text() for path in (tmp_path / "ledger").rglob("*.json")]
+    assert told not in "\n".join([*shown, caplog.text])
+
+
+def test_passwords_of_the_address_and_of_other_headers_are_secrets_too() -> None:
+    address = "http://user:pass%2Fword-of-the-gateway@127.0.0.1:9"
+    headers = {"X-Gateway-Key": "other-key-of-the-gateway", "X-Team": "a team of no secret"}
+    with anthropic.Anthropic(api_key=KEY, base_url=address, max_retries=0, default_headers=headers) as sdk:
+        api = MessageBatches(sdk)
+        with pytest.raises(SubmitLaterError, match="no usable answer") as caught:
+            api.identify()
+    assert "word-of-the-gateway" not in str(caught.value)
+    assert api.redact("other-key-of-the-gateway pass/word-of-the-gateway") == "[key removed] [key removed]"
+    assert api.redact("a team of no secret") == "a team of no secret"
 
 
 @given(

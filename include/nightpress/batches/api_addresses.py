@@ -28,7 +28,8 @@ def origin_of(url: str) -> tuple[str, str, int | None]:
     :raises ValueError: it is not a URL.
     """
     parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    port = {"https": 443, "http": 80}.get(parts.scheme) if parts.port is None else parts.port
+    return parts.scheme, parts.hostname or "", port
 
 
 def results_address(batch: Batch, base_url: str) -> str:
@@ -52,6 +53,11 @@ def results_address(batch: Batch, base_url: str) -> str:
 
 
 def is_vendor(url: str) -> bool:
-    """Return whether a URL is at the vendor's own host, over HTTPS, so that the certificate proves the host."""
-    scheme, host, port = origin_of(url)
-    return scheme == "https" and port == 443 and host.endswith(".anthropic.com")
+    """Return whether a URL is at the vendor's own host, over HTTPS, so that the certificate proves the host.
+
+    Only an address that every parser reads alike can be: no name or password before the host, no odd characters.
+    """
+    return bool(_OF_VENDOR.match(url)) and origin_of(url)[2] == 443
+
+
+_OF_VENDOR = re.compile(r"https://(?:[a-z0-9-]+\.)+anthropic\.com(?::443)?(?:[/?#][!-~]*)?\Z", re.IGNORECASE)

@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 from nightpress.batches.api_addresses import origin_of
 from nightpress.batches.api_facts import ApiFacts, Listed
 from nightpress.batches.batch import check_batch_id
-from nightpress.batches.redaction import find_secrets, redact_error, remove_secrets
+from nightpress.batches.redaction import find_secrets, guard_logs, redact_bytes, redact_error, remove_secrets
 
 if TYPE_CHECKING:
     import anthropic
@@ -33,8 +33,9 @@ class ApiConnection:
         elapsed: Callable[[], float],
     ) -> None:
         self.base_url = str(client.base_url)
-        self.facts = ApiFacts(elapsed)
         self._secrets = find_secrets(client)
+        guard_logs(self._secrets)
+        self.facts = ApiFacts(elapsed, self.redact)
 
     @property
     def offline(self) -> bool:
@@ -49,6 +50,10 @@ class ApiConnection:
     def redact(self, text: str) -> str:
         """Return a text without the connection's own key, which a proxy may have echoed."""
         return remove_secrets(text, self._secrets)
+
+    def read(self, response: httpx2.Response) -> bytes:
+        """Return the content of a reply without the connection's own key."""
+        return redact_bytes(response.content, self._secrets)
 
     def time(self) -> float | None:
         """Return the API's own time, epoch seconds; None when no response had a date."""

@@ -62,10 +62,14 @@ class ApiFacts:
     """The facts from all responses of one client; for each fact the latest response that has it counts.
 
     :param elapsed: steady seconds, see :func:`elapsed_seconds`.
+    :param redact: removes the connection's own key, which a proxy may echo in any header.
     """
 
-    def __init__(self, elapsed: Callable[[], float] = elapsed_seconds) -> None:
+    def __init__(
+        self, elapsed: Callable[[], float] = elapsed_seconds, redact: Callable[[str], str] = str
+    ) -> None:
         self._elapsed = elapsed
+        self._redact = redact
         self.offline: bool | None = None
         self.organization_id: str | None = None
         self.workspace_id: str | None = None
@@ -79,10 +83,8 @@ class ApiFacts:
         if status in _INTERMEDIATE_STATUS and not from_api:
             return
         self.offline = headers.get(OFFLINE_HEADER) == OFFLINE_VALUE
-        self.organization_id = _read_account_id(
-            headers.get("anthropic-organization-id"), self.organization_id
-        )
-        self.workspace_id = _read_account_id(headers.get("anthropic-workspace-id"), self.workspace_id)
+        self.organization_id = self._read_id(headers.get("anthropic-organization-id"), self.organization_id)
+        self.workspace_id = self._read_id(headers.get("anthropic-workspace-id"), self.workspace_id)
         date = read_date(headers.get("date"))
         if date is not None:
             self._date, self._date_seen = date, self._elapsed()
@@ -104,6 +106,6 @@ class ApiFacts:
             return None
         return self._date + max(0.0, self._elapsed() - self._date_seen)
 
-
-def _read_account_id(value: str | None, known: str | None) -> str | None:
-    return value if value is not None and _ACCOUNT_ID.fullmatch(value) else known
+    def _read_id(self, value: str | None, known: str | None) -> str | None:
+        found = self._redact(value or "")
+        return found if _ACCOUNT_ID.fullmatch(found) else known

@@ -92,7 +92,8 @@ class MessageBatches(ApiConnection):
                     raise
                 if self.facts.offline is None:
                     raise SubmitLaterError(
-                        f"no usable answer from the API at {self.base_url} ({type(error).__name__}: {error}); "
+                        f"no usable answer from the API at {self.redact(self.base_url)} "
+                        f"({type(error).__name__}: {error}); "
                         "is it reachable from this machine?",
                         code="api_unreachable",
                     ) from error
@@ -116,14 +117,14 @@ class MessageBatches(ApiConnection):
             self.learn(error)
             raise
         self.facts.note(response.status_code, response.headers)
-        return decode_batch(response.content)
+        return decode_batch(self.read(response))
 
     def retrieve(self, batch_id: str) -> Batch:
         """Return the state of one batch.
 
         :raises anthropic.NotFoundError: may be transient, so one 404 does not prove that the batch is gone.
         """
-        return decode_batch(self._get(f"{ROUTE}/{check_batch_id(batch_id)}").content)
+        return decode_batch(self.read(self._get(f"{ROUTE}/{check_batch_id(batch_id)}")))
 
     def list(self, *, limit: int = 1000, after_id: str | None = None) -> BatchPage:
         """Return one page of batches, newest first.
@@ -131,7 +132,7 @@ class MessageBatches(ApiConnection):
         :param limit: 1 to 1,000 batches.
         :param after_id: start after this batch.
         """
-        page = decode_page(self._get(ROUTE, params=list_query(limit, after_id)).content)
+        page = decode_page(self.read(self._get(ROUTE, params=list_query(limit, after_id))))
         self.facts.note_batches(page)
         return page
 
@@ -196,11 +197,11 @@ class AsyncMessageBatches(ApiConnection):
         :raises anthropic.NotFoundError: may be transient, so one 404 does not prove that the batch is gone.
         """
         response = await self._get(f"{ROUTE}/{check_batch_id(batch_id)}")
-        return decode_batch(response.content)
+        return decode_batch(self.read(response))
 
     async def list(self, *, limit: int = 1000, after_id: str | None = None) -> BatchPage:
         """Return one page of batches, newest first."""
-        return decode_page((await self._get(ROUTE, params=list_query(limit, after_id))).content)
+        return decode_page(self.read(await self._get(ROUTE, params=list_query(limit, after_id))))
 
     async def cancel(self, batch_id: str) -> Batch:
         """Ask the API to cancel a batch; requests answered by then are billed and stay readable."""
@@ -211,7 +212,7 @@ class AsyncMessageBatches(ApiConnection):
             self.learn(error)
             raise
         self.facts.note(response.status_code, response.headers)
-        return decode_batch(response.content)
+        return decode_batch(self.read(response))
 
     async def close(self) -> None:
         """Close the client's connections."""

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from nightpress.batches.redaction import find_secrets, guard_logs, redact_bytes
 from nightpress.storage import INVALID_JSON
 
 if TYPE_CHECKING:
     import anthropic
-    import httpx2
 
 log = logging.getLogger(__name__)
 
@@ -66,14 +66,16 @@ class SdkModelApi:
 
     def __init__(self, client: anthropic.Anthropic, scope: str) -> None:
         self._client = client.with_options(max_retries=0, timeout=TIMEOUT_SECONDS)
+        self._secrets = find_secrets(client)
+        guard_logs(self._secrets)
         self.scope = scope
 
     def list_models(self) -> list[LiveModel] | None:
         """Return the models of this connection, or None when the API cannot be asked."""
         query = {"limit": _PAGE, "lifecycle": ["active", "deprecated", "retired"]}
-        response = self._ask("GET", "/v1/models", {"params": query, "follow_redirects": False})
+        reply = self._ask("GET", "/v1/models", {"params": query, "follow_redirects": False})
         try:
-            found = msgspec.json.decode(response.content)["data"] if response is not None else None
+            found = msgspec.json.decode(reply)["data"] if reply is not None else None
             if not isinstance(found, list):
                 return None
         except (*INVALID_JSON, KeyError, TypeError):
@@ -85,16 +87,16 @@ class SdkModelApi:
         asked = msgspec.json.decode(params, type=dict[str, Any])
         body = {name: asked[name] for name in _COUNTED if name in asked}
         options = {"follow_redirects": False, "headers": {"Content-Type": "application/json"}}
-        response = self._ask("POST", "/v1/messages/count_tokens", options, msgspec.json.encode(body))
+        reply = self._ask("POST", "/v1/messages/count_tokens", options, msgspec.json.encode(body))
         try:
-            count = msgspec.json.decode(response.content)["input_tokens"] if response is not None else None
+            count = msgspec.json.decode(reply)["input_tokens"] if reply is not None else None
         except (*INVALID_JSON, KeyError, TypeError):
             return None
         return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
 
     def _ask(
         self, method: str, route: str, options: dict[str, Any], content: bytes | None = None
-    ) -> httpx2.Response | None:
+    ) -> bytes | None:
         import anthropic
         import httpx2
 
@@ -102,12 +104,14 @@ class SdkModelApi:
         chosen: Any = options
         try:
             if method == "GET":
-                return self._client.get(route, cast_to=httpx2.Response, options=chosen)
-            return self._client.post(route, cast_to=httpx2.Response, content=content, options=chosen)
+                found = self._client.get(route, cast_to=httpx2.Response, options=chosen)
+            else:
+                found = self._client.post(route, cast_to=httpx2.Response, content=content, options=chosen)
         except (anthropic.AnthropicError, httpx2.HTTPError, OSError, ValueError) as error:
             # The error's text may hold data that a proxy echoed, so only its type is logged.
             log.info("%s %s: %s; the plan does without", method, route, type(error).__name__)
             return None
+        return redact_bytes(found.content, self._secrets)
 
 
 def _read_model(entry: object) -> LiveModel | None:
