@@ -33,7 +33,7 @@ from tests.chaos.scenarios import (
 
 WORKERS = 2
 CREDIT_SHARE, PRICED_SHARE = 5, 2
-"""One random run in so many is followed by one whose credit ends, and by one with another model and odd answers."""
+"""Every 5th random run is followed by one whose credit ends, every 2nd by one with another model and odd answers."""
 
 _PROGRESS_SECONDS = 5.0
 
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--one", action="store_true", help="run one case and tell everything")
     parser.add_argument("--no-points", action="store_true", help="random runs only")
     options = parser.parse_args(argv)
-    # As Ctrl-C does: leave by the context managers, which stop the servers.
+    # Like Ctrl-C: exit through the context managers, which stop the servers.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="nightpress-chaos-", dir=fast_folder()) as folder:
         if options.one or any(
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def fast_folder() -> str | None:
-    """Return a folder in memory if there is one: a kill is not a power failure, so nothing is lost by it."""
+    """Return a folder in memory if possible: a kill is not a power failure, so it loses no data there."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
@@ -90,7 +90,7 @@ def _one(folder: Path, scenario: Scenario) -> int:
 
 
 def count_steps(worker: Worker) -> dict[str, list[str]]:
-    """Return the steps of each fixed scenario, by a run that lives."""
+    """Return the steps of each fixed scenario, counted in a run that is not killed."""
     steps = {}
     for name in FIXED:
         result = worker.run(at_step(name, None))
@@ -101,7 +101,7 @@ def count_steps(worker: Worker) -> dict[str, list[str]]:
 
 
 class Runs:
-    """Scenarios that two workers take from one queue."""
+    """A queue of scenarios from which two workers take."""
 
     def __init__(self, folder: Path, scenarios: Sequence[Scenario]) -> None:
         self.folder, self.total = folder, len(scenarios)
@@ -179,7 +179,7 @@ def _all(folder: Path, runs: int, first_seed: int, *, points: bool) -> int:
 
 
 def table(results: Sequence[Result]) -> str:
-    """Return faults and kills by outcome; a run counts in the row of each thing that happened to it."""
+    """Return faults and kills by outcome; a run counts in the row of each of its faults and kills."""
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for result in results:
         for label in set(result.labels):

@@ -1,4 +1,4 @@
-"""What must be true when all is over, whatever happened on the way."""
+"""The invariants that must hold at the end of a run, whatever happened during it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _LAST_BATCHES_SECONDS = 26 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Articles whose text names them.
+    """Articles that can be recognised by their text.
 
-    :param mark: in the text of every article of this case and of no other.
+    :param mark: occurs in the text of every article of this case, and in no other case's.
     """
 
     mark: str
@@ -47,12 +47,12 @@ class Source:
 
 @dataclass(slots=True)
 class Books:
-    """Everything that is compared.
+    """The data that the audit compares.
 
     :param receipts: of every run that ended, as ``asdict(DayReceipt)``.
-    :param damaged: lines of result streams were made unreadable, so what was paid for them cannot be known.
-    :param given_up: the run stopped for a person to look, as it says it does after so many lost POSTs.
-    :param notes: gets what is known and not held against the run.
+    :param damaged: lines of result streams were made unreadable, so their cost cannot be known.
+    :param given_up: the run stopped for a person, as documented after this many lost POSTs.
+    :param notes: receives known findings that do not count as failures.
     :param unanswered: some requests may have no answer, because a fault took it.
     """
 
@@ -71,7 +71,7 @@ class Books:
 
 
 def audit(books: Books) -> list[str]:
-    """Return what is wrong; empty when the promise was kept."""
+    """Return what is wrong; empty when every invariant holds."""
     books.server.advance_clock(_LAST_BATCHES_SECONDS)
     books.meter = books.server.billing()["by_batch"]
     ledger = Ledger(UPath(f"file://{books.root}") / "ledger", "offline")
@@ -111,7 +111,7 @@ def _check_owners(books: Books, ledger: Ledger) -> Iterator[str]:
 
 
 def _check_articles(books: Books) -> Iterator[str]:
-    """No article has two answers at the API, not even in two shards; what was damaged on its way may have."""
+    """No article has two answers at the API, not even in two shards, unless its result was damaged in transit."""
     if books.damaged:
         return
     books.server.request("DELETE", "/local/faults")
@@ -145,7 +145,7 @@ def _check_receipts(books: Books) -> Iterator[str]:
                 yield f"batch {batch_id} was billed ${billed:.6f} and is on no receipt"
             continue
         said = listed[batch_id]["paid_usd"]
-        if said is None:  # a line that cannot be read: what it cost is not known
+        if said is None:  # an unreadable line, whose cost is not known
             said = listed[batch_id]["known_paid_usd"]
         unread = books.damaged and listed[batch_id]["by_status"].get("missing", 0)
         if abs(said - billed) > _EXACT and not (unread and said < billed):
@@ -159,7 +159,7 @@ def _check_receipts(books: Books) -> Iterator[str]:
 
 
 def _is_answer(result: Mapping[str, Any]) -> bool:
-    """Return whether a request has its answer: one that was cut off may be sent again, with more room."""
+    """Return whether a request has its answer; one cut off may be sent again, with more output tokens."""
     if result["type"] != "succeeded":
         return False
     message = result["message"]
@@ -168,7 +168,7 @@ def _is_answer(result: Mapping[str, Any]) -> bool:
 
 
 def price(row: Mapping[str, Any]) -> float:
-    """Return what a batch costs by the offline API's own meter, in USD."""
+    """Return the cost of a batch in USD, by the offline API's own meter."""
     return float(row["bill"]["cost_usd"])
 
 
@@ -177,9 +177,9 @@ def published(root: Path, pipeline: str, day: str) -> Path:
 
 
 def check_plan(books: Books, upper_usd: float) -> Iterator[str]:
-    """Say so when more was billed than the plan's upper bound.
+    """Report when more was billed than the plan's upper bound.
 
-    :param upper_usd: the highest of the plans of the day's runs; a later one plans for less.
+    :param upper_usd: the highest upper bound of all plans of the day; later plans are lower.
     """
     billed = sum(price(row) for row in books.meter.values())
     if billed > upper_usd + _EXACT:

@@ -1,7 +1,7 @@
-"""The process that dies: a fork server, so that a case does not wait for imports.
+"""The process that is killed; a fork server starts it, so that a case does not wait for imports.
 
 ``python -m tests.chaos.child`` reads lines of JSON, each a list of :class:`Spec`, starts one process for
-each at the same time, and answers with a line when all are over: for each, how it ended.
+each at the same time, and answers with one line when all have ended: how each of them ended.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.chaos.pipeline_run import PipelineRun, Spec, StoppedError, StuckError
 from tests.chaos.steps import Steps
 
 REAL_SECONDS = 240
-"""After this a process is ended as stuck. It works for half a second; on a machine full of other work, for a minute."""
+"""After this a process is killed as stuck. It needs half a second, on a busy machine up to a minute."""
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """One run of a pipeline without Airflow: the functions that the operators call, in the same order.
 
-Tasks are tried again, remembered when they are done (as Airflow does by XCom) and interleaved; what
-they wait for passes on a clock that the offline API shares.
+Tasks are retried, remembered when they are done (as Airflow does by XCom) and interleaved; their
+waiting time passes on a clock that the offline API shares.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ MAX_REQUESTS_IN_FLIGHT = 1_000
 SYSTEM = "Follow the style guide of the newsroom. " * 100
 
 HTTP_SECONDS = 1.0
-"""Real time after which a request is given up; only ``hang`` faults take longer."""
+"""Real time after which a request times out; only ``hang`` faults take longer."""
 
 LONGEST_SECONDS = 30 * 24 * 3600.0
 """Time on the shared clock after which a run counts as stuck."""
@@ -84,11 +84,11 @@ Task = Generator[float, None, Any]
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """One start of a run.
 
-    :param run: run id; the same one again goes on where it was.
-    :param remembers: False does every task again after a kill, as after "clear all".
-    :param order: seed of the order in which the shards' tasks take turns.
+    :param run: run id; a second start with the same id continues the run.
+    :param remembers: False repeats every task after a kill, as after "clear all".
+    :param order: seed for the order in which the shards' tasks take turns.
     :param die_at: see :class:`Steps`.
-    :param pause: real seconds for which the API gets to finish what it is doing before time passes.
+    :param pause: real seconds that the API gets to finish its work before time passes.
     :param delay: real seconds before the start.
     """
 
@@ -115,11 +115,11 @@ class StoppedError(Exception):
 
 
 class StuckError(Exception):
-    """The run waits for ever."""
+    """The run waits forever."""
 
 
 class SharedClock:
-    """The offline API's clock, which runs only as long as no POST is under way."""
+    """The offline API's clock, which advances only while no POST is in progress."""
 
     def __init__(self, spec: Spec) -> None:
         self.pause = spec.pause
@@ -145,7 +145,7 @@ class SharedClock:
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Let no time pass in this block, and after it only when the API had time to finish."""
+        """Let no time pass in this block, nor after it until the API has had time to finish."""
         fcntl.flock(self._lock, fcntl.LOCK_SH)
         try:
             os.pwrite(self._lock, b"!", 0)
@@ -185,7 +185,7 @@ class Api(MessageBatches):
 class PipelineRun:
     """One run of the pipeline.
 
-    :param note: told what happens on the way.
+    :param note: called with each event of the run.
     """
 
     def __init__(self, spec: Spec, steps: Steps, note: Callable[[str], None]) -> None:
@@ -202,7 +202,7 @@ class PipelineRun:
         if spec.remembers and os.path.exists(self._memory):  # noqa: PTH110
             with open(self._memory, "rb") as stream:  # noqa: PTH123
                 self._done = json.load(stream)
-        time.sleep = self.clock.sleep  # of the SDK's retries
+        time.sleep = self.clock.sleep  # for the SDK's retries
 
     def run(self) -> dict[str, Any]:
         """Publish the day and return its receipt."""
@@ -265,7 +265,7 @@ class PipelineRun:
                     raise
             yield self.clock() + 15.0 * 2**failures
         self.steps(f"task {name.partition(' ')[0]} done")
-        # In the second group a shard that was refused again is cleared by hand; in the first it stays skipped.
+        # In the second group a shard that is refused again is cleared by hand; in the first it stays skipped.
         if value is not None or "second_round" not in name:
             self._remember(name, value)
         return value
@@ -361,7 +361,7 @@ class PipelineRun:
         return batch_id
 
     def _look(self, wait: BatchWait) -> Look:
-        """Look as the trigger does: at the list, then at what is missing in it."""
+        """Poll as the trigger does: first the list, then each batch that is missing in it."""
         now = self.clock()
         try:
             batches = {batch.id: batch for batch in self.api.list().data}
@@ -407,7 +407,7 @@ class PipelineRun:
         try:
             check_second_round(self.identity, ordered)
         except AccountTroubleError:
-            # A person clears the second round when the account is in order again.
+            # A person clears the second round once the account works again.
             self._forget("second_round")
             raise
         published = publish_run(self.identity, ordered, plan, self.clock)

@@ -1,4 +1,4 @@
-"""Runs a scenario from a fresh root and a fresh API to its end, and audits it."""
+"""Runs a scenario to its end, with a new data root and a new API, and audits it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from tests.support.offline_api_server import PROJECT, LocalApiServer
 PIPELINE, DAY = "chaos", "2026-11-22"
 BATCH_SECONDS = 900.0
 BUDGET_USD = 100.0
-"""Far above what a case costs, so that the budget is checked and holds nothing back."""
+"""Far above the cost of a case, so that the budget is checked but blocks nothing."""
 LOWERED_USD = 1e-9
 STOPS_BEFORE_MENDING = 3
-"""Starts that end with a clear error before the faults are switched off, as a person would mend them."""
+"""Starts that may end with a clear error before the faults are switched off, as a person would fix them."""
 
 MAX_STOPS = 6
 LOST = f"POSTed {MAX_LOST_ATTEMPTS} times without an answer"
@@ -38,7 +38,7 @@ OUTCOMES = ("untouched", "recovered", "adopted", "resubmitted", "refused", "FAIL
 
 @dataclass(slots=True)
 class Result:
-    """How a case came out.
+    """The result of a case.
 
     :param labels: faults that acted, and the steps at which the run was killed.
     """
@@ -51,7 +51,7 @@ class Result:
 
 
 class Worker:
-    """An offline API and a fork server of its own.
+    """A worker with its own offline API and fork server.
 
     :param folder: on a fast disk; emptied after each case.
     """
@@ -80,7 +80,7 @@ class Worker:
         self.server.stop()
 
     def start(self, specs: Sequence[Spec]) -> list[str]:
-        """Start processes together and tell how each ended."""
+        """Start processes together and return how each ended."""
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._child.stdin.write(msgspec.json.encode(specs) + b"\n")
@@ -140,7 +140,7 @@ class _Case:
             receipts=[event["receipt"] for event in events if event["what"] == "done"],
             damaged=any(rule["kind"] in _LINES for rule in acted),
             unanswered=any(rule["kind"] in {*_LINES, "rows", "answers"} for rule in acted)
-            # As many tokens may be too few for an answer.
+            # This many tokens may be too few for an answer.
             or self.scenario.asked != PLAIN,
             given_up=self.given_up,
         )

@@ -1,4 +1,4 @@
-"""What is done to a run: which articles, what is asked, which faults, which deaths, in which company."""
+"""Scenarios of the chaos suite: articles, requests, faults, kills, and runs at the same time."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ HANG_SECONDS = 1.3
 """Longer than a run waits for an answer."""
 
 TYPICAL_STEPS = 450
-"""Deaths of random runs are drawn from this many steps; some come too late to happen."""
+"""Kills in random runs are drawn from this many steps; some come after the run has ended."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What each request asks of which model.
+    """The model and parameters of the requests.
 
-    :param us: inference in the US, as the request wants it.
-    :param cached: there is a system prompt, long enough for most models' prompt cache.
-    :param counted: the plan lets the API count tokens.
+    :param us: inference in the US, set in the request.
+    :param cached: with a system prompt long enough for most models' prompt cache.
+    :param counted: the plan has the API count tokens.
     """
 
     model: str = "claude-haiku-4-5"
@@ -47,11 +47,11 @@ class Scenario:
     """One case.
 
     :param repeat: arguments of ``python -m tests.chaos`` that repeat it.
-    :param deaths: step at which the first, second, … start of the run dies; None lives. Further starts live.
+    :param deaths: step at which the first, second, … start of the run is killed; None and later starts are not.
     :param company: ``alone``, ``two runs`` (other run id, same articles, same time) or ``orphan`` (the same
         run twice at the same time).
-    :param again: when all is over, another run of the same day follows.
-    :param remembers: a run that was killed goes on where it was; else everything is cleared.
+    :param again: at the end, another run of the same day follows.
+    :param remembers: a killed run continues where it was; else everything is cleared.
     :param credit: USD on the account at the start, and what it is topped up by each time a run stops; after these it
         has no end. Empty: no end from the start.
     :param workspace_in_us: inference in the US is the workspace's own setting.
@@ -98,11 +98,11 @@ FIXED: dict[str, Scenario] = {
         lower_budget=True,
     ),
 }
-"""Each is killed at every one of its steps."""
+"""Fixed scenarios; each is killed at every one of its steps."""
 
 
 ARTICLE_USD = 0.00003
-"""About what an article of a scenario costs."""
+"""Approximate cost of an article of a scenario."""
 
 
 def credit_scenario(seed: int) -> Scenario:
@@ -123,9 +123,9 @@ def credit_scenario(seed: int) -> Scenario:
         rules=tuple(rules),
         deaths=deaths,
         company=company,
-        # Whoever stopped for credit publishes what there is; the day is whole after another run.
+        # A run that stopped for lack of credit publishes what it has; another run completes the day.
         again=True,
-        # The same run twice at the same time shares no memory of what it did.
+        # Two simultaneous starts of a run do not share their record of finished tasks.
         remembers=company != "orphan" and rng.random() < 0.7,
         order=rng.randint(0, 999),
         pause=HANG_SECONDS + PAUSE_SECONDS
@@ -145,12 +145,12 @@ _ODD_ANSWERS = (
     "thinking_only",
     "redacted_thinking",
 )
-"""All but ``web_search`` and ``pause_turn``, which only requests with tools of the API's own get."""
+"""All but ``web_search`` and ``pause_turn``, which need requests with the API's own tools."""
 _CATEGORIES = (None, "cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms")
 
 
 def priced_scenario(seed: int) -> Scenario:
-    """Return a scenario of the other kinds with another model, thinking, geography, cache and odd answers."""
+    """Return a random or credit scenario with another model, thinking, geography, cache and odd answers."""
     rng = random.Random(f"priced {seed}")
     base = rng.choice([random_scenario, random_scenario, credit_scenario])(seed)
     model = CATALOGUE[rng.choice(offered_ids())]
@@ -181,7 +181,7 @@ def priced_scenario(seed: int) -> Scenario:
         }
         for _ in range(rng.choice([0, 1, 1, 2]))
     ]
-    # What an article costs depends on the model; the credit of a scenario is meant for the cheapest.
+    # The cost of an article depends on the model; a scenario's credit is meant for the cheapest.
     dearer = max((model.input_usd or 1.0), 0.1)
     return replace(
         base,
@@ -194,7 +194,7 @@ def priced_scenario(seed: int) -> Scenario:
 
 
 def at_step(name: str, step: int | None) -> Scenario:
-    """Return a fixed scenario that dies at a step."""
+    """Return a fixed scenario that is killed at a step."""
     return replace(FIXED[name], repeat=f"--point {name}:{step}", deaths=(step,))
 
 
@@ -296,7 +296,7 @@ def random_scenario(seed: int) -> Scenario:
     deaths = tuple(rng.randint(1, TYPICAL_STEPS) for _ in range(rng.choice([0, 1, 1, 2, 3])))
     company = rng.choices(["alone", "two runs", "orphan"], [6, 2, 2])[0]
     if rng.random() < 0.15:
-        # A batch without answers is the one case in which another run sends the same shard again.
+        # Only if a batch has no answers does another run send the same shard again.
         nothing = rng.choice([{"expired": 1.0}, {"canceled": 1.0}, {"errored": 1.0}])
         rules.append(
             {"endpoint": "create", "kind": "rows", "count": rng.randint(1, 3), "skip": rng.randint(0, 3)}

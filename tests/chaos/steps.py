@@ -1,4 +1,4 @@
-"""Every storage, network and ledger step of a process gets a number, and the process dies at one of them."""
+"""Numbers every storage, network and ledger step of a process, and kills the process at one of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Steps:
     """Counts steps.
 
     :param die_at: SIGKILL at the step of this number, counted from 1; None never.
-    :param note: told the name of the step the process dies at, just before.
+    :param note: called with the name of the step just before the process is killed at it.
     """
 
     def __init__(self, die_at: int | None, note: Callable[[str], None]) -> None:
@@ -32,7 +32,7 @@ class Steps:
         self.names: list[str] = []
 
     def __call__(self, name: str, last_act: Callable[[], object] = lambda: None) -> None:
-        """Count a step; if it is the one, do ``last_act`` and die."""
+        """Count a step; if it is the one to die at, do ``last_act`` and die."""
         self.names.append(name)
         if len(self.names) == self.die_at:
             last_act()
@@ -40,7 +40,7 @@ class Steps:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def install(self) -> None:
-        """Count what this process does from now on."""
+        """Count the steps of this process from now on."""
         for name in _STORAGE:
             setattr(os, name, self._around(f"os.{name}", getattr(os, name)))
         for name in _LEDGER:
@@ -67,7 +67,7 @@ class Steps:
 
 
 class _Writer(io.BufferedWriter):
-    """A file that can be left half written, at its first write."""
+    """A file whose first write may be cut in half by a kill."""
 
     def __init__(self, handle: int, steps: Steps) -> None:
         super().__init__(io.FileIO(handle, "wb"))

@@ -1,1 +1,1 @@
-"""Damaged and hostile input for whatever reads what others wrote: ``make fuzz`` and, sampled, the tests."""
+"""Damaged and hostile input for all readers of foreign data: ``make fuzz`` and, as a sample, the tests."""

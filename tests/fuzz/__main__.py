@@ -20,11 +20,11 @@ from pathlib import Path
 from tests.fuzz.runner import Failure, run_inputs, run_one
 
 _INPUTS = 2_000
-"""Of one process: its memory is given back, and a crash of a parser costs no more than these."""
+"""Inputs per process: at its end memory is freed, and a crash of a parser loses no more than these."""
 
 
 def main() -> int:
-    """Run; 1 when an input failed."""
+    """Run; return 1 if an input failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__.split("\n")[0])
     parser.add_argument("minutes", nargs="?", type=float, default=60.0)
     parser.add_argument("seed", nargs="?", type=int, default=1)

@@ -80,7 +80,7 @@ _TOKENS: tuple[bytes, ...] = (
 def mutate(data: bytes, others: Sequence[bytes], draw: random.Random) -> bytes:
     """Return data with one to six kinds of damage.
 
-    :param others: what pieces are taken from.
+    :param others: inputs from which pieces are taken.
     """
     for _ in range(draw.choice((1, 1, 1, 2, 3, 6))):
         data = draw.choice(_KINDS)(data, others, draw)

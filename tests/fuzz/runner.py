@@ -1,4 +1,4 @@
-"""One input after the other, each with a bound on its time and its memory."""
+"""Runs one input after the other, each with a limit on time and memory."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tests.fuzz.mutations import mutate
 from tests.fuzz.targets import Target, make_targets
 
 MAX_SECONDS = 1.0
-"""Of CPU, for one input."""
+"""Limit of CPU time for one input."""
 MAX_BYTES = 300 * 1024 * 1024
-"""Of memory, above what the process held before."""
+"""Limit of memory for one input, above the process's memory before it."""
 _HANG_SECONDS = 10.0
 
 
@@ -26,7 +26,7 @@ _HANG_SECONDS = 10.0
 class Failure:
     """An input that failed.
 
-    :param place: the kind of failure; two of one kind are one fault.
+    :param place: the kind of failure; two failures of one kind count as one bug.
     """
 
     number: int
@@ -35,11 +35,11 @@ class Failure:
     detail: str
 
     def to_values(self) -> dict[str, object]:
-        """Return it as JSON values."""
+        """Return the failure as JSON values."""
         return asdict(self)
 
     def show(self, seed: int, only: str) -> str:
-        """Return it for people, with the command that repeats it."""
+        """Return the failure as text, with the command that repeats it."""
         again = f"python -m tests.fuzz --one {seed}:{self.number}" + (f" --only {only}" if only else "")
         return f"{self.target}: {self.place}: {self.detail[:300]}\n    {again}"
 
@@ -53,10 +53,10 @@ def run_inputs(
 ) -> Iterator[Failure]:
     """Yield the inputs that failed.
 
-    :param note: is told the number of each input before it is read, for the case that a parser crashes.
+    :param note: called with the number of each input before it is read, in case a parser crashes.
     """
     targets = _chosen(only)
-    for target in targets:  # what is imported on the way is not charged to an input
+    for target in targets:  # so that imports do not count for an input
         for name, data in target.corpus:
             with suppress(NightpressError):
                 target.run(name, data, random.Random(0))
@@ -69,7 +69,7 @@ def run_inputs(
 
 
 def run_one(seed: int, number: int, only: str = "") -> None:
-    """Read one input, without catching anything but our own errors."""
+    """Read one input; catch only our own errors."""
     target, name, data, draw = _input(_chosen(only), seed, number)
     print(target.name, name, len(data), data[:2000])
     started = time.process_time()
@@ -119,7 +119,7 @@ def _try(target: Target, name: str, data: bytes, draw: random.Random, number: in
 
 @contextmanager
 def give_up_after(seconds: float) -> Iterator[None]:
-    """Raise out of whatever is going on when it has taken this much CPU; a regular expression ends only then too."""
+    """Raise once this much CPU time is used, even within a regular expression."""
 
     def ring(*_: object) -> None:
         raise _HangError
@@ -134,7 +134,7 @@ def give_up_after(seconds: float) -> Iterator[None]:
 
 
 def forget_peak() -> int:
-    """Let the kernel count the highest use of memory again; return what is used now, in bytes."""
+    """Reset the kernel's peak memory of this process; return the current use in bytes."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     return _status("VmRSS")

@@ -1,4 +1,4 @@
-"""What is fuzzed: each reads what others wrote, and may only fail with an error of ours."""
+"""The fuzzed readers: each reads foreign data, and may fail only with an error of ours."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ _LONGEST = 100_000
 class Target:
     """One reader.
 
-    :param corpus: what is damaged: names (of files, where they matter) and bytes.
-    :param run: reads damaged bytes; raises an error of ours, or AssertionError when it made something wrong of them.
+    :param corpus: the inputs to damage: names (file names, where they matter) and bytes.
+    :param run: reads damaged bytes; raises an error of ours, or AssertionError if the values read are wrong.
     """
 
     name: str
@@ -115,7 +115,7 @@ def _results() -> list[tuple[str, bytes]]:
 
 def _decode_results(_name: str, data: bytes, draw: random.Random) -> None:
     report = StreamReport()
-    # A stream comes in blocks of megabytes, which end anywhere.
+    # A stream arrives in blocks of megabytes, which may end anywhere.
     ends = sorted(draw.choices(range(len(data) + 1), k=draw.randrange(4)))
     blocks = [data[start:end] for start, end in pairwise((0, *ends, len(data)))]
     for block in iter_blocks(blocks, _KEY, 4, report):

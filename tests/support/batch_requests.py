@@ -19,5 +19,5 @@ def item(custom_id: str = "a-0", text: str = "One. Two. Three.", **changes: Any)
 
 
 def items(count: int) -> list[dict[str, Any]]:
-    """Return requests ``a-0`` to ``a-{count-1}``, each with a text of its own."""
+    """Return requests ``a-0`` to ``a-{count-1}``, each with a different text."""
     return [item(f"a-{index}", f"<article>Text {index}. Second. Third.</article>") for index in range(count)]

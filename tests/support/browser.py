@@ -3,8 +3,8 @@
 with open_browser() as browser:
     page = browser.new_page()
 
-The fixture ``browser`` in `tests/conftest.py` gives one to a module's tests. playwright keeps an event loop in
-the thread while it is open, so a test that uses it cannot call ``asyncio.run``.
+The fixture ``browser`` in `tests/conftest.py` gives one to a module's tests. While it is open, playwright keeps an
+event loop in the thread, so a test that uses it cannot call ``asyncio.run``.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class NoBrowserError(Exception):
 def open_browser() -> Iterator[Browser]:
     """Open headless Chromium, setting one up when this machine has none.
 
-    :raises NoBrowserError: that did not work either.
+    :raises NoBrowserError: there is none, and set-up failed.
     """
     with sync_playwright() as playwright:
-        # Chromium refuses its sandbox to root, and containers seldom have the user namespaces it needs.
+        # Chromium's sandbox does not work as root, and containers seldom have the user namespaces it needs.
         options = [*OPTIONS, "--no-sandbox"]
         browser = playwright.chromium.launch(executable_path=find_chromium(playwright), args=options)
         try:
@@ -53,7 +53,7 @@ def open_browser() -> Iterator[Browser]:
 def find_chromium(playwright: Playwright) -> str:
     """Return the path of a Chromium: on PATH, playwright's own, or one that is installed now.
 
-    :raises NoBrowserError: with what was tried.
+    :raises NoBrowserError: there is none; the message says what was tried.
     """
     if found := _find_on_path():
         return found

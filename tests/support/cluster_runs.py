@@ -1,4 +1,4 @@
-"""Drive a cluster in tests: articles on S3, runs, what the API billed and what the receipts say."""
+"""Drive a cluster in tests: articles on S3, runs, the API's bill and the receipts."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ClusterClock:
 
 
 def backfill(cluster: Cluster, days: Sequence[str]) -> list[str]:
-    """Let Airflow's own command create the runs of some days that follow one another; return the runs' ids."""
+    """Create runs for consecutive days with Airflow's own backfill command; return their ids."""
     wait_until("the DAG is there", lambda: bool(cluster.api.dag(DAG)))
     cluster.api.set_paused(DAG, False)
     known = {run["dag_run_id"] for run in cluster.api.runs(DAG)}
@@ -69,7 +69,7 @@ def backfill(cluster: Cluster, days: Sequence[str]) -> list[str]:
 
 
 def triggerers_of(cluster: Cluster, run_id: str) -> dict[int, str]:
-    """Return which triggerer each deferred task of a run waits in, by map index."""
+    """Return the triggerer in which each deferred task of a run waits, by map index."""
     found = cluster.api.task_instances(DAG, run_id)
     return {
         task["map_index"]: str((task["triggerer_job"] or {}).get("hostname", ""))
@@ -86,7 +86,7 @@ def start_run(cluster: Cluster, day: str, **conf: Any) -> str:
 
 
 def wait_until(what: str, is_true: Callable[[], bool], seconds: float = 240.0) -> None:
-    """Poll until something is true; an Airflow that is being restarted meanwhile is waited for.
+    """Poll until a condition is true; wait also for an Airflow that is being restarted meanwhile.
 
     :raises TimeoutError: it did not become true in time.
     """
@@ -147,7 +147,7 @@ def receipt(cluster: Cluster, day: str) -> dict[str, Any]:
 
 
 def billed_by_receipts(cluster: Cluster, *days: str) -> int:
-    """Return how many answers the receipts of some days say were paid for; a reused batch counts once."""
+    """Return how many answers were paid for by the receipts of some days; a reused batch counts once."""
     counted: dict[str, int] = {}
     for day in days:
         for batch in receipt(cluster, day)["batches"]:
@@ -160,7 +160,7 @@ def billed_by_receipts(cluster: Cluster, *days: str) -> int:
 
 
 def published_rows(cluster: Cluster, day: str) -> tuple[int, int]:
-    """Return the rows of a published day, and how many were answered."""
+    """Return how many rows a published day has, and how many of them were answered."""
     import pyarrow.parquet as pq
 
     fs = cluster.servers.file_system()

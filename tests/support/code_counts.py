@@ -19,9 +19,9 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[2]
 ROOMS = ("include", "plugins", "launch", "dags")
-"""What is installed, launched or run by Airflow: tests and benchmarks are not counted."""
+"""Code that is installed, launched or run by Airflow; tests and benchmarks are not counted."""
 OFFLINE_API = ("include/offline_api/", "include/local_api/")
-"""A project of its own, under its name and its former one: it may use the same words as the others."""
+"""A separate project, by its current and its former name: it may use the same names as the others."""
 MAX_FUNCTION_LINES = 40
 _FOLDER = r"(?:folder|path|place|parent|target)(?:\(\))?$"
 DUPLICATE_LINES = 6
@@ -83,7 +83,7 @@ def _twice(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 def long_functions(sources: Iterable[Source]) -> dict[str, int]:
     """Return the functions whose body has more than 40 lines, as ``file:name`` with their lines.
 
-    Signature and docstring do not count: a keyword-only adapter has many arguments, and each its line.
+    Signature and docstring do not count: a keyword-only adapter has many arguments, each on its own line.
     """
     return {
         f"{source.path}:{node.name}": lines
@@ -103,7 +103,7 @@ def path_builders(sources: Iterable[Source]) -> dict[str, list[str]]:
     """Return the files that join a path with a name written in the code, with the lines.
 
     That is ``folder / "name"``, ``folder / f"…"``, ``folder / NAME``, ``anything_root / anything`` and ``joinpath`` or
-    ``with_name`` with such a name. A child whose name comes from a listing (``folder / name``) is none.
+    ``with_name`` with such a name. A child whose name comes from a listing (``folder / name``) does not count.
     """
     found: dict[str, list[str]] = {}
     for source in sources:
@@ -137,7 +137,7 @@ def _is_written(node: ast.expr) -> bool:
 
 
 def uri_openers(sources: Iterable[Source]) -> dict[str, list[str]]:
-    """Return the files that make a storage path of a text, with the lines."""
+    """Return the files that make a storage path from a string, with the lines."""
     found: dict[str, list[str]] = {}
     for source in sources:
         calls = [
@@ -197,7 +197,7 @@ def _code(source: Source) -> Iterator[tuple[int, str]]:
     }
     for number, line in enumerate(source.text.splitlines(), 1):
         text = line.strip()
-        # A line of brackets alone says nothing.
+        # A line of brackets alone is no sign of duplication.
         if number not in left_out and number not in comments and re.search(r"\w", text):
             yield number, text
 
@@ -207,7 +207,7 @@ def _is_text(node: ast.expr) -> bool:
 
 
 def count_all(sources: Sequence[Source]) -> dict[str, str]:
-    """Return the table: what is counted, and the number."""
+    """Return the rows of the table: what is counted, and the number."""
     sizes = [source.lines for source in sources if source.lines > 1]
     ours = without_offline_api(sources)
     core = [source for source in ours if source.path.startswith(("include/", "plugins/"))]

@@ -1,7 +1,7 @@
 """The sample through Airflow with every model of the catalogue, on the offline API: ``make models``.
 
-For each model a run of ``article_summaries``, on a day of its own: all must be answered, the receipt must be what the
-offline API's meter says, and the plan must not be below it.
+Each model gets a run of ``article_summaries`` for a day of its own: all articles must be answered, the receipt must
+equal the offline API's meter, and the plan must not be below it.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from tests.support.running_airflow import PROJECT, AirflowInstance
 DAG = "article_summaries"
 FIRST_DAY = date(2026, 3, 1)
 MAX_TOKENS = 120
-"""As ``make run`` gives it for the sample."""
+"""The value that ``make run`` uses for the sample."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRun:
-    """What a run with a model came to.
+    """The result of a run with a model.
 
-    :param planned_usd: the plan's upper bound, and ``room_usd`` the part of it that is room for thinking.
-    :param expected_usd: of the plan.
-    :param paid_usd: of the receipt.
-    :param billed_usd: of the offline API's meter.
+    :param planned_usd: the plan's upper bound; ``room_usd`` is the part of it reserved for thinking.
+    :param expected_usd: the plan's expected cost.
+    :param paid_usd: the receipt's cost.
+    :param billed_usd: the cost by the offline API's meter.
     """
 
     model: str
@@ -51,7 +51,7 @@ class ModelRun:
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong; empty when all is well."""
+        """What is wrong; empty if nothing is."""
         found = []
         if not self.answered == self.articles > 0:
             found.append(f"{self.model}: {self.answered} of {self.articles} answered")
@@ -65,7 +65,7 @@ class ModelRun:
 def run_models(
     airflow: AirflowInstance, server: LocalApiServer, models: Sequence[str], **conf: Any
 ) -> list[ModelRun]:
-    """Run the sample with each model, and return what each run came to.
+    """Run the sample with each model, and return the result of each run.
 
     :param conf: other fields of the form.
     """

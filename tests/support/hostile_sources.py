@@ -1,4 +1,4 @@
-"""Small files that cost a careless reader minutes, gigabytes or its life: by name, each less than a megabyte."""
+"""Files below a megabyte, by name, that cost a careless reader minutes or gigabytes, or crash it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _aliases() -> str:
 
 
 HOSTILE: dict[str, str] = {
-    # Searches that begin again at each of many places.
+    # Searches that restart at each of many positions (quadratic time).
     "comments.html": "<!---->" * 285 + "x",
     "spaces in comments.html": "<!-- -->  " * 200 + "<p>",
     "comments.csv": "<!-- a -->" * 190 + "x\n1,2\n",
@@ -35,18 +35,18 @@ HOSTILE: dict[str, str] = {
     "quotes.csv": 'id,content\n1,"' + '"' * _N + "\n",
     "an open quote in each line.csv": "id,content\n" + '1,"a\n' * 30_000,
     "backslashes.jsonl": '{"id":1,"content":"' + "\\\\" * _N + "\n",
-    # Depth.
+    # Deep nesting.
     "deep.json": "[" * _N,
     "deep.jsonl": '{"content":' + '{"a":' * 50_000 + "\n",
     "deep.xml": "<?xml version='1.0'?>" + "<a>" * _N,
     "deep.html": "<html><body>" + "<div>" * 10_000 + "text",
     "deep front matter.md": "---\n" + "[" * 20_000 + "\n---\nText.",
     "deep TOML.md": "+++\na = " + "[" * 20_000 + "\n+++\nText.",
-    # What unfolds.
+    # Content that expands.
     "aliases.md": _aliases(),
     "an alias of itself.md": "---\na: &a [*a]\n---\nText.",
     "code in YAML.md": "---\na: !!python/object/apply:os.system ['true']\n---\nText.",
-    # Width.
+    # Many columns or members.
     "separators.csv": "sep=" + ";" * _N,
     "commas.csv": "," * _N + "\n1\n",
     "three separators.csv": "a;b,c|d\te" * 10_000,
@@ -55,10 +55,10 @@ HOSTILE: dict[str, str] = {
     + "><content>x</content></article></r>",
     "lists.json": json.dumps({f"l{n}": [{"content": "x"}] for n in range(5_000)}),
     "articles by key.json": json.dumps({str(n): {"content": "x"} for n in range(10_000)}),
-    # Numbers.
+    # Huge numbers.
     "a long id.jsonl": '{"id": ' + "9" * 400 + ', "content": "x"}\n',
     "a number without an end.jsonl": '{"id": 1, "content": "x", "n": ' + "9" * _N + "}\n",
-    # Nothing at all.
+    # No content, only white space or control characters.
     "line breaks.csv": "\n" * _N,
     "carriage returns.csv": "\r" * _N,
     "NUL.csv": "\0" * _N,

@@ -1,4 +1,4 @@
-"""Ledgers to look at: entries as submit and collect leave them, without either."""
+"""Ledgers for tests: entries as submit and collect leave them, made without running either."""
 
 from __future__ import annotations
 

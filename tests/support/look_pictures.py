@@ -1,6 +1,6 @@
 """Pictures of ``nightpress look`` for the docs: ``python -m tests.support.look_pictures``, a part of make screenshots.
 
-The sources are what people have: an export of Excel with doubtful rows, and a folder in which one file is damaged.
+The sources are typical: an Excel export with doubtful rows, and a folder in which one file is damaged.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _damaged(folder: Path) -> list[str]:
 
 
 LOOKS: Mapping[str, Callable[[Path], list[str]]] = {"look": _export, "look-damaged": _damaged}
-"""By the name of the picture: makes the source in a folder, and returns the arguments."""
+"""By picture name, a function that makes the source in a folder and returns the arguments."""
 
 
 def draw(name: str) -> str:

@@ -1,4 +1,4 @@
-"""A model of the Message Batches API that may or may not have accepted what was sent."""
+"""A simulated Message Batches API that may or may not have accepted a POST whose reply is lost."""
 
 from __future__ import annotations
 
@@ -70,11 +70,11 @@ def status_error(
 class ModelApi:
     """Implements ``BatchApi``.
 
-    :param plan: what the next POSTs do: ``accept``, ``accept_then_drop``, ``drop``, ``accept_then_crash``,
+    :param plan: the outcomes of the next POSTs: ``accept``, ``accept_then_drop``, ``drop``, ``accept_then_crash``,
         ``crash``, or an exception to raise without accepting. Empty: accept.
     :param listing_delay: seconds until a new batch is in the list.
-    :param skew: seconds that the API's clock is ahead of this machine's.
-    :param creation_offset: seconds that the server which creates the next batch is ahead of the others.
+    :param skew: seconds by which the API's clock is ahead of this machine's.
+    :param creation_offset: seconds by which the server that creates the next batch is ahead of the others.
     """
 
     clock: Clock

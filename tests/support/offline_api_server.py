@@ -1,4 +1,4 @@
-"""A real offline Message Batches API for one test: a process of its own, on a port of its own.
+"""A real offline Message Batches API for one test: in its own process and on its own port.
 
 with LocalApiServer(tmp_path / "api") as server:
     client = anthropic.Anthropic(api_key="test-key", base_url=server.base_url)
@@ -27,10 +27,10 @@ START_SECONDS = 60.0
 class LocalApiServer:
     """``python -m offline_api`` as a context manager.
 
-    :param data_dir: the server's state; kept, so that :meth:`restart` finds it.
+    :param data_dir: folder of the server's state; it is kept, so that :meth:`restart` finds it.
     :param seconds_per_batch: how long a batch takes.
     :param extra_args: other options of the command line.
-    :param key: locks ``/v1`` and ``/local``; None accepts any.
+    :param key: required for ``/v1`` and ``/local``; None accepts any.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class LocalApiServer:
 
     @property
     def base_url(self) -> str:
-        """Where the server is; the same after a restart."""
+        """Address of the server; the same after a restart."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -134,7 +134,7 @@ class LocalApiServer:
         self.start()
 
     def request(self, method: str, path: str, content: Any = None) -> Any:
-        """Send one request with an API key and return the decoded answer, an error's too."""
+        """Send one request with an API key and return the decoded answer, also of an error."""
         data = content if content is None or isinstance(content, bytes) else json.dumps(content).encode()
         headers = {
             "x-api-key": self.key or "test-key",
@@ -185,11 +185,11 @@ class LocalApiServer:
         self.post("/local/reset")
 
     def cpu_seconds(self) -> float:
-        """Return the processor time that the server has used, which does not depend on what else runs."""
+        """Return the server's CPU time, which does not depend on what else runs."""
         used = psutil.Process(self.pid).cpu_times()
         return float(used.user + used.system)
 
     def rss_bytes(self) -> int:
-        """Return the memory of the server that is its own: not the files it has mapped."""
+        """Return the server's own memory, without mapped files."""
         memory = psutil.Process(self.pid).memory_info()
         return int(memory.rss - memory.shared)

@@ -20,7 +20,7 @@ class Clock(Protocol):
 
 @contextmanager
 def batches_ending(server: Clock) -> Iterator[None]:
-    """Let every batch end within a second or two of its creation."""
+    """Make every batch end within two seconds of its creation."""
     stop = threading.Event()
 
     def move() -> None:

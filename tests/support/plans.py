@@ -1,4 +1,4 @@
-"""Plans to look at, without an article."""
+"""Plans for tests, made without articles."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nightpress.costs.plan import Plan
 
 
 def make_plan(**changes: Any) -> Plan:
-    """A plan that sends ten articles for at most $2."""
+    """Return a plan that sends ten articles for at most $2."""
     values: dict[str, Any] = {
         **dict.fromkeys(("pipeline", "day", "run", "source"), "x"),
         **dict.fromkeys(("articles", "to_send", "shards"), 10),

@@ -1,4 +1,4 @@
-"""Runs of the core alone against an offline API, from articles to what they cost; without Airflow."""
+"""Runs of the core against an offline API, from articles to their cost; without Airflow."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class TextSource:
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """What a run was planned and found to cost.
+    """The planned and the actual cost of a run.
 
-    :param billed_usd: what the offline API's own meter says of its batches.
+    :param billed_usd: the cost of its batches by the offline API's own meter.
     """
 
     plan: Plan

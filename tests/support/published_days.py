@@ -1,4 +1,4 @@
-"""Published days made by hand, so that what a report should say can be worked out by hand too."""
+"""Published days made by hand, so that the expected numbers of a report can be computed by hand too."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OURS = {field.name for field in (*HEAD, *TAIL)}
 
 
 def answer(number: int, **given: Any) -> dict[str, Any]:
-    """A row of answers: 100 tokens in, 20 out, 0.01 USD at 0.02 list; ``status`` or metadata as given."""
+    """A row of answers: 100 input and 20 output tokens, 0.01 USD (list price 0.02); ``status``, metadata as given."""
     failed = given.get("status", "succeeded") != "succeeded"
     row: dict[str, Any] = {
         "article_id": f"a-{number}",
@@ -66,7 +66,7 @@ def publish(
     offline: str = "no",
     dag_id: str = "",
 ) -> UPath:
-    """Write a day's answers, and its receipt if given; columns that are neither ours nor of the output are metadata."""
+    """Write a day's answers, and its receipt if given; columns that are neither ours nor the output's are metadata."""
     typed = [pa.field(name, kind, metadata={ORIGIN: "output"}) for name, kind in (output or {}).items()]
     ours = _OURS | set(output or {})
     names = dict.fromkeys(name for row in rows for name in row if name not in ours)
@@ -87,7 +87,7 @@ def publish(
 def write_receipt(
     root: UPath, receipt: Mapping[str, Any] | str, *, day: str = DAY, pipeline: str = PIPELINE
 ) -> None:
-    """Store a receipt: a text as it is given, broken ones too; of a mapping what is missing is filled in."""
+    """Store a receipt: a text as given, even a broken one; a mapping with missing fields filled in."""
     path = root / "receipts" / pipeline / f"day={day}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     if not isinstance(receipt, str):

@@ -34,11 +34,11 @@ _PATIENCE_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of some races.
+    """The result of some races.
 
-    :param winners: how many races had how many winners; an exclusive store has only ``{1: races}``.
+    :param winners: number of races by number of winners; an exclusive store has only ``{1: races}``.
     :param wins: races that each process won.
-    :param mistaken: races whose file on the store does not hold the token of the one winner.
+    :param mistaken: races whose file on the store does not hold the token of the only winner.
     """
 
     races: int
@@ -63,10 +63,10 @@ class Outcome:
 
 
 def run_races(root: str, options: Mapping[str, Any], races: int) -> Outcome:
-    """Let two processes race for the first attempt of as many shards.
+    """Let two processes race for the first attempt of each of this many shards.
 
     :param root: URL of an empty folder.
-    :param options: storage options of its driver.
+    :param options: storage options for its driver.
     """
     spawn = multiprocessing.get_context("spawn")
     barrier, answers = spawn.Barrier(2), spawn.SimpleQueue()
@@ -78,7 +78,7 @@ def run_races(root: str, options: Mapping[str, Any], races: int) -> Outcome:
     try:
         for process in both:
             process.start()
-        # A process that fails breaks the barrier, and answers with what it has.
+        # A process that fails breaks the barrier, and returns the results it has.
         won = dict(answers.get() for _ in both)
     finally:
         for process in both:
@@ -88,7 +88,7 @@ def run_races(root: str, options: Mapping[str, Any], races: int) -> Outcome:
 
 
 class _Attempts(Ledger):
-    """A ledger that stores attempts only: the entry, which the winner stores next, is not part of the race."""
+    """A ledger that stores only attempts: the entry, which the winner stores next, is not part of the race."""
 
     def save(self, entry: Entry) -> Entry:
         """Store nothing."""
@@ -167,7 +167,7 @@ STORES: Mapping[str, Callable[[Path], Any]] = {"SeaweedFS": seaweedfs, "moto": m
 
 
 def main() -> int:
-    """Race on every store, and tell what came of it; 1 when a right was given twice, or not at all."""
+    """Race on every store and print the results; return 1 if a right was given twice or not at all."""
     parser = argparse.ArgumentParser(prog="make races", description=__doc__)
     parser.add_argument("races", type=int, nargs="?", default=10_000)
     parser.add_argument("--store", choices=list(STORES), action="append", help="only on this one")

@@ -1,4 +1,4 @@
-"""An HTTP server on 127.0.0.1 that answers as a test says, and keeps what it was sent."""
+"""An HTTP server on 127.0.0.1 whose answers a test defines, and which records its requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Received:
 
 @dataclass
 class Reply:
-    """What to answer. A content that is not bytes is sent as JSON."""
+    """An answer. Content that is not bytes is sent as JSON."""
 
     content: Any = field(default_factory=dict)
     status: int = 200

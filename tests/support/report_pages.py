@@ -1,4 +1,4 @@
-"""Reports as they are written, and what no report may hold."""
+"""Written reports, and content that no report may have."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def report(root: UPath, day: str = DAY, **given: Any) -> tuple[str, str]:
 
 
 def message(root: UPath, day: str = DAY, **given: Any) -> str:
-    """Write a day's report; return the text to be mailed."""
+    """Write a day's report; return the text of its mail."""
     write_report(DataRoot(root), day, now=NOW, **given)
     return DataRoot(root).report(day).with_name("report.md").read_text()
 

@@ -1,7 +1,7 @@
 """A picture of ``nightpress run`` in a terminal, for the docs: ``python -m tests.support.run_picture FILE``.
 
-The run is a real one, of the sample, on the offline API and an Airflow of its own. What it prints is kept and drawn
-by rich as SVG, with paths of this machine, ports and the key of the login link replaced.
+The run is a real one, of the sample, on the offline API and an Airflow of its own. Its output is recorded and
+drawn by rich as SVG, with this machine's paths, ports and the key of the login link replaced.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _REPLACED = (
     (re.compile(r"make_run__[0-9T:.+-]+"), "make_run__…"),
     (re.compile(r"\b\d+ s\b"), "… s"),
 )
-"""What differs from run to run and from machine to machine."""
+"""Patterns of text that differs between runs or machines."""
 
 
 class RecordingReporter(Reporter):
-    """Prints as the command does, and keeps what would stay on the terminal."""
+    """Prints as the command does, and records what would stay on the terminal."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,19 +48,19 @@ class RecordingReporter(Reporter):
         self.block_after = 0
 
     def say(self, line: str) -> None:
-        """Print a line that stays, and keep it."""
+        """Print a line that stays, and record it."""
         super().say(line)
         self.lines += line.split("\n")
 
     def show(self, shards: Sequence[ShardProgress]) -> None:
-        """Show where the shards are, and keep where the block ends up: below what was said so far."""
+        """Show the shards' states, and record the place of the block: below the lines printed so far."""
         super().show(shards)
         self.progress, self.block_after = list(shards), len(self.lines)
 
     def to_svg(self, folder: str) -> str:
-        """Draw it.
+        """Return the output as SVG.
 
-        :param folder: of this run's files, which no reader has.
+        :param folder: of this run's files; its path is replaced.
         """
         console = Console(
             file=io.StringIO(), record=True, force_terminal=True, width=COLUMNS, highlight=False, markup=False
@@ -70,7 +70,7 @@ class RecordingReporter(Reporter):
             if number == self.block_after:
                 console.print(render_progress(self.progress, datetime.now(UTC)))
             console.print(Text(self._without_places(line, folder)), soft_wrap=False)
-        # The page that shows it need load nothing.
+        # So that a page that shows it loads nothing else.
         return _FONTS.sub("", console.export_svg(title="nightpress run"))
 
     @staticmethod

@@ -29,24 +29,24 @@ PROJECT = Path(__file__).resolve().parents[2]
 STUB_DAGS = PROJECT / "tests" / "integration" / "stub_dags"
 NOWHERE = "http://127.0.0.1:9"
 QUICK = {
-    # No test edits a DAG file while its Airflow runs: reading all of them every 15 s is half a core, for nothing.
+    # No test edits a DAG file while its Airflow runs: reading all of them every 15 s would waste half a core.
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "3600",
-    # A loop that has found nothing to do is tried again after half a second, not after one.
+    # An idle scheduler loop runs again after half a second instead of one.
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
-    # A task's own imports are a quarter of its time. The cluster's tests, and those of the launcher, pay for them.
+    # A task's own imports take a quarter of its time. Tests of the cluster and of the launcher still import in tasks.
     IMPORT_BEFORE_FORK: "nightpress message_batches",
 }
-"""What makes an Airflow of the tests lighter than one that people use."""
+"""Settings that make a test's Airflow lighter than one for users."""
 
 _migrated: list[Path] = []
 
 
 class AirflowInstance:
-    """An Airflow of the test's own; nothing of it outlives `stop`.
+    """A test's own Airflow; `stop` ends all its processes.
 
     :param folder: an empty folder for home (``airflow``) and data root (``data``).
-    :param base_url: of the Message Batches API, e.g. an offline one (default: an address that refuses).
+    :param base_url: of the Message Batches API, e.g. an offline one (default: an address that refuses connections).
     :param key: sent as ``x-api-key``.
     :param env: settings added for all components, ``AIRFLOW__…`` included.
     :param dags: folder of the DAGs (default: the project's).
@@ -74,7 +74,7 @@ class AirflowInstance:
         self.data = folder / "data"
         self.data.mkdir(parents=True, exist_ok=True)
         layout = Layout(project, self.home, self.data.as_uri(), dags, plugins)
-        # Tests keep their articles in temporary folders, which a trigger form may not name otherwise.
+        # Tests keep their articles in temporary folders, which a trigger form could not name otherwise.
         own = (QUICK if quick else {}) | {"NIGHTPRESS_ALLOWED_SOURCES": gettempdir()} | dict(env or {})
         self.instance = Instance(layout, api=Api(key, base_url), own=own, schedules=schedules, login=False)
         self._dag_of: dict[str, str] = {}
@@ -113,7 +113,7 @@ class AirflowInstance:
         return self.instance.environment()
 
     def start(self, seconds: float = 180.0) -> None:
-        """Start all components and wait until each has given a sign of life."""
+        """Start all components and wait until each has sent a heartbeat."""
         self._seed_database()
         self.instance.migrate()
         self.instance.start()
@@ -137,11 +137,11 @@ class AirflowInstance:
         self.instance.stop()
 
     def kill(self, component: str) -> None:
-        """SIGKILL one of api-server, task-api, scheduler, triggerer, dag-processor with all that it started."""
+        """SIGKILL one of api-server, task-api, scheduler, triggerer, dag-processor, and all its processes."""
         self.instance.processes.kill(component)
 
     def start_component(self, name: str, env: Mapping[str, str] | None = None) -> None:
-        """Start a component that was killed or stopped, with more settings; returns at once."""
+        """Start a killed or stopped component, with additional settings; return at once."""
         component = airflow_component(name, self.instance.task_port)
         self.instance.processes.start(component, self.environment | dict(env or {}))
         if name == API_SERVER:
@@ -159,7 +159,7 @@ class AirflowInstance:
         *,
         unpause: bool = True,
     ) -> str:
-        """Start a run by hand, of the DAG as it is in its file now, and give the run's id."""
+        """Start a manual run of the DAG as its file is now, and give the run's id."""
         self.instance.wait_for_dag(dag_id)
         if unpause:
             self.api.set_paused(dag_id, False)
@@ -168,9 +168,9 @@ class AirflowInstance:
         return run_id
 
     def wait(self, run_id: str, timeout: float = 180.0, *, dag_id: str | None = None) -> dict[str, Any]:
-        """Wait until the run is over and give it as REST does; the test decides whether its state is right.
+        """Wait until the run is over and give it as the REST API does; the caller checks its state.
 
-        :raises TimeoutError: it is not over in time, with the states of its tasks.
+        :raises TimeoutError: it is not over in time; the message has the states of its tasks.
         """
         dag_id = dag_id or self._dag_of[run_id]
         deadline = time.monotonic() + timeout
@@ -186,9 +186,9 @@ class AirflowInstance:
     def wait_for_state(
         self, run_id: str, task_id: str, state: str, *, count: int = 1, timeout: float = 90.0
     ) -> None:
-        """Wait until so many instances of a task are in a state.
+        """Wait until a number of instances of a task are in a state.
 
-        :raises TimeoutError: with the states of all tasks.
+        :raises TimeoutError: they are not in time; the message has the states of all tasks.
         """
         deadline = time.monotonic() + timeout
         while list(self.states(run_id).get(task_id, {}).values()).count(state) < count:
@@ -206,7 +206,7 @@ class AirflowInstance:
         return states
 
     def approve_if_asked(self, dag_id: str, run_id: str) -> bool:
-        """Say yes to a plan that waits for a person; tell whether one waited."""
+        """Approve a plan that waits for a person; return whether one waited."""
         waiting = [
             task
             for task in self.api.task_instances(dag_id, run_id)
@@ -218,15 +218,15 @@ class AirflowInstance:
         return bool(waiting)
 
     def xcom(self, run_id: str, task_id: str, map_index: int = -1) -> Any:
-        """Give what a task returned."""
+        """Give the return value of a task."""
         return self.api.xcom(self._dag_of[run_id], run_id, task_id, map_index=map_index)
 
 
 def processes_with_home(home: Path) -> list[int]:
     """List the processes that belong to this home, whoever started them.
 
-    Airflow's workers and API server retitle themselves, which wipes command line and environment; their
-    output still goes to a log in the home.
+    Airflow's workers and API server change their process titles, which erases command line and environment;
+    they are recognised by their output, which goes to a log in the home.
     """
     wanted = str(home)
     found = []

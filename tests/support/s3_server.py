@@ -1,4 +1,4 @@
-"""An S3 server of its own for a test, and ways in which other servers differ from it."""
+"""An S3 server for one test, and ways in which other servers differ from it."""
 
 from __future__ import annotations
 

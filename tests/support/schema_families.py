@@ -1,4 +1,4 @@
-"""A family of Pydantic models, each with values of its own."""
+"""Hypothesis strategies for Pydantic models and values that fit them."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def models(draw: Any, depth: int = 2) -> tuple[type[BaseModel], st.SearchStrateg
         family = draw(families(depth))
         words = draw(st.none() | st.sampled_from(["What it is.", "说明"]))
         field: Any = Field(alias=name, description=words)
-        if draw(st.integers(0, 3)) == 0:  # may be left out
+        if draw(st.integers(0, 3)) == 0:  # may be absent
             field = Field(default=None, alias=name, description=words)
             family = Family(family.annotation | None, st.none() | family.values)
         fields[f"f{index}"] = (family.annotation, field)

@@ -1,4 +1,4 @@
-"""One shard with its ledger, an API in memory and a clock, and a way to submit it again and again."""
+"""One shard with its ledger, an API in memory and a clock, and a way to submit it repeatedly."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ShardSender:
         return submit_shard(intent, body, self.api, self.ledger, self.clock)
 
     def submit_when_told(self) -> Submitted:
-        """Come again whenever told to, until there is a batch."""
+        """Submit again whenever told to, until there is a batch."""
         while isinstance(outcome := self.submit(), Wait):
             assert 0 < outcome.until - self.clock() <= UNKNOWN_RECHECK_SECONDS
             self.clock.now = outcome.until

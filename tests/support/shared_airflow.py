@@ -1,6 +1,6 @@
-"""An Airflow that the modules of one folder share; each begins as if it were new.
+"""An Airflow that the modules of one folder share; it is reset for each of them.
 
-A start costs a minute of CPU, more than most of what is tested in it.
+A start costs a minute of CPU, more than most of the tests that use it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class SharedAirflow:
     airflow: AirflowInstance
 
     def begin_anew(self) -> None:
-        """Leave nothing of earlier modules: no fault, batch, file, waiting run or DAG that is switched on."""
+        """Remove what earlier modules left: faults, batches, files, waiting runs and unpaused DAGs."""
         api = self.airflow.api
         for dag in api.call("GET", "/api/v2/dags", query={"paused": False})["dags"]:
             if dag["dag_id"] not in ALWAYS_ON:
@@ -51,8 +51,8 @@ def shared_airflow(
     """Start both.
 
     :param key: the only one that the offline API accepts.
-    :param wrong_key: of a connection of that name.
-    :param options: of `AirflowInstance`.
+    :param wrong_key: key of a connection that has this name.
+    :param options: passed to `AirflowInstance`.
     """
     with LocalApiServer(folder / "api", seconds_per_batch=BATCH_SECONDS, key=key) as server:
         wrong = {"conn_type": "anthropic", "password": wrong_key, "host": server.base_url}

@@ -1,4 +1,4 @@
-"""A mail server on loopback that keeps what it is given; as much of SMTP as a notifier speaks."""
+"""A mail server on loopback that stores all mails; it knows as much SMTP as a notifier uses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import ClassVar
 
 @dataclass(slots=True)
 class Mailbox:
-    """What arrived.
+    """The mails that arrived.
 
     :param port: of the server.
     """

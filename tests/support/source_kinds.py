@@ -1,4 +1,4 @@
-"""Sources as people have them, made by the tools that make them: what is read of each, or why it is refused."""
+"""Typical sources, written by the usual tools, with the rows read from each or the reason for its refusal."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ Rows = list[dict[str, Any]]
 class Kind:
     """A kind of source.
 
-    :param name: for people; a row of the table in docs/sources.md.
-    :param write: writes it and returns what is named as the source.
-    :param rows: what must come back: id, title and content; None when it is refused.
-    :param fields, options: how it has to be read.
-    :param words: of the message that refuses it.
-    :param own_ids: False when the ids are made.
+    :param name: shown to people; a row of the table in docs/sources.md.
+    :param write: writes it and returns the path to give as the source.
+    :param rows: the expected id, title and content of each row; None when it is refused.
+    :param fields, options: settings needed to read it.
+    :param words: expected in the message that refuses it.
+    :param own_ids: False when the ids are generated.
     """
 
     name: str
@@ -595,7 +595,7 @@ READ: list[Kind] = [
         [{"id": "r1", "title": "a\rb", "content": "one\rtwo"}],
     ),
 ]
-"""Kinds that are read as they are."""
+"""Kinds that are read without settings."""
 
 WITH_SETTING: list[Kind] = [
     Kind(
@@ -752,4 +752,4 @@ REFUSED: list[Kind] = [
     ),
     Kind("an empty folder", _empty, words="is empty"),
 ]
-"""Kinds that are refused, with words of the message."""
+"""Kinds that are refused, with words from the message."""

@@ -1,4 +1,4 @@
-"""A StatsD server on loopback, for what Airflow counts."""
+"""A StatsD server on loopback, for Airflow's metrics."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Self
 
 
 class StatsdServer:
-    """Receives Airflow's metrics; only those of Nightpress are wanted."""
+    """Receives Airflow's metrics; keeps only those of Nightpress."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -23,7 +23,7 @@ class StatsdServer:
         self._socket.close()
 
     def settings(self) -> dict[str, str]:
-        """Return what Airflow is told of it."""
+        """Return Airflow's settings for this server."""
         return {
             "AIRFLOW__METRICS__STATSD_ON": "True",
             "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
@@ -32,7 +32,7 @@ class StatsdServer:
         }
 
     def read(self) -> dict[str, list[float]]:
-        """Return all values that came since `forget`, by name."""
+        """Return all values received since `forget`, by name."""
         with suppress(BlockingIOError):
             while True:
                 for line in self._socket.recv(65536).decode().splitlines():
@@ -41,6 +41,6 @@ class StatsdServer:
         return self._seen
 
     def forget(self) -> None:
-        """Drop what came so far."""
+        """Drop all values received so far."""
         self.read()
         self._seen = {}

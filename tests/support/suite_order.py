@@ -1,8 +1,8 @@
-"""Which tests run in one process, and what comes first.
+"""Which tests share a process, and which start first.
 
-A folder of `tests/integration` has one Airflow for all its modules, so that they run in one process, one after the
-other. What takes longest begins first: two processes then end at about the same time, with files of the unit tests,
-which take seconds each.
+The modules of a folder of `tests/integration` share one Airflow, so they run in one process, one after the other.
+The longest ones start first. The unit tests come last: their files take seconds each, so two processes end at about
+the same time.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ LONGEST_FIRST = (
     "tests/mutation/test_safeguards.py",
 )
 FIRST_IN_FOLDER = ("test_page.py", "test_examples.py")
-"""An empty page, and schedules that no other module has switched on, are had only in the beginning."""
+"""They need an empty page, or schedules that no other module has switched on, so they run first."""
 
 
 def scope(nodeid: str) -> str:
-    """Return what runs in one process: the test's folder where that has one Airflow, else its file.
+    """Return the scope that runs in one process: the test's folder if that has one Airflow, else its file.
 
     >>> scope("tests/integration/small_shards/test_page.py::test_a_plan_is_shown_as_text")
     'tests/integration/small_shards'
@@ -40,12 +40,12 @@ def scope(nodeid: str) -> str:
 
 
 def place(nodeid: str) -> tuple[int, bool]:
-    """Return the key that tests are sorted by."""
+    """Return the key by which tests are sorted."""
     found = scope(nodeid)
     rank = LONGEST_FIRST.index(found) if found in LONGEST_FIRST else len(LONGEST_FIRST)
     return rank, not nodeid.partition("::")[0].endswith(FIRST_IN_FOLDER)
 
 
 def sort(items: list[pytest.Item]) -> None:
-    """Put what takes longest first."""
+    """Put the longest tests first."""
     items.sort(key=lambda item: place(item.nodeid))

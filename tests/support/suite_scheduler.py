@@ -1,4 +1,4 @@
-"""How xdist hands the tests to its processes. A module of its own: `make compat` has no xdist."""
+"""How xdist distributes the tests to its processes. A separate module, since `make compat` has no xdist."""
 
 from __future__ import annotations
 

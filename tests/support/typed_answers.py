@@ -1,4 +1,4 @@
-"""What the SDK's types do not know or miss in an answer that the SDK has parsed."""
+"""Fields of an answer parsed by the SDK that its types do not know, or that are missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 def type_errors(value: object, path: str = "") -> Iterator[str]:
     """Yield the path of every unknown, missing or wrong field of a parsed answer.
 
-    The SDK constructs its models without checking; each is validated here as strictly as its type says.
+    The SDK constructs its models without validation; here each is validated strictly by its type.
     """
     if isinstance(value, list):
         for index, item in enumerate(value):
