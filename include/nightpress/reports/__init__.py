@@ -1,1 +1,1 @@
-"""A published day as a page to read in the morning: figures, plots, HTML and Markdown."""
+"""Reports on published days, for reading: figures, plots, HTML and Markdown."""

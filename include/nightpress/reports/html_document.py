@@ -1,7 +1,7 @@
-"""A report as one HTML file: no script, nothing from elsewhere, written piece by piece.
+"""A report as one HTML file: no script, no external resources, written piece by piece.
 
-Its head carries the DAG of each pipeline whose articles are in it, so that whoever serves the file can tell who may
-read it, in one reading of one file: a record beside it could be older or newer than the page.
+Its head names the DAG of each pipeline whose articles it shows, so that a server can tell from the file alone
+who may read it; a separate record could be older or newer than the page.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nightpress.reports.style_sheet import CSS
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 HEAD_BYTES = 100_000
-"""The record of the DAGs is within this many bytes of the beginning."""
+"""The record of the DAGs is within the first this many bytes."""
 
 _START = '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="nightpress-dags" content="'
 _DAGS = re.compile(re.escape(_START.encode()) + rb'([^"<>]*)">')
@@ -26,7 +26,7 @@ _DAGS = re.compile(re.escape(_START.encode()) + rb'([^"<>]*)">')
 def iter_document(title: str, body: Iterable[Html], dags: Mapping[str, str]) -> Iterator[Html]:
     """Yield a whole page.
 
-    :param dags: the DAG of each pipeline whose articles are shown, by the pipeline's name; empty when not known.
+    :param dags: the DAG of each pipeline whose articles are shown, by the pipeline's name; empty if unknown.
     """
     yield Html(_START)
     yield Html(
@@ -40,7 +40,7 @@ def iter_document(title: str, body: Iterable[Html], dags: Mapping[str, str]) -> 
 
 
 def read_dags(head: bytes) -> dict[str, str] | None:
-    """Return what a page says of its pipelines' DAGs; None when it does not say, as pages of earlier versions.
+    """Return the DAG of each pipeline of a page; None if the page has no record, as in earlier versions.
 
     :param head: the first :data:`HEAD_BYTES` of the page.
     """

@@ -1,6 +1,6 @@
-"""Plots as inline SVG: no script, no fixed colour, a title and a description for those who do not see them.
+"""Plots as inline SVG: no script, no fixed colours, with a title and a description for screen readers.
 
-Colours are names of CSS variables of the page, so that one drawing serves light, dark and print.
+Colours are CSS variables of the page, so that one drawing works in light mode, dark mode and print.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from nightpress.plain_text import Html, for_svg
 
 WIDTH, HEIGHT = 300, 130
 INK, SOFT, LINE, ACCENT, BAD, SECOND, QUIET = (f"#01020{number}" for number in range(3, 10))
-"""Colours as the renderer is told them; in the drawing they are the page's own."""
+"""Placeholder colours for the renderer; in the drawing they are replaced by the page's colours."""
 
 HISTOGRAM_BINS = 24
 
@@ -38,7 +38,7 @@ _OPENING = re.compile(r"<svg [^>]*?viewBox=\"([^\"]*)\"[^>]*>")
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A drawing with its heading, its description in words, and its SVG."""
+    """A drawing: heading, description in words, and SVG."""
 
     title: str
     text: str
@@ -46,7 +46,7 @@ class Plot:
 
 
 class Bar(NamedTuple):
-    """A bar with its name on the left and a text on the right."""
+    """A bar, with its name on the left and a text on the right."""
 
     name: str
     length: float
@@ -57,7 +57,7 @@ class Bar(NamedTuple):
 def draw_bars(title: str, text: str, bars: Sequence[Bar]) -> Plot:
     """Draw bars one below the other.
 
-    :param text: in words what they show.
+    :param text: description of the plot in words.
     """
     data = [
         {"kind": for_svg(b.name[:40]), "n": b.length, "colour": b.colour, "text": for_svg(b.text)}
@@ -132,7 +132,7 @@ def render_chart(chart: alt.Chart | alt.LayerChart, *, width: int = WIDTH, heigh
 
 
 def _harmless(part: Any) -> Any:
-    """Return a specification whose texts the renderer can take: one that XML forbids makes it abort the process."""
+    """Return a specification without characters that XML forbids; they make the renderer abort the process."""
     if isinstance(part, str):
         return for_svg(part)
     if isinstance(part, dict):
@@ -141,7 +141,7 @@ def _harmless(part: Any) -> Any:
 
 
 def figure_html(plot: Plot) -> Html:
-    """Return a plot as a figure: heading, drawing, and in words what it shows."""
+    """Return a plot as a figure: heading, drawing and description."""
     start, _, rest = plot.svg.partition(' aria-hidden="true">')
     return Html(
         "<figure><h4>{0}</h4>{2}"
@@ -159,7 +159,7 @@ class Bin:
 
 
 def histogram(values: Sequence[float], max_bins: int = HISTOGRAM_BINS) -> list[Bin]:
-    """Count values in bins of one width, a round number (1, 2 or 5 times a power of ten)."""
+    """Count values in bins of equal width, a round number (1, 2 or 5 times a power of ten)."""
     if not values:
         return []
     low, high = min(values), max(values)

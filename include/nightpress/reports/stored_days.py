@@ -1,4 +1,4 @@
-"""What is stored of a day: which pipelines published it, its answers, its receipt, the days before."""
+"""Find the stored data of a day: the pipelines that published it, its answers, receipt and earlier days."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HISTORY_DAYS = 28
 """How many days back the history goes."""
 
 DAG_ID = "dag_id"
-"""Name in the metadata of ``answers.parquet`` of the DAG whose run published it."""
+"""Name in the metadata of ``answers.parquet`` of the DAG that published it."""
 
 
 def is_published(root: DataRoot, pipeline: str, day: str) -> bool:
@@ -31,7 +31,7 @@ def is_published(root: DataRoot, pipeline: str, day: str) -> bool:
 
 
 def published_files(root: DataRoot, day: str) -> dict[str, str]:
-    """Return what the store says of each pipeline's answers of a day; it differs when they were replaced."""
+    """Return the store's description of each pipeline's answers of a day; it changes if they are replaced."""
     found = {}
     for pipeline in root.iter_pipelines():
         path = root.answers(pipeline, day)
@@ -43,9 +43,9 @@ def published_files(root: DataRoot, day: str) -> dict[str, str]:
 
 
 def find_dags(root: DataRoot, day: str, pipelines: Sequence[str]) -> dict[str, str]:
-    """Return the DAG of each pipeline, by pipeline; empty where nothing says it.
+    """Return the DAG of each pipeline, by pipeline; empty where unknown.
 
-    It is the one that published the day. For a pipeline that did not, it is the one that published another day last.
+    It is the DAG that published the day; without that day, the DAG that last published another day.
     """
     return {name: _find_dag(root, day, name) for name in pipelines}
 
@@ -60,7 +60,7 @@ def _find_dag(root: DataRoot, day: str, pipeline: str) -> str:
 
 
 def read_about(root: DataRoot, pipeline: str, day: str) -> PublishedFile:
-    """Return what a published day says of itself."""
+    """Return the metadata of a published day's file."""
     return read_published(root.answers(pipeline, day))
 
 
@@ -95,7 +95,7 @@ def open_answers(path: StoragePath, dictionaries: Sequence[str] = ()) -> Iterato
 
 
 def find_receipt(root: DataRoot, pipeline: str, day: str) -> DayReceipt | None:
-    """Return a day's receipt; None when there is none or it cannot be read."""
+    """Return a day's receipt; None if there is none or it cannot be read."""
     try:
         return read_stored_receipt(root.receipt(pipeline, day))
     except (OSError, NightpressError):
@@ -103,7 +103,7 @@ def find_receipt(root: DataRoot, pipeline: str, day: str) -> DayReceipt | None:
 
 
 def rejected_path(root: DataRoot, answers: StoragePath) -> StoragePath | None:
-    """Return the rejected rows of the run that published a day; None when it is unclear."""
+    """Return the path of the rejected rows of the run that published a day; None if that run is unclear."""
     try:
         path = root.open(read_sources(answers).rejected)
         return path if path.exists() else None

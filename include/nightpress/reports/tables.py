@@ -12,7 +12,7 @@ from nightpress.plain_text import Html, for_html, for_markdown
 class Table:
     """Rows of text under headings; the first column names the row, all others are numbers.
 
-    :param inset: places of rows that belong to the row above.
+    :param inset: indices of rows that belong to the row above.
     """
 
     headings: Sequence[str]
@@ -23,7 +23,7 @@ class Table:
 def table_html(table: Table, kind: str = "") -> Html:
     """Return a table as HTML.
 
-    :param kind: class of the table, e.g. ``plain`` for one whose second column does not stand out.
+    :param kind: CSS class of the table, e.g. ``plain`` for one whose second column is not emphasised.
     """
     head = Html("").join(Html('<th scope="col"><bdi>{}</bdi></th>').format(name) for name in table.headings)
     rows = Html("").join(_row_html(row, inset=place in table.inset) for place, row in enumerate(table.rows))
@@ -34,7 +34,7 @@ def table_html(table: Table, kind: str = "") -> Html:
 
 def _row_html(row: Sequence[str], *, inset: bool) -> Html:
     name, *cells = row
-    # A long name may break after its underscores, so that a phone has room for the numbers.
+    # Long names may break after underscores, so that the numbers fit on a phone.
     label = for_html(name).replace("_", Html("_<wbr>"))
     values = Html("").join(Html("<td>{}</td>").format(cell) for cell in cells)
     start = Html('<tr class="in">') if inset else Html("<tr>")

@@ -1,4 +1,4 @@
-"""Values of typed answers as they are read: lists as lists, models as labelled fields, in HTML and on one line."""
+"""Show values of typed answers: lists as lists, models as labelled fields, in HTML and on one line."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def value_html(value: Any) -> Html:
 
 
 def fields_html(fields: Iterable[tuple[str, Any]], marked: Iterable[str] = ()) -> Html:
-    """Return named values as a list of terms.
+    """Return named values as an HTML description list.
 
-    :param marked: names of fields that stand out.
+    :param marked: names of fields to emphasise.
     """
     stand_out = set(marked)
     terms = (

@@ -1,4 +1,4 @@
-"""How counts, amounts, shares and times are written, the same in page and Markdown."""
+"""Format counts, amounts, shares and times, the same for the page and Markdown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ OFFLINE = (
 
 
 def count(number: int | None) -> str:
-    """Write a count; None is what nobody recorded."""
+    """Write a count; None means that it was not recorded."""
     return "–" if number is None else f"{number:,}"
 
 
@@ -21,7 +21,7 @@ def counted(number: int, thing: str, things: str = "") -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """Write a share in percent; what is not all is never written as 100 %, what is something never as 0 %."""
+    """Write a share in percent; only the whole is written as 100 %, and only nothing as 0 %."""
     if not whole:
         return "–"
     percent = 100 * part / whole
@@ -53,7 +53,7 @@ def long_day(day: str) -> str:
 
 
 def short_day(day: str) -> str:
-    """Write a day for the head of a column: 22 Nov."""
+    """Write a day for a column heading: 22 Nov."""
     parsed = date.fromisoformat(day)
     return f"{parsed.day} {parsed:%b}"
 

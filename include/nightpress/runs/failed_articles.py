@@ -115,7 +115,7 @@ def within_budget(  # noqa: PLR0917 - what a run knows
     bound, as do shards that were not submitted yet.
 
     A shard in the ledger was chosen before and fitted the plan then, so only the budget is checked, which may
-    be lower now. A shard with a batch costs nothing more. If a run was killed during a POST, a batch may exist
+    be lower now. A shard with a batch costs nothing more. If a run was killed in a POST, a batch may exist
     that its entry does not name: such a shard is kept, above the budget only to look for that batch.
 
     :param upper_usd: returns the most that sending a shard may cost; None computes it from the shard's size.

@@ -1,4 +1,4 @@
-"""Where variants agree: counted by column, and the articles on which they differ most."""
+"""Agreement of variants: counted by column, and the articles on which they differ most."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _SMALL = 1e-3
 class Agreement:
     """How often variants have the same value in a column.
 
-    :param free_text: the column is text of any kind, in which two seldom agree to the letter.
+    :param free_text: the column is free text, in which two values are seldom identical.
     :param compared: articles that all variants answered.
-    :param agreed: those on which all have the same value.
-    :param pairs: for two variants each, articles that both answered, and those on which they agree.
+    :param agreed: of those, articles for which all have the same value.
+    :param pairs: for each pair of variants, the articles that both answered, and those on which they agree.
     """
 
     column: str
@@ -41,8 +41,8 @@ class Agreement:
 class Difference:
     """An article that variants answer differently.
 
-    :param rows: by variant what its column holds; None where it does not have the article.
-    :param columns: compared ones in which they differ.
+    :param rows: the row of each variant; None for a variant without the article.
+    :param columns: the compared columns in which they differ.
     """
 
     article_id: str
@@ -55,7 +55,7 @@ class Tally:
     """Counts agreement, and keeps the articles that differ most."""
 
     def __init__(self, variants: Sequence[str], columns: Mapping[str, bool]) -> None:
-        """Count the columns by name; whether each is free text is its value."""
+        """Count these columns; ``columns`` maps each name to whether the column is free text."""
         self.variants, self.columns = variants, columns
         self.pairs = list(combinations(range(len(variants)), 2))
         self._all = np.zeros((len(columns), 2), np.int64)
@@ -83,7 +83,7 @@ class Tally:
                 differs[place] |= both & ~equal
                 score += (both & ~equal) / (len(self.pairs) * len(codes))
         for left, right in self.pairs:
-            # One without an answer says little of the other's: it comes after all that differ in a value.
+            # Articles that only one of them answered rank after all articles with different values.
             score += _SMALL * (answered[left] ^ answered[right]) / len(self.pairs)
         score[score > 0] += _SMALL**2 * _length_spread(arrays, answered)[score > 0]
         self._keep(batch, score, differs)
@@ -91,7 +91,7 @@ class Tally:
 
     def _keep(self, batch: pa.RecordBatch, score: np.ndarray, differs: np.ndarray) -> None:
         for place in np.argsort(-score, kind="stable")[:MAX_DIFFERENCES]:
-            # Of equals, the first article; then no two are ever compared by more.
+            # Among equal scores the first article ranks first. So no two ranks are equal.
             rank = (float(score[place]), -(self._rows + int(place)))
             if not rank[0] or (len(self._most) == MAX_DIFFERENCES and rank < self._most[0][:2]):
                 break
@@ -130,7 +130,7 @@ def _child(rows: pa.StructArray, name: str) -> pa.Array:
 
 
 def _codes(columns: Sequence[pa.Array]) -> np.ndarray:
-    """Return a number for each value, the same for the same value, one row a column; null is a value too."""
+    """Return a number for each value, equal for equal values, one row per column; null is also a value."""
     plain = [_comparable(column) for column in columns]
     encoded = pc.dictionary_encode(pa.chunked_array(plain).combine_chunks(), null_encoding="encode")
     if isinstance(encoded, pa.ChunkedArray):
@@ -149,7 +149,7 @@ def _comparable(column: pa.Array) -> pa.Array:
 
 
 def _length_spread(rows: Sequence[pa.StructArray], answered: np.ndarray) -> np.ndarray:
-    """Return how much shorter the shortest answer is than the longest, 0 to 1."""
+    """Return the relative difference between the longest and the shortest answer, 0 to 1."""
     lengths = np.array([numbers(pc.utf8_length(_child(each, "text"))) for each in rows])
     longest = np.where(answered, lengths, 0).max(axis=0)
     shortest = np.where(answered, lengths, np.iinfo(np.int32).max).min(axis=0)
@@ -160,6 +160,6 @@ def _length_spread(rows: Sequence[pa.StructArray], answered: np.ndarray) -> np.n
 
 
 def numbers(values: pa.Array) -> np.ndarray:
-    """Return counts as an array; null is 0."""
+    """Return counts as an array, with 0 for null."""
     found: np.ndarray = pc.fill_null(values, 0).to_numpy(zero_copy_only=False).astype(np.int32)
     return found

@@ -1,4 +1,4 @@
-"""What a comparison of variants comes to: cost, length, agreement, and where they disagree most."""
+"""Figures of a comparison of variants: cost, length, agreement, and articles on which they differ most."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nightpress.statuses import SUCCEEDED
 from nightpress.storage import StoragePath
 
 BATCH_SHARE = 0.5
-"""Price in a batch to price outside (API documentation, "Message Batches: pricing")."""
+"""Batch price divided by list price (API documentation, "Message Batches: pricing")."""
 
 _ROWS = 2_000
 _OURS = {*BEFORE_TYPED, *AFTER_TYPED}
@@ -31,7 +31,7 @@ _OURS = {*BEFORE_TYPED, *AFTER_TYPED}
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Middle and upper end of a number over answers; None when there are none."""
+    """Median and 95th percentile of a number over all answers; None if there are no answers."""
 
     median: float | None = None
     p95: float | None = None
@@ -39,16 +39,16 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class VariantFigures:
-    """What a variant came to.
+    """Figures of a variant.
 
     :param failed: articles without an answer, by the API's error type or the status.
     :param absent: articles of other variants that this one does not have.
-    :param per_thousand_usd: what 1,000 of its articles cost at batch prices, reused answers too; None when the
-        price of a model is not known or there are no articles.
-    :param paid_usd: over all runs of its day, from the receipt; None when not known.
-    :param known_paid_usd: what is known of it.
-    :param unknown_requests: requests whose cost is not known.
-    :param characters: of the answer's text.
+    :param per_thousand_usd: cost of 1,000 of its articles at batch prices, with reused answers; None if the
+        price of a model is unknown or there are no articles.
+    :param paid_usd: USD paid over all runs of its day, from the receipt; None if unknown.
+    :param known_paid_usd: the known part of it.
+    :param unknown_requests: requests whose cost is unknown.
+    :param characters: length of the answer's text in characters.
     """
 
     variant: str
@@ -72,10 +72,10 @@ class VariantFigures:
 class Comparison:
     """A comparison of a day.
 
-    :param agreements: of typed columns that all variants have with the same type; of the text when there are none.
+    :param agreements: by typed column that all variants have with the same type; without any, of the text.
     :param typed: names of the typed columns by variant.
-    :param differences: articles on which they differ most: in more columns, between more variants, then in the
-        length of the text; those that only some variants answered come last.
+    :param differences: articles on which the variants differ most: first by number of columns and variants,
+        then by length of the text; articles that only some variants answered come last.
     """
 
     name: str
@@ -89,9 +89,9 @@ class Comparison:
 
 
 def read_comparison(root: DataRoot, name: str, day: str) -> Comparison:
-    """Work out a comparison from its Parquet and the receipts of its pipelines, a piece at a time.
+    """Compute a comparison from its Parquet file and the receipts of its pipelines, a piece at a time.
 
-    :raises FileNotFoundError: there is none.
+    :raises FileNotFoundError: there is no such comparison.
     :raises ResultsError: its file is damaged.
     """
     path = root.comparison(name, day)
@@ -137,7 +137,7 @@ def _read(root: DataRoot, name: str, day: str, path: StoragePath) -> Comparison:
 
 
 def read_comparisons(root: DataRoot, day: str, pipelines: Collection[str]) -> list[Comparison]:
-    """Return the comparisons of a day that one of these pipelines is part of, by name."""
+    """Return the comparisons of a day with at least one of these pipelines, in order of their names."""
     found = []
     for name in root.comparison_names():
         if root.comparison(name, day).exists():
@@ -148,7 +148,7 @@ def read_comparisons(root: DataRoot, day: str, pipelines: Collection[str]) -> li
 
 
 def _iter_batches(file: pq.ParquetFile, variants: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
-    # By their paths: the names of a struct's fields may be those of an article's columns.
+    # Select by path, because a struct's field may have the same name as an article's column.
     yield from file.iter_batches(_ROWS, columns=["article_id", "title", *variants])
 
 
@@ -157,7 +157,7 @@ def _typed(kind: pa.StructType) -> list[str]:
 
 
 def _compared(schema: pa.Schema, typed: Mapping[str, Sequence[str]]) -> dict[str, bool]:
-    """Return the typed columns that all have with one type, else the text; and whether each is free text."""
+    """Return the typed columns that all have with the same type, else the text; True marks free text."""
     first, *others = (schema.field(variant).type for variant in typed)
     names = [
         name
@@ -176,7 +176,7 @@ def _is_free_text(field: pa.Field) -> bool:
 
 @dataclass(slots=True)
 class _Sums:
-    """A variant's rows, added up; of each answer two numbers are kept for the medians."""
+    """Totals of a variant's rows; two numbers per answer are kept for the medians."""
 
     articles: int = 0
     answered: int = 0
@@ -199,7 +199,7 @@ class _Sums:
         kinds = pc.coalesce(rows.field("error_type"), status).filter(pc.invert(answered))
         self.failed.update(kinds.to_pylist())
         self.models.update(model for model in pc.unique(rows.field("model")).to_pylist() if model)
-        # A reused answer costs nothing again; what it is worth is half of its price outside a batch.
+        # A reused answer costs nothing again, so its value is half of its list price.
         worth = pc.multiply(rows.field("list_cost_usd"), BATCH_SHARE)
         costs = pc.if_else(reused, worth, rows.field("cost_usd"))
         self.unknown |= bool(costs.null_count)

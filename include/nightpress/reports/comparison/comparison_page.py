@@ -1,4 +1,4 @@
-"""The page of a comparison: what the variants cost, how long they are, where they agree, and side by side."""
+"""The page of a comparison: cost, length and agreement of the variants, and their answers side by side."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _MAX_TITLE_CHARS = 300
 
 
 def write_comparison_page(root: DataRoot, name: str, day: str, *, now: datetime | None = None) -> StoragePath:
-    """Write ``reports/day=<day>/comparison-<name>.html``, replaced in one step; return where it is.
+    """Write ``reports/day=<day>/comparison-<name>.html``, replaced atomically; return its path.
 
-    :param now: when it is written, in UTC.
+    :param now: time of writing, in UTC.
     :raises ResultsError: the comparison's file is damaged.
     """
     found = read_comparison(root, name, day)
@@ -43,7 +43,7 @@ def write_comparison_page(root: DataRoot, name: str, day: str, *, now: datetime 
 def iter_comparison(compared: Comparison, written_at: datetime, dags: Mapping[str, str]) -> Iterator[Html]:
     """Yield the page.
 
-    :param dags: the DAG that published each variant's pipeline; empty where that is not known.
+    :param dags: the DAG that published each variant's pipeline; empty where unknown.
     """
     title = f"{compared.name} · {compared.day} · Nightpress"
     yield from iter_document(title, _body(compared, written_at), dags)

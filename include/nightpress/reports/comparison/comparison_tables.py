@@ -1,4 +1,4 @@
-"""A comparison's tables and its sentence, the same for its page, the daily report and Markdown."""
+"""A comparison's tables and its summary sentence, shared by its page, the daily report and Markdown."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _in_words(each: Agreement) -> str:
 
 
 def variants_table(compared: Comparison) -> Table:
-    """Return the variants' numbers, a column for each."""
+    """Return the variants' numbers, one column per variant."""
     kinds = dict.fromkeys(kind for each in compared.variants for kind in each.failed)
     lines: list[tuple[str, Callable[[VariantFigures], str], bool]] = [
         ("Model", lambda each: ", ".join(each.models) or "–", False),
@@ -73,7 +73,7 @@ def _whole(number: float | None) -> str:
 
 
 def agreement_table(compared: Comparison) -> Table:
-    """Return for each compared column how often all variants have the same value, and every two of them."""
+    """Return, for each compared column, how often all variants agree, and each pair of them."""
     pairs = list(compared.agreements[0].pairs) if len(compared.variants) > 2 else []
     headings = ["", "all agree", "articles", *(f"{left} = {right}" for left, right in pairs)]
     rows = [

@@ -1,4 +1,4 @@
-"""Every article's title with its answer, in groups that fold, for a day of any size."""
+"""List every article's title with its answer, in groups that fold, for a day of any size."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ OPEN_UP_TO = 300
 """A day of at most this many articles is shown unfolded."""
 
 FOLD = 500
-"""Articles in one fold; a larger group has several."""
+"""Articles per fold; a larger group has several folds."""
 
 _IN_MEMORY = 1_000_000
 
 
 class _Group:
-    """The articles of one group, laid out and kept aside: groups come mixed, and a day may not fit memory."""
+    """The articles of one group as HTML in a temporary file; groups come mixed, and a day may be large."""
 
     def __init__(self, stack: ExitStack) -> None:
         self.file: IO[bytes] = stack.enter_context(tempfile.SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115 - the stack closes it
@@ -40,16 +40,16 @@ class _Group:
         self.count += 1
 
     def iter_folds(self) -> Iterator[tuple[int, int, Html]]:
-        """Yield each folded part of the list: its first and last number and its articles."""
+        """Yield each fold of the list: its first and last number and its articles."""
         ends = [*self.folds[1:], (self.count, self.file.tell())]
         self.file.seek(0)
         for (first, start), (last, end) in zip(self.folds, ends, strict=True):
-            # They were laid out by `add`, so they are HTML that is safe to show.
+            # The articles were written by `add`, so this is safe HTML.
             yield first + 1, last, Html(self.file.read(end - start).decode())
 
 
 def iter_article_list(day: PipelineDay) -> Iterator[Html]:
-    """Yield the list, a fold at a time."""
+    """Yield the list, one fold at a time."""
     unfolded = Html(" open") if day.today.articles <= OPEN_UP_TO else ""
     with ExitStack() as stack:
         groups: dict[str, _Group] = {}

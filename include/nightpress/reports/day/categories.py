@@ -1,4 +1,4 @@
-"""The source's metadata columns that sort articles into few groups, whatever columns a day has."""
+"""Find the source's metadata columns that sort articles into a few groups, whatever columns a day has."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ROWS = 20_000
 class CategoryRow:
     """One value of a column.
 
-    :param paid_usd: USD for the new answers among them; None when a model's price is not known.
+    :param paid_usd: USD for the new answers among them; None if a model's price is unknown.
     """
 
     value: str
@@ -44,14 +44,14 @@ class CategoryRow:
 
 @dataclass(frozen=True, slots=True)
 class CategoryTable:
-    """A column, its values by number of articles."""
+    """A column and its values, ordered by number of articles."""
 
     column: str
     rows: Sequence[CategoryRow]
 
 
 def metadata_columns(schema: pa.Schema) -> list[str]:
-    """Return the source's own columns: those between the title and our custom_id."""
+    """Return the source's own columns: those between ``title`` and ``custom_id``."""
     names = schema.names
     if "title" not in names or "custom_id" not in names:
         return []
@@ -59,9 +59,9 @@ def metadata_columns(schema: pa.Schema) -> list[str]:
 
 
 def find_categories(path: StoragePath) -> list[str]:
-    """Return the columns that suit as categories, best first; reads a piece at a time.
+    """Return the columns that are suitable as categories, best first; reads a piece at a time.
 
-    A category is text, a whole number or a yes-or-no with 2 to 24 short values, each used four times on average.
+    A category is text, a whole number or a boolean with 2 to 24 short values that occur four times on average.
     """
     with open_answers(path) as file:
         rows = file.metadata.num_rows
@@ -105,7 +105,7 @@ def tabulate(frame: pd.DataFrame, column: str) -> CategoryTable:
 
 
 def category_of(value: Any) -> str:
-    """Write a value of a column as the name of its group."""
+    """Return the group name for a value of a column."""
     if value is None or value != value or value == "":  # noqa: PLR0124 - NaN is not itself
         return NO_VALUE
     if isinstance(value, float) and value.is_integer():
@@ -127,7 +127,7 @@ def _may_be_category(kind: pa.DataType) -> bool:
 
 
 def _count_values(file: pq.ParquetFile, name: str) -> int:
-    """Count the distinct values of a column, and stop when they are too many or too long."""
+    """Count the distinct values of a column; stop if they are too many or too long."""
     seen: set[Any] = set()
     for batch in file.iter_batches(_ROWS, columns=[name]):
         seen.update(pc.unique(batch.column(0)).to_pylist())

@@ -193,4 +193,4 @@ SECTIONS: tuple[Callable[[PipelineDay], Iterator[Html]], ...] = (
     _categories,
     _articles,
 )
-"""What a pipeline's section is made of, in order; a new part is one more function."""
+"""The parts of a pipeline's section, in order; a new part is one more function."""

@@ -1,4 +1,4 @@
-"""The plots of a day: how its articles ended, and the day beside the days before."""
+"""The plots of a day: the outcomes of its articles, and the day compared with the days before."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from nightpress.reports.wording import count, counted, duration, share
 
 
 def draw_plots(day: PipelineDay) -> list[Plot]:
-    """Draw what a day has numbers for."""
+    """Draw the plots for which a day has numbers."""
     days = [*day.before, day.today]
     plots = [_outcomes(day.today)] if day.today.articles else []
     if len(days) > 1:

@@ -1,4 +1,4 @@
-"""What a report says, before it is laid out: the same for the page and for Markdown."""
+"""The content of a report, independent of its layout: the same for the page and for Markdown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MAX_COLUMNS = 5
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something a person may want to do: how many, of what, and what helps."""
+    """Something a person may want to do: how many cases, of what kind, and the remedy."""
 
     count: int
     what: str
@@ -39,8 +39,8 @@ class PipelineDay:
 
     :param before: the days published in the weeks before, oldest first.
     :param output_tokens: histogram over the new answers.
-    :param group: the column that articles are grouped by, or None.
-    :param changed_types: metadata columns whose type is not that of the last published day, and both types.
+    :param group: the column by which articles are grouped, or None.
+    :param changed_types: metadata columns whose type differs from the last published day's, and both types.
     """
 
     pipeline: str
@@ -55,7 +55,7 @@ class PipelineDay:
     changed_types: Mapping[str, str] = field(default_factory=dict)
 
     def actions(self) -> list[Action]:
-        """Return what wants a look, failures first; empty when all is well."""
+        """Return what a person should check, failures first; empty if all is well."""
         today = self.today
         found = [
             Action(
@@ -90,7 +90,7 @@ def _type_action(changed: Mapping[str, str]) -> Action:
 class Absent:
     """A pipeline that has not published the day.
 
-    :param runs: how many of its runs for the day were started.
+    :param runs: number of its started runs for the day.
     """
 
     pipeline: str
@@ -110,8 +110,8 @@ class Absent:
 class DayReport:
     """The report of a day over all its pipelines.
 
-    :param dags: the DAG that published each pipeline's day; empty where that is not known. Who reads the report sees
-        articles of all of them, those of the comparisons included.
+    :param dags: the DAG that published each pipeline's day; empty where unknown. A reader of the report sees
+        articles of all of them, including those of the comparisons.
     """
 
     day: str
@@ -129,15 +129,15 @@ class DayReport:
 
 
 def gather(root: DataRoot, day: str, pipelines: Sequence[str] | None, now: datetime) -> DayReport:
-    """Read all that a day's report tells; the articles themselves are read when they are laid out.
+    """Read the content of a day's report, except the articles, which are read during layout.
 
-    :param pipelines: whose sections are wanted, published or not (default: all that there are).
+    :param pipelines: pipelines to report on, published or not (default: all that exist).
     """
     names = list(root.iter_pipelines()) if pipelines is None else pipelines
     published = [name for name in names if is_published(root, name, day)]
     absent = [Absent(name, len(list_runs(root, name, day))) for name in names if name not in published]
     if pipelines is None and published:
-        # A pipeline that had no business on this day is not worth a line.
+        # Leave out pipelines that were not started for this day.
         absent = [each for each in absent if each.runs]
     digest = read_digest(root, day) if DIGEST in published else None
     days = [_read_pipeline(root, name, day) for name in published]

@@ -1,4 +1,4 @@
-"""What a day's report says in sentences and in tables, the same in HTML and in Markdown."""
+"""The sentences and tables of a day's report, the same in HTML and in Markdown."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def verdict(day: PipelineDay) -> str:
 
 
 def money(day: PipelineDay) -> str:
-    """Say in a sentence what it cost."""
+    """Say in a sentence what the day cost."""
     today = day.today
     if today.paid_usd is None:
         known = today.known_paid_usd
@@ -74,7 +74,7 @@ def summary(report: DayReport) -> tuple[str, str]:
 
 
 def numbers_table(day: PipelineDay) -> Table:
-    """Return the day's numbers beside those of the day before and the average of the week before."""
+    """Return the day's numbers with those of the day before and the average of the week before."""
     last = day.before[-1] if day.before else None
     week = day.before[-_WEEK:]
     rows: list[list[str]] = []

@@ -1,4 +1,4 @@
-"""The digest of the day, with which a report opens when there is one."""
+"""The digest of the day, which is at the top of a report if there is one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_THEMES = 12
 
 @dataclass(frozen=True, slots=True)
 class DigestTheme:
-    """What several articles have in common."""
+    """A theme that several articles share."""
 
     name: str
     articles: int | None
@@ -26,7 +26,7 @@ class DigestTheme:
 
 @dataclass(frozen=True, slots=True)
 class DayDigest:
-    """A day in a few lines, as the model wrote it: text to be shown, never markup."""
+    """A summary of a day, as the model wrote it: text to be shown, never markup."""
 
     headline: str
     lead: str
@@ -36,7 +36,7 @@ class DayDigest:
 def read_digest(root: DataRoot, day: str) -> DayDigest | None:
     """Return the digest that was published for a day, or None.
 
-    Any pipeline of that name will do whose answers have the columns ``headline`` and ``lead``.
+    Any pipeline of that name is used if its answers have the columns ``headline`` and ``lead``.
     """
     if not is_published(root, PIPELINE, day):
         return None

@@ -1,4 +1,4 @@
-"""A day's numbers, by pandas, from the published Parquet and the receipt."""
+"""Compute a day's numbers with pandas from the published Parquet and the receipt."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ COLUMNS = [*_TEXT, *_NUMBERS, "reused"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayFigures:
-    """What a pipeline's day came to. An amount that is not known is None, never 0.
+    """The numbers of a pipeline's day. An unknown amount is None, never 0.
 
-    :param failed: articles without an answer, by the API's error type or, without one, the status.
+    :param failed: articles without an answer, by the API's error type or, without one, by status.
     :param statuses: the status of each kind in ``failed``.
-    :param rejected: rows not sent; None when it was not recorded.
+    :param rejected: rows not sent; None if that was not recorded.
     :param reused: answers paid for earlier.
-    :param input_tokens: of new answers, those of the cache included.
-    :param thinking_tokens: part of ``output_tokens``; None when no answer told.
-    :param tokens_unknown: new answers that do not tell their tokens, which are therefore in no sum.
-    :param paid_usd: over all runs of the day; None when what any request cost is not known.
-    :param known_paid_usd: what is known of that sum.
-    :param unknown_requests: requests whose cost is not known.
-    :param saved_usd: list price less what was paid.
-    :param unused_usd: paid for on the day, but not in what is published: replaced by a second round or a later run.
-    :param seconds: of the run that published the day, from its first submission to the end of its last batch; None
-        when it submitted nothing or that was not recorded.
-    :param latencies: seconds from submission to end, of each batch of the day that has both.
-    :param cut: answers that max_tokens cut off, in days of versions without the status ``truncated``.
-    :param refused: answers in which the model declined, in days of versions without the status ``refused``.
-    :param cache_saved_usd: what prompt caching saved; negative when it cost more.
+    :param input_tokens: input tokens of new answers, including those of the cache.
+    :param thinking_tokens: part of ``output_tokens``; None if no answer stated them.
+    :param tokens_unknown: new answers without token counts, which are therefore in no sum.
+    :param paid_usd: USD paid over all runs of the day; None if the cost of any request is unknown.
+    :param known_paid_usd: the known part of that sum.
+    :param unknown_requests: requests whose cost is unknown.
+    :param saved_usd: list price minus the amount paid.
+    :param unused_usd: USD paid for answers that are not published: replaced by a second round or a later run.
+    :param seconds: duration of the run that published the day, from its first submission to the end of its
+        last batch; None if it submitted nothing or that was not recorded.
+    :param latencies: seconds from submission to end, for each batch of the day with both times.
+    :param cut: answers truncated by max_tokens, for days of versions without the status ``truncated``.
+    :param refused: answers in which the model refused, for days of versions without the status ``refused``.
+    :param cache_saved_usd: USD saved by prompt caching; negative if it cost more.
     """
 
     day: str
@@ -90,7 +90,7 @@ class DayFigures:
 
 
 def read_frame(path: StoragePath, extra: Sequence[str] = ()) -> pd.DataFrame:
-    """Return the columns that figures need, one row for each article; a column that is not there is null.
+    """Return the columns for the figures, one row per article; a missing column is null.
 
     :param extra: metadata columns with few distinct values.
     """
@@ -120,10 +120,10 @@ def compute(
 ) -> DayFigures:
     """Add up a day.
 
-    Money is the receipt's, which covers all runs of the day; without a receipt it is that of the rows.
+    Amounts are taken from the receipt, which covers all runs of the day; without a receipt, from the rows.
 
-    :param frame: of :func:`read_frame`.
-    :param offline: what the published file says of itself.
+    :param frame: the result of :func:`read_frame`.
+    :param offline: True if the offline API answered, according to the published file.
     """
     new = frame[~frame["reused"]]
     paid = _sum_known(new["cost_usd"]) if receipt is None else receipt.paid_usd
@@ -170,10 +170,10 @@ def _statuses(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def _unused(frame: pd.DataFrame, receipt: DayReceipt | None) -> float | None:
-    """Return what was paid on the day for answers that are not in the published file.
+    """Return the USD paid on the day for answers that are not in the published file.
 
-    A row's cost is that of both rounds, so what a second round replaced is added. A reused row of a batch of this
-    very day was paid for by an earlier run of it: it is used, at the price it had.
+    A row's cost includes both rounds, so the cost of answers that a second round replaced is added. A reused
+    row of a batch of the same day was paid for by an earlier run of the day: it counts as used, at its price.
     """
     if receipt is None or receipt.paid_usd is None or receipt.wasted_usd is None:
         return None
@@ -199,7 +199,7 @@ def read_earlier_figures(root: DataRoot, pipeline: str, day: str) -> list[DayFig
 
 
 def read_figures(root: DataRoot, pipeline: str, day: str, frame: pd.DataFrame) -> DayFigures:
-    """Return the figures of a published day, whose rows are at hand."""
+    """Return the figures of a published day from its rows."""
     return compute(
         frame,
         day,
@@ -210,7 +210,7 @@ def read_figures(root: DataRoot, pipeline: str, day: str, frame: pd.DataFrame) -
 
 
 def count_rejected(root: DataRoot, answers: StoragePath) -> int | None:
-    """Return how many rows the run that published a day rejected; None when its files are gone."""
+    """Return how many rows the run that published a day rejected; None if its files are missing."""
     path = rejected_path(root, answers)
     if path is None:
         return None
@@ -222,7 +222,7 @@ def count_rejected(root: DataRoot, answers: StoragePath) -> int | None:
 
 
 def batch_spans(receipt: DayReceipt | None, *, last_run: bool = False) -> list[tuple[datetime, datetime]]:
-    """Return when each batch of a receipt was submitted and when it ended, where both are known.
+    """Return the times of submission and end of each batch of a receipt, where both are known.
 
     :param last_run: only batches of the run that published the day last.
     """

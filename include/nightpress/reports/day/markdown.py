@@ -1,4 +1,4 @@
-"""The report as Markdown: a short text to be mailed, and a long one with the numbers and articles beside it."""
+"""The report as Markdown: a short text for mail, and a long one with all numbers and articles."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from nightpress.reports.typed_values import as_text
 from nightpress.reports.wording import OFFLINE, count, long_day, moment
 
 MAX_ARTICLES = 200
-"""A text with more would not be read; the page has them all."""
+"""Most articles in the text; the page has all of them."""
 
 _MAX_ACTIONS = 5
 
 
 def iter_message(report: DayReport, link: str = "") -> Iterator[str]:
-    """Yield the report of a day as a message: the numbers, what to do, and where the rest is.
+    """Yield the report of a day as a message: the numbers, what to do, and a link to the full report.
 
-    :param link: address of the whole report; empty names the file beside this one.
+    :param link: address of the full report; empty names the file beside this one.
     """
     yield f"# Nightpress, {long_day(report.day)}\n\n**{for_markdown(summary(report)[1])}**\n"
     if report.offline:

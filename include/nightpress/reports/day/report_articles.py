@@ -1,4 +1,4 @@
-"""The day's articles, a piece at a time: for the page, for examples of failures, for rejected rows."""
+"""Read the day's articles a piece at a time: for the page, for examples of failures, for rejected rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COLUMNS = [
 ]
 MAX_TITLE_CHARS = 300
 MAX_ANSWER_CHARS = 20_000
-"""Longer titles and answers are cut: the report is for reading, the Parquet has them whole."""
+"""Longer titles and answers are cut in the report; the Parquet has the full text."""
 
 MAX_MESSAGE_CHARS = 500
 
@@ -43,11 +43,11 @@ _EXAMPLES = 3
 class ReportArticle:
     """A row of the day as it is shown.
 
-    :param fields: of a typed answer, by name, in the schema's order; empty for an answer that is plain text.
+    :param fields: fields of a typed answer by name, in the schema's order; empty for plain text.
     :param group: value of the grouping column; empty without one.
     :param language: BCP 47 tag, or empty.
-    :param answer: the text, also what there is of one that was cut off.
-    :param failure: why there is no answer; empty when there is one.
+    :param answer: the text, even if it is truncated.
+    :param failure: why there is no answer; empty if there is one.
     """
 
     id: str
@@ -73,7 +73,7 @@ class Kind:
 
 
 def iter_report_articles(path: StoragePath, group: str | None) -> Iterator[ReportArticle]:
-    """Yield the articles of a day in their order, holding few at a time."""
+    """Yield the articles of a day in order, with only a few in memory at a time."""
     with open_answers(path) as file:
         names = file.schema_arrow.names
         metadata = metadata_columns(file.schema_arrow)
@@ -85,7 +85,7 @@ def iter_report_articles(path: StoragePath, group: str | None) -> Iterator[Repor
             for row in batch.to_pylist():
                 status = row.get("status") or MISSING
                 failed = status != SUCCEEDED
-                # What there is of a text is worth reading; of a typed answer it is broken JSON.
+                # Truncated text is still readable; a truncated typed answer is broken JSON.
                 text = row.get("text") if not failed or (status in {TRUNCATED, REFUSED} and not typed) else ""
                 tag = row.get(language) if language else None
                 yield ReportArticle(
@@ -104,7 +104,7 @@ def iter_report_articles(path: StoragePath, group: str | None) -> Iterator[Repor
 
 
 def find_examples(path: StoragePath, failed: Sequence[tuple[str, int]]) -> list[Kind]:
-    """Return the kinds of failure with their first examples: the id, and the API's message."""
+    """Return the kinds of failure with their first examples: id and message of the API."""
     kinds = {name: Kind(name, number) for name, number in failed}
     wanted = len(kinds) * _EXAMPLES
     columns = ["article_id", "status", "error_type", "error_message"]
@@ -125,7 +125,7 @@ def find_examples(path: StoragePath, failed: Sequence[tuple[str, int]]) -> list[
 
 
 def read_rejected(path: StoragePath | None) -> list[Kind]:
-    """Return why rows were rejected, most first, with the places of the first of each."""
+    """Return why rows were rejected, the most frequent reason first, with the positions of its first rows."""
     if path is None:
         return []
     counts: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Write a day's report over all pipelines that published the day: a page, a message, and a long Markdown."""
+"""Write a day's report on all pipelines that published the day: a page, a message, and long Markdown."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from nightpress.reports.stored_days import published_files
 from nightpress.storage import StoragePath, atomic_writer
 
 _READINGS = 3
-"""How often a day is reported on that is published again every time."""
+"""How often a report is rewritten because the day was published again meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenReport:
-    """Where a report is, and its numbers over all pipelines; small enough to travel by XCom.
+    """The paths of a report and its numbers over all pipelines; small enough for XCom.
 
     :param absent: pipelines that have not published the day.
     :param failed: articles without an answer.
-    :param paid_usd: None when what any request cost is not known.
-    :param known_paid_usd: what is known of that sum.
-    :param unknown_requests: requests whose cost is not known.
+    :param paid_usd: USD paid; None if the cost of any request is unknown.
+    :param known_paid_usd: the known part of that sum.
+    :param unknown_requests: requests whose cost is unknown.
     """
 
     report_uri: str
@@ -52,16 +52,16 @@ def write_report(
     now: datetime | None = None,
     link: str = "",
 ) -> WrittenReport:
-    """Write ``report.html``, ``report.md`` (short, to be mailed) and ``report-full.md`` below ``reports/day=<day>/``.
+    """Write ``report.html``, ``report.md`` (for mail) and ``report-full.md`` in ``reports/day=<day>/``.
 
-    Each is replaced in one step.
+    Each file is replaced atomically.
 
-    Writing again gives the same report of what is there now. A day that nobody published gets a report
-    that says so. When a pipeline publishes the day meanwhile, the report is written once more: of two that
-    are written at the same time, the last to end has all.
+    A later call reports on the data that exists then. If nobody published the day, the report says so. If a
+    pipeline publishes the day while the report is written, the report is written again, so that of two
+    concurrent calls the last one to end includes everything.
 
     :param pipelines: names of the pipelines (default: all).
-    :param now: when it is written, in UTC.
+    :param now: time of writing, in UTC.
     :param link: address of the page, for the short text; empty names the file.
     :raises ConfigurationError: the day is not a date, or a pipeline name is invalid.
     :raises ResultsError: the answers of the day are damaged.
