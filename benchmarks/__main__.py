@@ -24,7 +24,7 @@ OUT = PROJECT / "benchmarks" / "out"
 
 
 Benchmark = tuple[str, tuple[object, ...]]
-"""A module of this package, imported when its turn comes, and the arguments of its ``run``."""
+"""A module of this package, imported only when it runs, and the arguments of its ``run``."""
 
 FULL: dict[str, Benchmark] = {
     "results": ("results_speed", (100_000, 3)),
@@ -83,7 +83,7 @@ def _choose(names: list[str], *, quick: bool, million: bool) -> dict[str, Benchm
 
 
 def _run(chosen: dict[str, Benchmark]) -> tuple[list[Outcome], int]:
-    """Run the benchmarks in turn; one that fails is told, and the others go on. Return the exit code too."""
+    """Run the benchmarks in turn; report one that fails and continue. Return the outcomes and the exit code."""
     outcomes: list[Outcome] = []
     code = 0
     for number, (name, (module, arguments)) in enumerate(chosen.items(), start=1):

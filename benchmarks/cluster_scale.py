@@ -1,8 +1,8 @@
 """100,000 articles through a cluster: ``python -m benchmarks.cluster_scale [ARTICLES]``.
 
 The cluster of ``make cluster`` (Celery, Postgres, Redis, two schedulers, triggerers and workers), first with source and
-data root on a disk that all share, then on S3. Told are seconds from trigger to published, requests at the S3 server,
-and the peak memory of the largest process of a worker. ``python -m benchmarks end_to_end`` is the laptop of the table.
+data root on a shared disk, then on S3. It prints the seconds from trigger to published day, the requests to the S3
+server, and the peak memory of the largest worker process. For the laptop row: ``python -m benchmarks end_to_end``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TIMEOUT_SECONDS = 1_800.0
 
 
 class _WorkerMemory:
-    """Samples the processes of the workers; what they share with others is left out."""
+    """Samples the memory of the workers' processes, without shared memory."""
 
     def __init__(self, cluster: Cluster) -> None:
         leaders = cluster.processes.leaders()

@@ -1,4 +1,4 @@
-"""What every benchmark gives: contenders measured in turn, and goals beside what was measured."""
+"""The outcome of a benchmark: contenders measured in turn, and goals compared with the measurements."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from statistics import median
 PROJECT = Path(__file__).resolve().parent.parent
 
 Measured = dict[str, list[dict[str, float]]]
-"""For each contender what each round gave: ``seconds`` and ``extra_mb``, and whatever else is worth keeping."""
+"""By contender, the values of each round: ``seconds``, ``extra_mb`` and other values of interest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """One goal beside what was measured.
+    """One goal and the value measured for it.
 
     :param at_least: True when more is better.
     """
@@ -50,10 +50,10 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one benchmark found.
+    """The outcome of one benchmark.
 
     :param measured: seconds and memory of each contender; ``ours`` is what the others are compared with.
-    :param notes: lines for who reads the table, e.g. where the time went.
+    :param notes: lines printed with the table, e.g. where the time went.
     """
 
     title: str
@@ -78,12 +78,12 @@ class Outcome:
 
 
 def middle(measured: Measured, name: str, what: str = "seconds") -> float:
-    """Return the median of what was measured of a contender."""
+    """Return the median of a contender's measurements."""
     return median(run[what] for run in measured[name])
 
 
 def alternate(names: Iterable[str], rounds: int, run: Callable[[str], dict[str, float]]) -> Measured:
-    """Run the contenders in turn, round after round, and tell how far it is."""
+    """Run the contenders in turn, round after round, and print the progress."""
     measured: Measured = {name: [] for name in names}
     for number in range(rounds):
         for name, found in measured.items():
@@ -98,8 +98,8 @@ def run_child(
 ) -> dict[str, float]:
     """Run ``python -m module --child …`` and return the JSON of its last line.
 
-    :param extra: environment variables on top of ours.
-    :raises SystemExit: it failed, with the end of what it said.
+    :param extra: additional environment variables.
+    :raises SystemExit: it failed; the message has the end of its output.
     """
     command = [sys.executable, "-m", module, "--child", *map(str, arguments)]
     surroundings = environment() | dict(extra or {})
@@ -121,7 +121,7 @@ def environment() -> dict[str, str]:
 
 @contextmanager
 def private_airflow() -> Iterator[None]:
-    """Give Airflow's classes a home and a key of their own; the user's Airflow is none of their business."""
+    """Give Airflow's classes a separate home and key, so that they do not touch the user's Airflow."""
     with tempfile.TemporaryDirectory(prefix="nightpress-bench-home-") as home:
         key = base64.urlsafe_b64encode(os.urandom(32)).decode()
         os.environ |= {"AIRFLOW_HOME": home, "AIRFLOW__CORE__FERNET_KEY": key}
@@ -129,7 +129,7 @@ def private_airflow() -> Iterator[None]:
 
 
 def timed(run: Callable[[], object]) -> dict[str, float]:
-    """Run and return the seconds, and the peak of the memory above what the process had."""
+    """Run a function; return the seconds, and the peak memory above the process's memory before."""
     reset_peak()
     before, started = resident_mb(), time.perf_counter()
     run()
@@ -137,12 +137,12 @@ def timed(run: Callable[[], object]) -> dict[str, float]:
 
 
 def reset_peak() -> None:
-    """Let the peak of this process begin again (proc(5), clear_refs)."""
+    """Reset the peak memory of this process (proc(5), clear_refs)."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_mb() -> float:
-    """Return the peak of this process; unlike ``ru_maxrss``, without what its parent had."""
+    """Return the peak memory of this process; unlike ``ru_maxrss``, without its parent's."""
     return _status("VmHWM")
 
 
@@ -157,7 +157,7 @@ def _status(name: str) -> float:
 
 
 def say(text: str) -> None:
-    """Tell how far it is."""
+    """Print the progress."""
     print(f"  {text}", file=sys.stderr, flush=True)
 
 

@@ -47,13 +47,13 @@ _BLOCK = 10_000
 def write_corpus(path: Path, articles: int | None = None, seed: int = 0, root: Path | None = None) -> int:
     """Write a corpus, and return how many articles it has.
 
-    :param path: its name tells the format: .jsonl, .json, .csv or .parquet; all but Parquet also with .gz
+    :param path: its extension decides the format: .jsonl, .json, .csv or .parquet; all but Parquet also with .gz
         or .zst.
-    :param articles: as many as that; texts are repeated with a numbered variation when there are not
-        enough. None writes each text once.
+    :param articles: number of articles; texts are repeated with a numbered variation if there are too few.
+        None writes each text once.
     :param seed: 0 keeps the order of the file names; any other number shuffles the files.
-    :param root: where the packages are; None means those of this interpreter.
-    :raises ValueError: another format, or there are no texts at all.
+    :param root: folder of the packages; None means those of this interpreter.
+    :raises ValueError: the format is another one, or there are no texts.
     """
     root = root or Path(sysconfig.get_path("purelib"))
     suffixes = [suffix for suffix in path.suffixes if suffix in {*FORMATS, ".gz", ".zst"}]
@@ -69,7 +69,7 @@ def write_corpus(path: Path, articles: int | None = None, seed: int = 0, root: P
 
 
 def iter_texts(root: Path, seed: int = 0) -> Iterator[Row]:
-    """Yield each text once: files in the order of their names, or shuffled by the seed."""
+    """Yield each text once, with files in the order of their names or shuffled by the seed."""
     wanted = {".py", *_DOCUMENTS}
     files = sorted(
         file
@@ -107,7 +107,7 @@ def _texts_of(file: Path) -> Iterator[tuple[str, str, str]]:
         yield "", file.name, text
         return
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # other people's escape sequences
+        warnings.simplefilter("ignore")  # invalid escape sequences in third-party code
         try:
             tree = ast.parse(text)
         except (SyntaxError, ValueError, RecursionError):
@@ -132,7 +132,7 @@ def _docstrings(node: ast.AST, prefix: str) -> Iterator[tuple[str, str]]:
 
 
 def _enough(texts: Iterable[Row], articles: int | None) -> Iterator[Row]:
-    """Yield the texts, over and over with a number, until there are enough."""
+    """Yield the texts, repeated with a number, until there are enough."""
     if articles is None:
         yield from texts
         return
@@ -152,7 +152,7 @@ def _variation(row: Row, turn: int) -> Row:
 
 
 def _shown(rows: Iterable[Row], articles: int | None) -> Iterator[Row]:
-    """Pass the rows on as encodable text, and tell on stderr how far it is."""
+    """Yield the rows as encodable text, and print the progress on stderr."""
     count = 0
     of = f" of {articles:,}" if articles is not None else ""
     for count, row in enumerate(rows, start=1):
@@ -196,7 +196,7 @@ def _as_json(rows: Iterable[Row]) -> Iterator[bytes]:
 
 
 class _Lines:
-    """What csv writes to: it keeps the last row as UTF-8."""
+    """The output of a csv writer: it keeps the last row as UTF-8."""
 
     last = b""
 

@@ -1,11 +1,11 @@
-"""Decoding a result stream: the lenient decoder beside the strict one that it replaced.
+"""Decoding a result stream: the lenient decoder compared with the strict one that it replaced.
 
 ``python -m benchmarks.decoder_speed [RESULTS] [ROUNDS]``; CPU time of one process, in turns:
 
-* ``ours``: every field optional and bounded, a damaged line read with care, cut streams told apart;
-* ``strict, today's fields``: the decoder before that (a line that does not fit the strict types is malformed, and
+* ``ours``: every field is optional and bounded, damaged lines are still read, cut streams are detected;
+* ``strict, today's fields``: the decoder before it (a line that does not fit the strict types is malformed and
   paid again), with the fields that receipts need today: thinking, searches, geography, refusals;
-* ``before``: the same without those fields, as it was; ``types alone`` checks no line;
+* ``before``: the same without those fields, as in the first release; ``types alone`` checks no line;
 * ``ours, damaged``: one line of each thousand has ``usage: null``, so that its block is read line by line.
 """
 
@@ -32,7 +32,7 @@ _TEXT = "The harbour of the old town was opened again on Tuesday, after eleven m
 def _types(*, todays_fields: bool) -> Callable[[bytes], list[Any]]:
     """Return a decoder of lines by strict types.
 
-    :param todays_fields: also those that receipts have needed since: thinking, searches, geography, refusals.
+    :param todays_fields: include the fields that receipts need today: thinking, searches, geography, refusals.
     """
 
     def struct(name: str, fields: list[Any], more: list[Any] | None = None) -> Any:
@@ -84,13 +84,13 @@ def _types(*, todays_fields: bool) -> Callable[[bytes], list[Any]]:
 
 
 def run(results: int = 100_000, rounds: int = 9) -> Outcome:
-    """Measure."""
+    """Run the measurement."""
     found = run_child("benchmarks.decoder_speed", results, rounds)
     measured: Measured = {
         name: [{"seconds": value} for key, value in found.items() if key.rpartition(" #")[0] == name]
         for name in _contenders(0)
     }
-    # The least of all rounds: whatever else runs on the machine only adds. Two runs of the same code differ by 5 %.
+    # The minimum of all rounds: other work on the machine only adds time. Two runs of the same code differ by 5 %.
     least = {name: min(run["seconds"] for run in runs) for name, runs in measured.items()}
     goals = tuple(
         Goal(f"the lenient decoder on a clean stream ÷ {name}", least["ours"] / least[name], limit, "×")
@@ -126,7 +126,7 @@ def _decode_types(blocks: list[bytes], decode_lines: Callable[[bytes], list[Any]
 
 
 def _decode_as_before(blocks: list[bytes], results: int, decode_lines: Callable[[bytes], list[Any]]) -> None:
-    """Do what the decoder of the first release did on a clean stream."""
+    """Decode a clean stream as the first release did."""
     prefix, seen, good = custom_id_prefix(KEY), np.zeros(results, dtype=bool), 0
     for block in blocks:
         count = block.count(b"\n")
@@ -158,9 +158,9 @@ def _read_ordinals(custom_ids: list[str], prefix: str, articles: int) -> np.ndar
 
 
 def _blocks(results: int, *, damaged: int) -> Iterator[bytes]:
-    """Yield a stream as whole lines, about a block at a time.
+    """Yield a stream in pieces of whole lines, each about one block.
 
-    :param damaged: one line of so many has no usage; 0 for none.
+    :param damaged: one line in this many has no usage; 0 for none.
     """
     waiting, size = [], 0
     for number in range(results):

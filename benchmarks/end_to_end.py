@@ -1,11 +1,11 @@
 """From the trigger to the published day on a real Airflow: ``python -m benchmarks.end_to_end [SHARDS]``.
 
-Articles of 2 KB, 10,000 a shard, at an offline API that answers at once; Airflow is up before the clock starts, and
-runs as ``make run`` runs it. Told are the seconds, where they went, and the memory of every kind of process:
+Articles of 2 KB, 10,000 per shard, at an offline API that answers at once; Airflow is up before the clock starts, with
+the settings of ``make run``. It prints the seconds, how they were spent, and the memory of every kind of process:
 
-* ``ours``: ``execute`` of the tasks, by the times in their logs;
-* ``task start``: the rest of the tasks: process, imports, parsing of the DAG file, reports to the API server;
-* ``no task``: nothing ran, the scheduler was at work.
+* ``ours``: the tasks' ``execute``, by the times in their logs;
+* ``task start``: the rest of the tasks' time: process, imports, parsing of the DAG file, reports to the API server;
+* ``no task``: no task ran; the scheduler was working.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Json = dict[str, Any]
 
 
 def run(shards: int = 10) -> Outcome:
-    """Publish so many shards on an Airflow of its own."""
+    """Publish this many shards on a separate Airflow."""
     articles = shards * ARTICLES_A_SHARD
     with (
         tempfile.TemporaryDirectory(prefix="nightpress-bench-") as folder,
@@ -70,7 +70,7 @@ def write_articles(path: Path, articles: int) -> None:
 
 
 def _publish(airflow: AirflowInstance, source: Path) -> tuple[float, list[Json]]:
-    # Nobody is asked, nothing is too dear: it is the speed that is wanted.
+    # No approval and no cost limit: only speed is measured.
     conf = {"source": str(source), "max_cost_usd": 1_000_000, "approve_above_usd": 1_000_000}
     airflow.instance.wait_for_dag(DAG_ID)
     airflow.api.set_paused(DAG_ID, False)
@@ -132,7 +132,7 @@ def _outcome(  # noqa: PLR0917 - private, called once
 
 
 def _joined(spans: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
-    """Yield the times in which any task ran."""
+    """Yield the time spans in which any task ran."""
     begin, end = spans[0]
     for first, last in spans[1:]:
         if first > end:
@@ -143,7 +143,7 @@ def _joined(spans: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
 
 
 def _executed(airflow: AirflowInstance) -> dict[str, float]:
-    """Return the seconds of execute of all tasks, by task: what lies between two groups of their logs."""
+    """Return the seconds of ``execute`` by task: the time between two groups of the task's log."""
     total: dict[str, float] = defaultdict(float)
     for path in airflow.logs_dir.glob("dag_id=*/run_id=*/**/attempt=*.log"):
         marks: dict[str, float] = {}
@@ -158,12 +158,12 @@ def _executed(airflow: AirflowInstance) -> dict[str, float]:
 
 
 def epoch(text: str) -> float:
-    """Return an ISO moment as epoch seconds."""
+    """Return an ISO date and time as epoch seconds."""
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 class _Memory:
-    """Samples what each kind of process holds at the peak, files it has mapped left out."""
+    """Samples the peak memory of each kind of process, without mapped files."""
 
     def __init__(self, airflow: AirflowInstance, server: LocalApiServer) -> None:
         self.airflow, self.server = airflow, server
@@ -197,12 +197,12 @@ class _Memory:
         return self.peaks.get(_TASK, float("nan"))
 
     def line(self) -> str:
-        """Tell all peaks."""
+        """Return all peaks as a line."""
         return ", ".join(f"{kind} {peak:.0f} MB" for kind, peak in sorted(self.peaks.items()))
 
 
 def _kind(command: list[str]) -> str:
-    """Name a process: Airflow's retitle themselves."""
+    """Return the kind of a process; Airflow's processes set their own titles."""
     title = " ".join(command)
     if not title.startswith("airflow worker"):
         return next((name for name in COMPONENTS if name in title.replace("_", "-")), "other")

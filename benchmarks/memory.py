@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def run(sizes: Sequence[int] = (10_000, 200_000)) -> Outcome:
-    """Measure the steps at each size; the goal is that the peak stays what it was."""
+    """Measure the steps at each size; the goal is a peak that does not grow."""
     with tempfile.TemporaryDirectory(prefix="nightpress-memory-") as folder:
         table = measure(list(sizes), Path(folder), say)
     notes = tuple(
@@ -82,7 +82,7 @@ def _write_source(path: Path, size: int) -> None:
 
 def _run_step(step: str, place: Path, base_url: str) -> tuple[float, float]:
     command = [sys.executable, "-m", "benchmarks.memory_step", step, str(place), base_url]
-    # As write_results sets it.
+    # The same value as in write_results.
     surroundings = os.environ | ({"ARROW_DEFAULT_MEMORY_POOL": "system"} if step == "write" else {})
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=PROJECT, env=surroundings)
     measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -1,4 +1,4 @@
-"""One step of ``benchmarks.memory``, in a process of its own."""
+"""One step of ``benchmarks.memory``, in a separate process."""
 
 from __future__ import annotations
 

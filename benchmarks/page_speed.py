@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def run(batches: int = 10_000, runs: int = 200, store: str = "local", rounds: int = 3) -> Outcome:
-    """Measure the page over a ledger of so many batches."""
+    """Measure the page over a ledger of this many batches."""
     with tempfile.TemporaryDirectory(prefix="nightpress-page-") as folder:
         if store == "local":
             fill(UPath(folder), batches, runs)
@@ -84,7 +84,7 @@ def measure(root: UPath, runs: int) -> dict[str, float]:
 
 
 def answer(overview: Overview) -> bytes:
-    """Do what the data route does."""
+    """Return the answer of the data route."""
     from message_batches.page.overview_json import describe_page
 
     found = overview.answer(Query(), lambda *_: True)
@@ -94,7 +94,7 @@ def answer(overview: Overview) -> bytes:
 
 
 def make_entry(number: int, runs: int) -> Entry:
-    """Return an entry as a night's work leaves it."""
+    """Return an entry as a nightly run leaves it."""
     state, now = STATES[number % len(STATES)], time.time()
     submitted = now - 3600 - number
     known = {

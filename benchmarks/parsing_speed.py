@@ -1,7 +1,7 @@
-"""What parsing our DAG files costs above an empty DAG file: ``python -m benchmarks.parsing_speed [ROUNDS]``.
+"""Cost of parsing our DAG files, above an empty DAG file: ``python -m benchmarks.parsing_speed [ROUNDS]``.
 
-Each round is an interpreter of its own that has Airflow's DAG processor and SDK imported, and has run a file with
-an empty DAG; then come the files of ``dags/``, one after the other.
+Each round is a new interpreter that has imported Airflow's DAG processor and SDK and has run a file with an empty
+DAG; then it runs the files of ``dags/`` one after the other.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _EMPTY = 'from airflow.sdk import DAG\n\nwith DAG("empty"):\n    pass\n'
 
 
 def run(rounds: int = 5) -> Outcome:
-    """Measure."""
+    """Run the measurement."""
     measured: Measured = {"all files": [], "empty file": []}
     costs: dict[str, list[float]] = {}
     for number in range(rounds):
@@ -40,7 +40,7 @@ def child() -> None:
     import airflow.sdk  # noqa: F401
 
     files = sorted((PROJECT / "dags").glob("*.py"))
-    # What both need comes first: the daily two.
+    # The two daily DAGs first: they import what both need.
     files.sort(key=lambda path: path.stem not in ("article_summaries", "daily_report"))
     with tempfile.TemporaryDirectory() as folder:
         empty = Path(folder) / "empty_dag.py"

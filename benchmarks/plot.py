@@ -1,4 +1,4 @@
-"""The benchmarks as one SVG: how far each goal is held, and each contender's time against ours."""
+"""The benchmarks as one SVG: each goal with its result, and each contender's time relative to ours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def draw(outcomes: Sequence[Outcome]) -> str:
     charts = [_goals(outcomes)]
     if contenders := list(_contenders(outcomes)):
         charts.append(_contest(contenders))
-    # The renderer is given a plain specification, with its data in it.
+    # The renderer gets a plain specification that includes its data.
     svg: str = vl_convert.vegalite_to_svg(alt.vconcat(*charts, spacing=40).to_json())
     return svg
 
@@ -28,7 +28,7 @@ def _goals(outcomes: Sequence[Outcome]) -> alt.Chart:
     rows = [
         {
             "goal": f"{goal.name} ({'≥' if goal.at_least else '≤'} {goal.limit:g} {goal.unit})",
-            # Of an allowance how much is used: more than 1 misses the goal, whichever way it goes.
+            # Share of the limit that is used: above 1 misses the goal, for minimums and maximums alike.
             "used": max(goal.limit / goal.measured if goal.at_least else goal.measured / goal.limit, 0.001),
             "held": goal.held,
         }

@@ -1,7 +1,7 @@
-"""Airflow's trigger runner as it is, with a heartbeat beside the triggers: ``python -m benchmarks.poll_runner``.
+"""Airflow's unmodified trigger runner, with a heartbeat next to the triggers: ``python -m benchmarks.poll_runner``.
 
-Its supervisor is at the other end of its stdin, as in a triggerer. Pauses of the event loop of more than a
-hundredth of a second go to the file named first, logs to the file named second.
+Its supervisor is at the other end of its stdin, as in a triggerer. Pauses of the event loop above 10 ms are
+written to the file named first, logs to the file named second.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _BEAT_SECONDS = 0.002
 
 
 class IdleTrigger(BaseEventTrigger):
-    """Shares a stream and asks nobody anything: what Airflow itself needs for so many triggers.
+    """Shares a stream and makes no requests, to measure Airflow's own cost of this many triggers.
 
-    :param file: it fires when that file is there.
+    :param file: it fires when this file exists.
     """
 
     def __init__(self, file: str) -> None:

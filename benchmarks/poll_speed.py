@@ -2,12 +2,12 @@
 
 The triggers run in Airflow's own trigger runner, in a process of its own; this process answers it as the
 triggerer's supervisor does, over the same socket and frames. The batches are at an offline API; after some
-polls its clock is moved ahead and all have ended. Counted are the API's requests; a heartbeat beside the triggers
-tells how long the event loop stood still, while the triggers start, while they wait and while they fire.
+polls its clock is moved ahead, so that all have ended. The API's requests are counted; a heartbeat next to the triggers
+measures how long the event loop is blocked while the triggers start, wait and fire.
 
 * ``ours``: :class:`message_batches.triggers.MessageBatchTrigger`;
 * ``anthropic provider``: its trigger, at the same poll interval;
-* ``idle``: triggers that share a stream and ask nobody: what is Airflow's own.
+* ``idle``: triggers that share a stream and make no requests: Airflow's own cost.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.support.offline_api_server import LocalApiServer
 BATCHES = 1000
 CONTENDERS = ("ours", "anthropic provider", "idle")
 POLL_SECONDS = 5.0
-"""A sixth of what a remote API is asked at most, so that the benchmark ends."""
+"""A sixth of the shortest interval for a remote API, so that the benchmark ends."""
 _LIST = "GET /v1/messages/batches"
 _CONN = "anthropic_default"
 _PHASES = ("start", "wait", "fire")
@@ -41,7 +41,7 @@ _PHASES = ("start", "wait", "fire")
 def run(batches: int = BATCHES, rounds: int = 1, polls: int = 4) -> Outcome:
     """Measure all contenders.
 
-    :param polls: how many cycles nothing ends.
+    :param polls: number of cycles before the batches end.
     """
     measured: Measured = {name: [] for name in CONTENDERS}
     for number in range(rounds):
@@ -74,7 +74,7 @@ def run(batches: int = BATCHES, rounds: int = 1, polls: int = 4) -> Outcome:
 
 
 def measure(name: str, batches: int, polls: int) -> dict[str, float]:
-    """Run a contender and return what was counted."""
+    """Run a contender and return its counts."""
     with (
         tempfile.TemporaryDirectory(prefix="nightpress-bench-") as folder,
         LocalApiServer(Path(folder) / "api", seconds_per_batch=3600) as server,
@@ -96,7 +96,7 @@ def _watch(
 ) -> dict[str, float]:
     begun = time.time()
     runner.serve(until=lambda: runner.started() >= batches)
-    # The first look of the last trigger belongs to the start.
+    # The first poll of the last trigger belongs to the start.
     runner.serve(seconds=POLL_SECONDS * 2)
     waiting, before = time.time(), _requests(server)
     runner.serve(seconds=polls * POLL_SECONDS)
@@ -105,7 +105,7 @@ def _watch(
     runner.serve(until=lambda: len(runner.fired) >= batches)
     last, after = time.time(), _requests(server)
     cycles = max(1.0, (last - ended) / POLL_SECONDS)
-    # The jitter of a tenth makes cycles longer: as many as there were looks, where looks are shared.
+    # The jitter of 10 % makes cycles longer; with shared polls, there are as many cycles as polls.
     looks = between[_LIST] - before[_LIST] or polls
     return {
         "seconds": last - ended,
@@ -171,7 +171,7 @@ def _workload(name: str, number: int, batch: str, done: Path) -> dict[str, Any]:
 
 
 class _Runner:
-    """The runner's process, and its supervisor's end of the socket."""
+    """The runner's process, and the supervisor's end of its socket."""
 
     def __init__(self, folder: Path, base_url: str) -> None:
         self.folder, self.base_url = folder, base_url
@@ -210,7 +210,7 @@ class _Runner:
             print(said, file=sys.stderr)
 
     def create(self, workloads: list[dict[str, Any]]) -> None:
-        """Start triggers at the runner's next sign of life."""
+        """Start triggers at the runner's next heartbeat."""
         self._new = workloads
 
     def started(self) -> int:
@@ -223,9 +223,9 @@ class _Runner:
         return 1000 * max((late for at, late in pauses if first <= at <= last + 0.01), default=0.0)
 
     def serve(self, *, seconds: float = 300.0, until: Callable[[], bool] | None = None) -> None:
-        """Answer the runner for so long, or until something is so.
+        """Answer the runner for this long, or until a condition is true.
 
-        :raises TimeoutError: it was not so in time.
+        :raises TimeoutError: the condition did not become true in time.
         """
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -2,7 +2,7 @@
 
 * ``ours``: :func:`nightpress.days.publish.write_day`, with its totals, sources and atomic write;
 * ``pandas``: ``read_parquet`` of all shards, ``concat``, ``to_parquet``;
-* ``floor``: Arrow's own copy of the shards' row groups into one file of the same compression.
+* ``floor``: Arrow copies the shards' row groups into one file with the same compression.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Memory of reading as the source grows: ``python -m benchmarks.reading_scale [MEGABYTES] [FILES]``.
 
-The same source at a tenth of the size and whole, each in a process of its own: what is above the smaller one's
-peak is what size costs. Articles are of 20 KB, since each one's id is remembered in 20 bytes. Beside that, many
+The same source is read at full size and at a tenth of it, each in a separate process: the difference of the peaks
+is the cost of size. Articles have 20 KB, since each article's id takes 20 bytes of memory. It also measures many
 small files, and texts of a few words with 300 KB of metadata each, which are staged in shards.
 """
 
@@ -111,7 +111,7 @@ def _write_parquet(path: Path, size: int) -> None:
 
 
 def _write_metadata(path: Path, size: int) -> None:
-    """Write lines whose text is short, and whose other fields are not."""
+    """Write lines with a short text and long other fields."""
     field = "m" * (_METADATA_BYTES // 10)
     with path.open("w") as file:
         for number in range(size // _METADATA_BYTES):

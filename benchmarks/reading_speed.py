@@ -1,10 +1,10 @@
-"""Articles of 2 KB to shards on disk, and the lookup of answers that are there: ``python -m benchmarks.reading_speed``.
+"""Articles of 2 KB to shards on disk, and the lookup of stored answers: ``python -m benchmarks.reading_speed``.
 
-Reading is checking, prompt, JSON, both hashes and limits; each format in a process of its own. Rates are per
-second of CPU time, on one core, so that a busy machine does not count; memory is the peak of the process.
-Beside them is the way of the program the project was asked from: ``json.load``, prompts and requests as objects,
-one ``json.dump``, without any check. The lookup asks :class:`nightpress.days.reuse.AnswerIndex` for as many keys as
-it has, half of them there.
+Reading includes checks, prompt, JSON, both hashes and limits; each format runs in a separate process. Rates are per
+second of CPU time on one core, so other work on the machine does not matter; memory is the peak of the process.
+They are compared with the seed program, from which the project started: ``json.load``, prompts and requests as
+objects, one ``json.dump``, no checks. The lookup asks :class:`nightpress.days.reuse.AnswerIndex` for as many keys as
+it holds; half of them exist.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _write_keys(path: Path) -> None:
         "request_key": keys,
         "status": ["succeeded"] * LOOKED_UP,
         "batch_id": ["msgbatch_1"] * LOOKED_UP,
-        # By this column a day is told from one of an earlier version, whose statuses are told anew.
+        # Without this column a day counts as from an earlier version, whose statuses are derived anew.
         "thinking_tokens": pa.nulls(LOOKED_UP, pa.int64()),
     }
     pq.write_table(pa.table(columns), path, row_group_size=20_000)

@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def run(articles: int = 100_000, rounds: int = 1) -> Outcome:
-    """Write the report of a day of so many articles."""
+    """Write the report of a day with this many articles."""
     with tempfile.TemporaryDirectory(prefix="nightpress-report-") as folder:
         write_day(Path(folder), articles)
         measured = alternate(("ours",), rounds, lambda _: run_child("benchmarks.report_speed", folder))
@@ -57,7 +57,7 @@ def child(folder: str) -> None:
 
 
 def write_day(root: Path, size: int) -> None:
-    """Publish a day of so many articles, one in a hundred failed, in twelve categories."""
+    """Publish a day with this many articles in twelve categories; one in a hundred failed."""
     chance = random.Random(size)
     path = root / "article_summaries" / f"day={DAY}" / "answers.parquet"
     path.parent.mkdir(parents=True)

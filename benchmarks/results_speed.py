@@ -1,17 +1,17 @@
-"""Results of an ended batch to a file: ours beside what others do, over the same HTTP bytes.
+"""Results of an ended batch to a file: ours compared with others, from the same HTTP bytes.
 
 ``python -m benchmarks.results_speed [ROWS] [ROUNDS]`` serves one prepared result stream (about 1 KB a line,
-shuffled) from a static server to every contender in turn, each in a process of its own, alternating:
+shuffled) from a static server to every contender in turn, each in a separate process:
 
-* ``ours``: download, keep, decode, check every line, Parquet in article order, cost, ledger;
+* ``ours``: download, store, decode, check every line, Parquet in article order, cost, ledger;
 * ``SDK typed``: the official SDK's objects to a Parquet table, no checks, no order;
 * ``common-ai``: ``stream_results_to_jsonl`` of the provider as installed;
-* ``seed``: the program the project was asked from, into one JSON;
+* ``seed``: the program from which the project started, into one JSON;
 * ``floor``: the official SDK's byte stream, lines counted.
 
-Rows are compared before any time counts. Every process first does the same with a batch of 100 results, so
-that imports count for nobody; memory is the peak above the process after that. More than 100,000 results
-are several batches, one after the other.
+Rows are compared before any time counts. Every process first handles a batch of 100 results, so that imports
+do not count; memory is the peak above the process's memory after that. More than 100,000 results are several
+batches, one after the other.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ WARM_UP, LARGEST = 100, 100_000
 SENTENCE = "the press runs at night and the answers are there by morning as rows of a table"
 WORDS = SENTENCE.split()
 API_KEY = "sk-ant-api03-" + "k" * 95
-"""As long as a real one: every block of a stream is searched for it."""
+"""As long as a real key, since every block of a stream is searched for it."""
 
 CONTENDERS = ("ours", "SDK typed", "common-ai", "seed", "floor")
 
 
 def run(rows: int = LARGEST, rounds: int = 3, *contenders: str) -> Outcome:
-    """Measure the contenders, all unless some are named."""
+    """Measure the named contenders, or else all."""
     with tempfile.TemporaryDirectory(prefix="nightpress-bench-") as folder:
         place = Path(folder)
         size = prepare(place, rows)
@@ -64,16 +64,16 @@ def run(rows: int = LARGEST, rounds: int = 3, *contenders: str) -> Outcome:
     ]
     if "floor" in measured:
         goals.append(Goal("results ÷ floor", ours / middle(measured, "floor"), 4, "×"))
-    # Of several shards in one process: a task has one, and what the allocator keeps of the others is not needed.
+    # 96 MB is for one shard, as in a task; with several, the allocator keeps memory of the earlier ones.
     most = 96 if rows <= LARGEST else 128
     goals.append(Goal("results: memory above imports", middle(measured, "ours", "extra_mb"), most, "MB"))
     return Outcome(f"{rows:,} results, {size / 1e6:.0f} MB, to a file", measured, tuple(goals))
 
 
 def prepare(place: Path, rows: int) -> int:
-    """Write the batches' shards and result streams, seeded; return the bytes of the streams but the first's.
+    """Write the batches' shards and result streams from a seed; return the bytes of all streams but the first.
 
-    The first batch is the one to begin with.
+    The first batch is the small one for warming up.
     """
     sizes = [WARM_UP, *(min(LARGEST, rows - done) for done in range(0, rows, LARGEST))]
     return sum([_prepare_batch(place / str(number), size) for number, size in enumerate(sizes)][1:])
@@ -97,7 +97,7 @@ def _prepare_batch(place: Path, rows: int) -> int:
 
 
 def line(name: str, ordinal: int, chance: random.Random) -> dict[str, Any]:
-    """Return a result; one of fifty is errored."""
+    """Return a result; one in fifty is errored."""
     if ordinal % 50 == 7:
         error = {"type": "error", "error": {"type": "api_error", "message": "x"}, "request_id": "req_1"}
         return {"custom_id": name, "result": {"type": "errored", "error": error}}
@@ -122,7 +122,7 @@ class serving:  # noqa: N801 - a context manager
 
     def __init__(self, place: Path) -> None:
         streams = {path.parent.name: path.read_bytes() for path in place.glob("*/results.jsonl")}
-        # Beforehand: looking at a batch must cost nobody the counting of its results.
+        # Counted in advance, so that no contender pays for it when it retrieves a batch.
         counts = {number: _counts(found) for number, found in streams.items()}
 
         class Handler(BaseHTTPRequestHandler):
@@ -175,14 +175,14 @@ def _counts(stream: bytes) -> dict[str, int]:
 
 
 def measure(name: str, place: Path, url: str) -> dict[str, float]:
-    """Run a contender in a process of its own, with Arrow's allocator as in the task."""
+    """Run a contender in a separate process, with Arrow's allocator set as in the task."""
     return run_child(
         "benchmarks.results_speed", name, place, url, extra={"ARROW_DEFAULT_MEMORY_POOL": "system"}
     )
 
 
 def child(name: str, place: Path, url: str) -> None:
-    """Begin with the small batch, run and measure the others, then check what came out."""
+    """Warm up with the small batch, run and measure the others, then check the output."""
     contender = {
         "ours": _ours,
         "SDK typed": _sdk_typed,

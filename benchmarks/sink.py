@@ -1,7 +1,7 @@
-"""A loopback server that takes the body of a create and throws it away: as fast as a socket can be read.
+"""A loopback server that reads the body of a create, as fast as a socket allows, and discards it.
 
-``python -m benchmarks.sink PORT_FILE``. It answers a batch with ``received``, the bytes of the last body; a
-body of less than a megabyte is kept, and given back at ``GET /last``.
+``python -m benchmarks.sink PORT_FILE``. The batch in its answer has ``received``, the size of the last body in bytes;
+a body below a megabyte is kept, and returned by ``GET /last``.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _batch(size: int) -> dict[str, object]:
 
 
 class Sink:
-    """The server as a process of its own."""
+    """The server in a separate process."""
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="nightpress-sink-")

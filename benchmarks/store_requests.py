@@ -1,7 +1,7 @@
-"""Requests to an object store by the age of the ledger: ``python -m benchmarks.store_requests [ENTRIES …]``.
+"""Requests to an object store by the size of the ledger: ``python -m benchmarks.store_requests [ENTRIES …]``.
 
-Counted, not calculated: the entries lie in a store in memory, each with its attempt, 100 of them of the last days; a
-listing counts as many requests as S3 needs for it, a page of 1,000 names each.
+Requests are counted, not calculated: the entries are in a store in memory, each with its attempt, 100 of them from the
+last days. A listing counts as many requests as S3 needs: one per page of 1,000 names.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _NAMES_A_PAGE = 1_000
 
 
 class _Counter:
-    """Counts what is asked of the store in memory."""
+    """Counts the requests to the store in memory."""
 
     def __init__(self) -> None:
         self.total = 0
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        """Count in here alone."""
+        """Count requests within this block only."""
         self.total = 0
         real = {name: getattr(MemoryFileSystem, name) for name in _OPERATIONS}
         try:
@@ -60,7 +60,7 @@ class _Counter:
 
 
 def build(size: int) -> UPath:
-    """Make a data root with a ledger of so many entries."""
+    """Make a data root with a ledger of this many entries."""
     root = UPath(f"memory://requests-{size}")
     folder = str((root / "ledger" / API).path)
     for number in range(size - RECENT):
@@ -74,11 +74,11 @@ def build(size: int) -> UPath:
 
 
 def measure(size: int) -> dict[str, int]:
-    """Return the requests of what people and tasks do."""
-    # The lists of changes have the days of the real clock.
+    """Return the number of requests of each action of people and tasks."""
+    # The lists of changes use the days of the real clock.
     root, counter, clock = build(size), _Counter(), Clock(time.time())
     found: dict[str, int] = {}
-    # Once read by the command and seen by a page: the snapshot is there, and the number of entries known.
+    # First read by the command and by a page, so that the snapshot exists and the number of entries is known.
     dict(Ledger(root / "ledger", API).scan())
     LedgerWatch(DataRoot(root), API, limit=50_000).refresh()
     with counter.counting():

@@ -1,14 +1,14 @@
-"""The POST of a shard of 100,000 requests, beside others: ``python -m benchmarks.submit_speed [REQUESTS] [ROUNDS]``.
+"""POST of a shard of 100,000 requests, compared with others: ``python -m benchmarks.submit_speed [REQUESTS] [ROUNDS]``.
 
-The same requests go to a loopback server that reads and throws away, from a process for each contender:
+The same requests go to a loopback server that discards them, from a separate process for each contender:
 
-* ``ours``: the submission with its ledger, the staged file streamed, once, by the SDK's client;
-* ``bare POST``: the same file by the standard library's HTTP client, the floor;
+* ``ours``: the submission with its ledger; the SDK's client streams the staged file once;
+* ``bare POST``: the same file sent with the standard library's HTTP client, the floor;
 * ``SDK typed``: ``client.messages.batches.create(requests=[…])``;
 * ``anthropic provider``: ``AnthropicHook.create_batch``; ``common-ai``: its adapter's check and submit.
 
-The others need the requests as objects: those are there before the clock starts, but count as memory. Before
-any time counts each contender sends a small shard, and what arrived is compared with the file.
+The others need the requests as objects, which are made before the clock starts but count as memory. Before any
+time counts, each contender sends a small shard, and the received body is compared with the file.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def child(name: str, place: Path, url: str) -> None:
 
 
 def _compare(shard: Shard, url: str, *, exact: bool) -> None:
-    """Compare what arrived with the shard's file: by the byte, or request by request."""
+    """Compare the received body with the shard's file, byte by byte or request by request."""
     with urllib.request.urlopen(f"{url}/last") as response:
         arrived = response.read()
     staged = UPath(shard.uri).read_bytes()
@@ -186,7 +186,7 @@ def _common_ai(shard: Shard, url: str) -> Send:
 
 
 def _requests(shard: Shard) -> Iterator[dict[str, Any]]:
-    """Yield the staged requests one by one, so that no contender pays for the file's text."""
+    """Yield the staged requests one by one, so that no contender holds the whole file in memory."""
     path = UPath(shard.uri)
     decoder = json.JSONDecoder()
     with path.open("r") as file:

@@ -1,8 +1,8 @@
-"""What submit and wait cost above an empty task of the same Airflow: seconds of CPU, imports and requests included.
+"""CPU seconds of submit and wait above an empty task of the same Airflow, imports and requests included.
 
-``python -m benchmarks.task_start [ROUNDS]`` runs each step in a process of its own that has loaded what every task
-has: Airflow's task runner and its plugins. ``SDK`` imports the official SDK and the provider's hook, which each
-step did before.
+``python -m benchmarks.task_start [ROUNDS]`` runs each step in a separate process that has loaded what every task
+loads: Airflow's task runner and its plugins. ``SDK`` imports the official SDK and the provider's hook, as each
+step used to do.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.contest import Goal, Outcome, alternate, middle, run_child
 
 STEPS = ("ours", "submit", "SDK")
-"""``ours`` is wait."""
+"""``ours`` is the wait step."""
 
 _BATCH: dict[str, object] = {
     "id": "msgbatch_1",
@@ -71,13 +71,13 @@ def run(rounds: int = 3) -> Outcome:
 
 
 def child(step: str, folder: Path) -> None:
-    """Load what every task has, then run the step."""
+    """Load what every task loads, then run the step."""
     import airflow.sdk.execution_time.supervisor
     import airflow.sdk.execution_time.task_runner  # noqa: F401
     from airflow.sdk.plugins_manager import get_hook_lineage_readers_plugins
 
     get_hook_lineage_readers_plugins()
-    gc.freeze()  # as the local and the Celery executor do before they fork
+    gc.freeze()  # like the local and the Celery executor before they fork
     before = set(sys.modules)
     started, cpu = time.perf_counter(), time.process_time()
     {"ours": _wait, "submit": lambda: _submit(folder), "SDK": _sdk}[step]()

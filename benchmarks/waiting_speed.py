@@ -1,12 +1,12 @@
-"""What a user waits for once the API is done: ``python -m benchmarks.waiting_speed [local|celery] [SHARDS]``.
+"""The time between the end of a batch and its results: ``python -m benchmarks.waiting_speed [local|celery] [SHARDS]``.
 
-From the moment a batch has ended to its rows written, and from the last rows to the published day, on a real Airflow
-with the local executor, or with Celery, Postgres and S3 (``make cluster``). Articles of 2 KB, 10,000 a shard.
-Every second is accounted for, by what the API and Airflow recorded:
+From the end of a batch until its rows are written, and from the last rows to the published day, on a real Airflow
+with the local executor, or with Celery, Postgres and S3 (``make cluster``). Articles of 2 KB, 10,000 per shard.
+Every second is attributed from the times that the API and Airflow recorded:
 
-* ``until the next look``: the waiting tasks look at the API every 2 seconds where it is the offline one, else every 30;
-* ``execute``: Nightpress at work;
-* ``Airflow: …``: its trigger's event, its scheduler, and a task's process, with the DAG file that it parses.
+* ``until the next look``: waiting tasks poll the offline API every 2 seconds, any other API every 30;
+* ``execute``: Nightpress's own work;
+* ``Airflow: …``: its trigger's event, its scheduler, and a task's process, including parsing of the DAG file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.support.offline_api_server import LocalApiServer
 from tests.support.running_airflow import AirflowInstance
 
 BATCH_SECONDS = 20.0
-"""Long enough that every waiting task has deferred by then."""
+"""Long enough for every waiting task to defer before its batch ends."""
 _TIMEOUT_SECONDS = 420.0
 _INBOX = f"inbox/day={DAY}/articles.jsonl"
 _EXECUTE, _AFTER = "::endgroup::", "::group::Post Execute"
@@ -38,11 +38,11 @@ _EVENT, _SCHEDULER, _PROCESS = ("Airflow: its event", "Airflow: scheduler", "Air
 
 Json = dict[str, Any]
 Stages = dict[str, float]
-"""Seconds, by what they were spent on."""
+"""Seconds, by what the time was spent on."""
 
 
 def run(executor: str = "local", shards: int = 3) -> Outcome:
-    """Publish so many shards on an Airflow of its own."""
+    """Publish this many shards on a separate Airflow."""
     with tempfile.TemporaryDirectory(prefix="nightpress-bench-") as name:
         folder = Path(name)
         write_articles(folder / "articles.jsonl", shards * ARTICLES_A_SHARD)
@@ -104,7 +104,7 @@ def _publish(api: AirflowApi) -> str:
 
 
 def _to_rows(api: AirflowApi, run_id: str, number: int, instances: list[Json]) -> Stages:
-    """Return where the seconds of a shard went, from the end of its batch to the end of the task that wrote it."""
+    """Return how a shard's seconds were spent, from the end of its batch to the end of the task that wrote it."""
     wait, write = (
         next(task for task in instances if task["task_id"] == f"shard.{name}" and task["map_index"] == number)
         for name in ("wait_for_batch", "write_results")
@@ -125,7 +125,7 @@ def _to_rows(api: AirflowApi, run_id: str, number: int, instances: list[Json]) -
 
 
 def _to_day(api: AirflowApi, run_id: str, instances: list[Json]) -> Stages:
-    """Return where the seconds went from the end of the last rows to the end of ``publish``."""
+    """Return how the seconds were spent from the end of the last write task to the end of ``publish``."""
     ran = [task for task in instances if task["start_date"] and task["state"] == "success"]
     first = max(epoch(task["end_date"]) for task in ran if task["task_id"] == "shard.write_results")
     last = max(epoch(task["end_date"]) for task in ran if task["task_id"] == "publish")
@@ -137,7 +137,7 @@ def _to_day(api: AirflowApi, run_id: str, instances: list[Json]) -> Stages:
 
 
 def covered(spans: Iterable[tuple[float, float]], first: float, last: float) -> float:
-    """Return how much of the time between two moments lies in any of the spans."""
+    """Return how much of the time between two moments any of the spans covers."""
     total, reached = 0.0, first
     for begin, end in sorted(spans):
         until = min(end, last)
@@ -147,7 +147,7 @@ def covered(spans: Iterable[tuple[float, float]], first: float, last: float) -> 
 
 
 def _executed(api: AirflowApi, run_id: str, task: Json) -> tuple[float, float]:
-    """Return when ``execute`` of a task began and ended."""
+    """Return when a task's ``execute`` began and ended."""
     marks: dict[str, float] = {}
     for event, at in _events(api, run_id, task):
         marks.setdefault(event, at)
@@ -155,7 +155,7 @@ def _executed(api: AirflowApi, run_id: str, task: Json) -> tuple[float, float]:
 
 
 def _events(api: AirflowApi, run_id: str, task: Json) -> list[tuple[str, float]]:
-    """Return the lines of a task's log, its trigger's among them."""
+    """Return the lines of a task's log, including its trigger's."""
     place = {"try_number": task["try_number"], "map_index": task["map_index"]}
     lines = api.log(DAG_ID, run_id, task["task_id"], **place)
     return [(str(line["event"]), epoch(line["timestamp"])) for line in lines if line.get("timestamp")]
