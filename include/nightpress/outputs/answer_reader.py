@@ -1,4 +1,4 @@
-"""The text of an answer → values for its columns, or why it does not fit. Never an exception."""
+"""Turn the text of an answer into values for its columns, or into the reason why it does not fit; never raise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nightpress.outputs.problems import MisfitError, Problem, short
 from nightpress.outputs.value_readers import type_name, value_reader, with_listed_capitals
 
 Values: TypeAlias = dict[str, Any]
-"""A fitting answer: one Python value for each field, ready for Arrow."""
+"""An answer that fits: one Python value for each field, ready for Arrow."""
 
 _FENCE = "```"
 _FENCES = {_FENCE, f"{_FENCE}json", f"{_FENCE}JSON"}
@@ -26,7 +26,7 @@ class AnswerReader:
     """Reads answers of one schema.
 
     :param top: the answer's object.
-    :param model: its validators must agree too; None when there is none.
+    :param model: a model whose validators must accept the answer too; None when there is none.
     """
 
     def __init__(self, top: Node, model: type[BaseModel] | None = None) -> None:
@@ -34,9 +34,9 @@ class AnswerReader:
         self._model = model
 
     def read(self, text: str | None) -> Values | Problem:
-        """Return the values of an answer, or why there are none.
+        """Return the values of an answer, or why it does not fit.
 
-        :param text: the answer; a Markdown fence around it is taken off.
+        :param text: the answer; a Markdown fence around it is removed.
         """
         text = _without_fence(text or "")
         if not text:
@@ -55,7 +55,7 @@ class AnswerReader:
         return self._check(text) or values
 
     def _check(self, text: str) -> Problem | None:
-        """Ask the model's own validators, which may raise anything."""
+        """Run the model's own validators, which may raise any exception."""
         if self._model is None:
             return None
         try:
@@ -71,7 +71,7 @@ class AnswerReader:
 
 
 def _without_fence(text: str) -> str:
-    """Return the text inside a Markdown code block, if all of it is one; in time linear in the text."""
+    """Return the text inside a Markdown code block, if the whole text is one; this takes linear time."""
     text = text.strip().removeprefix(_BYTE_ORDER_MARK).strip()
     first, line_feed, rest = text.partition("\n")
     fenced = line_feed and first.rstrip() in _FENCES and rest.endswith(_FENCE)
@@ -126,7 +126,7 @@ def _is_encodable(text: str) -> bool:
 
 
 def _refuse_surrogates(value: Any) -> None:
-    """Refuse text that no file can hold: half of a character pair."""
+    """Refuse half of a surrogate pair, which no file can hold."""
     if isinstance(value, str) and not _is_encodable(value):
         raise MisfitError("bad_text", "the text holds half of a surrogate pair, which is not a character")
     if isinstance(value, list):

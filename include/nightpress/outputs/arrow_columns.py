@@ -1,7 +1,7 @@
-"""Nodes → Arrow: one typed column for each field of an answer.
+"""Convert nodes to Arrow: one typed column for each field of an answer.
 
 =========  ==========================================  ===================================================
-field      column                                      in SQL
+field      column                                      note
 =========  ==========================================  ===================================================
 text       string
 enum       dictionary of string; int64, bool           of text; of whole numbers; of true and false
@@ -16,8 +16,8 @@ list       list
 model      struct
 =========  ==========================================  ===================================================
 
-Inside lists and models an enum of text is a string: what is a dictionary there, pyarrow cannot read from a
-file of several row groups ("Nested data conversions not implemented for chunked array outputs").
+Inside lists and models an enum of text is a string: pyarrow cannot read a nested dictionary from a file of
+several row groups ("Nested data conversions not implemented for chunked array outputs").
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from nightpress.outputs.nodes import Field, Node
 from nightpress.outputs.output_schema import OutputSchema
 
 ORIGIN = "origin"
-"""Metadata key of a column that is part of an answer."""
+"""Metadata key of a column that comes from the answer."""
 
 _TYPES: dict[str, pa.DataType] = {
     "string": pa.string(),
@@ -74,7 +74,7 @@ def arrow_fields(schema: OutputSchema) -> list[pa.Field]:
 
 
 def answer_columns(schema: OutputSchema, rows: Sequence[Mapping[str, Any] | None]) -> dict[str, pa.Array]:
-    """Return the columns of read answers by name.
+    """Return the columns of answers, by name.
 
     :param rows: what :meth:`AnswerReader.read` returned, None for a row without a fitting answer.
     """

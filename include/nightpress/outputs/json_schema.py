@@ -1,4 +1,4 @@
-"""JSON schema → nodes. Whatever the API or Parquet cannot express is refused, with the field's path."""
+"""Convert a JSON schema to nodes. What the API or Parquet cannot express is refused, with the field's path."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _UNREADABLE_FORMATS = {
 def read_nodes(schema: Mapping[str, Any]) -> Node:
     """Return the top object of a JSON schema.
 
-    :raises ConfigurationError: it is none, or holds what cannot be a column, with the path.
+    :raises ConfigurationError: it is not an object, or a part of it cannot be a column; names the path.
     """
     try:
         top = _Reader(schema).node(schema, (), ())
@@ -70,9 +70,9 @@ def read_nodes(schema: Mapping[str, Any]) -> Node:
 
 
 class _Reader:
-    """Walks a schema once; references are followed where they stand.
+    """Walks a schema once, and replaces each reference by its target.
 
-    :param root: what references point into.
+    :param root: the schema that references point into.
     """
 
     def __init__(self, root: Mapping[str, Any]) -> None:
@@ -82,7 +82,7 @@ class _Reader:
     def node(self, schema: object, path: tuple[str, ...], within: tuple[str, ...]) -> Node:
         """Return a schema's node.
 
-        :param within: the references that led here; one that comes again never ends.
+        :param within: the references that led here; a repeated one would never end.
         """
         if not isinstance(schema, Mapping):
             raise refuse(path, f"a schema is needed, not {type(schema).__name__}")
@@ -130,7 +130,7 @@ class _Reader:
     def _without_null(
         self, schema: Mapping[str, Any], path: tuple[str, ...]
     ) -> tuple[Mapping[str, Any], bool]:
-        """Take null out of the ways to allow it: a choice, a list of types, an enum."""
+        """Remove null from a choice, a list of types or an enum, and return whether it was allowed."""
         for word in ("oneOf", "anyOf"):
             if word in schema:
                 return self._chosen(schema, word, path)

@@ -1,4 +1,4 @@
-"""What an answer is made of: a tree of typed nodes, and its one JSON form."""
+"""The structure of an answer: a tree of typed nodes, and its JSON form."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Kind: TypeAlias = Literal[
     "array",
     "object",
 ]
-"""What a value is; each is one Arrow type (``include/nightpress/outputs/arrow_columns.py``)."""
+"""The kind of a value; each has one Arrow type (``include/nightpress/outputs/arrow_columns.py``)."""
 
 TEMPORAL = ("date", "date-time", "time")
 DECIMAL_PRECISION, DECIMAL_SCALE = 38, 9
@@ -30,7 +30,7 @@ Choice: TypeAlias = str | int | bool
 
 
 class _Absent:
-    """Tells a default that is not there from a default of null."""
+    """Marks a missing default, as opposed to a default of null."""
 
     def __repr__(self) -> str:
         return "ABSENT"
@@ -41,9 +41,9 @@ ABSENT = _Absent()
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value's type with what restricts it.
+    """The type of a value and its restrictions.
 
-    :param nullable: null is an answer.
+    :param nullable: null is a valid value.
     :param description: goes to the model.
     :param bounds: JSON schema keywords with their values, e.g. ``{"minimum": 0}``.
     :param choices: of an enum, all of one type, in the schema's order.
@@ -85,7 +85,7 @@ class Field:
 
     :param name: as in the answer, and the name of the column.
     :param required: the answer must have it.
-    :param default: as in JSON, what an answer without the field means; ``ABSENT`` means null.
+    :param default: the JSON value that applies when the answer lacks the field; ``ABSENT`` means null.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Field:
 
     @property
     def nullable(self) -> bool:
-        """Whether a fitting answer can leave the column null."""
+        """Whether the column can be null for an answer that fits."""
         return self.node.nullable or (not self.required and self.default is ABSENT)
 
 

@@ -25,11 +25,11 @@ Source: TypeAlias = type[BaseModel] | Mapping[str, Any]
 
 @dataclass(frozen=True)
 class OutputSchema:
-    """The fields of an answer. Cheap to make: DAG files do at each parse.
+    """The fields of an answer. Cheap to make, since DAG files make one at each parse.
 
     :param top: the answer.
-    :param model: the Pydantic model whose validators check answers as well, or None. They check only: columns
-        hold what the model answered, not what a validator makes of it.
+    :param model: the Pydantic model whose validators check answers as well, or None. They only check: columns
+        hold the value in the answer, not the value that a validator returns.
     """
 
     top: Node
@@ -40,7 +40,7 @@ class OutputSchema:
         """Read a schema and check all of it.
 
         :param source: a Pydantic model's class or a JSON schema, also one from :meth:`to_json`.
-        :param reserved: columns that a field must not have the name of.
+        :param reserved: column names that a field must not have.
         :raises ConfigurationError: the API or Parquet cannot express it; names the field by its path.
         """
         if isinstance(source, type) and issubclass(source, BaseModel):
@@ -63,8 +63,8 @@ class OutputSchema:
     def from_json(cls, text: str | bytes, model: type[BaseModel] | None = None) -> OutputSchema:
         """Return the schema that :meth:`to_json` wrote.
 
-        :param model: the model it was made of, when it is at hand.
-        :raises ConfigurationError: it is none.
+        :param model: the Pydantic model from which the schema was made, if available.
+        :raises ConfigurationError: the text is not such a schema.
         """
         try:
             source = json.loads(text)
@@ -78,7 +78,7 @@ class OutputSchema:
         return self.top.fields
 
     def to_json(self) -> str:
-        """Return all of it, without the model's validators, as canonical JSON: one line."""
+        """Return the schema, without the model's validators, as canonical JSON on one line."""
         return json.dumps(json_form(self.top), ensure_ascii=False, separators=(",", ":"))
 
     @cached_property
@@ -88,7 +88,7 @@ class OutputSchema:
 
     @cached_property
     def request_schema(self) -> dict[str, Any]:
-        """What the API holds the model to."""
+        """The schema that the API enforces."""
         return request_schema(self.top)
 
     @property
@@ -97,14 +97,14 @@ class OutputSchema:
         return {"format": {"type": "json_schema", "schema": self.request_schema}}
 
     def reader(self) -> AnswerReader:
-        """Return what reads answers of this schema."""
+        """Return the reader of answers of this schema."""
         return AnswerReader(self.top, self.model)
 
     def refuse_names(self, reserved: Collection[str]) -> None:
-        """Refuse fields that would take the place of another column.
+        """Refuse fields that have the name of another column.
 
-        :param reserved: the other columns; letters of either case are the same, as in SQL.
-        :raises ConfigurationError: the first such field.
+        :param reserved: the other columns; upper and lower case are the same, as in SQL.
+        :raises ConfigurationError: names the first such field.
         """
         taken = {name.casefold(): name for name in reserved}
         for column in self.fields:

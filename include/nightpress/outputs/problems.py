@@ -1,4 +1,4 @@
-"""Why an answer does not fit, in words that can go back to the model, and the one request that takes them there."""
+"""Why an answer does not fit, in words for the model, and the repair request that sends them to it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Problem:
 
 
 class MisfitError(Exception):
-    """A value that does not fit; its path grows on the way up.
+    """A value that does not fit; each level that the error passes adds its name to the path.
 
     :param what: the rule that was broken, without the path.
     """
@@ -57,14 +57,14 @@ class MisfitError(Exception):
         return self
 
     def problem(self) -> Problem:
-        """Return it as a finding."""
+        """Return the error as a problem."""
         place = ".".join(self.path).replace(".[", "[")
         text = f"{place}: {self.what}" if place else self.what
         return Problem(self.reason, text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 1]}…")
 
 
 def short(value: object) -> str:
-    """Return a value of an answer so short that it can be quoted."""
+    """Return a value of an answer as a short quotation."""
     text = "".join(
         sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in str(value)[:_MAX_NAME]
     )
@@ -76,7 +76,7 @@ _TASK = "Answer the request above again, with nothing but one JSON object that f
 
 
 def repair_message(problem: Problem) -> str:
-    """Return what the model is told."""
+    """Return the message to the model."""
     return f"{_MARK}{problem.message}\n\n{_TASK}"
 
 
@@ -84,7 +84,7 @@ def repair_params(params: dict[str, Any], answer: str | None, problem: Problem) 
     """Return the params of a repair request: the first request, its answer and what was wrong with it.
 
     :param params: of the first request; not changed.
-    :param answer: the answer's text; without one (empty) the model is only told.
+    :param answer: the answer's text; when it is empty, only the problem is sent.
     :param problem: a repairable one.
     :raises ResultsError: ``params`` is not a request, or it is a repair itself: there is one round only.
     """

@@ -1,4 +1,4 @@
-"""A Pydantic model as JSON schema, with what Pydantic's own one leaves out."""
+"""Convert a Pydantic model to JSON schema, with details that Pydantic's own conversion leaves out."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pydantic_core import CoreSchema, core_schema
 from nightpress.errors import ConfigurationError
 
 UNSUPPORTED = "x-unsupported"
-"""Keyword of a place for which JSON schema has no words; its value says why."""
+"""Keyword for a type that JSON schema cannot express; its value says why."""
 
 
 class _Schema(GenerateJsonSchema):
-    """Keeps a Decimal's digits, and marks what it cannot express in place of raising without a path."""
+    """Keeps a Decimal's digits, and marks types that it cannot express: an error here would have no path."""
 
     ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}  # noqa: RUF012 - as its base has it
 
@@ -50,7 +50,7 @@ class _Schema(GenerateJsonSchema):
         return {UNSUPPORTED: error_info}
 
     def field_is_required(self, field: Any, total: bool) -> bool:
-        """Return whether an answer must have a field: also when only code knows its default."""
+        """Return whether an answer must have a field: also when code makes the field's default."""
         return "default_factory" in field["schema"] or super().field_is_required(field, total)
 
     def model_schema(self, schema: core_schema.ModelSchema) -> dict[str, Any]:
@@ -59,9 +59,9 @@ class _Schema(GenerateJsonSchema):
 
 
 def model_json_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the JSON schema of what a model reads.
+    """Return the JSON schema of a model's input.
 
-    :raises ConfigurationError: the model is not finished, or two fields have one name.
+    :raises ConfigurationError: the model is not finished, or two fields have the same name.
     """
     try:
         with contextlib.suppress(AttributeError):
@@ -78,7 +78,7 @@ def model_json_schema(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _refuse_repeated_names(model: type[Any]) -> None:
-    """Refuse two fields of one name: in Pydantic's JSON schema the later one hides the other."""
+    """Refuse two fields with the same name: in Pydantic's JSON schema the later one hides the other."""
     fields = getattr(model, "model_fields", {})
     names = Counter(_column(name, field.validation_alias or field.alias) for name, field in fields.items())
     for name, count in names.items():

@@ -1,4 +1,4 @@
-"""Nodes → the schema that a request carries: what the API can hold the model to, the rest in words.
+"""Convert nodes to the schema of a request: the rules that the API can enforce, and the others in words.
 
 The API takes objects without additional properties, lists with ``minItems`` 0 or 1, enums and the string formats
 below; it refuses bounds of numbers and lengths (the SDK's ``transform_schema`` moves them into descriptions,
@@ -17,7 +17,7 @@ from nightpress.outputs.nodes import TEMPORAL, Field, Node
 MAX_UNIONS = 16
 MAX_LEFT_OUT = 24
 MAX_BYTES = 64 * 1024
-"""Ours: a schema is sent with every request."""
+"""Our own limit, since a schema is sent with every request."""
 
 _FORMATS = frozenset({*TEMPORAL, "email", "hostname", "uri", "ipv4", "ipv6", "uuid"})
 _WORDS = {
@@ -42,8 +42,8 @@ _KINDS = {"decimal": "exact decimal number", "date-time": "with its offset from 
 def request_schema(top: Node) -> dict[str, Any]:
     """Return the schema for ``output_config.format``.
 
-    Every field is required, and one that may be absent may be null, so that the model decides on each. When
-    that is more unions than the API takes, fields that are not required may be left out instead.
+    Every field is required, and an optional one may be null, so that the model decides on each. If these are
+    more unions than the API takes, optional fields may be left out instead.
 
     :raises ConfigurationError: more fields that may be null, or left out, than the API takes.
     """
@@ -114,7 +114,7 @@ def _kind(node: Node) -> dict[str, Any]:
 
 
 def _description(node: Node) -> str:
-    """Return the description with the rules that the API does not hold the model to."""
+    """Return the description with the rules that the API does not enforce."""
     rules = [_KINDS[node.kind]] if node.kind in _KINDS else []
     for name, value in node.bounds.items():
         enforced = (name == "format" and (node.kind != "string" or value in _FORMATS)) or (

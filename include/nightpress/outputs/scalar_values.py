@@ -1,4 +1,4 @@
-"""Readers of numbers, dates and times as JSON has them; times are RFC 3339 text."""
+"""Readers of numbers, dates and times in JSON; times are RFC 3339 text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _wrong(wanted: str) -> MisfitError:
 
 
 def integer_reader(node: Node) -> Callable[[Any], int]:
-    """Return the reader of whole numbers of 64 bits; 3.0 is one, as in JSON schema."""
+    """Return the reader of whole numbers of 64 bits; 3.0 counts as one, as in JSON schema."""
     check = _bounds_check(node)
 
     def read(value: Any) -> int:
@@ -64,7 +64,7 @@ def number_reader(node: Node) -> Callable[[Any], float]:
 
 
 def decimal_reader(node: Node) -> Callable[[Any], Decimal]:
-    """Return the reader of decimals: a JSON number or a text with one, kept digit by digit."""
+    """Return the reader of decimals: a JSON number or a text with one; every digit is kept."""
     check = _bounds_check(node)
     precision, scale = node.precision_and_scale
     most_digits = node.bounds.get("maxDigits", precision)
@@ -119,7 +119,7 @@ def _stripped(number: Decimal) -> Decimal:
 
 
 def _bounds_check(node: Node) -> Callable[[int | Decimal], None] | None:
-    """Return what raises for a number outside the node's bounds; None when it has none."""
+    """Return a function that raises for a number outside the node's bounds; None when it has none."""
     words: dict[str, tuple[str, Callable[[Decimal, Decimal], bool]]] = {
         "minimum": ("at least {}", lambda number, bound: number >= bound),
         "maximum": ("at most {}", lambda number, bound: number <= bound),
@@ -166,7 +166,7 @@ _WANTED = {
 def time_reader(kind: str) -> Callable[[Any], date | datetime | time]:
     """Return the reader of ``date``, ``date-time`` or ``time``.
 
-    A moment is read in UTC, also one without an offset, and cut to microseconds; a time of day is in UTC.
+    A ``date-time`` is converted to UTC (without an offset it is UTC) and cut to microseconds; a ``time`` is in UTC.
     """
     pattern, parse = _FORMS[kind]
     wanted = _WANTED[kind]

@@ -1,4 +1,4 @@
-"""Rules of names, choices and bounds in an output schema, and the error that names a place in it."""
+"""Rules for names, choices and bounds in an output schema, and the error that names a place in it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def refuse(path: Sequence[str], what: str) -> ConfigurationError:
 
 
 def check_name(name: str, path: Sequence[str]) -> None:
-    """Refuse a name that cannot be a column's.
+    """Refuse a name that a column cannot have.
 
     :raises ConfigurationError: it is empty, long, or has characters that cannot be shown.
     """
@@ -68,7 +68,7 @@ def read_bounds(schema: Mapping[str, Any], kind: Kind, path: Sequence[str]) -> d
 
 
 def read_choices(schema: Mapping[str, Any], path: Sequence[str]) -> tuple[Choice, ...]:
-    """Return the values of an enum, or the one of a const.
+    """Return the values of an enum, or the single value of a const.
 
     :raises ConfigurationError: none, too many, of several types, or too large for a column.
     """

@@ -1,4 +1,4 @@
-"""All answers of a shard at once: typed columns, and why the rows without values have none."""
+"""Read all answers of a shard at once: typed columns, and the problem of each answer that does not fit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nightpress.outputs.problems import Problem
 from nightpress.statuses import INVALID_OUTPUT, SUCCEEDED, TRUNCATED, UNFINISHED
 
 _READ = (SUCCEEDED, INVALID_OUTPUT, TRUNCATED, UNFINISHED)
-"""Statuses of answers that may fit: what is whole counts, whatever ended it. A refusal never does."""
+"""Statuses of answers that may fit: a complete JSON answer counts, whatever ended it. A refusal never counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class TypedRows:
 
 
 def read_rows(schema: OutputSchema, statuses: Sequence[str], texts: Iterable[str | None]) -> TypedRows:
-    """Read the answers of rows that may have one; the others have none.
+    """Read the answers of the rows whose status allows one.
 
-    :param statuses: of each row, as if it were plain text; one that is ``invalid_output`` already is read again.
+    :param statuses: of each row, as for plain text; a row that is ``invalid_output`` already is read again.
     """
     read = schema.reader().read
     has_answer = [status in _READ for status in statuses]

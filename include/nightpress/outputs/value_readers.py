@@ -1,7 +1,7 @@
-"""Nodes → functions that turn one decoded JSON value into the Python value of its column.
+"""Make a function from each node that turns a decoded JSON value into the Python value of its column.
 
-Each function raises :class:`MisfitError` for a value that does not fit; nothing is converted by guessing: a text
-is not a number, 1 is not true.
+Each function raises :class:`MisfitError` for a value that does not fit. Types are never guessed: a text is not a
+number, 1 is not true.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _bare_reader(node: Node) -> Read:
 
 
 def type_name(value: object) -> str:
-    """Return what JSON calls a value's type."""
+    """Return the JSON name of a value's type."""
     if value is None:
         return "null"
     names = {dict: "an object", list: "a list", str: "text", bool: "true or false"}
@@ -103,7 +103,7 @@ def _field_reader(field: Field) -> Read:
 
 
 def _absent_value(field: Field) -> Any:
-    """Return what an answer without the field means: ``_MISSING``, or a function that makes the value."""
+    """Return the value when the field is absent: ``_MISSING`` (an error), None, or a function that makes it."""
     if field.required:
         return _MISSING
     if field.default is ABSENT:
@@ -160,10 +160,10 @@ def _enum_reader(node: Node) -> Read:
 
 
 def with_listed_capitals(node: Node, value: Any) -> Any:
-    """Return a decoded value in which each text that is a choice but for its capitals is that choice.
+    """Return a decoded value in which text that differs from a choice only in capitals is replaced by that choice.
 
-    The API holds a model to the words of an enum, not to their capitals. Choices that differ in capitals only are
-    left alone.
+    The API enforces the words of an enum, but not their capitals. Text that matches several choices which differ only
+    in capitals is left unchanged.
     """
     if node.kind == "object" and type(value) is dict:
         nodes = {field.name: field.node for field in node.fields}
@@ -203,7 +203,7 @@ def _text_reader(node: Node) -> Read:
 
 
 def _matcher(pattern: str) -> Callable[[str], bool]:
-    """Return a function that finds ``pattern``, in time linear in the text: answers are not to be trusted."""
+    """Return a function that searches for ``pattern`` in linear time, since answers cannot be trusted."""
     try:
         return SchemaValidator(core_schema.str_schema(pattern=pattern)).isinstance_python
     except SchemaError as error:

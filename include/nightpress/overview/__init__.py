@@ -1,4 +1,4 @@
-"""All runs and their batches as the ledger and the receipts tell them, kept in memory between two looks."""
+"""All runs and their batches, from the ledger and the receipts, kept in memory between two looks."""
 
 from nightpress.overview.batch_rows import BatchRow
 from nightpress.overview.expected_end import BatchDurations, Estimate

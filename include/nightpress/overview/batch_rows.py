@@ -1,4 +1,4 @@
-"""One batch of the overview: what its ledger entry says, in the form that the page shows."""
+"""One batch of the overview: its ledger entry, in the form that the page shows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nightpress.errors import LedgerError
 
 STATES = ("question", "submitting", "submitted", "ended", "intended", "collected")
 """``submitting``: a POST may be under way; ``submitted``: the batch is being processed; ``ended``: its results
-are not written yet; ``question``: a batch may exist that is not known, or the entry cannot be read."""
+are not written yet; ``question``: an unknown batch may exist, or the entry cannot be read."""
 
 _REQUESTS = "requests-"
 _MAX_CHARS = 4_000
@@ -26,15 +26,15 @@ _LAST_MOMENT = 4_102_444_800.0  # the year 2100
 class BatchRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A shard and its batch. Moments are epoch seconds.
 
-    There are tens of thousands, none of them in a cycle, so the collector leaves them alone.
+    There are tens of thousands of rows, none in a reference cycle, so the garbage collector skips them.
 
     :param folder: of the run's files, as a URL.
     :param name: of the shard in its run, e.g. ``00000`` or ``r2-00000``.
     :param state: one of :data:`STATES`.
-    :param until: a row of state ``submitting`` becomes a question then.
+    :param until: when a row of state ``submitting`` becomes a question.
     :param touched: when the entry was last written; None when the store does not say.
-    :param known_cost_usd: what is known of a cost that is not known in full.
-    :param line: kept for the explanation of what is open.
+    :param known_cost_usd: the known part of a cost that is not fully known.
+    :param line: the ledger line, kept to explain an open question.
     """
 
     scope: str
@@ -95,8 +95,8 @@ class BatchRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 def read_row(scope: str, entry: Entry, touched: float | None) -> BatchRow:
     """Return the row of an entry.
 
-    :raises LedgerError: it holds a number or a text that no run of ours writes; a page must not fail for everybody
-        because of one entry.
+    :raises LedgerError: it holds a number or a text that Nightpress never writes; one such entry must not break the
+        whole page.
     """
     _check(entry)
     state = manual_ledger.state_of(entry)
@@ -104,7 +104,7 @@ def read_row(scope: str, entry: Entry, touched: float | None) -> BatchRow:
     until = 0.0
     if state == "open":
         state = "question"
-        # A POST that was given up keeps its reason; one without may be on its way until its deadline.
+        # A POST that failed has a reason on record; one without a reason may be under way until its deadline.
         until = last.deadline if last is not None and last.outcome == "open" and not last.detail else 0.0
     elif state == "submitted" and entry.ended_at is not None:
         state = "ended"

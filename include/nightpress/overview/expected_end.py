@@ -1,4 +1,4 @@
-"""When a running batch should end, from how long others took: the API shows no progress inside a batch."""
+"""Estimate when a running batch ends from how long others took: the API shows no progress inside a batch."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _MAX_DURATIONS = 200
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """How long batches like one took, in seconds.
+    """How long similar batches took, in seconds.
 
     :param usual: the median.
     :param late: nine of ten took no longer.
-    :param batches: how many are behind it.
-    :param alike: in what they are like it: ``pipeline and size``, ``pipeline``, ``size`` or ``api``.
+    :param batches: how many batches the estimate is based on.
+    :param alike: what they have in common: ``pipeline and size``, ``pipeline``, ``size`` or ``api``.
     """
 
     usual: float
@@ -34,8 +34,8 @@ class Estimate:
 class BatchDurations:
     """The durations of ended batches.
 
-    Sizes are alike within a power of two up or down. Of each group the latest 200 count, for the API's
-    speed of last month says little about tonight's.
+    Sizes are similar if they are at most one power of two apart. Only the latest 200 of each group count,
+    since the API's speed of last month says little about tonight's.
     """
 
     def __init__(self, rows: Iterable[BatchRow]) -> None:
@@ -50,7 +50,7 @@ class BatchDurations:
         self._known: dict[tuple[str, str, int], Estimate | None] = {}
 
     def estimate(self, scope: str, pipeline: str, requests: int) -> Estimate | None:
-        """Return how long such a batch takes, from the batches most like it; None without any."""
+        """Return how long such a batch takes, from the most similar batches; None when there are none."""
         wanted = (scope, pipeline, requests.bit_length())
         if wanted not in self._known:
             self._known[wanted] = self._estimate(*wanted)

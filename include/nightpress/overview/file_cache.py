@@ -1,4 +1,4 @@
-"""The files of a folder, decoded once and again only when they change."""
+"""The decoded files of a folder, cached; a file is read again only when it changes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class _Kept(NamedTuple, Generic[T]):
 
 
 class FileCache(Generic[T]):
-    """What the JSON files of one folder hold.
+    """The contents of the JSON files of one folder.
 
-    :param decode: from the file's name, its content (or why it cannot be read) and when it was modified.
-    :param limit: files kept at most, the newest ones; the others are counted in ``left_out``.
-    :param read: reads some of the folder's files, given what its listing says of all; None reads them one by one.
+    :param decode: makes a value of a file's name, its content (or the error of reading it) and its modification time.
+    :param limit: most files kept, the newest ones; the others are counted in ``left_out``.
+    :param read: reads some of the folder's files, given the listing of all; None reads them one by one.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class FileCache(Generic[T]):
         return kept.value if kept else None
 
     def refresh(self) -> bool:
-        """List the folder, read what changed since, and tell whether anything did.
+        """List the folder, read what changed, and return whether anything did.
 
         :raises OSError: the store cannot be asked; what was kept stays.
         """

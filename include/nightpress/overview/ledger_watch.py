@@ -17,10 +17,10 @@ from nightpress.overview.file_cache import FileCache
 from nightpress.storage import is_local
 
 LARGE_LEDGER = 2_000
-"""Entries from which on an object store's ledger is not listed in full at each look."""
+"""An object store's ledger with more entries than this is not listed in full at each look."""
 
 FULL_LISTING_SECONDS = 3_600.0
-"""How old the full listing of a large ledger may be: it finds what no change was noted of."""
+"""How old the full listing of a large ledger may be; it finds entries whose change was not noted."""
 
 _RECENT_DAYS = 30
 _HOT_DAYS = 2
@@ -31,10 +31,10 @@ class LedgerWatch:
     """The ledger of one API.
 
     A large ledger on an object store is shown from the copies of what changed in the last days, so that a look costs
-    what it costs with a few entries; all of it is listed once an hour, from the second look on.
+    as little as with few entries. From the second look on, the whole ledger is listed once an hour.
 
     :param root: the data root.
-    :param limit: entries kept in memory at most.
+    :param limit: most entries kept in memory.
     :param clock: epoch seconds.
     """
 
@@ -70,7 +70,7 @@ class LedgerWatch:
         return [self._caught_up.get(row.key, row) for row in self._merged().values()]
 
     def refresh(self) -> bool:
-        """Look at the ledger; tell whether anything changed.
+        """Look at the ledger, and return whether anything changed.
 
         :raises OSError: the store cannot be asked.
         """
@@ -132,7 +132,7 @@ class LedgerWatch:
         return rows
 
     def _find_unrecorded(self) -> dict[str, BatchRow]:
-        """Return rows of shards with POSTs that their entries do not know: dying between two writes does that."""
+        """Return rows of shards with POSTs that their entries lack, because a process died between two writes."""
         pending = [row for row in self._merged().values() if not row.batch_id and row.requests]
         if not pending:
             return {}
@@ -171,7 +171,7 @@ class LedgerWatch:
 
 
 def open_watches(root: DataRoot, known: dict[str, LedgerWatch], *, limit: int) -> dict[str, LedgerWatch]:
-    """Return a watch for each API in the ledger, the known ones as they are."""
+    """Return a watch for each API in the ledger; known watches are reused."""
     return {
         scope: known.get(scope) or LedgerWatch(root, scope, limit=limit)
         for scope in manual_ledger.list_apis(root)

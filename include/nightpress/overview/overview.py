@@ -1,4 +1,4 @@
-"""The overview: asked again and again, it reads only what changed, and answers a page at a time."""
+"""The overview of all runs: at each request it reads only what changed, and returns one page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nightpress.overview.started_runs import RUNNING, StartedRun, join_started
 from nightpress.overview.stored_records import Plans, Receipts, Reports
 
 MAX_ENTRIES = 50_000
-"""Ledger entries of one API that are kept in memory, the newest; about 100 MB."""
+"""The newest ledger entries of one API that are kept in memory; about 100 MB."""
 
 QUESTIONS_SHOWN = 20
 RUNS_OF_A_PAGE = 20
@@ -30,9 +30,9 @@ _PATIENCE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked for; an empty filter matches everything.
+    """The filters of a request; an empty one matches everything.
 
-    :param page: of runs, from 1; one beyond the last gives the last.
+    :param page: page of runs, from 1; a number beyond the last gives the last page.
     """
 
     pipeline: str = ""
@@ -43,7 +43,7 @@ class Query:
     per_page: int = RUNS_OF_A_PAGE
 
     def matches(self, run: RunView) -> bool:
-        """Return whether a run is asked for."""
+        """Return whether a run passes the filters."""
         return (
             self.pipeline in {"", run.pipeline}
             and self.day in {"", run.day}
@@ -54,19 +54,19 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class RunsPage:
-    """A page of runs, and what holds for all runs of the filter.
+    """A page of runs, and the totals of all runs that pass the filters.
 
     :param looked_at: when the ledger was looked at, epoch seconds.
     :param runs: those of the page.
-    :param count: runs that pass the filter.
-    :param states: batches by state, of all of them.
+    :param count: runs that pass the filters.
+    :param states: the batches of all these runs, by state.
     :param questions: open questions, the first few; ``question_count`` has all.
     :param pipelines: names to choose from.
     :param days: days to choose from, the latest first.
     :param left_out: older ledger entries that are not looked at.
     :param needing: runs that go on only when a person does something.
     :param running: runs that go on by themselves.
-    :param empty: there is no run that may be seen.
+    :param empty: the person may not see any run, or there is none.
     """
 
     looked_at: float
@@ -92,7 +92,7 @@ class RunsPage:
 
 @dataclass(slots=True)
 class _Picture:
-    """What was seen at the last look, added up."""
+    """The result of the last look at the store."""
 
     looked_at: float = 0.0
     until: float = 0.0
@@ -104,7 +104,7 @@ class _Picture:
 class Overview:
     """The overview of a data root; threads may share it.
 
-    However many people look, the store is asked at most once a second.
+    The store is asked at most once a second, however many people look.
 
     :param root: the data root.
     :param clock: epoch seconds.
@@ -141,10 +141,10 @@ class Overview:
         may_read: Callable[[str, str], bool],
         started: Sequence[StartedRun] = (),
     ) -> RunsPage:
-        """Return what is asked for.
+        """Return the page that a query asks for.
 
         :param started: runs as the scheduler knows them.
-        :param may_read: tells from DAG id (empty when not known) and pipeline whether a run may be seen.
+        :param may_read: returns, for a DAG id (empty when not known) and a pipeline, whether a run may be seen.
         :raises OSError: the store cannot be asked.
         """
         self._pipelines.update(each.pipeline for each in started if each.pipeline)
@@ -187,7 +187,7 @@ class Overview:
         )
 
     def _add_plan_and_report(self, run: RunView, now: float) -> None:
-        """Add what is only looked up for the runs of the page that is shown."""
+        """Add the plan and the report, which are looked up only for the runs on the page."""
         if run.started is not None and run.started.plan is not None:
             run.plan = run.started.plan
         elif run.active and run.rows:
@@ -203,10 +203,10 @@ class Overview:
         return {run.dag_id for run in self.look().runs if run.pipeline == pipeline}
 
     def look(self) -> _Picture:
-        """Look at the store unless that was done within the last second; return what is seen.
+        """Look at the store, unless that was done within the last second, and return the result.
 
-        While someone else's look takes long, what was seen before is returned: a slow store must not hold up
-        all threads of the server.
+        While another thread's look takes long, the earlier result is returned, so that a slow store does not hold
+        up all threads of the server.
 
         :raises OSError: the store cannot be asked, or has not answered yet for the first time.
         """

@@ -45,18 +45,18 @@ class Failure:
 class RunView:
     """A run and its batches. Moments are epoch seconds, costs USD.
 
-    :param plan: of a run that is not over; None when it is not looked at or not there.
+    :param plan: of a run that is not over; None when it was not looked up or does not exist.
     :param token: names the run in a URL.
     :param status: one of :data:`NEEDS_PERSON`, or ``running``, ``stopped`` (shards that were never submitted are
         left), ``published``, ``replaced`` (a later run published the day), ``collected`` (not published), ``planned``
         or ``rejected``.
-    :param started: what the scheduler says of it; None when it is not asked or does not know the run.
-    :param reported: the day's report was written after this run published it.
-    :param settled: a later run of the same day began since.
+    :param started: what the scheduler says about it; None when it was not asked or does not know the run.
+    :param reported: the day's report was written after this run published the day.
+    :param settled: a later run of the same day has begun.
     :param done: batches that have ended, collected or not.
-    :param answered_again: requests of the second round that succeeded: failures that are none any more.
-    :param cost_usd: what is known to be paid so far, the known part of batches of unknown cost included.
-    :param cost_unknown: collected batches whose cost is not known, or not in full.
+    :param answered_again: requests of the second round that succeeded, so that they no longer count as failures.
+    :param cost_usd: the known cost so far, including the known part of batches whose cost is not fully known.
+    :param cost_unknown: collected batches whose cost is not fully known.
     """
 
     scope: str
@@ -168,7 +168,7 @@ def group_runs(rows: Iterable[BatchRow], receipts: Receipts, now: float) -> list
             paid[key[1], key[2]] = paid_by_batch(run.receipt)
         _add_up(run, paid.get((key[1], key[2]), {}), now)
         runs.append(run)
-    # Entries that cannot be read are of no run; they are questions, and stand above all runs as such.
+    # Entries that cannot be read belong to no run; they are questions, and are shown above all runs.
     runs.sort(
         key=lambda run: (not run.pipeline, run.status not in {"question", "running"}, -run.last, run.day)
     )
@@ -176,7 +176,7 @@ def group_runs(rows: Iterable[BatchRow], receipts: Receipts, now: float) -> list
 
 
 def state_at(row: BatchRow, now: float) -> str:
-    """Return the row's state: an open POST is under way until its deadline, and a question after."""
+    """Return the row's state: an open POST is under way until its deadline, and a question afterwards."""
     return "submitting" if row.state == "question" and now < row.until else row.state
 
 
@@ -215,7 +215,7 @@ def _add_up(run: RunView, paid: dict[str, BatchReceipt], now: float) -> None:
 
 
 def _cost_of(row: BatchRow, receipt: BatchReceipt | None) -> tuple[float | None, float | None]:
-    """Return what a batch cost and what is known of that, by the ledger, or else by the receipt of its day."""
+    """Return a batch's cost and the known part of it, from the ledger or else from the receipt of its day."""
     cost = row.cost_usd if receipt is None or row.cost_usd is not None else receipt.paid_usd
     known = row.known_cost_usd if receipt is None or row.known_cost_usd is not None else known_paid(receipt)
     return cost, known

@@ -1,7 +1,7 @@
-"""Runs as the scheduler knows them: from their first task on, before the ledger has anything of them.
+"""Runs as the scheduler knows them: from their first task on, before the ledger has entries for them.
 
-The overview does not know the scheduler; whoever shows it hands these over, and they are joined with the runs that the
-ledger tells of.
+The overview does not depend on the scheduler: its caller passes these runs, and they are joined with the runs of the
+ledger.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class StartedRun:
     :param pipeline: name; empty when that is not known yet.
     :param state: one of the states above.
     :param step: what it is doing, in words, e.g. ``reading articles``.
-    :param why: head of the message that says why it needs a person; empty when nothing was recorded.
+    :param why: beginning of the message that says why it needs a person; empty when nothing was recorded.
     :param task_id: the task to look at; empty for none.
     """
 
@@ -53,9 +53,9 @@ class StartedRun:
 
 
 def join_started(runs: Sequence[RunView], started: Iterable[StartedRun], receipts: Receipts) -> list[RunView]:
-    """Return the runs of the ledger with what the scheduler says of them, and those that it alone knows.
+    """Return the runs of the ledger with their state in the scheduler, and the runs that only the scheduler knows.
 
-    :param runs: as the ledger tells of them; other threads look at them too, so changed ones are copies.
+    :param runs: from the ledger; other threads read them too, so changed ones are copies.
     """
     found = list(runs)
     places = {(run.dag_id, run.run, run.pipeline): place for place, run in enumerate(found) if run.dag_id}
@@ -93,6 +93,6 @@ def _view(started: StartedRun, receipts: Receipts) -> RunView:
 
 
 def _rank(run: RunView) -> tuple[bool, int, float, str]:
-    # Entries that cannot be read are of no run; they are questions, and stand above all runs as such.
+    # Entries that cannot be read belong to no run; they are questions, and are shown above all runs.
     order = 0 if run.needs_person else 1 if run.status == RUNNING else 2
     return (not run.pipeline and bool(run.rows), order, -run.last, run.day)

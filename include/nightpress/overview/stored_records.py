@@ -1,4 +1,4 @@
-"""Plans, receipts and reports below the data root, as the overview looks at them again and again."""
+"""Plans, receipts and reports below the data root, cached for the overview."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class _KeptPlan:
 
 
 class Plans:
-    """Plans by the folder of their run; a look is good for half a minute, for plans hardly change."""
+    """Plans by the folder of their run, cached for half a minute, since plans hardly change."""
 
     def __init__(self, root: DataRoot) -> None:
         self._root = root
         self._kept: dict[str, _KeptPlan] = {}
 
     def find(self, folder: str, now: float) -> Plan | None:
-        """Return the plan in a run's folder; None when there is none that can be read.
+        """Return the plan in a run's folder; None when it is missing or cannot be read.
 
         :param folder: the reference in the ledger.
         """
@@ -63,7 +63,7 @@ class Plans:
 
 _MAX_RECEIPTS = 5_000
 _MAX_RECEIPTS_REMOTE = 200
-"""On an object store each receipt is a request of its own at the first look, so the newest have to do."""
+"""On an object store the first look needs one request for each receipt, so only the newest are read."""
 
 
 def paid_by_batch(receipt: DayReceipt) -> dict[str, BatchReceipt]:
@@ -80,7 +80,7 @@ class Receipts:
         self._folders: dict[str, FileCache[DayReceipt | None]] = {}
 
     def refresh(self, pipelines: set[str]) -> bool:
-        """Look at the receipts of these pipelines; tell whether any changed.
+        """Look at the receipts of these pipelines, and return whether any changed.
 
         :raises OSError: the store cannot be asked.
         """
@@ -92,7 +92,7 @@ class Receipts:
         return changed
 
     def find(self, pipeline: str, day: str) -> DayReceipt | None:
-        """Return the receipt of a day; None when there is none, or none that can be read."""
+        """Return the receipt of a day; None when it is missing or cannot be read."""
         folder = self._folders.get(pipeline)
         return folder.get(self._root.receipt(pipeline, day).name) if folder else None
 
@@ -106,14 +106,14 @@ _MAX_REPORTS = 1_000
 
 
 class Reports:
-    """Reports by day; a look is good for a quarter of a minute."""
+    """When the report of each day was written, cached for a quarter of a minute."""
 
     def __init__(self, root: DataRoot) -> None:
         self._root = root
         self._kept: dict[str, tuple[float, float | None]] = {}
 
     def covers(self, day: str, published_at: float, now: float) -> bool:
-        """Return whether the day's report was written after a publication; yes where the store keeps no times.
+        """Return whether the day's report was written after a publication; True where the store keeps no times.
 
         :raises OSError: the store cannot be asked.
         """

@@ -1,4 +1,4 @@
-"""Names of columns: ours, and what happens to a source's field that has one of them. Light: DAG files read it."""
+"""Reserved column names, and how a source's field with such a name is renamed. Cheap to import: DAG files do so."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ RESERVED = frozenset(
         "source_position",
     }
 )
-"""Column names of ours, lower case; a metadata field of the same name is kept as ``source_<name>``."""
+"""Nightpress's own column names, lower case; a metadata field of the same name is kept as ``source_<name>``."""
 
 
 _MAX_KNOWN = 1_000
@@ -48,7 +48,7 @@ _MAX_KNOWN = 1_000
 def column_name(field: str, taken: Collection[str] = ()) -> str:
     """Return the Parquet column of a metadata field; names that differ in capitals only are one name to SQL.
 
-    :param taken: other names, lower case, that a metadata field must not have: those of the output.
+    :param taken: the output's column names, lower case, which a metadata field must not have either.
     """
     while field.casefold() in RESERVED or field.casefold() in taken:
         field = f"source_{field}"
@@ -56,7 +56,7 @@ def column_name(field: str, taken: Collection[str] = ()) -> str:
 
 
 class MetadataColumnNames:
-    """Columns of a run's metadata: different ones for the fields of one row, whatever their capitals.
+    """Column names of a run's metadata; fields of one row that differ only in capitals get different columns.
 
     :param output_names: columns of the output, lower case.
     """
@@ -72,7 +72,7 @@ class MetadataColumnNames:
     def columns(self, fields: tuple[str, ...]) -> tuple[str, ...]:
         """Return the columns of a row's fields, in their order.
 
-        >>> ColumnNames().columns(("Brand", "brand", "Status"))
+        >>> MetadataColumnNames().columns(("Brand", "brand", "Status"))
         ('Brand', 'source_brand', 'source_Status')
         """
         if (known := self._known.get(fields)) is not None:

@@ -1,7 +1,7 @@
-"""POST bodies that have been sent: kept compressed, beside where they were staged.
+"""Keep POST bodies that have been sent in compressed form, in the folder where they were staged.
 
-A body is staged as it is sent, because the submission checks and streams its very bytes. Once its shard's results are
-there, only a second round reads it, or somebody who looks; then it is replaced by ``requests-….json.zst``.
+A body is staged uncompressed, because the submission checks and streams exactly these bytes. Once its shard has
+results, only a second round or a person reads it, so it is replaced by ``requests-….json.zst``.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from nightpress.storage import StoragePath, atomic_writer
 _CODEC = "zstd"
 
 _BLOCK_BYTES = 1024 * 1024
-"""What is one frame of the compressed form."""
+"""Bytes of a body in one frame of the compressed form."""
 
 _BEGINNING = 200
-"""Bytes of a body in which its first custom_id is."""
+"""Bytes at the beginning of a body that contain its first custom_id."""
 
 log = logging.getLogger(__name__)
 
@@ -33,16 +33,16 @@ def packed_path(body: StoragePath) -> StoragePath:
 
 
 def pack_body(body: StoragePath) -> None:
-    """Replace a body by its compressed form; a killed process leaves both, or the body.
+    """Replace a body by its compressed form; a killed process leaves both files, or the body.
 
-    A disk that is full is not a reason to fail what was paid for: the body then stays as it is.
+    A full disk must not fail a task whose answers are paid for: the body then stays uncompressed.
     """
     import pyarrow as pa
 
     try:
         with body.open("rb") as stream, atomic_writer(packed_path(body)) as target:
             codec = pa.Codec(_CODEC)
-            # One frame at least: an empty file is none.
+            # At least one frame: an empty file is not valid zstd.
             target.write(codec.compress(stream.read(_BLOCK_BYTES)))
             while block := stream.read(_BLOCK_BYTES):
                 target.write(codec.compress(block))
@@ -54,9 +54,9 @@ def pack_body(body: StoragePath) -> None:
 
 
 def unpack_body(body: StoragePath, key: str) -> bool:
-    """Put a body back as it was staged, for a shard that is submitted once more; tell whether it was packed.
+    """Restore the staged body of a shard that is submitted once more; return whether that was possible.
 
-    :param key: of the shard; a body of another one is left alone.
+    :param key: of the shard; a body of another shard is left alone.
     :raises DamagedBodyError: as :func:`read_body`.
     """
     try:
@@ -71,7 +71,7 @@ def unpack_body(body: StoragePath, key: str) -> bool:
 
 
 def read_body(body: StoragePath) -> bytes:
-    """Return the bytes of a body, compressed since or not.
+    """Return the bytes of a body, whether it is compressed or not.
 
     :param body: where it was staged.
     :raises FileNotFoundError: it is gone.

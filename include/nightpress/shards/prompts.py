@@ -1,7 +1,7 @@
 """A prompt with named fields, filled exactly once.
 
-What an article says is never looked at: braces, Jinja, HTML and even ``{content}`` inside an article
-reach the API as they are, because the template is cut into pieces before any article is seen.
+The text of an article is never interpreted: braces, Jinja, HTML and even ``{content}`` inside an article
+reach the API unchanged, because the template is split before any article is read.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ class PromptTemplate:
 
     :param template: text with ``{content}`` and, if wanted, ``{title}``, ``{id}`` and any other field of the
         source, such as ``{brand}``; a literal brace is written twice, as in Python's format strings.
-    :param max_content_chars: characters of each field that are sent, the content, the title and the source's own
-        alike, counted from its beginning; None sends all of them.
-    :raises ConfigurationError: no ``{content}``, what can be no field, or braces that do not match.
+    :param max_content_chars: most characters of each field (the content, the title and the source's own) that are
+        sent, counted from its beginning; None sends all of them.
+    :raises ConfigurationError: no ``{content}``, an invalid field, or braces that do not match.
     """
 
     template: str
     max_content_chars: int | None = None
     extra_fields: tuple[str, ...] = field(init=False, repr=False)
-    """Names of the source's own fields in it."""
+    """Names of the source's own fields in the template."""
 
     _filled: tuple[str, ...] = field(init=False, repr=False)
     _pieces: tuple[tuple[str, str | None], ...] = field(init=False, repr=False)
@@ -51,15 +51,15 @@ class PromptTemplate:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of all fields that are filled in, in the order of the text."""
+        """Names of all fields that are filled in, in the order of the template."""
         return self._filled
 
     def missing_field(self, article: Article) -> str | None:
-        """Return the first field that is named here and that the article has not, or None."""
+        """Return the first field that the template names and the article lacks, or None."""
         return next((name for name in self.extra_fields if name not in article.metadata), None)
 
     def cut_fields(self, article: Article) -> Iterator[tuple[str, int]]:
-        """Yield each field of an article that is not sent whole, with the characters that are left out."""
+        """Yield each field of an article that is not sent whole, with the number of characters left out."""
         longest = self.max_content_chars
         if longest is None:
             return
@@ -79,7 +79,7 @@ class PromptTemplate:
         return "" if value is None else str(value)
 
     def fill(self, article: Article) -> str:
-        """Return the prompt for ``article``, which has all fields; an empty one is filled in as nothing."""
+        """Return the prompt for ``article``, which must have all fields; a null one becomes empty text."""
         longest = self.max_content_chars
         values = {name: self._text(article, name)[:longest] for name in self._filled}
         return "".join(
@@ -99,7 +99,7 @@ def _parse(template: str) -> tuple[tuple[str, str | None], ...]:
     for literal, name, spec, conversion in parsed:
         if name is not None and (not _NAME.fullmatch(name) or spec or conversion):
             shown = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
-            # Forgotten braces may hold half the prompt, which has no place in a log.
+            # Unmatched braces may hold half the prompt, which must not go to a log.
             shown = shown if len(shown) <= _SHOWN_CHARS else f"{shown[:_SHOWN_CHARS]}…"
             raise ConfigurationError(
                 f"the prompt has {{{shown}}}, which is not a field; fields are {known} and the source's own by name. "

@@ -25,7 +25,7 @@ REJECTED_SCHEMA = pa.schema(
 
 
 class RejectedFile:
-    """``rejected.parquet``, written in groups, there even when nothing was rejected."""
+    """``rejected.parquet``, written in groups; the file exists even when nothing was rejected."""
 
     def __init__(self, path: StoragePath) -> None:
         self.path = path

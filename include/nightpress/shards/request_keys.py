@@ -1,4 +1,4 @@
-"""What makes a request recognizable: request key, shard key, custom_id."""
+"""The keys that identify requests: request key, shard key, custom_id."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def request_key(params: bytes, betas: Sequence[str] = ()) -> bytes:
 def shard_key(request_keys: Iterable[bytes], salt: str = "") -> str:
     """Return the SHA-256 over a shard's request keys, in order: 64 hexadecimal characters.
 
-    :param salt: anything that must make the same requests another shard, e.g. for fresh answers.
+    :param salt: text that makes the same requests a different shard, e.g. for fresh answers.
     """
     digest = hashlib.sha256(salt.encode())
     for key in request_keys:

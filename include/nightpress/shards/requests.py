@@ -39,9 +39,9 @@ _decode_body = msgspec.json.Decoder(_RequestBody).decode
 
 
 def iter_params(body: bytes) -> Iterator[bytes]:
-    """Yield the params of each request of a POST body, as they are there.
+    """Yield the params of each request of a POST body, unchanged.
 
-    :raises msgspec.MsgspecError: it is no such body.
+    :raises msgspec.MsgspecError: it is not a POST body.
     """
     for request in _decode_body(body).requests:
         yield bytes(request.params)
@@ -52,7 +52,7 @@ class RequestTemplate:
     """How an article becomes the ``params`` of a request.
 
     :param model: model id, e.g. ``claude-haiku-4-5``.
-    :param max_tokens: tokens of an answer at most, 1 or more; room for thinking is added to it.
+    :param max_tokens: most tokens of an answer, 1 or more; room for thinking is added to it.
     :param prompt: the user message.
     :param system: the system prompt, or None.
     :param output: the schema of the answers, or None for plain text.

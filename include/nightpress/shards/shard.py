@@ -14,7 +14,7 @@ _REQUESTS = re.compile(r"requests-(?P<name>[0-9a-z-]+)\.json")
 
 
 SECOND_ROUND_PREFIX = "r2-"
-"""How the names of a second round's shards begin."""
+"""Prefix of the names of a second round's shards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Shard:
     :param bytes: size of the body.
     :param key: the shard key, 64 hexadecimal characters.
     :param betas: beta headers that its batch is created with.
-    :param look_only: the budget does not allow to send it; a batch that may exist already is looked for.
+    :param look_only: the budget does not allow sending it; only a batch that may exist already is looked for.
     """
 
     uri: str
@@ -38,7 +38,7 @@ class Shard:
 
     @classmethod
     def from_reference(cls, reference: Any) -> Shard:
-        """Read what :meth:`to_reference` made, for instance out of XCom.
+        """Read what :meth:`to_reference` returned, for instance from XCom.
 
         :raises ConfigurationError: it is not a shard reference.
         """
@@ -112,7 +112,7 @@ class ShardFiles:
 
     @property
     def checks(self) -> StoragePath:
-        """What the output model's own validators refused, by ordinal; only where there was something."""
+        """Answers that the output model's own validators refused, by ordinal; absent when there are none."""
         return RunFolder(self.folder).checks(self.name)
 
     @property

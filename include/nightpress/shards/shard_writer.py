@@ -1,6 +1,6 @@
 """Fill shards with requests, and write each as soon as it is full.
 
-Memory is bounded by one shard, never by the input. What is written is, byte for byte, what will be POSTed.
+Memory is bounded by one shard, not by the input. The bytes of the file are exactly the bytes that are POSTed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Answered(Protocol):
     """Knows which requests were answered before, and takes their articles."""
 
     def take(self, key: bytes, row: dict[str, object], ordinal: int) -> bool:
-        """Take the article of a request key; False when it has to be sent."""
+        """Take the article if its request was answered before; return False when it has to be sent."""
 
     def flush(self) -> None:
         """Store what was taken."""
@@ -78,7 +78,7 @@ class ShardWriter:
         self._staged_bytes = 0
 
     def add(self, request: StagedRequest) -> bool:
-        """Put a request into the shard being filled; False when it would not fit any."""
+        """Put a request into the shard being filled; return False when no shard can hold it."""
         entry = _ENTRY_OVERHEAD + len(str(len(self._requests))) + len(request.params)
         if entry + len(_HEAD) + len(_TAIL) > self.limits.max_bytes:
             return False
@@ -89,7 +89,7 @@ class ShardWriter:
             return True
         staged = _staged_bytes(request.row)
         full = len(self._requests) == self.limits.max_requests
-        # A value that a row lacks takes its place in the column anyway.
+        # A value that a row lacks still takes space in the column.
         cells = _CELL_BYTES * len(self.names) * len(self._requests)
         over = self._requests and self._staged_bytes + staged + cells > self.limits.max_staged_bytes
         if full or over or self._size + entry > self.limits.max_bytes:
@@ -104,7 +104,7 @@ class ShardWriter:
         """Write the shard being filled, if there is anything in it."""
         if not self._requests:
             return
-        # Other articles with the same texts are another shard, or they would share one batch and its bill.
+        # Different articles with the same texts need their own shard, or they would share one batch and its bill.
         key = shard_key(self._keys, self.salt)
         twins, self._twins[key] = self._twins[key], self._twins[key] + 1
         if twins:

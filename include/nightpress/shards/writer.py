@@ -25,15 +25,15 @@ MISSING_FIELD = "missing_field"
 
 @dataclass(slots=True)
 class ReadReport:
-    """What reading a source came to.
+    """The result of reading a source.
 
     :param shards: references, in the order of the articles.
-    :param sizes: what the requests of each shard come to.
+    :param sizes: the sizes of each shard's requests.
     :param articles: articles in the shards.
     :param reused: articles with an answer that was paid for before.
     :param rejected: rows not sent, by reason.
     :param cut: articles that are not sent whole, by the field that is cut.
-    :param cut_characters: what is left out of them.
+    :param cut_characters: how many characters are left out of them.
     """
 
     shards: list[Shard] = field(default_factory=list)
@@ -45,7 +45,7 @@ class ReadReport:
     cut_characters: int = 0
 
     def notes(self, template: RequestTemplate) -> list[str]:
-        """Say how much of the articles is not sent."""
+        """Return a note on how much of the articles is not sent, if anything is not."""
         if not self.cut:
             return []
         fields = ", ".join(f"{name} of {count:,}" for name, count in self.cut.most_common())
@@ -56,7 +56,7 @@ class ReadReport:
 
     @property
     def rejected_share(self) -> float:
-        """Share of the rows that are lost to the user; an exact repeat of another row is not."""
+        """Share of the rows that are lost; an exact duplicate of another row does not count."""
         lost = self.rejected.total() - self.rejected["duplicate"]
         seen = self.articles + self.reused + lost
         return lost / seen if seen else 0.0
@@ -76,9 +76,9 @@ def write_shards(
     """Write the shards of ``rows`` and ``rejected.parquet`` into ``folder``.
 
     :param answered: takes the articles that need not be sent.
-    :param write: False only counts, and makes the keys; nothing is stored.
+    :param write: False only counts and makes the keys; nothing is stored.
     :param salt: makes the shards differ from those of the same articles sent before (fresh answers).
-    :param max_rejected_share: 0 to 1; more rejected rows than this fail the read before anything is spent.
+    :param max_rejected_share: 0 to 1; a higher share of rejected rows fails the read before anything is spent.
     :raises InputError: the prompt names a field that no row has.
     :raises TooManyRejectsError: naming the counts by reason and where the rejected rows are.
     """
@@ -125,7 +125,7 @@ def write_staged_shards(
     salt: str,
     betas: tuple[str, ...] = (),
 ) -> list[Shard]:
-    """Write requests that are staged already into shards named ``<prefix>00000`` and on.
+    """Write staged requests into shards named ``<prefix>00000`` and so on.
 
     :param betas: beta headers that their batches are created with.
     :raises ValueError: a request does not fit a shard of these limits.
