@@ -256,7 +256,7 @@ class DataRoot:
 
 
 def _is_plain_name(part: str) -> bool:
-    """Return whether a part of a path is a name, also for a store that undoes percent signs."""
+    """Return whether a part of a path is a plain name, even for a store that decodes percent signs."""
     plain = unquote(unquote(part))
     fits = len(part) * 4 <= _MAX_NAME_BYTES or len(part.encode()) <= _MAX_NAME_BYTES
     return fits and plain not in {"", ".", ".."} and not {"/", "\\", "\0"} & set(plain)

@@ -55,7 +55,7 @@ def results_address(batch: Batch, base_url: str) -> str:
 def is_vendor(url: str) -> bool:
     """Return whether a URL is at the vendor's own host, over HTTPS, so that the certificate proves the host.
 
-    Only an address that every parser reads alike can be: no name or password before the host, no odd characters.
+    Only a URL that every parser reads in the same way counts: no user name or password, no unusual characters.
     """
     return bool(_OF_VENDOR.match(url)) and origin_of(url)[2] == 443
 

@@ -24,14 +24,14 @@ MAX_HEAD_BYTES = 64 * 1024 * 1024
 """Most bytes of a result stream's first line that are read to find its shard."""
 
 MAX_PAGES = 1_000
-"""Pages of the list of batches that are read at most."""
+"""Most pages of the list of batches that are read."""
 
 
 def earliest_creation(entry: Entry) -> float | None:
     """Return the moment before which no batch of the shard was created, by the API's clock; None if unknown.
 
-    It is the creation time of the newest batch listed before the first POST, less a margin: both batches' times are
-    from the API's clock. A ``Date`` alone may be a gateway's, whose clock may differ from the API's.
+    It is the creation time of the newest batch listed before the first POST, or the time of that POST if that is
+    earlier, less a margin. A ``Date`` alone may be a gateway's, whose clock may differ from the API's.
     """
     if not entry.attempts or entry.attempts[0].newest_batch_at is None:
         return None

@@ -126,8 +126,8 @@ class Ledger:
         """Take the right to POST the shard once more; return None when another process has taken it.
 
         The right is durable before this returns, so that a process that finds it later knows that a POST may
-        have happened between ``now`` and ``deadline``. If the store's reply is lost, a retried write may find the
-        name taken by itself, so the token in the file shows who has the right.
+        have happened between ``now`` and ``deadline``. If the store's reply is lost, the store may report the file as
+        taken although this process created it, so the token in the file shows who has the right.
 
         :param now: this machine's clock, epoch seconds, as is ``deadline``.
         :param identity: whose batches the connection sees.
@@ -187,7 +187,7 @@ class Ledger:
             key = name.removesuffix(".json")
             try:
                 entry = decode(Entry, data, str(self.folder / name))
-                # A process that dies between the two writes of `take_attempt` leaves an attempt without its entry.
+                # A process that dies between the two writes of `take_attempt` leaves an attempt that the entry lacks.
                 if len(entry.attempts) < attempts.get(key, 0):
                     entry = self.load(key) or entry
                 yield key, entry

@@ -40,7 +40,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One POST of a shard's body.
 
     :param at: when the right to POST was taken, by this machine's clock, epoch seconds; for people to read.
-    :param deadline: after this the body is cut off, so no batch can come of it, by this machine's clock.
+    :param deadline: after this, by this machine's clock, the body is cut off, so that it cannot create a batch.
     :param outcome: ``open`` until known; then ``accepted``, ``refused`` or ``lost``.
     :param token: identifies the process that took this attempt.
     :param api_at: when the right to POST was taken, by the API's clock; None until the API's time is known.
@@ -147,7 +147,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def may_have_batch(self) -> bool:
         """True when the shard has a batch, or a POST of it has no known outcome.
 
-        It may have been paid for already. A budget never prevents the search for its batch: the answers would be lost.
+        It may be paid for, so no budget prevents the search for its batch: paid answers would be lost otherwise.
         """
         return self.batch_id is not None or bool(self.attempts and self.attempts[-1].outcome == "open")
 

@@ -54,7 +54,7 @@ class OpenQuestion:
     """An entry that a person may want to look at.
 
     :param seen: what is known.
-    :param next: what happens by itself, and when.
+    :param next: what happens automatically, and when.
     :param options: what a person can do.
     """
 

@@ -1,7 +1,7 @@
 """Keep a connection's key out of errors, logs and the ledger, whatever a proxy or a gateway echoes.
 
-What is echoed need not be the key as it is: a URL, JSON, HTML, Python or base64 write it in their own ways, and each
-of these is removed as well.
+An echoed key may be escaped or encoded, as in a URL, JSON, HTML, Python or base64. Each of these forms is removed
+as well.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MIN_KEY_CHARACTERS = 16
 
 _REMOVED = b"[key removed]"
 _PLAIN = re.compile(r"[A-Za-z0-9_.~-]+")
-"""What is written in the same way everywhere."""
+"""Characters that no escaping changes."""
 
 _LONGEST_WRITTEN = 20
 """Bytes of a character's longest escaped form."""
@@ -33,7 +33,7 @@ _OF_SECRETS = re.compile(r"auth|key|token|secret|password|cookie|credential", re
 
 
 def find_secrets(client: object) -> tuple[str, ...]:
-    """Return what must never be stored, logged or raised: the client's key and token, and what else lets it in."""
+    """Return the client's secrets: its key and token, secret headers, and the password in its URL."""
     named = [getattr(client, "api_key", None), getattr(client, "auth_token", None)]
     for headers in (getattr(client, "auth_headers", None), getattr(client, "_custom_headers", None)):
         if isinstance(headers, Mapping):
@@ -46,7 +46,7 @@ def find_secrets(client: object) -> tuple[str, ...]:
 
 
 def remove_secrets(text: str, secrets: Sequence[str]) -> str:
-    """Return a text with each secret, however it is written, replaced by a placeholder."""
+    """Return a text with each secret, in any of its forms, replaced by a placeholder."""
     for secret in secrets:
         text = _written(secret).sub(_REMOVED.decode(), text)
         for form in _encoded(secret):
@@ -55,7 +55,7 @@ def remove_secrets(text: str, secrets: Sequence[str]) -> str:
 
 
 def redact_bytes(content: bytes, secrets: Sequence[str]) -> bytes:
-    """Return the content of a reply without the secrets; short ones may be a part of ids and stay."""
+    """Return the content of a reply without the secrets; short ones stay, since they may be part of an id."""
     for secret in filter(_is_long, secrets):
         content = _remove(content, secret)
         for form in _encoded(secret):
@@ -75,7 +75,7 @@ def _remove(content: bytes, secret: str) -> bytes:
 
 @lru_cache(maxsize=64)
 def _written(secret: str) -> re.Pattern[str]:
-    """Return what finds a secret in text: as it is, or as JSON, Python, HTML or a URL escape it, also twice."""
+    """Return a pattern for a secret in text: as it is, or escaped (even twice) as in JSON, Python, HTML or a URL."""
     return re.compile("".join(map(_write, secret)))
 
 
@@ -96,13 +96,13 @@ def _write(character: str) -> str:
 
 @lru_cache(maxsize=64)
 def _encoded(secret: str) -> tuple[str, ...]:
-    """Return what stands in any base64 or hex of a text that holds the secret, wherever it begins in it."""
+    """Return the strings that show a secret in the hex or base64 form of a longer text, at any offset."""
     if not _is_long(secret):
         return ()
     plain = secret.encode()
     forms = {plain.hex(), plain.hex().upper()}
     for before, of_others in ((0, 0), (1, 2), (2, 3)):
-        # Only whole groups of three bytes: the signs around them hold bits of the neighbours.
+        # Only whole groups of three bytes, since the characters around them also hold bits of the neighbours.
         group = base64.b64encode(bytes(before) + plain)[of_others : (before + len(plain)) // 3 * 4].decode()
         forms |= {group, group.replace("+", "-").replace("/", "_")}
     return tuple(sorted(forms, key=len, reverse=True))
@@ -117,7 +117,7 @@ def redact_stream(chunks: Iterator[bytes], secrets: Sequence[str]) -> Iterator[b
     if not keys:
         yield from chunks
         return
-    # So much of a chunk may be the beginning of a key that continues in the next one.
+    # Up to this many bytes at the end of a chunk may begin a key that continues in the next one.
     longest = [len(key) * (1 if _PLAIN.fullmatch(key) else _LONGEST_WRITTEN) for key in keys]
     held, size = b"", max(longest) - 1
     try:
@@ -166,7 +166,7 @@ def _redact_value(value: Any, secrets: Sequence[str]) -> Any:
 
 
 class _KeyFilter(logging.Filter):
-    """Takes keys out of what the libraries of HTTP log at level DEBUG: the headers of each reply."""
+    """Removes keys from the reply headers that the HTTP libraries log at level DEBUG."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -190,7 +190,7 @@ _LOGGERS = (
 
 
 def guard_logs(secrets: Sequence[str]) -> None:
-    """Keep secrets out of the logs of the libraries that send requests; earlier ones are kept out, too."""
+    """Keep these secrets, and those of earlier calls, out of the logs of the libraries that send requests."""
     _key_filter.secrets = tuple(dict.fromkeys((*_key_filter.secrets, *secrets)))[-_MAX_GUARDED:]
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_key_filter)

@@ -20,7 +20,7 @@ class StreamedBody:
     :param elapsed: steady seconds; the body may take as many of them as were left at the start, so setting the
         clock back does not prolong the deadline.
     :raises BodyNotSentError: while iterating, after ``deadline`` or when the file cannot be read. The API never
-        accepts an incomplete body, so after the deadline no batch of this POST can be created.
+        accepts an incomplete body, so the deadline limits how long to look for the batch of this POST.
     """
 
     def __init__(

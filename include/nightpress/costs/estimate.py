@@ -40,7 +40,7 @@ class AnswerHistory:
     """What the answers of the last published day show about the next one.
 
     :param day: YYYY-MM-DD; empty when there is none.
-    :param output_tokens: mean of an answer, thinking included; None when there is none.
+    :param output_tokens: mean tokens of an answer, thinking included; None when there is no such day.
     :param input_share: counted input tokens divided by the expected ones; None when none were counted.
     :param upper_share: counted tokens divided by the upper bound, for the request with the highest ratio.
     :param geographies: where inference ran, as the answers said.

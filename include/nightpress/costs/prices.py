@@ -70,7 +70,7 @@ BATCH_SHARE = 0.5
 """A batch halves all token prices, caching included (vendor's pricing page, October 2026)."""
 
 CACHE_WRITE_5M, CACHE_WRITE_1H = 1.25, 2.0
-"""Prices of tokens written to the prompt cache, in shares of the input price (the same page)."""
+"""Prices of tokens written to the prompt cache, as multiples of the input price (the same page)."""
 
 
 def _library_prices(name: str) -> ModelPrices | None:

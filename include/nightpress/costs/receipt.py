@@ -1,4 +1,4 @@
-"""The receipt of a day: what each batch cost, what was saved, and what was paid for and not used.
+"""The receipt of a day: the cost of each batch, the savings, and the cost of answers that were not used.
 
 A day may be run more than once. Its receipt keeps every batch that was paid for it, each once, so that the
 sum of all receipts is what the API billed.
@@ -184,7 +184,7 @@ def known_paid(batch: BatchReceipt) -> float | None:
 
 
 def total(amounts: Iterable[float | None]) -> float | None:
-    """Add up amounts; one that is not known makes the sum unknown."""
+    """Add up amounts; an unknown amount makes the sum unknown."""
     known = list(amounts)
     return None if any(amount is None for amount in known) else sum(amount or 0.0 for amount in known)
 

@@ -13,14 +13,14 @@ from nightpress.models.lookup import assume_model, find_model
 from nightpress.models.request_options import RequestOptions
 
 FRAMING_TOKENS = 16
-"""Tokens that the API adds to a request's text, at most (system and message framing)."""
+"""Most tokens that the API adds to a request's text (system and message framing)."""
 
 TOOL_TOKENS = 800
-"""Tokens of the system prompt that the API adds to a request with tools, at most (vendor's tool use page names 290 to
+"""Most tokens of the system prompt that the API adds to a request with tools (the vendor's tool use page names 290 to
 about 700, by model and tool_choice)."""
 
 FORMAT_TOKENS = 300
-"""Tokens that the API adds to a request with an output schema, at most, besides the schema's own."""
+"""Most tokens that the API adds to a request with an output schema, besides the schema's own."""
 
 US_FACTOR = 1.1
 """Price factor for inference in the US, for models from 4.6 on (vendor's pricing page, October 2026)."""
@@ -90,7 +90,7 @@ def make_profile(
 
     :param cached_tokens: most tokens of each request that may be written to the prompt cache.
     :param typed: answers have an output schema.
-    :param geographies: where inference ran for earlier answers, as they said; empty when there are none.
+    :param geographies: where inference ran, according to earlier answers; empty when there are none.
     """
     asked = options.extra_parameters.get("inference_geo")
     tools = options.extra_parameters.get("tools")

@@ -37,7 +37,7 @@ class SharedPrefix:
     """The part that all requests begin with. Holds sizes, never the text.
 
     :param tokens: expected; no tokenizer of Claude's is published.
-    :param upper_tokens: at most.
+    :param upper_tokens: upper bound.
     :param minimum: fewest tokens that the model caches.
     """
 

@@ -27,7 +27,7 @@ _CHUNK_BYTES = 250_000
 
 
 class _Kind(NamedTuple):
-    """A kind of character, and its tokens by the older tokenizer (3.4 characters of English a token).
+    """A kind of character, and its tokens with the older tokenizer (3.4 characters of English per token).
 
     :param first_bytes: the bytes that it begins with.
     :param size_bytes: bytes of such a character; no tokenizer makes more tokens of it.

@@ -47,7 +47,7 @@ class Model:
     """What is known of one model.
 
     :param id: as it is sent.
-    :param dated_id: the id of its one dated snapshot; empty when there is none.
+    :param dated_id: the id of its only dated snapshot; empty when there is none.
     :param input_usd: list price of a million input tokens in USD; a batch pays half. None when it is not known.
     :param output_usd: the same for output tokens; thinking is billed as output.
     :param long_prompt: higher prices of long prompts, or None.

@@ -1,4 +1,4 @@
-"""Find a model by its id: known, a near miss of a known one, or new to the table."""
+"""Find a model by its id, which may be known, misspelled, or new to the table."""
 
 from __future__ import annotations
 

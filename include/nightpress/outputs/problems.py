@@ -33,7 +33,7 @@ class Problem:
     """Why an answer does not fit its schema.
 
     :param reason: for counting.
-    :param message: names the field by its path and the rule it broke; quotes at most a few characters.
+    :param message: names the field by its path and the broken rule; quotes a few characters at most.
     """
 
     reason: Reason

@@ -14,7 +14,7 @@ TOKEN_COLUMNS = (
 """Columns of a row's tokens, as the API counts them."""
 
 AMOUNT_COLUMNS = ("cost_usd", "list_cost_usd")
-"""Columns of what a row cost, and what it would cost outside a batch."""
+"""Columns of a row's cost, and of its cost at list price, outside a batch."""
 
 RESERVED = frozenset(
     {

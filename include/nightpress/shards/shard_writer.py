@@ -43,7 +43,7 @@ class Answered(Protocol):
         """Take the article if its request was answered before; return False when it has to be sent."""
 
     def flush(self) -> None:
-        """Store what was taken."""
+        """Store the articles that were taken."""
 
 
 class ShardWriter:

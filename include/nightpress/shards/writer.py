@@ -1,4 +1,4 @@
-"""Cut a stream of articles into shards on disk, and store what is rejected beside them."""
+"""Cut a stream of articles into shards on disk, and store the rejected rows in the same folder."""
 
 from __future__ import annotations
 
