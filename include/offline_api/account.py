@@ -47,17 +47,17 @@ class _State(msgspec.Struct):
 
 
 class Change(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """The body of ``POST /local/account``: only fields that are given change.
+    """The body of ``POST /local/account``: only what is given changes.
 
     :param keys: key to the workspaces that it may act in.
-    :param credit_usd: a balance, as a decimal string or a number; None is unlimited.
-    :param add_credit_usd: is added to the balance.
-    :param spend_limit_usd: the organisation's own spend limit, from now on; None is no limit.
-    :param block: one of ``BLOCKS``, or None for no block; for one workspace if ``workspace_id`` is given.
+    :param credit_usd: a balance, as a decimal string or a number; None is without end.
+    :param add_credit_usd: goes on top of the balance.
+    :param spend_limit_usd: an own limit of the organisation, from now on; None is none.
+    :param block: one of ``BLOCKS``, or None for none; of one workspace when ``workspace_id`` is given.
     :param inference_geo: where the requests of ``workspace_id`` run by default.
-    :param queue_limit: requests that may be in progress at once; None is unlimited.
-    :param requests_per_minute: HTTP requests to ``/v1`` per minute of the server's clock, except to count tokens.
-    :param count_tokens_per_minute: the same for requests that count tokens, which have a separate limit.
+    :param queue_limit: requests that may be in progress at once; None is without end.
+    :param requests_per_minute: HTTP requests to ``/v1`` in a minute of the server's clock, but to count tokens.
+    :param count_tokens_per_minute: the same of those that count tokens, which have a limit of their own.
     """
 
     keys: dict[str, list[str]] | msgspec.UnsetType = msgspec.UNSET

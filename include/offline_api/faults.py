@@ -80,36 +80,36 @@ _ODD = Literal[
 class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One fault.
 
-    :param endpoint: the endpoint at which it acts.
+    :param endpoint: where it acts.
     :param kind: what happens; see ``KINDS``.
-    :param count: how often it acts; None is unlimited.
-    :param probability: of acting at each opportunity, drawn from ``seed``; None is always.
+    :param count: how often it acts; None is without end.
+    :param probability: of acting when it could, drawn from ``seed``; None is always.
     :param skip: how many requests pass before it may act.
-    :param status: for ``status``, ``error_after_accept``, ``echo_headers`` and ``redirect``.
-    :param body: the form of an error's body: the API's JSON, or what an edge or a proxy sends.
+    :param status: of ``status``, ``error_after_accept``, ``echo_headers`` and ``redirect``.
+    :param body: what an error's body is: the API's JSON, or what an edge or a proxy sends.
     :param retry_after: sent as ``retry-after``: seconds, or any text, e.g. ``inf`` or a date.
     :param error_code: sent as ``error.details.error_code``.
-    :param message: of the error; for ``rows``, of the errored results.
-    :param location: for ``redirect``; None is this server under another name.
-    :param seconds: for ``hang``, ``late_listing`` and ``slow_cancel``; the last two by the server's clock.
-    :param shift_seconds: for ``wrong_date``: how far the ``date`` header is ahead, or behind when negative.
-    :param organization_id: for ``identity``: sent in place of the true one; None leaves the header out.
-    :param workspace_id: the same for the workspace.
-    :param when: whether a ``hang`` comes before or after the request has its effect.
+    :param message: of the error; of ``rows``, of the errored ones.
+    :param location: of ``redirect``; None is this server under another name.
+    :param seconds: of ``hang``, ``late_listing`` and ``slow_cancel``; the last two by the server's clock.
+    :param shift_seconds: of ``wrong_date``: how far the ``date`` header is ahead, or behind when negative.
+    :param organization_id: of ``identity``: sent in place of the true one; None leaves the header out.
+    :param workspace_id: alike.
+    :param when: a ``hang`` comes before or after the request has its effect.
     :param rows: how many result lines are damaged.
-    :param field: for ``null_fields`` and ``missing_fields``: a dotted path; None takes common ones in turn.
-    :param megabytes: for ``endless_line``: its size.
+    :param field: of ``null_fields`` and ``missing_fields``: a dotted path; None takes usual ones in turn.
+    :param megabytes: of ``endless_line``: how long it goes on.
     :param at: share of the result lines that come before a cut.
-    :param clean: whether a cut looks like the end of the stream (True) or breaks the connection (False).
-    :param form: for ``results_url`` (``faulty_views.py``).
-    :param odd: for ``odd_batch`` (``faulty_views.py``).
-    :param place: of the odd batch in a page of the list; 0 is the newest.
-    :param errored: for ``rows``: share of the requests that end this way; also ``expired`` and ``canceled``.
+    :param clean: a cut that looks like the end of the stream (True) or breaks the connection (False).
+    :param form: of ``results_url`` (`faulty_views.py``).
+    :param odd: of ``odd_batch`` (`faulty_views.py``).
+    :param place: of the odd batch in a page of the list, 0 is the newest.
+    :param errored: of ``rows``: share of the requests that end so; ``expired``, ``canceled`` alike.
     :param error_type: of the errored rows.
-    :param share: for ``misfits`` and ``answers``: share of the requests that get such an answer.
-    :param misfit: how an answer does not fit its schema (``misfits.py``); None takes all ways in turn.
-    :param repairs: for ``misfits``: also the answers to requests that repair an answer.
-    :param answer: for ``answers``: the kind of answer (``answer_kinds.py``).
+    :param share: of ``misfits`` and ``answers``: share of the requests that get such an answer.
+    :param misfit: how it does not fit its schema (``misfits.py``); None is in every way, in turn.
+    :param repairs: of ``misfits``: also the answers to requests that repair an answer.
+    :param answer: of ``answers``: what kind of answer they get (``answer_kinds.py``).
     :param category: of the refusals that ``answer`` asks for; None is a refusal without one.
     """
 
