@@ -24,13 +24,13 @@ from markupsafe import Markup, escape
 _ACTING = "\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff"
 _NOT_IN_DOCUMENTS = re.compile(f"[{_ACTING}]")
 _NOT_IN_LINES = re.compile(
-    f"[{_ACTING}\t\n\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+    f"[{_ACTING}\t\n\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\u3164\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 _SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _MARKDOWN_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;", ":": "&#58;", "$": "&#36;"}
-_MARKDOWN = re.compile(
-    r"([\\`*_\[\]|~])|([&<>@$])|(:(?=/))|((?<=[wW]{3})\.)|(^[#+=-])|((?<=^\d)[.)]|(?<=^\d\d)[.)])"
-)
+_NUMBERED = "|".join(rf"(?<=^\d{{{digits}}})[.)]" for digits in range(1, 10))
+_MARKDOWN = re.compile(rf"([\\`*_\[\]|~])|([&<>@$])|(:(?=/))|((?<=[wW]{{3}})\.)|(^[#+=-])|({_NUMBERED})")
 
 
 def for_document(value: object) -> str:

@@ -187,13 +187,37 @@ def test_answers_without_a_dag_are_for_who_may_read_all(tmp_path: Path, door: Do
     assert door({"mine", "b"}, {"mine", "b"}).get(f"/answers/mine/{DAY}.csv").status_code == 200
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize(
+    "start",
+    [
+        "=",
+        "+",
+        "-",
+        "@",
+        "\t",
+        "\r",
+        "\n",
+        " =",
+        "\n\n@",
+        "\ufeff=",
+        "\u200b-",
+        "\xa0+",
+        "\x01=",
+        "\uff1d",
+        "\uff20",
+    ],
+)
 def test_no_cell_is_run_by_a_spreadsheet(tmp_path: Path, door: Door, start: str) -> None:
     text = f"{start}HYPERLINK(1)"
     publish(UPath(tmp_path), [answer(0, text=text, title=text, **{text: text})], pipeline="mine", dag_id="a")
     found = door({"a"}, {"a"}).get(f"/answers/mine/{DAY}.csv").content.decode("utf-8-sig")
     for row in csv.reader(io.StringIO(found)):
-        assert not [cell for cell in row if cell[:1] in {"=", "+", "-", "@", "\t", "\r"}]
+        assert not [
+            cell
+            for cell in row
+            if cell.lstrip(" \xa0\ufeff\u200b\ufffd")[:1] in set("=+-@\t\r\n\uff1d\uff20")
+        ]
+        assert all(cell.startswith("'") for cell in row if "HYPERLINK" in cell)
     assert to_cell(-1.5) == -1.5
     assert to_cell(None) is None
 

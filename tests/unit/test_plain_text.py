@@ -24,6 +24,13 @@ ACTING = [chr(n) for n in (*range(0x20), *range(0x7F, 0xA0))] + [
     "\u200b",
     "\ufeff",
     "\U000e0041",
+    "\xad",
+    "\u180e",
+    "\u206a",
+    "\u3164",
+    "\uffa0",
+    "\U0001d173",
+    "\U000e0100",
 ]
 ANY_TEXT = st.text(st.characters(codec=None))
 
@@ -62,6 +69,14 @@ def test_markdown_is_one_line_without_markup(text: str) -> None:
     assert "\n" not in shown
     assert "<" not in shown
     assert "](" not in shown.replace("\\](", "")
+
+
+@pytest.mark.parametrize(
+    "text", ["1. x", "12) x", "123. x", "123456789) x", "- x", "+ x", "# x", "=== x", "> x"]
+)
+def test_no_text_begins_a_list_a_heading_or_a_quotation(text: str) -> None:
+    start = text.split(maxsplit=1)[0]
+    assert not for_markdown(text).startswith(f"{start} ")
 
 
 def test_what_is_not_markup_is_escaped_by_type() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, fields
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -33,7 +35,29 @@ def test_nothing_that_a_form_sends_lifts_a_budget(name: str, value: Any) -> None
     assert any(name in note for note in notes) is (value not in {None, ""})
 
 
-@pytest.mark.parametrize("value", [0, -1, "0", "x", True, False, math.nan, "nan", [], {}, "-inf", "1,5"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        0,
+        -1,
+        "0",
+        "x",
+        True,
+        False,
+        math.nan,
+        "nan",
+        [],
+        {},
+        "-inf",
+        "1,5",
+        "1_000",
+        "٣",
+        "5\0",
+        b"5",
+        10**400,
+        Decimal("NaN"),
+    ],
+)
 def test_an_amount_that_is_none_is_refused_and_never_taken_for_no_budget(value: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"max_cost_usd is .* USD above 0"):
         read_usd("max_cost_usd", value)
@@ -76,6 +100,18 @@ def test_the_result_is_never_above_what_was_declared_nor_above_what_was_asked(
         for bound in (most, wanted):
             assert bound is None or (taken is not None and taken <= bound)
         assert taken in {most, wanted}
+
+
+@pytest.mark.parametrize("value", [5, 5.0, "5", " 5 ", "5e0", Decimal(5), Fraction(5)])
+def test_a_budget_is_a_ceiling_in_whatever_form_it_is_declared(value: Any) -> None:
+    ceilings = Ceilings.declared({"max_cost_usd": value})
+    assert ceilings.apply(RunSettings("m", 100, max_cost_usd=1e9))[0].max_cost_usd == 5
+
+
+@pytest.mark.parametrize("value", ["five", "nan", "0", "-5", True, "1_000"])
+def test_a_budget_that_is_none_is_refused_where_it_is_declared(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match="max_cost_usd is"):
+        Ceilings.declared({"max_cost_usd": value})
 
 
 def test_only_declared_models_may_be_chosen() -> None:

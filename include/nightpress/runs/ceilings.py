@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from nightpress.articles.reading_options import ReadLimits, ReadOptions
@@ -81,7 +83,7 @@ class Ceilings:
         :raises ConfigurationError: a number is invalid.
         """
         options = values.get("read_options") or {}
-        plain = {name: values[name] for name in _NAMES if isinstance(values.get(name), (int, float))}
+        plain = {name: values[name] for name in _NAMES if _is_plain(values.get(name))}
         return cls(
             read_usd("max_cost_usd", plain.get("max_cost_usd")),
             read_usd("approve_above_usd", plain.get("approve_above_usd")),
@@ -134,6 +136,13 @@ class Ceilings:
 _NAMES = ("max_cost_usd", "approve_above_usd", "max_tokens", "limit")
 
 
+def _is_plain(value: object) -> bool:
+    """Return whether a value is what it says, and not a reference or a template that the run fills in."""
+    if isinstance(value, str):
+        return "{{" not in value and "{%" not in value
+    return isinstance(value, (int, float, Decimal, Fraction))
+
+
 def read_usd(name: str, value: object) -> float | None:
     """Return an amount from a form: a number, a number as text, or nothing.
 
@@ -142,9 +151,7 @@ def read_usd(name: str, value: object) -> float | None:
     if value is None or value == "":
         return None
     try:
-        amount = (
-            math.nan if not isinstance(value, (str, int, float)) or isinstance(value, bool) else float(value)
-        )
+        amount = _to_float(value)
     except (TypeError, ValueError, OverflowError):
         amount = math.nan
     if math.isnan(amount) or amount <= 0:
@@ -152,6 +159,15 @@ def read_usd(name: str, value: object) -> float | None:
             f"{name} is {value!r:.60}; an amount of USD above 0, such as 2.50, is needed, or nothing for no limit"
         )
     return amount
+
+
+def _to_float(value: object) -> float:
+    if isinstance(value, str):
+        # Python reads 1_000 and the digits of other scripts as well.
+        return float(value) if value.isascii() and "_" not in value else math.nan
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal, Fraction)):
+        return math.nan
+    return float(value)
 
 
 def read_count(name: str, value: object, most: int) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from http import HTTPStatus
@@ -28,7 +29,12 @@ T = TypeVar("T")
 
 _PIECE_BYTES = 1_000_000
 _ROWS = 2_000
-_RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r")
+_RUN_BY_SPREADSHEETS = re.compile(
+    r"[\t\r\n]|[\s\x00-\x1f\x7f-\x9f\xad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]*"
+    "[=+@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}-]"
+)
+"""A formula, also behind blanks and signs that are not seen, which some of these programs leave out."""
+
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
@@ -139,4 +145,4 @@ def to_cell(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = for_document(value)
-    return f"'{text}" if value.startswith(_RUN_BY_SPREADSHEETS) else text
+    return f"'{text}" if _RUN_BY_SPREADSHEETS.match(value) else text
