@@ -13,11 +13,12 @@ from upath import UPath
 from nightpress.batches.batch import Batch, RequestCounts
 from nightpress.batches.ledger import Attempt, Entry
 from nightpress.batches.submission_records import Submitted, Wait
-from nightpress.errors import BudgetError, SubmitLaterError, UnknownOutcomeError
+from nightpress.errors import BudgetError, InvalidReferenceError, SubmitLaterError, UnknownOutcomeError
 from nightpress.layout import DataRoot
 from nightpress.runs.shard_submission import (
     MAX_WAITS_AS_TOLD,
     Sender,
+    open_shard,
     send_shard,
     wait_as_told,
     wait_for_room,
@@ -70,6 +71,34 @@ def test_the_api_is_obeyed_when_it_asks_to_wait_but_not_for_ever(
     entry = Entry(key="k", requests=4, bytes=10, attempts=attempts)
     wait = wait_as_told(SubmitLaterError("HTTP 429", told), entry, NOW)
     assert (wait.until if wait else None) == (NOW + 30 if waits else None)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "runs/p/2026-11-22/other/requests-00000.json",
+        "runs/other/2026-11-22/one/requests-00000.json",
+        "runs/p/2026-11-22/requests-00000.json",
+        "runs/p/2026-11-22/one/deeper/requests-00000.json",
+        "runs/p/yesterday/one/requests-00000.json",
+        "ledger/p/2026-11-22/one/requests-00000.json",
+        "p/2026-11-22/one/requests-00000.json",
+        "requests-00000.json",
+        "runs/p/2026-11-22/other/../one/requests-00000.json",
+        "runs/p/2026-11-22/%2e%2e/one/requests-00000.json",
+        "/elsewhere/runs/p/2026-11-22/other/requests-00000.json",
+        "s3://bucket/runs/p/2026-11-22/other/requests-00000.json",
+        "file:///etc/requests-00000.json",
+        "one/requests-00000.json",
+    ],
+)
+def test_a_shard_of_another_run_is_refused(tmp_path: Path, uri: str) -> None:
+    root = DataRoot(UPath(tmp_path / "data"))
+    assert open_shard(SHARD.to_reference(), root, "one", "p") == SHARD
+    whole = replace(SHARD, uri=str(root.open(SHARD.uri)))
+    assert open_shard(whole.to_reference(), root, "one") == whole
+    with pytest.raises(InvalidReferenceError, match="below the"):
+        open_shard(replace(SHARD, uri=uri).to_reference(), root, "one", "p")
 
 
 def test_the_intent_says_who_wanted_the_shard_and_for_which_day() -> None:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow.parquet as pq
@@ -147,6 +149,35 @@ def test_a_reference_survives_json_and_a_wrong_one_is_named(tmp_path: Path) -> N
         Shard.from_reference({"uri": "x"})
     with pytest.raises(ConfigurationError, match="requests-<name>"):
         Shard.from_reference({"uri": "x/articles.json", "articles": 1, "bytes": 1, "key": "k"})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"uri": 5},
+        {"uri": "x" * 5_000},
+        {"articles": "1"},
+        {"articles": -1},
+        {"articles": math.nan},
+        {"articles": 2**70},
+        {"bytes": None},
+        {"bytes": -1},
+        {"key": "../../x"},
+        {"key": "%2e%2e"},
+        {"key": "a\n"},
+        {"key": ""},
+        {"key": "a" * 200},
+        {"betas": "all"},
+        {"betas": [1]},
+        {"look_only": "no"},
+    ],
+    ids=str,
+)
+def test_a_reference_with_a_value_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+    usual = {"uri": "runs/p/2026-11-22/r/requests-0.json", "articles": 1, "bytes": 1, "key": "k"}
+    Shard.from_reference(usual)
+    with pytest.raises(ConfigurationError, match="uri, articles, bytes and key"):
+        Shard.from_reference(usual | wrong)
 
 
 def test_works_on_an_object_store() -> None:

@@ -12,7 +12,7 @@ from nightpress.costs.receipt import BatchReceipt, DayReceipt
 from nightpress.costs.receipt_files import decode_receipt
 from nightpress.errors import ResultsError
 from nightpress.folders import RunFolder
-from nightpress.layout import DataRoot, is_day
+from nightpress.layout import DataRoot, is_day, is_pipeline_name
 from nightpress.overview.file_cache import FileCache
 from nightpress.storage import is_local
 from nightpress.store_reads import list_versions
@@ -85,7 +85,8 @@ class Receipts:
         :raises OSError: the store cannot be asked.
         """
         changed = False
-        for pipeline in pipelines:
+        # The names come from the ledger, where anything may stand; what is no name has no folder.
+        for pipeline in filter(is_pipeline_name, pipelines):
             if pipeline not in self._folders:
                 self._folders[pipeline] = FileCache(self._root.receipts(pipeline), _decode, limit=self._limit)
             changed |= self._folders[pipeline].refresh()

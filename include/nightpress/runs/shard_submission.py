@@ -17,8 +17,8 @@ from nightpress.batches.batch_api import BatchApi
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.submission import Body, submit_shard
 from nightpress.batches.submission_records import Submitted, Wait
-from nightpress.errors import BudgetError, LedgerError, SubmitLaterError
-from nightpress.layout import DataRoot
+from nightpress.errors import BudgetError, InvalidReferenceError, LedgerError, SubmitLaterError
+from nightpress.layout import DataRoot, is_day, run_folder_name
 from nightpress.shards.shard import Shard
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,24 @@ class Sender:
             task_id=self.task_id,
             map_index=self.map_index,
         )
+
+
+def open_shard(reference: object, root: DataRoot, run_id: str, pipeline: str | None = None) -> Shard:
+    """Read a shard reference that a task of the run was given; its files lie in the run's own folder.
+
+    :param pipeline: whose run it is; None does not check it.
+    :raises ConfigurationError: it is not a shard reference.
+    :raises InvalidReferenceError: it is below the folder of another run, or of none.
+    """
+    shard = Shard.from_reference(reference)
+    area, *place, folder, _ = ["", "", "", *root.reference(root.open(shard.uri)).split("/")][-5:]
+    own = len(place) == 2 and is_day(place[1]) and pipeline in {None, place[0]}
+    if area != "runs" or not own or folder != run_folder_name(run_id):
+        raise InvalidReferenceError(
+            f"the shard {shard.uri!r:.300} is not below the folder of this run, {run_id!r:.120}"
+            + (f" of {pipeline}" if pipeline else "")
+        )
+    return shard
 
 
 def day_of_shard(shard: Shard) -> str:

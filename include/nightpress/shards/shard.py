@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
 
 from nightpress.errors import ConfigurationError
 from nightpress.folders import RunFolder
@@ -15,6 +18,15 @@ _REQUESTS = re.compile(r"requests-(?P<name>[0-9a-z-]+)\.json")
 
 SECOND_ROUND_PREFIX = "r2-"
 """Prefix of the names of a second round's shards."""
+
+
+class _Reference(msgspec.Struct):
+    uri: Annotated[str, Meta(max_length=4_000)]
+    articles: Annotated[int, Meta(ge=0, le=1_000_000_000)]
+    bytes: Annotated[int, Meta(ge=0, le=1_000_000_000_000)]
+    key: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,128}\Z")]
+    betas: tuple[str, ...] = ()
+    look_only: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +55,15 @@ class Shard:
         :raises ConfigurationError: it is not a shard reference.
         """
         try:
-            known = {name: reference[name] for name in ("uri", "articles", "bytes", "key")}
-            betas = tuple(map(str, reference.get("betas", ())))
-            shard = cls(**known, betas=betas, look_only=bool(reference.get("look_only")))
-        except (KeyError, TypeError, AttributeError):
+            found = msgspec.convert(reference, _Reference)
+        except (msgspec.ValidationError, RecursionError):
             raise ConfigurationError(
                 "a shard reference needs uri, articles, bytes and key, as ReadArticlesOperator returns them; "
                 f"got {type(reference).__name__}"
             ) from None
-        if not _REQUESTS.fullmatch(shard.uri.rsplit("/", 1)[-1]):
-            raise ConfigurationError(f"shard uri {shard.uri!r} does not end in requests-<name>.json")
-        return shard
+        if not _REQUESTS.fullmatch(found.uri.rsplit("/", 1)[-1]):
+            raise ConfigurationError(f"shard uri {found.uri!r:.300} does not end in requests-<name>.json")
+        return cls(found.uri, found.articles, found.bytes, found.key, found.betas, bool(found.look_only))
 
     def to_reference(self) -> dict[str, Any]:
         """Return the reference as plain JSON values."""

@@ -50,19 +50,20 @@ class CollectFailuresOperator(BaseOperator):
         self.plan = plan
         self.limits = limits or ShardLimits()
 
-    def execute(self, context: Context) -> list[dict[str, Any]]:  # noqa: ARG002
+    def execute(self, context: Context) -> list[dict[str, Any]]:
         """Write the second round's shards, or pause."""
         from nightpress.costs.plan import read_plan
         from nightpress.runs.failed_articles import collect_failures
-        from nightpress.shards.shard import Shard
+        from nightpress.runs.shard_submission import open_shard
 
+        root = config.data_root()
         with fail_without_retry():
             resend = collect_failures(
-                [Shard.from_reference(reference) for reference in as_list(self.shards)],
+                [open_shard(reference, root, context["run_id"]) for reference in as_list(self.shards)],
                 as_list(self.results),
                 read_plan(self.plan) if self.plan else None,
                 config.open_ledger(config.connect(self.conn_id).scope),
-                config.data_root(),
+                root,
                 self.limits,
             )
         if resend.resumed:

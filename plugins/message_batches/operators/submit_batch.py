@@ -119,11 +119,13 @@ class SubmitBatchOperator(BaseOperator):
     def execute(self, context: Context, event: Any = None) -> str:  # noqa: ARG002
         """Submit, attach or adopt; defer while it is unclear which."""
         from nightpress.batches.submission_records import Wait
-        from nightpress.runs.shard_submission import send_shard
-        from nightpress.shards.shard import Shard
+        from nightpress.runs.shard_submission import open_shard, send_shard
 
         with fail_without_retry():
-            shard = Shard.from_reference(self.shard) if self.requests is None else self._stage(context)
+            if self.requests is None:
+                shard = open_shard(self.shard, config.data_root(), context["run_id"], self.pipeline)
+            else:
+                shard = self._stage(context)
             label_map_index(shard)
             api = config.connect(self.conn_id)
             check_budget = None

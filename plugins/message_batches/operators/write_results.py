@@ -52,17 +52,16 @@ class WriteResultsOperator(BaseOperator):
         self.conn_id = conn_id
         self.model = model
 
-    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
+    def execute(self, context: Context) -> dict[str, Any]:
         """Collect the shard."""
         # Arrow's own pools keep what was freed: 40 MB more, and Airflow runs many of these side by side.
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
         from nightpress.results.collect import collect_batch
         from nightpress.results.shard_rows import Provenance
-        from nightpress.runs.shard_submission import day_of_shard
-        from nightpress.shards.shard import Shard
+        from nightpress.runs.shard_submission import day_of_shard, open_shard
 
         with fail_without_retry():
-            shard = Shard.from_reference(self.shard)
+            shard = open_shard(self.shard, config.data_root(), context["run_id"], self.pipeline)
             label_map_index(shard)
             api = config.connect(self.conn_id)
             provenance = Provenance(self.pipeline, day_of_shard(shard), self.batch_id)
