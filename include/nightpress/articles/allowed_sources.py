@@ -1,7 +1,7 @@
-"""Which sources a trigger form may name: what a DAG author writes is not restricted, what somebody types is.
+"""Restrict the sources that a trigger form may name; sources in DAG files are not restricted.
 
-A source is allowed when it lies below one of a few roots, by scheme, connection and path, after symbolic links are
-followed. A chained URL (``zip://…::…``), a path with ``..``, a named pipe or a device never is.
+A source is allowed if it is below one of a few roots, by scheme, connection and path, after symbolic links
+are followed. A chained URL (``zip://…::…``), a path with ``..``, a named pipe or a device is never allowed.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ class AllowedSources:
     """The roots below which a form may name sources.
 
     :param roots: absolute local paths, or URLs such as ``s3://connection@bucket/prefix``.
-    :param pipelines: whose published days a form may name.
+    :param pipelines: pipelines whose published days a form may name.
     """
 
     roots: tuple[str, ...]
     pipelines: frozenset[str] = frozenset()
 
     def check(self, source: str) -> None:
-        """Refuse a source that a form may not name; nothing of it is looked at.
+        """Refuse a source that a form may not name, without accessing it.
 
-        :param source: absolute, as it is going to be opened: the day filled in.
-        :raises ConfigurationError: it says what is allowed, and nothing about what is there.
+        :param source: the absolute source as it will be opened, with the day filled in.
+        :raises ConfigurationError: it is not allowed; the message says what is allowed, not what exists.
         """
         published = Published.of_source(source)
         if published is not None:
@@ -55,11 +55,11 @@ class AllowedSources:
             raise self._refusal(source)
 
     def check_files(self, files: Iterable[SourceFile]) -> None:
-        """Refuse files that links lead out of the roots, and what is not a regular file.
+        """Refuse files behind links out of the roots, files that are not regular, and Iceberg tables.
 
-        An Iceberg table says in its own metadata where its files are, on any store.
+        The metadata of an Iceberg table can name files on any store.
 
-        :raises ConfigurationError: naming the file.
+        :raises ConfigurationError: a file is refused; the message names it.
         """
         for file in files:
             if file.format == "iceberg":
@@ -95,7 +95,7 @@ class AllowedSources:
 
 
 def _place(source: str) -> tuple[str, str, tuple[str, ...]] | None:
-    """Return scheme, store and path of a source up to its first pattern; None when it can be none that is allowed."""
+    """Return scheme, store and path of a source up to its first pattern; None if it is never allowed."""
     if "::" in source or _CONTROL.search(source) or "\\" in source:
         return None
     if "://" not in source:
@@ -114,7 +114,7 @@ def _place(source: str) -> tuple[str, str, tuple[str, ...]] | None:
     if scheme in {"file", "local"}:
         if store or not path.startswith("/"):
             return None
-        # What a link leads to is what is read.
+        # Resolve links, because the target of a link is what is read.
         return "file", "", Path("/", *pieces).resolve().parts[1:]
     return scheme, store, tuple(pieces)
 
@@ -124,12 +124,12 @@ def _is_below(place: tuple[str, str, tuple[str, ...]], root: tuple[str, str, tup
 
 
 def fixed_part(source: str) -> str:
-    """Return a source up to its first pattern or ``{day}``: what a DAG file that names it allows a form to name."""
+    """Return a source up to its first pattern or ``{day}``: the root that a DAG file allows by naming it."""
     pieces = source.split("/")
     patterns = [number for number, piece in enumerate(pieces) if _GLOB.search(piece)]
     return "/".join(pieces[: patterns[0]]) if patterns else source
 
 
 def read_roots(setting: str | None) -> Collection[str]:
-    """Return the roots of ``NIGHTPRESS_ALLOWED_SOURCES``: separated by commas."""
+    """Return the comma-separated roots of ``NIGHTPRESS_ALLOWED_SOURCES``."""
     return [root.strip() for root in (setting or "").split(",") if root.strip()]

@@ -1,4 +1,4 @@
-"""Rows of Parquet, Arrow (Feather) and ORC, a few at a time and without read-ahead, so that memory stays small."""
+"""Read rows of Parquet, Arrow (Feather) and ORC, a few at a time and without read-ahead, to save memory."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _READ_BUFFER = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ArrowTable:
-    """A table of one of Arrow's formats.
+    """A table in a format that Arrow reads.
 
-    :param batches: its record batches, lazily.
+    :param batches: its record batches, read lazily.
     """
 
     schema: pa.Schema
@@ -34,9 +34,9 @@ class ArrowTable:
 def open_arrow(stream: BinaryIO, file: str, kind: str) -> ArrowTable:
     """Open a table.
 
-    :param stream: can go back and forth.
+    :param stream: a seekable stream.
     :param kind: parquet, arrow or orc.
-    :raises InputError: it is cut off or damaged.
+    :raises InputError: the file is cut off or damaged.
     """
     table = None
     try:
@@ -56,7 +56,7 @@ def _open_parquet(stream: BinaryIO) -> ArrowTable:
 
 
 def _batch_rows(metadata: pq.FileMetaData) -> int:
-    """Return how many rows to hold at once, so that big articles do not add up."""
+    """Return how many rows to hold in memory at once; fewer if the articles are large."""
     groups = [metadata.row_group(n) for n in range(metadata.num_row_groups)]
     widest = max((group.total_byte_size / group.num_rows for group in groups if group.num_rows), default=1)
     return max(1, min(_MAX_BATCH_ROWS, int(_BATCH_BYTES / max(widest, 1))))
@@ -74,7 +74,7 @@ def _open_ipc(stream: BinaryIO) -> ArrowTable:
 
 
 def _checked(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Check what is mapped as it stands in the file: an offset that leads elsewhere would end the process."""
+    """Validate batches that are memory-mapped from the file: an invalid offset would crash the process."""
     for batch in batches:
         batch.validate(full=True)
         yield batch
@@ -93,7 +93,7 @@ _OPENERS = {"parquet": _open_parquet, "arrow": _open_ipc, "orc": _open_orc}
 def iter_batches(table: ArrowTable, file: str) -> Iterator[Row]:
     """Yield each row as a dict.
 
-    :raises InputError: a part of it is damaged; names the last row that could be read.
+    :raises InputError: a part is damaged; the message names the last row that could be read.
     """
     names, position, damaged = table.schema.names, 0, False
     batches = iter(table.batches)
@@ -117,13 +117,13 @@ def iter_batches(table: ArrowTable, file: str) -> Iterator[Row]:
 
 
 def _pass_on_trouble_of_the_store(error: Exception) -> None:
-    """Raise again what Arrow did not raise itself; a retry may help."""
+    """Raise an error again if it is not Arrow's but the store's; a retry may help."""
     if isinstance(error, OSError) and (error.errno is not None or type(error) is not OSError):
         raise error
 
 
 def check_types(file: str, schema: pa.Schema, mapping: FieldPaths) -> None:
-    """Raise InputError when the columns of content and id are of types that cannot serve."""
+    """Raise InputError if the column of the content or the id has an unsuitable type."""
     types = pa.types
     content = _type_at(schema, mapping.content)
     if content is not None and not _is_text(content) and not _is_list_of_text(content):
@@ -142,7 +142,7 @@ def check_types(file: str, schema: pa.Schema, mapping: FieldPaths) -> None:
 
 
 def _type_at(schema: pa.Schema, path: tuple[str, ...]) -> pa.DataType | None:
-    """Return the type of a column or of a field in structs."""
+    """Return the type of a column, or of a field inside structs."""
     if path[0] not in schema.names:
         return None
     kind = schema.field(path[0]).type
@@ -170,12 +170,12 @@ def _is_list_of_text(kind: pa.DataType) -> bool:
 
 
 def _values(column: pa.Array) -> list[Any]:
-    """Return Python values; what Python cannot hold (nanoseconds, the year 10,000) in the nearest form."""
+    """Return Python values; what Python cannot hold (nanoseconds, the year 10,000) gets the nearest form."""
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType) and not isinstance(kind, pa.UuidType):
         column, kind = column.storage, kind.storage_type
     if getattr(kind, "unit", "") == "ns":
-        # Python has microseconds; with nanoseconds pandas would be imported
+        # Python has microseconds; for nanoseconds, Arrow would import pandas
         micro = pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else _MICROSECONDS[kind]
         column = column.cast(micro, safe=False)
     try:

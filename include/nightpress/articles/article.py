@@ -1,4 +1,4 @@
-"""What the reader makes of a source's rows."""
+"""Articles and rejected rows, which the reader makes from a source's rows."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ REASONS = {
     "repeated_id": "an earlier article has the same id and other content",
     "duplicate": "an earlier article has the same id and the same content; nothing is lost",
 }
-"""Why a row is rejected: the reader's whole set. The shard writer adds ``too_large`` and ``missing_field``."""
+"""All reasons why the reader rejects a row. The shard writer adds ``too_large`` and ``missing_field``."""
 
 
 class Article(msgspec.Struct, frozen=True, gc=False):
     """One article ready for a prompt.
 
     :param article_id: 1 to 1,000 characters, unique in the source; numbers as decimal text.
-    :param title: empty when the source has none.
+    :param title: empty if the source has none.
     :param content: the whole text, not cut.
     :param metadata: every other field: None, bool, int, float, str, date, datetime or Decimal; lists and
         objects as JSON text.
     :param file: the source file, as a user would write it.
-    :param position: where the row is in the file, counted from 1: the line it starts on in JSON lines and tables
-        of text, else the number of the element or row.
-    :param record: the number of the row, counted from 1 without the header; 0 when it is the position.
+    :param position: position of the row in the file, counted from 1: its first line in JSON lines and text
+        tables, otherwise the number of the element or row.
+    :param record: the number of the row, counted from 1 without the header; 0 if it equals the position.
     """
 
     article_id: str
@@ -48,10 +48,10 @@ class Article(msgspec.Struct, frozen=True, gc=False):
 class Rejected(msgspec.Struct, frozen=True, gc=False):
     """One row that is not sent.
 
-    :param article_id: up to 200 characters of it; None when the row has none.
+    :param article_id: up to 200 characters of the id; None if the row has none.
     :param reason: one of :data:`REASONS`, ``too_large`` or ``missing_field``.
-    :param detail: what was seen; never text of the article.
-    :param record: as in :class:`Article`.
+    :param detail: the cause in words; never text of the article.
+    :param record: see :class:`Article`.
     """
 
     article_id: str | None
@@ -64,11 +64,11 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class ReadStats:
-    """Counted while reading.
+    """Statistics of reading.
 
-    :param rows: rows seen, rejected ones included.
-    :param replaced_characters: NUL and lone surrogates, which no API takes, replaced by U+FFFD.
-    :param source: what was detected, mapped, skipped and doubted.
+    :param rows: rows read, including rejected rows.
+    :param replaced_characters: NUL and lone surrogates, which no API accepts, replaced by U+FFFD.
+    :param source: detections, field mapping, skipped files and warnings.
     """
 
     rows: int = 0
@@ -77,7 +77,7 @@ class ReadStats:
 
 
 def show_position(row: Article | Rejected) -> str:
-    """Return where a row is in its file, for people: ``record 229, line 1,204``, or ``row 7``.
+    """Return the position of a row in its file for messages: ``record 229, line 1,204``, or ``row 7``.
 
     >>> show_position(Rejected(None, "a.csv", 1204, "missing_id", "", 229))
     'record 229, line 1,204'

@@ -1,4 +1,4 @@
-"""Bytes of a source file: decompressed, with a bound on their number, and with what comes first looked at."""
+"""Read the bytes of a source file: decompress them, limit their number, and inspect the first ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 SAMPLE_BYTES = 256 * 1024
 _BLOCK = 256 * 1024
-_FREE_BYTES = 64 * 1024 * 1024  # no ratio is asked below this
+_FREE_BYTES = 64 * 1024 * 1024  # below this, the ratio is not checked
 
 _MAGIC = (
     (b"\x1f\x8b", "gzip"),
@@ -50,7 +50,7 @@ class RawStream(io.RawIOBase):
 
 
 class Compressed(io.RawIOBase):
-    """The compressed bytes as they are read, counted."""
+    """Counts the compressed bytes that are read."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream, self.given_bytes = stream, 0
@@ -65,7 +65,7 @@ class Compressed(io.RawIOBase):
 
 
 class Decompressed(io.RawIOBase):
-    """Decompressed bytes, refused when there are too many of them."""
+    """Decompressed bytes; raises an error if there are too many."""
 
     def __init__(self, stream: Any, compressed: Compressed, limits: ReadLimits, shown: str) -> None:
         self._stream, self._compressed, self._limits, self._shown = stream, compressed, limits, shown
@@ -98,10 +98,10 @@ class Decompressed(io.RawIOBase):
 
 
 class SampledStream(io.RawIOBase):
-    """A stream whose first bytes were looked at and are given anyway.
+    """A stream whose first bytes can be inspected and are still returned by reads.
 
     :param sample: its first bytes, up to :data:`SAMPLE_BYTES`.
-    :param whole: the sample is everything.
+    :param whole: True if the sample is the whole stream.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -126,7 +126,7 @@ class SampledStream(io.RawIOBase):
 
 
 def compression_of(head: bytes) -> str:
-    """Return the compression that the first bytes show, or an empty text."""
+    """Return the compression that the first bytes show, or an empty string."""
     if head.startswith(_BZIP2):
         return "bz2"
     return next((kind for magic, kind in _MAGIC if head.startswith(magic)), "")
@@ -134,9 +134,9 @@ def compression_of(head: bytes) -> str:
 
 @contextmanager
 def open_bytes(path: StoragePath, limits: ReadLimits) -> Iterator[tuple[BinaryIO, str]]:
-    """Open a file, decompressed if its first bytes say so, whatever its name; also give the compression.
+    """Open a file and yield it with its compression, which is detected from the first bytes, not the name.
 
-    :raises InputError: it is gone or may not be read; it is compressed and cut off, damaged or a bomb.
+    :raises InputError: it is missing or may not be read; or it is compressed and cut off, damaged or a bomb.
     """
     kind, problem = "", ""
     try:
@@ -169,7 +169,7 @@ def _open_compressed(stream: Compressed, kind: str) -> Any:
 
 
 def _damage(error: Exception, kind: str) -> str:
-    """Return what is wrong with compressed bytes; empty when it is the store's trouble, which may pass."""
+    """Return what is wrong with compressed bytes; empty for an error of the store, which may be transient."""
     if not kind or (isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None)):
         return ""
     cut_off = isinstance(error, EOFError) or "truncated" in str(error).lower()
@@ -177,7 +177,7 @@ def _damage(error: Exception, kind: str) -> str:
 
 
 def read_whole(stream: BinaryIO, limits: ReadLimits, shown: str) -> bytes:
-    """Read all of a file that can only be understood as a whole.
+    """Read the whole of a file that cannot be read in parts.
 
     :raises InputError: it is longer than :attr:`ReadLimits.max_document_bytes`.
     """
@@ -195,7 +195,7 @@ def read_whole(stream: BinaryIO, limits: ReadLimits, shown: str) -> bytes:
 
 @contextmanager
 def seekable(stream: BinaryIO) -> Iterator[BinaryIO]:
-    """Return a stream that can seek: the stream itself, or a copy in a temporary file."""
+    """Yield a seekable stream: the stream itself, or a copy in a temporary file."""
     if stream.seekable():
         stream.seek(0)
         yield stream

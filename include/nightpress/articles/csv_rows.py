@@ -1,7 +1,7 @@
-"""Rows of tables of text, with the standard library's parser in its strict form.
+"""Read rows of text tables (CSV and similar) with the standard library's parser in strict mode.
 
-Strict, because the lenient one takes a quote that is never closed for text up to the end of the file, and
-would send a cut-off article as if it were whole.
+In lenient mode, a quote that is never closed turns the rest of the file into text, and a truncated article
+would be sent as if it were complete.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NULL = "\\N"
 
 
 class TableText:
-    """The text of a table: gives its header, then its rows.
+    """A text table: reads its header, then its rows.
 
     :param stream: UTF-8 without a byte order mark.
     """
@@ -43,7 +43,7 @@ class TableText:
         self.columns = self._header()
 
     def _header(self) -> list[str]:
-        """Return the names of the columns: stripped, and ``column_3`` where there is none."""
+        """Return the stripped names of the columns, with names such as ``column_3`` for unnamed ones."""
         if not self._dialect.header:
             return list(self._options.columns or ())
         self._first = self._guarded_next() or []
@@ -58,7 +58,7 @@ class TableText:
         return None
 
     def iter_rows(self) -> Iterator[Row]:
-        """Yield each row as a dict by the names of the columns, or as :class:`BadRow`; empty values are None."""
+        """Yield each row as a dict by column name, or as :class:`BadRow`; empty values are None."""
         with self._named_errors():
             yield from self._iter_rows()
 
@@ -72,7 +72,7 @@ class TableText:
         )
         known_nulls = self._options.quoting is None or self._options.quoting == "escaped"
         unnamed = [name for name in names if name.startswith("column_")] if self._dialect.header else []
-        # Files that were joined repeat it, with a byte order mark where they have one.
+        # Concatenated files repeat the header, possibly after a byte order mark.
         header = self._first if len(self._first) == width > 1 else None
         marked = header and [f"\ufeff{header[0]}", *header[1:]]
         last: list[str] = []
@@ -87,7 +87,7 @@ class TableText:
             else:
                 if merges and read.number > line and merges_rows(values, "\t"):
                     raise InputError(ambiguous_quotes(self._file))
-                row: dict[str, str | None] = dict(zip(names, values))  # noqa: B905 - as long as each other
+                row: dict[str, str | None] = dict(zip(names, values))  # noqa: B905 - equal lengths
                 if "" in values:
                     row = {name: value or None for name, value in row.items()}
                     for name in unnamed:
@@ -102,7 +102,7 @@ class TableText:
         self._check_end(last)
 
     def _check_end(self, last: list[str]) -> None:
-        """Refuse a table that may be cut off in its last value: no quote and no line break ends it."""
+        """Refuse a table that may be cut off in its last value: neither a quote nor a line break ends it."""
         end = self._bytes.last_byte
         whole = end in (b"\n", b"") or (end == b"\r" and self._dialect.line_break != "\n")
         if not last or not last[-1] or whole or self._options.unfinished_line:
@@ -117,7 +117,7 @@ class TableText:
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
-        """Name the place where the parser fails, without quoting the file."""
+        """Name the position where the parser fails, without quoting the file."""
         problem = ""
         try:
             yield

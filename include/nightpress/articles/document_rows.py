@@ -1,4 +1,4 @@
-"""Files that are one article each: Markdown with front matter, plain text, HTML."""
+"""Read files that are one article each: Markdown with front matter, plain text, HTML."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nightpress.errors import InputError
 _HEADING = re.compile(r"^#[ \t]+(\S.*)$", re.MULTILINE)
 _TOML = re.compile(r"\s*\+\+\+[ \t]*\r?\n(.*?\n)?\+\+\+[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _MAX_VALUES = 10_000
-"""Of front matter, aliases expanded; nobody writes as many."""
+"""Most values in front matter, with aliases expanded; real front matter has far fewer."""
 _BLOCKS = frozenset(
     {
         "p",
@@ -53,12 +53,12 @@ _UNSEEN = frozenset({"script", "style", "template", "noscript", "head"})
 
 
 def open_document(stream: BinaryIO, kind: str, file: str, name: str, limits: ReadLimits) -> FileRows:
-    """Open a file that is one article: its id is its path below the source without the suffix.
+    """Open a file that is one article; its id is its path below the source, without the suffix.
 
     :param stream: UTF-8 without a byte order mark.
     :param kind: markdown, text or html.
     :param name: the path below the source.
-    :raises InputError: it is not UTF-8, or its front matter is not YAML.
+    :raises InputError: the file is not UTF-8, or its front matter is not YAML.
     :raises ConfigurationError: the package for front matter or HTML is not installed.
     """
     text: str | None = None
@@ -90,7 +90,7 @@ def _markdown(text: str, file: str) -> dict[str, Any]:
     parse = _parse_toml if toml else import_extra("frontmatter", file).parse
     try:
         found = parse(text)
-    except Exception:  # whatever the parser says may quote the file
+    except Exception:  # the parser's message may quote the file
         found = None
     if found is not None and not _has_at_most(found[0], _MAX_VALUES):
         raise InputError(f"{file}: its front matter has more than {_MAX_VALUES:,} values; shorten it")
@@ -118,7 +118,7 @@ def _first_heading(text: str) -> str | None:
 
 
 def _has_at_most(value: object, limit: int) -> bool:
-    """Tell whether a value has no more parts than this; YAML's aliases make one of a few bytes endless."""
+    """Return whether a value has at most ``limit`` parts; YAML aliases can expand a few bytes endlessly."""
     waiting, count = [value], 0
     while waiting and count <= limit:
         part = waiting.pop()
@@ -142,7 +142,7 @@ def _html(text: str, file: str) -> dict[str, Any]:
     kept = {name: value for name, value in about.items() if value}
     title, content = fields.get("title"), fields.get("text") or ""
     if title and content.startswith(f"{title}\n"):
-        content = content[len(title) :].lstrip("\n")  # the page's heading, which is the title
+        content = content[len(title) :].lstrip("\n")  # drop the page's heading, which is the title
     return {**kept, "title": title, "content": content or None}
 
 
@@ -153,12 +153,12 @@ _TOKEN = re.compile(
     r"""<!--.*?(?:-->|\Z)|<[!?][^>]*+(?:>|\Z)|<(?P<end>/?)(?P<tag>[a-zA-Z][^\s/>]*)(?:"[^"]*"|'[^']*'|[^>])*+(?:>|\Z)""",
     re.DOTALL,
 )
-"""A comment, a declaration or a tag. Each match takes all up to its end, or up to the end of the text: Python's own
-parser looks for an end that is not there again and again."""
+"""A comment, a declaration or a tag. Each match ends at its end or at the end of the text; Python's own
+parser searches for a missing end again and again."""
 
 
 def text_of_html(text: str) -> str:
-    r"""Return the text of a piece of HTML, such as the content of a feed's entry; other text as it is.
+    r"""Return the text of a piece of HTML, such as the content of a feed's entry; other text unchanged.
 
     >>> text_of_html("<p>One &amp; two</p><p>Three</p>")
     'One & two\n\nThree'
@@ -172,7 +172,7 @@ def text_of_html(text: str) -> str:
 
 
 def _iter_seen(text: str) -> Iterator[str]:
-    """Yield what a reader of HTML sees, with a line break at each end of a block."""
+    """Yield the visible text of HTML, with a line break at the end of each block."""
     hidden, position = 0, 0
     while (token := _TOKEN.search(text, position)) is not None:
         if not hidden:

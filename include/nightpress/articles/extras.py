@@ -1,4 +1,4 @@
-"""Packages that only some sources need: imported where they are used, named where they are missing."""
+"""Import packages that only some sources need when they are used, and name the extra if one is missing."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _PACKAGES = {
 def import_extra(module: str, what: str) -> ModuleType:
     """Import a package of an extra.
 
-    :param what: what it is needed for, for people, e.g. the file.
-    :raises ConfigurationError: it is not installed; names the extra that brings it.
+    :param what: what needs the package, for messages, e.g. the file.
+    :raises ConfigurationError: the package is not installed; the message names the extra that contains it.
     """
     found: ModuleType | None = None
     with contextlib.suppress(ImportError):

@@ -1,4 +1,4 @@
-"""Which field of a source is the id, the title and the content: as given, or by the names that people use."""
+"""Find the fields of a source for the id, the title and the content: as given, or by their usual names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nightpress.errors import InputError
 
 _KNOWN = frozenset({*CONTENT_NAMES, *ID_NAMES, *LINK_NAMES, *TITLE_NAMES, *METADATA_NAMES})
 NO_RANK = len(CONTENT_NAMES)
-"""Of a name that nobody uses for the content."""
+"""Rank of a name that is not usual for the content."""
 _RANKS = {name: rank for rank, name in enumerate(CONTENT_NAMES)}
 _PLAIN_NAME = re.compile(r"[A-Za-z_$@#][A-Za-z0-9_.$@#-]{0,39}")
 _MAX_SHOWN = 30
@@ -34,12 +34,12 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class FieldPaths:
-    """Where id, title and content of a row are; each a path of keys.
+    """Paths of keys to the id, title and content of a row.
 
-    :param id: None: the id is made from the content.
-    :param id_required: a row without it is rejected; else its id is made from its content.
-    :param title: None: there is none.
-    :param kept: a field that became the title or id and was not named by the user stays a field of its own.
+    :param id: None means that the id is made from the content.
+    :param id_required: True rejects a row without an id; False makes its id from its content.
+    :param title: None means that there is no title.
+    :param kept: fields used as title or id that the user did not name; they also stay metadata fields.
     """
 
     content: Path
@@ -49,7 +49,7 @@ class FieldPaths:
     kept: frozenset[Path] = frozenset()
 
     def shown(self) -> dict[str, str]:
-        """Return it for people: ours to the source's."""
+        """Return the mapping for messages: id, title and content to the source's names."""
         made = "the content (a hash of it)"
         shown = {"content": repr(".".join(self.content))}
         shown["title"] = repr(".".join(self.title)) if self.title else "nothing (there is none)"
@@ -65,17 +65,17 @@ def plain(name: str) -> str:
 
 
 def known_name(name: str) -> bool:
-    """Return whether people use this name for a field of articles."""
+    """Return whether this is a usual name for a field of articles."""
     return plain(name) in _KNOWN
 
 
 def content_rank(name: str) -> int:
-    """Return how usual a name is for the content; smaller is more usual, a large number is not at all."""
+    """Return the rank of a name for the content; smaller is more usual, :data:`NO_RANK` is not usual."""
     return _RANKS.get(plain(name), NO_RANK)
 
 
 def show_names(names: Iterable[str]) -> str:
-    """Name fields; what cannot be a name may be a person's data, and is told by its length only.
+    """Return names of fields for messages; text that may be personal data is replaced by its length.
 
     >>> show_names(["id", "anna@example.org", "Anna was here"])
     'id, <16 characters>, <13 characters>'
@@ -105,11 +105,11 @@ def value_at(row: Mapping[str, Any], path: Path) -> Any:
 def map_fields(
     rows: Sequence[Mapping[str, Any]], fields: FieldMap, file: str, names: Sequence[str] | None = None
 ) -> tuple[FieldPaths, list[str]]:
-    """Return where id, title and content are, and what is doubtful about it.
+    """Return where id, title and content are, and warnings about doubtful choices.
 
     :param rows: the first rows of the file.
     :param names: the columns of a table, which are known without rows.
-    :raises InputError: there is no field for the content, or a name that was given is not there.
+    :raises InputError: there is no field for the content, or a given name does not exist.
     """
     columns = list(names) if names is not None else list(dict.fromkeys(key for row in rows for key in row))
     warnings: list[str] = []
@@ -135,7 +135,7 @@ def map_fields(
 
 
 def _inside_of(content: Path) -> tuple[str, ...]:
-    """Return the first key when the rest of the path only unwraps it: ``content.rendered``, but not ``row.text``."""
+    """Return the first key if the rest only unwraps it: ``content.rendered``, but not ``row.text``."""
     return content[:1] if content[-1] in TEXT_KEYS and plain(content[0]) in CONTENT_NAMES else ()
 
 
@@ -171,9 +171,9 @@ def _content_path(
 
 
 def _given(rows: Sequence[Mapping[str, Any]], columns: list[str], name: str, ours: str, file: str) -> Path:
-    """Return the path of a name that a person gave; a title need not be there.
+    """Return the path of a name that the user gave; a title may be absent.
 
-    :raises InputError: it is not there.
+    :raises InputError: the field does not exist.
     """
     path = tuple(name.split("."))
     if name in columns:
@@ -200,7 +200,7 @@ def _usual(
     wrapper: Path,
     taken: set[Path],
 ) -> Path | None:
-    """Return the field with the most usual name: exactly ours first, then without case and punctuation."""
+    """Return the field with the most usual name: exact names first, then ignoring case and punctuation."""
     names = columns if not wrapper else _keys_inside(rows, wrapper)
     by_name: dict[str, str] = {}
     for name in names:
@@ -218,7 +218,7 @@ def _usual(
             and rows
             and not any(value_at(row, path) for row in rows)
         ):
-            empty = empty or path  # the next best may hold the text
+            empty = empty or path  # the field with the next usual name may hold the text
         elif path is not None:
             return path
     if empty is not None:
@@ -227,7 +227,7 @@ def _usual(
 
 
 def _unwrap(rows: Sequence[Mapping[str, Any]], path: Path) -> Path | None:
-    """Follow an object that only wraps a value, such as ``{"rendered": …}``; None when it is another object."""
+    """Follow an object that only wraps a value, such as ``{"rendered": …}``; None for any other object."""
     values = [value for row in rows if (value := value_at(row, path)) is not None]
     objects = [value for value in values if isinstance(value, Mapping)]
     if not objects:
@@ -256,7 +256,7 @@ def _wrappers(rows: Sequence[Mapping[str, Any]], columns: list[str]) -> Iterator
 def _link(
     rows: Sequence[Mapping[str, Any]], columns: list[str], wrapper: Path, taken: set[Path]
 ) -> Path | None:
-    """Return a URL or slug that can serve as the id: there is one in the first rows, and no two are the same."""
+    """Return a URL or slug field that can serve as the id: it has values in the first rows, all different."""
     path = _usual(rows, columns, LINK_NAMES, wrapper, taken)
     if path is None:
         return None

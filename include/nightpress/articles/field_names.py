@@ -1,4 +1,4 @@
-"""The usual names of fields in sources, lower case and without punctuation."""
+"""The usual names of fields in sources, in lower case and without punctuation."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ CONTENT_NAMES = (
     "description",
     "summary",
 )
-"""A field that holds the article's text; the first of these that a source has is taken."""
+"""Names of the field with the article's text; the first one that a source has is used."""
 
 DOUBTFUL_CONTENT_NAMES = frozenset({"abstract", "description", "summary", "comment", "message", "post"})
-"""Of these, names that may mean something shorter than the article; they are taken with a warning."""
+"""Of these, names that may mean something shorter than the article; using one gives a warning."""
 
 ID_NAMES = (
     "id",
@@ -53,13 +53,13 @@ ID_NAMES = (
     "pmid",
     "identifier",
 )
-"""A field that identifies the article."""
+"""Names of the field that identifies the article."""
 
 LINK_NAMES = ("url", "link", "permalink", "canonicalurl", "articleurl", "weburl", "uri", "slug")
-"""A field that stands in for an id where its values are unique."""
+"""Names of a field that replaces a missing id if its values are unique."""
 
 TITLE_NAMES = ("title", "headline", "heading", "subject", "articletitle", "webtitle", "pagetitle")
-"""A field that holds the title."""
+"""Names of the field with the title."""
 
 TEXT_KEYS = ("rendered", "#text", "text", "plain", "value", "$t", "cdata", "$oid")
 """Keys of an object that only wraps a text."""
@@ -76,10 +76,10 @@ WRAPPER_NAMES = (
     "item",
     "record",
 )
-"""Fields whose object holds the article."""
+"""Names of a field whose value is an object that holds the article."""
 
 ERROR_NAMES = frozenset({"error", "errors", "fault"})
-"""An object of such a name is what a server says in place of articles."""
+"""Names of an object that a server returns in place of articles."""
 
 METADATA_NAMES = frozenset(
     {

@@ -1,4 +1,4 @@
-"""What a file's name or its first bytes say it is: the formats that are read, and what is said of others."""
+"""Formats by a file's name or its first bytes: the readable formats, and messages about others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SUFFIXES = {
     **dict.fromkeys((".txt", ".text"), "text"),
     **dict.fromkeys((".html", ".htm"), "html"),
 }
-"""What a file's name stands for; its content is looked at anyway."""
+"""Format by suffix of the name; the content is checked anyway."""
 
 _OTHER_KINDS = {
     **dict.fromkeys(
@@ -46,7 +46,7 @@ _OTHER_KINDS = {
         (".rst", ".adoc", ".org", ".tex", ".mdx", ".qmd", ".textile"), "name it alone, with format=text"
     ),
 }
-"""What is said of files of other kinds; what they are called is not proof, so one that is named alone is looked at."""
+"""Messages about other files by suffix. A suffix is no proof, so a file named alone is opened anyway."""
 
 COMPRESSION_SUFFIXES = frozenset(
     {".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".lz4", ".zip", ".snappy", ".br"}
@@ -73,11 +73,11 @@ STRANGERS = (
     (b"\x89HDF", "is an HDF5 file; save it as Parquet"),
     (b"\x93NUMPY", "is a NumPy file; save it as Parquet"),
 )
-"""First bytes of files of other kinds, and what is said of them."""
+"""First bytes of other kinds of files, and the messages about them."""
 
 
 def format_of(name: str) -> str:
-    """Return the format that a file's name stands for, or an empty text.
+    """Return the format for a file's name, or an empty string.
 
     >>> format_of("a.csv.gz"), format_of("part-0.snappy.parquet"), format_of("a.parquet.gzip"), format_of("a.docx")
     ('csv', 'parquet', 'parquet', '')
@@ -90,11 +90,11 @@ def format_of(name: str) -> str:
 
 
 def other_kind(name: str) -> str:
-    """Return what is said of a file whose name tells another kind; empty when it tells none."""
+    """Return the message about a file whose name shows another kind; empty if it does not."""
     suffixes = [f".{part}" for part in name.lower().split(".")[1:]]
     return next((_OTHER_KINDS[suffix] for suffix in reversed(suffixes) if suffix in _OTHER_KINDS), "")
 
 
 def why_unknown(name: str) -> str:
-    """Return why a file of this name is not read when others beside it are."""
+    """Return why a file with this name is skipped while files beside it are read."""
     return other_kind(name) or "its name says nothing about its format; name it alone, or with format="

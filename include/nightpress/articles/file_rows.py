@@ -1,8 +1,7 @@
-"""Rows of a file, whatever its format: found out by its first bytes, and by its name where they do not tell.
+"""Read rows of a file of any format, which is detected from its first bytes, otherwise from its name.
 
-What a parser says about a bad file may quote the file, so its words are never passed on, nor chained as a
-cause: errors name the file, the place, the kind of trouble and the remedy, and are raised after the
-``except`` block has been left.
+A parser's message about a bad file may quote the file, so it is never passed on or chained as a cause. Errors
+name the file, the position, the kind of problem and the remedy; they are raised after the ``except`` block.
 """
 
 from __future__ import annotations
@@ -48,9 +47,9 @@ _TABLES = frozenset({"csv", "tsv", "psv"})
 
 
 def iter_file(file: SourceFile, use: Callable[[FileRows], Iterator[T]], reading: Reading) -> Iterator[T]:
-    """Yield what ``use`` makes of the rows of a file; of an archive, of each file in it.
+    """Yield the results of ``use`` for the rows of a file; for an archive, of each file in it.
 
-    The rows are used while the file is open, so that whatever goes wrong on the way is told in one place.
+    The rows are used while the file is open, so that all errors on the way are handled in one place.
 
     :raises InputError: the file cannot be opened or parsed.
     """
@@ -105,7 +104,7 @@ def _iter_archive(
 
 
 class _Named(NamedTuple):
-    """What a file's name says: for people, below its source, and its format."""
+    """Names of a file, for messages and below its source, and the format that its name shows."""
 
     shown: str
     name: str
@@ -113,7 +112,7 @@ class _Named(NamedTuple):
 
 
 class _Opener:
-    """Finds out what a file is, and gives its rows."""
+    """Detects the format of a file, and returns its rows."""
 
     def __init__(self, named: _Named, compression: str, reading: Reading, stack: ExitStack) -> None:
         self._shown, self._name, self._named = named.shown, named.name, named.format
@@ -138,7 +137,7 @@ class _Opener:
         return self._text(sampled, kind)
 
     def _seekable(self, stream: BinaryIO, sampled: SampledStream) -> BinaryIO:
-        """Return a stream that can go back; what is compressed is copied to a temporary file first."""
+        """Return a seekable stream; compressed data is copied to a temporary file first."""
         source = cast(BinaryIO, sampled) if self._compression else stream
         return self._stack.enter_context(seekable(source))
 
@@ -190,10 +189,10 @@ class _Opener:
         return open_document(stream, kind, self._shown, self._name, self._options.limits)
 
     def _text_format(self, start: str, kind: str) -> str:
-        """Return the format, by what the text begins with where that is certain."""
+        """Return the format, from the beginning of the text if that is certain."""
         if self._options.format is not None:
             return kind
-        kind = "" if kind == "zip" else kind  # it begins as none
+        kind = "" if kind == "zip" else kind  # the content does not begin like a zip archive
         page = re.match(r"<(?:!doctype\s+html|html)\b", _without_comments(start), re.IGNORECASE)
         if page and kind not in ("html", "text", "markdown", "xml"):
             raise InputError(
@@ -240,7 +239,7 @@ class _Opener:
         return FileRows(self._shown, table.iter_rows(), table.columns, by_lines=True)
 
     def _tell(self, what: str, encoding: Encoding | None = None) -> None:
-        """Add what was found to the report."""
+        """Add the detected format to the report."""
         if encoding is not None and (encoding.name != "utf-8" or encoding.doubt):
             what += f", {encoding.name}" + (" (guessed)" if encoding.doubt else "")
         if self._compression:
@@ -249,7 +248,7 @@ class _Opener:
 
 
 def _without_comments(text: str) -> str:
-    """Return text without the comments before its first tag."""
+    """Return the text without comments before its first tag."""
     while text.startswith("<!--"):
         text = text.partition("-->")[2].lstrip()
     return text

@@ -1,7 +1,7 @@
-"""Rows of JSON in all its layouts, in bounded memory.
+"""Read rows of JSON in all its layouts, in bounded memory.
 
-Arrays are cut into elements by the standard library's own scanner, a quarter of a megabyte at a time. ijson is as
-fast, but turns lone surrogates into ``?`` without a word and refuses what ``json.dump`` writes: NaN and
+The standard library's scanner splits arrays into elements, a quarter of a megabyte at a time. ijson is as
+fast, but silently turns lone surrogates into ``?`` and refuses values that ``json.dump`` writes: NaN and
 integers beyond 64 bits.
 """
 
@@ -30,9 +30,9 @@ _skip_space = re.compile(r"[ \t\r\n]*").match
 
 
 def iter_json(stream: BinaryIO, file: str, shape: Shape, limits: ReadLimits) -> Iterator[Row]:
-    """Yield the rows of a JSON file of a known shape, UTF-8 without a byte order mark.
+    """Yield the rows of a JSON file of a known shape, in UTF-8 without a byte order mark.
 
-    :raises InputError: naming the line or element that cannot be parsed.
+    :raises InputError: a line or element cannot be parsed; the message names it.
     """
     match shape.kind:
         case "empty":
@@ -66,9 +66,9 @@ def _iter_lines(stream: BinaryIO, file: str, limits: ReadLimits) -> Iterator[Row
 
 
 def _decode_leniently(line: bytes, file: str, number: int, longest: int) -> Any:
-    """Read what the strict decoder refuses and others write: lone surrogates, NaN, huge numbers."""
+    """Read values that the strict decoder refuses: lone surrogates, NaN, huge numbers."""
     try:
-        return json.loads(line.decode("utf-8-sig"))  # files with a byte order mark were joined
+        return json.loads(line.decode("utf-8-sig"))  # concatenated files may have byte order marks
     except UnicodeDecodeError:
         problem = "is not UTF-8; save the file as UTF-8, or say what it is in with encoding="
     except (ValueError, RecursionError):
@@ -81,7 +81,7 @@ def _decode_leniently(line: bytes, file: str, number: int, longest: int) -> Any:
 
 
 def _iter_arrays(text: _Text) -> Iterator[Row]:
-    """Yield the elements of an array, or of several, one after the other."""
+    """Yield the elements of an array, or of several consecutive arrays."""
     if text.next_character() != "[":
         raise text.error("is not JSON: it should begin with [ or {")
     while text.next_character() == "[":
@@ -91,7 +91,7 @@ def _iter_arrays(text: _Text) -> Iterator[Row]:
 
 
 def _iter_array(text: _Text) -> Iterator[Row]:
-    """Yield the elements of the array that begins here."""
+    """Yield the elements of the array that begins at the current position."""
     text.index += 1
     if text.next_character() == "]":
         text.index += 1
@@ -111,7 +111,7 @@ def _iter_array(text: _Text) -> Iterator[Row]:
 
 
 def _iter_objects(text: _Text) -> Iterator[Row]:
-    """Yield values that follow each other, with or without commas and line breaks between them."""
+    """Yield consecutive values, with or without commas and line breaks between them."""
     while character := text.next_character():
         if character == "," and text.elements:
             text.index += 1
@@ -125,7 +125,7 @@ def _iter_objects(text: _Text) -> Iterator[Row]:
 
 
 def _iter_list(text: _Text, path: tuple[str, ...]) -> Iterator[Row]:
-    """Yield the elements of a list inside an object; what stands before and after it is parsed and dropped."""
+    """Yield the elements of a list inside an object; everything before and after it is parsed and dropped."""
     shown = ".".join(path)
     for depth, wanted in enumerate(path):
         if text.next_character() != "{":
@@ -141,7 +141,7 @@ def _iter_list(text: _Text, path: tuple[str, ...]) -> Iterator[Row]:
 
 
 def _go_to_key(text: _Text, wanted: str) -> bool:
-    """Go into the object here, up to the value of a key; False when it has no such key."""
+    """Enter the current object and go to the value of a key; return False if it has no such key."""
     text.index += 1
     while (character := text.next_character()) not in ("}", ""):
         if character == ",":
@@ -159,7 +159,7 @@ def _go_to_key(text: _Text, wanted: str) -> bool:
 
 
 def _leave_objects(text: _Text, depth: int) -> None:
-    """Read to the end of the objects around a list, so that a file that is cut off is not taken for whole."""
+    """Read to the end of the objects around a list, to detect a file that is cut off."""
     while depth and (character := text.next_character()):
         if character in "}":
             depth -= 1
@@ -172,7 +172,7 @@ def _leave_objects(text: _Text, depth: int) -> None:
 
 
 def _iter_table(stream: BinaryIO, file: str, shape: Shape, limits: ReadLimits) -> Iterator[Row]:
-    """Yield the rows of a table as pandas writes it, which can only be read whole."""
+    """Yield the rows of a table written by pandas, which can only be read as a whole."""
     try:
         whole = json.loads(read_whole(stream, limits, file))
         rows = list(_rows_of_table(whole, shape.kind))
@@ -202,7 +202,7 @@ def _rows_of_table(whole: dict[str, Any], kind: str) -> Iterator[dict[str, Any]]
 
 
 class _Text:
-    """A window on the file's text that moves on by blocks."""
+    """A window on the file's text that moves forward in blocks."""
 
     def __init__(self, stream: BinaryIO, file: str, limits: ReadLimits) -> None:
         self.stream, self.file, self._longest = stream, file, limits.max_row_bytes
@@ -213,7 +213,7 @@ class _Text:
         self._bytes = 0
 
     def next_character(self) -> str:
-        """Go to the next character that is not white space; an empty string at the end."""
+        """Go to the next character that is not white space and return it; empty at the end."""
         while True:
             self.index = _skip_space(self.window, self.index).end()  # type: ignore[union-attr]
             if self.index < len(self.window):
@@ -222,13 +222,13 @@ class _Text:
                 return ""
 
     def element(self) -> Any:
-        """Return the value here, reading on until it is whole."""
+        """Return the value at the current position; read more until it is complete."""
         size = _BLOCK
         while True:
             problem = ""
             try:
                 value, end = self._scan(self.window, self.index)
-                # A number may continue behind the window: what was read of -1.5 may be -1.
+                # A number may continue beyond the window: -1.5 may have been read as -1.
                 margin = _LONGEST_TOKEN if type(value) in _NUMBERS else 0
                 if end < len(self.window) - margin or self._ended:
                     self.index = end
@@ -246,23 +246,23 @@ class _Text:
             size *= 2
 
     def error(self, problem: str) -> InputError:
-        """Return the error that says where reading stopped, and quotes nothing."""
+        """Return the error that names the position where reading stopped, without quoting the file."""
         return InputError(
             f"{self.file}: element {max(self.elements, 1)}, before byte {self._bytes:,}: the file {problem}. "
             "No article of it is sent until then"
         )
 
     def _problem(self, message: str, position: int) -> str:
-        """Return what is wrong, or nothing if the rest may follow."""
+        """Return what is wrong; empty if the value may continue beyond the window."""
         end = len(self.window.rstrip()) if self._ended else len(self.window) - _LONGEST_TOKEN
         if message.startswith("Invalid \\") and position >= len(self.window) - _LONGEST_TOKEN:
-            return ""  # an escape that is cut off
+            return ""  # the window ends inside an escape
         if message.startswith("Unterminated string") or position >= end:
             return ""
         return "is not valid JSON; write it again with a JSON library"
 
     def _read_on(self, size: int = _BLOCK) -> bool:
-        """Add a block to the window; False at the end."""
+        """Add a block to the window; return False at the end of the file."""
         if self._ended:
             return False
         block = self.stream.read(size)

@@ -1,4 +1,4 @@
-"""The shape of a JSON file, from its first bytes: an array, lines, objects one after the other, a list inside."""
+"""Detect the shape of a JSON file from its first bytes: array, lines, consecutive objects, or nested list."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _MANY_KEYS = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How the articles are laid out.
+    """The layout of the articles.
 
-    :param kind: ``array``: of objects; ``lines``: an object each; ``objects``: one after the other, also a single
-        one; ``list``: inside an object, at ``path``; ``columns``, ``split``, ``mapping``: as pandas writes a table.
-    :param shown: for people.
+    :param kind: ``array`` of objects; ``lines`` with one object each; ``objects``: one or more in sequence;
+        ``list``: in an object, at ``path``; ``columns``, ``split``, ``mapping``: a table as pandas writes it.
+    :param shown: the shape, for messages.
     """
 
     kind: Kind
@@ -35,15 +35,15 @@ def detect_shape(sample: bytes, whole: bool, by_lines: bool, reading: Reading, f
     """Return the shape of a JSON file.
 
     :param sample: its first bytes, UTF-8.
-    :param whole: the sample is the whole file.
-    :param by_lines: its name says that it has one value a line.
+    :param whole: True if the sample is the whole file.
+    :param by_lines: True if its name shows that it has one value per line.
     :raises InputError: it is unclear where the articles are.
     """
     text = sample.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if not text and whole:
         return Shape("empty", "empty")
     if not text:
-        return Shape("lines", "JSON lines")  # blank lines, as far as one can see
+        return Shape("lines", "JSON lines")  # the sample has only blank lines
     given = reading.options.record_path
     if given is not None:
         return Shape("list", f"JSON, articles at {given!r}", tuple(given.split(".")))
@@ -58,7 +58,7 @@ def detect_shape(sample: bytes, whole: bool, by_lines: bool, reading: Reading, f
     if isinstance(value, dict) and (rest or by_lines):
         return Shape("lines", "JSON lines")
     if value is None and by_lines and not _is_pretty(first):
-        return Shape("lines", "JSON lines")  # a broken or very long first line; the parser of lines names it
+        return Shape("lines", "JSON lines")  # the first line is broken or very long; its parser says so
     return _shape_of_object(text, reading.fields, file)
 
 
@@ -74,7 +74,7 @@ def _value(text: str) -> Any:
 
 
 def _shape_of_object(text: str, fields: FieldMap, file: str) -> Shape:
-    """Tell a record from an object that holds a list of records, by the keys in its first bytes."""
+    """Distinguish a record from an object with a list of records, by the keys in its first bytes."""
     top, lists, several = _survey(text)
     if several:
         return Shape("objects", "JSON objects one after the other")
@@ -100,12 +100,12 @@ def _is_content(name: str) -> bool:
 
 
 def _has_text(top: dict[str, str]) -> bool:
-    """Return whether the object itself has a text or a wrapped one."""
+    """Return whether the object itself has a text, possibly wrapped in an object."""
     return any(_is_content(name) and kind in {"text", "texts"} for name, kind in top.items())
 
 
 def _table_of_pandas(top: dict[str, str], lists: dict[tuple[str, ...], set[str]]) -> Shape | None:
-    """Recognize what ``DataFrame.to_json`` writes by default, and with orient split or index."""
+    """Recognize the output of ``DataFrame.to_json``: the default, and with orient split or index."""
     if set(top) >= {"columns", "data"} and top["data"] in {"lists", "list"} and ("data",) not in lists:
         return Shape("split", "JSON table (pandas, split)")
     if not top or set(top.values()) != {"object"}:
@@ -116,7 +116,7 @@ def _table_of_pandas(top: dict[str, str], lists: dict[tuple[str, ...], set[str]]
 
 
 def _survey(text: str) -> tuple[dict[str, str], dict[tuple[str, ...], set[str]], bool]:
-    """Return the kinds of the top object's values, the lists of objects with their keys, and whether more follows."""
+    """Return the kinds of the top object's values, its lists of objects with keys, and if more follows."""
     top: dict[str, str] = {}
     lists: dict[tuple[str, ...], set[str]] = {}
     for path, kind in _events(text):
@@ -136,7 +136,7 @@ def _survey(text: str) -> tuple[dict[str, str], dict[tuple[str, ...], set[str]],
 
 
 def _events(text: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield path and kind of each value of a JSON text, which may be cut off; ``again`` at a second value."""
+    """Yield path and kind of each value of a (truncated) JSON text; ``again`` for a second top value."""
     stack: list[str] = []  # one element for each open container: the key of its next value, or []
     containers: list[str] = []
     key, after_key, closed = "", False, False

@@ -1,4 +1,4 @@
-"""Rows of Delta and Iceberg tables: only what the table's own log says is there, never deleted rows."""
+"""Read rows of Delta and Iceberg tables: only the rows in the table's current log, never deleted rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nightpress.errors import InputError
 def open_lake_table(file: SourceFile, reading: Reading) -> FileRows:
     """Open the newest version of a table.
 
-    :raises InputError: it cannot be read, or uses what the library does not know (such as deletion vectors).
+    :raises InputError: it cannot be read, or the library lacks one of its features (deletion vectors).
     :raises ConfigurationError: the library is not installed.
     """
     shown = str(file.path)

@@ -1,4 +1,4 @@
-"""The published day of one pipeline as the source of another. Light: DAG files read it."""
+"""The published day of one pipeline as the source of another; a light module, because DAG files import it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _WHOLE = "whole"
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Answers of another pipeline, of the same day.
+    """Answers of another pipeline for the same day.
 
-    Written as ``published:<pipeline>`` with, if wanted, ``?content=<column>`` and ``&as=whole``.
+    Written as ``published:<pipeline>``, optionally with ``?content=<column>`` and ``&as=whole``.
 
-    :param pipeline: whose.
-    :param content: the column that is the text: ``text``, the answer, or a column of a typed one.
-    :param whole: the day is one article: each row's title and text, one after the other.
+    :param pipeline: the other pipeline.
+    :param content: the column to read as the text: ``text`` (the answer), or a column of a typed answer.
+    :param whole: True joins titles and texts of all rows into one article.
     """
 
     pipeline: str
@@ -28,9 +28,9 @@ class Published:
 
     @classmethod
     def of_source(cls, source: object) -> Published | None:
-        """Read a source as it is written; None when it is another kind of source.
+        """Parse a written source; None if it is another kind of source.
 
-        :raises ConfigurationError: it begins like one and cannot be understood.
+        :raises ConfigurationError: it begins with ``published:`` but is invalid.
         """
         if not isinstance(source, str) or not source.startswith(SCHEME):
             return None
@@ -45,7 +45,7 @@ class Published:
         return cls(pipeline, content, bool(whole))
 
     def to_source(self) -> str:
-        """Return it as a source is written."""
+        """Return the source in its written form."""
         options = {"content": self.content} if self.content != "text" else {}
         options |= {"as": _WHOLE} if self.whole else {}
         return f"{SCHEME}{self.pipeline}" + (f"?{urlencode(options)}" if options else "")

@@ -1,4 +1,4 @@
-"""What every format yields."""
+"""The rows that the reader of every format yields."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from nightpress.articles.reading_options import ReadLimits
 from nightpress.errors import InputError
 
 Row: TypeAlias = tuple[int, Any]
-"""Position counted from 1, and the row: a dict if it is as it should be."""
+"""Position counted from 1, and the row: a dict if it is valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that is not as wide as its header, or is the header once more."""
+    """A row with another number of values than the header, or a repeated header."""
 
     values: int
     columns: int
@@ -24,11 +24,11 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class FileRows:
-    """The rows of a file, and what is known of it without them.
+    """The rows of a file, and facts about the file that are known before reading them.
 
-    :param shown: the file, for people; a file of an archive with the archive's name.
-    :param columns: of a table; None when each row has its own fields.
-    :param by_lines: positions are lines, so records have a number of their own.
+    :param shown: the file's name for messages; for a file in an archive, with the archive's name.
+    :param columns: columns of a table; None if each row has its own fields.
+    :param by_lines: True if positions are line numbers, so that records are numbered separately.
     :param schema: the Arrow schema of a table that has one.
     """
 
@@ -40,7 +40,7 @@ class FileRows:
 
 
 def check_columns(file: str, columns: Sequence[str], limits: ReadLimits) -> None:
-    """Raise InputError unless a table has each name once, and not too many of them."""
+    """Raise InputError if a table has a repeated column name or too many columns."""
     if len(columns) > limits.max_columns:
         raise InputError(
             f"{file} has {len(columns):,} columns, more than max_columns={limits.max_columns:,}; raise it if that is "

@@ -40,14 +40,14 @@ def iter_articles(
 ) -> Iterator[Article | Rejected]:
     """Yield every row of a source, in order, as an article or as rejected with its reason.
 
-    :param source: what :func:`find_files` takes, or what it returned.
-    :param fields: the source's names of id, content and title; None tries the usual ones.
+    :param source: the argument or the result of :func:`find_files`.
+    :param fields: the source's names of id, content and title; None tries the usual names.
     :param limit: stop after this many articles; rejected rows do not count. None reads all.
-    :param encoding: of text files; None detects it. Wins over that of the options.
-    :param options: what is not to be detected, and limits.
-    :param stats: is filled on the way, if given.
-    :raises InputError: a file cannot be found, opened or parsed; names it, the place and the remedy.
-    :raises ConfigurationError: Python knows no such encoding, or a package for the source is not installed.
+    :param encoding: encoding of text files, before that of the options; None detects it.
+    :param options: settings in place of detection, and limits.
+    :param stats: filled while reading, if given.
+    :raises InputError: a file cannot be found, opened or parsed; the message names file, position and remedy.
+    :raises ConfigurationError: the encoding is unknown, or a package for the source is not installed.
     """
     if encoding is not None:
         options = replace(options, encoding=encoding)
@@ -78,7 +78,7 @@ def iter_row_articles(
     options: ReadOptions = _DEFAULT_OPTIONS,
     stats: ReadStats | None = None,
 ) -> Iterator[Article | Rejected]:
-    """Yield every row of a query or function as :func:`iter_articles` does, without storing anything: a preview."""
+    """Yield every row of a query or function like :func:`iter_articles`, unstored, for a preview."""
     stats = ReadStats() if stats is None else stats
     reader = _Reader(Reading(fields, replace(options, partition_columns=False), stats.source), stats)
     rows = enumerate((dict(row) for row in source.iter_rows(day)), start=1)
@@ -100,7 +100,7 @@ class _Reader:
         self._file: SourceFile | None = None
 
     def rows_of(self, file: SourceFile) -> Callable[[FileRows], Iterator[Article | Rejected]]:
-        """Return what makes articles of a file's rows."""
+        """Return a function that turns a file's rows into articles."""
         self._file = file
         return self.check_rows
 
@@ -125,7 +125,7 @@ class _Reader:
             raise problem
 
     def _map(self, rows: FileRows, sample: list[dict[str, Any]]) -> FieldPaths:
-        """Return where the fields are: as in the files before where they have the same names."""
+        """Return where the fields are; the mapping of earlier files is kept if the names are the same."""
         known = self._mapping
         documents = self._file is not None and self._file.format in DOCUMENTS
         if known is not None and (documents or _still_fits(known, rows, sample)):
@@ -148,7 +148,7 @@ class _Reader:
 
 
 def _first_rows(rows: FileRows) -> tuple[list[tuple[int, Any]], InputError | None]:
-    """Return the first rows, as many as their size allows, and what went wrong after them."""
+    """Return the first rows, as many as their size allows, and the error after them, if any."""
     sample: list[tuple[int, Any]] = []
     size = 0
     try:
@@ -167,7 +167,7 @@ def _first_rows(rows: FileRows) -> tuple[list[tuple[int, Any]], InputError | Non
 def _still_fits(mapping: FieldPaths, rows: FileRows, sample: list[dict[str, Any]]) -> bool:
     """Return whether a file has the fields under the names that the files before it had."""
     if rows.schema is not None:
-        return False  # its types are checked too
+        return False  # map again, which also checks the types
     paths = [
         path for path in (mapping.content, mapping.id if mapping.id_required else None, mapping.title) if path
     ]

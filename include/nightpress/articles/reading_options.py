@@ -1,4 +1,4 @@
-"""How a source is to be read, where it should not be detected, and how much of it may be held in memory."""
+"""Options for reading a source, in place of detection, and limits on memory and disk."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ FORMATS = (
 class FieldMap:
     """The source's names of the fields; a dotted path leads into nested objects, e.g. ``_source.body``.
 
-    None tries the usual names. A name that is given has to be there.
+    None tries the usual names. A given name must exist in the source.
 
-    :param id: None also takes a URL or slug, and makes an id from the content where there is none.
-    :param title: empty where there is none.
-    :raises ConfigurationError: two of the names are the same, or one is empty.
+    :param id: None also accepts a URL or slug as the id, or makes the id from the content.
+    :param title: the title is empty in rows without this field.
+    :raises ConfigurationError: two names are the same, or one is empty.
     """
 
     id: str | None = None
@@ -55,9 +55,9 @@ class FieldMap:
 
     @classmethod
     def of(cls, names: object) -> FieldMap:
-        """Read names as a DAG file or a form gives them: an object, or nothing; an empty name is not given.
+        """Read names from a DAG file or a form: an object, or nothing; an empty name counts as not given.
 
-        :raises ConfigurationError: something else is mapped, or a name is not text.
+        :raises ConfigurationError: another field is mapped, or a name is not text.
         """
         given: Mapping[str, Any] = {} if names in (None, "") else names  # type: ignore[assignment]
         if not isinstance(given, Mapping):
@@ -79,11 +79,11 @@ class FieldMap:
 class ReadLimits:
     """Limits of memory and disk for one source; the error names the limit that was exceeded.
 
-    :param max_row_bytes: of one row, line or element (default 64 MiB).
+    :param max_row_bytes: size of one row, line or element (default 64 MiB).
     :param max_columns: columns of a table, fields of a row, and different fields in a shard (default 2,000).
-    :param max_decompressed_bytes: of one file after decompression (default 200 GiB).
-    :param max_ratio: decompressed bytes for each compressed one, beyond the first 64 MiB (default 400).
-    :param max_document_bytes: of a file that can only be read whole, such as a feed or a sheet (default 256 MiB).
+    :param max_decompressed_bytes: size of one file after decompression (default 200 GiB).
+    :param max_ratio: decompressed bytes per compressed byte, beyond the first 64 MiB (default 400).
+    :param max_document_bytes: size of a file that is read as a whole: a feed, a sheet (default 256 MiB).
     """
 
     max_row_bytes: int = 64 * 1024 * 1024
@@ -101,22 +101,22 @@ class ReadLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOptions:
-    r"""What a person says about a source; None and empty mean: detect it.
+    r"""A person's settings for a source; None and empty mean detection.
 
-    :param format: one of :data:`FORMATS`, whatever the file is called.
-    :param encoding: of text files, as Python names it.
-    :param delimiter: the one character between the values of a table of text.
-    :param quoting: ``double``: values may stand in quotes, a quote inside is doubled; ``none``: quotes are text;
-        ``backslash``: inside quotes, a backslash makes the next character text; ``escaped``: no quotes, and
-        ``\n``, ``\t``, ``\N`` as MySQL and Postgres write them.
-    :param line_break: what ends a row of a table: ``lf`` or ``crlf``, and any other line break is text; ``any``: LF,
-        CRLF and CR all do. None: what ends its header; a row that ends otherwise is refused.
-    :param columns: the names of the columns of a table that has no header line.
-    :param record_path: where the articles are in a JSON object (``data.items``), or the tag of one in XML.
+    :param format: one of :data:`FORMATS`, whatever the file's name.
+    :param encoding: Python's name of the encoding of text files.
+    :param delimiter: the single character between the values of a text table.
+    :param quoting: ``double``: values may be quoted, and a quote inside is doubled; ``none``: quotes are
+        text; ``backslash``: inside quotes, a backslash makes the next character text; ``escaped``: no quotes,
+        and ``\n``, ``\t``, ``\N`` as MySQL and Postgres write them.
+    :param line_break: the end of a row in a table: ``lf`` or ``crlf``, and other line breaks are text;
+        ``any``: LF, CRLF or CR. None: the same as in the header, and a row with another end is refused.
+    :param columns: column names of a table without a header line.
+    :param record_path: path of the articles in a JSON object (``data.items``), or their tag in XML.
     :param metadata: the fields to keep beside id, title and content; None keeps all.
-    :param partition_columns: folders such as ``lang=en`` are fields of the articles in them.
+    :param partition_columns: True turns folders such as ``lang=en`` into fields of the articles in them.
     :param unfinished_line: read a table whose last line has no line break, which may be cut off.
-    :raises ConfigurationError: a value that cannot be.
+    :raises ConfigurationError: a value is invalid.
     """
 
     format: str | None = None
@@ -153,9 +153,9 @@ class ReadOptions:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> ReadOptions:
-        """Read options as a DAG file or a form gives them: plain values by name, limits among them.
+        """Read options from a DAG file or a form: plain values by name, including limits.
 
-        :raises ConfigurationError: an unknown name, or a value that cannot be.
+        :raises ConfigurationError: a name is unknown, or a value is invalid.
         """
         if not isinstance(options, Mapping):
             raise ConfigurationError(
@@ -180,13 +180,13 @@ class ReadOptions:
 
 
 def option_names() -> frozenset[str]:
-    """Return the names of all reading options, the limits among them."""
+    """Return the names of all reading options, including limits."""
     own = {option.name for option in fields(ReadOptions)} - {"limits"}
     return frozenset(own | {limit.name for limit in fields(ReadLimits)})
 
 
 def _check_type(name: str, value: object) -> None:
-    """Raise ConfigurationError unless an option's value is of its kind; None and an empty text mean: not given."""
+    """Raise ConfigurationError if an option's value has the wrong type; None and "" count as not given."""
     if value is None or value == "":
         return
     if name in {"columns", "metadata"}:
@@ -202,7 +202,7 @@ def _check_type(name: str, value: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The options of one reading of a source, and what it finds out."""
+    """The options for reading a source, and the report of what was found."""
 
     fields: FieldMap
     options: ReadOptions
@@ -210,7 +210,7 @@ class Reading:
 
 
 def check_encoding(encoding: str) -> None:
-    """Raise ConfigurationError unless Python knows an encoding of text."""
+    """Raise ConfigurationError unless Python knows this text encoding."""
     try:
         known = codecs.lookup(encoding)._is_text_encoding
     except LookupError:

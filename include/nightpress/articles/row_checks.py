@@ -1,4 +1,4 @@
-"""Check one row of a source: its id, its content, and what may stand beside them."""
+"""Check one row of a source: its id, its content and its other fields."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _no_text = re.compile("[\x00\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class CheckContext:
-    """What the rows of all files of a source share."""
+    """State that is shared by the rows of all files of a source."""
 
     options: ReadOptions
     seen: SeenIds
@@ -38,9 +38,9 @@ class CheckContext:
 
 
 class _Unusable(Exception):  # noqa: N818 - it never leaves this module
-    """A row is to be rejected.
+    """A row must be rejected.
 
-    :param article_id: as much as is known of it.
+    :param article_id: the id, if it is known.
     """
 
     def __init__(self, reason: str, detail: str, article_id: str | None = None) -> None:
@@ -67,7 +67,7 @@ class RowChecker:
         self._opened = {path[0] for path in self._nested}
         self._simple = not self._nested and not self._columns and self._metadata is None
         self._id_name = "" if mapping.id is None else ".".join(mapping.id)
-        # Names are the same in each row: they are looked at once.
+        # Names are the same in each row, so each is cleaned only once.
         self._clean_names: dict[str, str] = {}
 
     def __call__(self, row: Any, position: int, record: int) -> Article | Rejected:
@@ -134,7 +134,7 @@ class RowChecker:
         }
 
     def _inside(self, name: str, value: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the fields beside a nested id, content or title; under a dotted name where the bare one is taken."""
+        """Return the fields beside a nested id, content or title; dotted names where plain ones are taken."""
         used = {path[1] for path in self._nested if path[0] == name}
         return {
             f"{name}.{key}" if key in row else key: inner for key, inner in value.items() if key not in used
@@ -153,7 +153,7 @@ class RowChecker:
         return "" if plain is None else str(plain)
 
     def _clean(self, text: str) -> str:
-        """Replace what cannot be sent; checking is nearly free, replacing is rare."""
+        """Replace characters that cannot be sent; the check is cheap, and replacements are rare."""
         if "\x00" not in text:
             if text.isascii():
                 return text
@@ -188,7 +188,7 @@ def _has_value(value: object) -> bool:
 
 
 def _joined(content: object) -> object:
-    r"""Return a list of paragraphs as one text; anything else as it is.
+    r"""Return a list of paragraphs as one text; anything else unchanged.
 
     >>> _joined(["One.", None, {"type": "text", "text": "Two."}])
     'One.\n\nTwo.'
@@ -222,7 +222,7 @@ def _read_id(value: object, name: str) -> str:
     """Return an id as text: stripped, numbers in decimal (1.0 is ``1``)."""
     if type(value) is str:
         article_id = value.strip()
-        if article_id[:1] == "\ufeff":  # files with a byte order mark were joined
+        if article_id[:1] == "\ufeff":  # concatenated files may have byte order marks
             article_id = article_id.lstrip("\ufeff").lstrip()
     elif value is None or (isinstance(value, float) and math.isnan(value)):
         article_id = ""

@@ -1,6 +1,6 @@
-"""Rows that no file holds: of a query or a function. They are stored once, then read like any other source.
+"""Sources without files: a query or a function. Their rows are stored once, then read like any other source.
 
-A query may answer otherwise a minute later, and a task may be tried again: what was read first is what is sent.
+A query may give other rows a minute later, and a task may be retried; the rows that were read first are sent.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _BYTES_IN_FILE = 32 * 1024 * 1024
 
 @runtime_checkable
 class RowSource(Protocol):
-    """A source that gives its rows itself."""
+    """A source that yields its own rows."""
 
     @property
     def shown(self) -> str:
-        """What it is, for people; never a value that is secret."""
+        """The source for messages; never a secret value."""
 
     def iter_rows(self, day: str) -> Iterator[Mapping[str, Any]]:
-        """Yield the rows of a day, few of them in memory at a time."""
+        """Yield the rows of a day, with only a few in memory at a time."""
 
 
 class FunctionSource:
@@ -47,9 +47,9 @@ class FunctionSource:
         return f"the function {getattr(self._function, '__qualname__', type(self._function).__name__)}"
 
     def iter_rows(self, day: str) -> Iterator[Mapping[str, Any]]:
-        """Yield what the function yields.
+        """Yield the function's rows.
 
-        :raises InputError: it gives something else than dicts.
+        :raises InputError: a row is not a dict.
         """
         given = self._function(day)
         if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
@@ -65,7 +65,7 @@ class FunctionSource:
 
 
 def as_row_source(source: object) -> RowSource | None:
-    """Return a source that gives its rows itself, or None when it is a path or a URL."""
+    """Return a source that yields its own rows, or None if it is a path or a URL."""
     if isinstance(source, RowSource):
         return source
     return FunctionSource(source) if callable(source) and not isinstance(source, type) else None
@@ -74,10 +74,10 @@ def as_row_source(source: object) -> RowSource | None:
 def stage_rows(
     source: RowSource, day: str, folder: StoragePath, limits: ReadLimits | None = None
 ) -> SourceFiles:
-    """Store the rows of a source below a folder, unless they are there already; return the files to read.
+    """Store the rows of a source below a folder, unless they are already stored; return the files to read.
 
-    :param folder: of the run; the rows are in ``source/`` below it, a thousand in a file.
-    :raises InputError: a row is too large, or no row.
+    :param folder: folder of the run; the rows are in ``source/`` below it, a thousand per file.
+    :raises InputError: a row is too large, or is not a dict.
     """
     files = RunFolder(folder)
     limits = limits or ReadLimits()
@@ -104,7 +104,7 @@ def _stored(files: RunFolder) -> SourceFiles | None:
 
 
 def _next_block(rows: Iterator[Mapping[str, Any]], limits: ReadLimits, shown: str) -> list[dict[str, Any]]:
-    """Return the next rows, as many as go into a file."""
+    """Return the next rows, as many as fit into one file."""
     block: list[dict[str, Any]] = []
     size = 0
     for row in islice(rows, _ROWS_IN_FILE):
@@ -127,7 +127,7 @@ def _next_block(rows: Iterator[Mapping[str, Any]], limits: ReadLimits, shown: st
 
 
 def _plain(value: object) -> object:
-    """Return what Parquet can hold: objects and lists as JSON, but a list of texts as it is."""
+    """Return a value that Parquet can hold: objects and lists as JSON, except lists of texts."""
     if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
         return list(value)
     if isinstance(value, (dict, list, tuple, set)):
@@ -141,7 +141,7 @@ def _as_table(rows: list[dict[str, Any]]) -> pa.Table:
 
 
 def _column(values: list[Any]) -> pa.Array:
-    """Return the narrowest type that holds the values; text where they are of several kinds."""
+    """Return a column of the narrowest type that holds the values; text if they are of several kinds."""
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, pa.ArrowNotImplementedError):

@@ -1,4 +1,4 @@
-"""Remember which ids were read, in about 20 bytes an article."""
+"""Remember which ids were read, in about 20 bytes per article."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _ENTRY = 16
 
 
 class SeenIds:
-    """Ids, and which content they had, as fingerprints in a few thousand small byte strings.
+    """Fingerprints of ids and their contents in a few thousand small byte strings.
 
     A fingerprint of an id is 78 bits long, of which 14 choose the byte string: among ten million ids, two
     share one with a probability of 2e-10. A set of Python strings would take ten times the memory, an
@@ -23,7 +23,7 @@ class SeenIds:
         digest = blake2b(article_id.encode(), digest_size=10).digest()
         number = (digest[0] << 6) | (digest[1] >> 2)
         fingerprint = digest[2:]
-        # Python's own hash of a text is 64 bits, keyed by the process, and five times as fast as a digest.
+        # Python's own hash of a text has 64 bits, a key per process, and is five times as fast as a digest.
         entry = fingerprint + hash(content).to_bytes(8, "little", signed=True)
         bucket = self._buckets.get(number)
         if bucket is None:

@@ -1,4 +1,4 @@
-"""Rows of spreadsheets: XLSX, XLS, XLSB and ODS, by python-calamine."""
+"""Read rows of spreadsheets (XLSX, XLS, XLSB and ODS) with python-calamine."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from nightpress.errors import InputError
 
 
 def open_sheet(stream: BinaryIO, file: str, reading: Reading) -> FileRows:
-    """Open the sheet that holds the articles: ``record_path`` names it, else the only one with a header that fits.
+    """Open the sheet that ``record_path`` names; without it, the only sheet with a suitable header.
 
-    :raises InputError: it is damaged, or no sheet fits, or several do.
+    :raises InputError: the file is damaged, or no sheet or several sheets are suitable.
     :raises ConfigurationError: the package for spreadsheets is not installed.
     """
     calamine = import_extra("python_calamine", file)
@@ -30,7 +30,7 @@ def open_sheet(stream: BinaryIO, file: str, reading: Reading) -> FileRows:
             name: workbook.get_sheet_by_name(name).to_python(skip_empty_area=True)
             for name in workbook.sheet_names
         }
-    except Exception:  # whatever the parser says may quote the file
+    except Exception:  # the parser's message may quote the file
         workbook = None
     if workbook is None:
         raise InputError(f"{file} is damaged, locked by a password, or no spreadsheet; save it again")
@@ -77,7 +77,7 @@ def _fits(names: Sequence[str], fields: FieldMap) -> bool:
 
 
 def _header(rows: list[list[Any]]) -> tuple[list[str], int]:
-    """Return the names in the first row that has any, and where the rows begin."""
+    """Return the names in the first row that has any, and the index of the first row after it."""
     for number, row in enumerate(rows):
         names = [str(cell).strip() for cell in row]
         if any(names):

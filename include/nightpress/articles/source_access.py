@@ -1,4 +1,4 @@
-"""Why a source cannot be opened at all: no permission, or the package for its store is not installed."""
+"""Report why a source cannot be opened at all: no permission, or the store's package is not installed."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _EXTRAS = {
 
 
 def no_permission(path: StoragePath) -> str:
-    """Say that a file or folder may not be read."""
+    """Return the message for a file or folder without read permission."""
     return f"{path} may not be read by this user; give it permission to read the file and to list its folder"
 
 
 def check_scheme(path: StoragePath) -> None:
-    """Raise ConfigurationError when the store's package is not installed, at once and with its name.
+    """Check that the package for the source's store is installed.
 
-    :raises ConfigurationError: naming the package and the extra that brings it.
+    :raises ConfigurationError: it is not; the message names the package and the extra that contains it.
     """
     problem = ""
     try:
-        path.fs  # noqa: B018 - it is made here, and fails here
+        path.fs  # noqa: B018 - creates the file system, which fails here
     except ImportError:
         problem = "its package is not installed"
     except ValueError as error:

@@ -21,18 +21,18 @@ from nightpress.storage import StoragePath, is_local
 
 _TABLE_FOLDERS = {"_delta_log": "delta", "metadata": "iceberg"}
 _FOLDERS_OF_ARTICLES = frozenset({"_posts"})
-"""Jekyll's, which begins like a folder of a tool."""
+"""Jekyll's folder of articles, whose name begins like that of a tool's folder."""
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file that holds articles, or the folder of a table that is one source as a whole.
+    """A file that holds articles, or the folder of a table that is read as a whole.
 
-    :param path: where it is.
-    :param name: its path below the source, for people and for the ids of documents.
-    :param format: what its name stands for; empty when it says nothing. ``delta`` or ``iceberg``: a folder.
-    :param size_bytes: None when no listing told.
+    :param path: path of the file or folder.
+    :param name: its path below the source, for messages and for the ids of documents.
+    :param format: format by its name; empty if unknown. ``delta`` and ``iceberg`` are folders.
+    :param size_bytes: None if no listing stated it.
     """
 
     path: StoragePath
@@ -41,7 +41,7 @@ class SourceFile:
     size_bytes: int | None = None
 
     def partition_columns(self) -> dict[str, str | None]:
-        """Return what the folders above say: ``lang=en`` is the field ``lang``.
+        """Return the fields from the folders above it: ``lang=en`` is the field ``lang``.
 
         >>> SourceFile(UPath("memory://news/day=2026-11-22/lang=en/a.csv"), "a.csv", "csv").partition_columns()
         {'day': '2026-11-22', 'lang': 'en'}
@@ -58,7 +58,7 @@ class SourceFile:
 class SourceFiles(Sequence[SourceFile]):
     """The files of a source, in the order in which they are read.
 
-    :param report: tells what was skipped.
+    :param report: names the skipped files.
     """
 
     files: list[SourceFile] = field(default_factory=list)
@@ -72,12 +72,12 @@ class SourceFiles(Sequence[SourceFile]):
 
     @property
     def paths(self) -> list[str]:
-        """Where they are, as a user would write it."""
+        """The paths, as a user would write them."""
         return [str(file.path) for file in self.files]
 
 
 Source = StoragePath | SourceFile | Sequence[StoragePath | SourceFile]
-"""One place, or several."""
+"""One file, folder or glob, or several."""
 
 
 def find_files(
@@ -86,23 +86,23 @@ def find_files(
     missing_ok: bool = False,
     format: str | None = None,
 ) -> SourceFiles:
-    """Return the files of a source, sorted by name where a folder or a glob is meant.
+    """Return the files of a source; those of a folder or a glob are sorted by name.
 
     A folder means all files in it and its subfolders. Names that begin with a dot, an underscore (``_SUCCESS``)
-    or README are ignored; other files that hold no articles are skipped and reported. Where a folder holds data
-    (tables, JSON), documents beside them (a licence, notes) are not articles, unless a glob names them.
+    or README are ignored; other files without articles are skipped and reported. If a folder holds tables or
+    JSON, documents beside them (a licence, notes) are not articles, unless a glob names them.
 
     :param source: a file, a folder, a glob of files or folders (``**`` descends), or several of them.
-    :param missing_ok: an absent file or folder and a glob without a match mean no files, not an error.
-    :param format: read every file as of this format, whatever its name.
-    :raises InputError: there is no such source, it may not be listed, or nothing in it can be read.
+    :param missing_ok: True returns no files, without an error, if nothing exists or a glob matches nothing.
+    :param format: read every file in this format, whatever its name.
+    :raises InputError: the source does not exist, may not be listed, or holds no readable file.
     :raises ConfigurationError: the scheme of the source needs a package that is not installed.
     """
     report = SourceReport()
     found: dict[str, SourceFile] = {}
     for place in [source] if isinstance(source, (UPath, ProxyUPath, SourceFile)) else source:
         files = [place] if isinstance(place, SourceFile) else _find(place, missing_ok, format or "", report)
-        # A file that two of the places name is read once.
+        # A file that is named twice is read once.
         found.update((str(file.path), file) for file in files if str(file.path) not in found)
     return SourceFiles(list(found.values()), report)
 
@@ -133,7 +133,7 @@ def _find(place: StoragePath, missing_ok: bool, format_: str, report: SourceRepo
 
 
 def _list(place: StoragePath) -> SourceFile | tuple[list[SourceFile], bool] | None:
-    """Return a file, or the files of a folder or glob and whether it was a glob; None when there is nothing."""
+    """Return a file, or the files of a folder or glob and whether it is a glob; None if nothing exists."""
     if place.is_dir():
         if (table := _table_format(place)) is not None:
             return SourceFile(place, place.name, table)
@@ -179,9 +179,9 @@ def _walk(folder: StoragePath, base: StoragePath | None = None) -> Iterator[Sour
 
 
 def _entries(folder: StoragePath) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield path and description of each file: from one listing where the store has one of everything below.
+    """Yield path and description of each file, from one recursive listing if the store offers it.
 
-    Where it has none, folder by folder: fsspec's own walk leaves out, in silence, what may not be listed.
+    Otherwise list folder by folder, because fsspec's own walk silently skips folders that may not be listed.
     """
     fs = folder.fs
     if isinstance(fs, AsyncFileSystem):  # object stores
@@ -207,7 +207,7 @@ def _glob(base: StoragePath, pattern: str) -> Iterator[SourceFile]:
             continue
         path = base.joinpath(*parts)
         if info.get("type") == "directory":
-            if not pattern.endswith("**"):  # it finds the files of folders itself
+            if not pattern.endswith("**"):  # such a pattern also finds the files inside
                 yield from _walk(path, base)
         else:
             yield SourceFile(path, relative, _format_of_entry(relative, info), info.get("size"))
@@ -218,12 +218,12 @@ def _bare(path: StoragePath) -> str:
 
 
 def _format_of_entry(name: str, info: dict[str, Any]) -> str:
-    """Return the format; ``other`` for what is neither file nor folder, such as a pipe or a device."""
+    """Return the format; ``other`` for anything but a file, such as a pipe or a device."""
     return format_of(name.rsplit("/", 1)[-1]) if info.get("type") in {"file", "link"} else "other"
 
 
 def _ignored(parts: Sequence[str]) -> bool:
-    """Return whether a name says that it is not a data: hidden, of a tool, or the description of the folder."""
+    """Return whether a name shows that a file is not data: hidden, of a tool, or a README."""
     hidden = any(
         part.startswith((".", "_", "~$")) and "=" not in part and part not in _FOLDERS_OF_ARTICLES
         for part in parts
@@ -232,7 +232,7 @@ def _ignored(parts: Sequence[str]) -> bool:
 
 
 def _size_of_regular(path: StoragePath) -> int | None:
-    """Return the size of a file; a pipe or a device would make the reader wait forever.
+    """Return the size of a regular file; reading a pipe or a device would block forever.
 
     :raises InputError: it is not a regular file.
     """
@@ -249,9 +249,9 @@ def _size_of_regular(path: StoragePath) -> int | None:
 def _choose(
     place: StoragePath, entries: Iterable[SourceFile], globbed: bool, format_: str, report: SourceReport
 ) -> list[SourceFile]:
-    """Return those that hold articles; report the others.
+    """Return the files that hold articles, and report the others.
 
-    :raises InputError: there are files, and none that can be read.
+    :raises InputError: there are files, but none can be read.
     """
     chosen: dict[str, SourceFile] = {}
     skipped: dict[str, str] = {}

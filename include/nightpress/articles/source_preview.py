@@ -1,4 +1,4 @@
-"""Look at a source before anything is planned: what would be read, and what would not, in seconds."""
+"""Preview a source before anything is planned: show within seconds what would be read, and what would not."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _MAX_LISTED = 1_000
 
 @dataclass(slots=True)
 class SourcePreview:
-    """What a source was found to be.
+    """The result of a preview.
 
     :param files: all files, as they would be read.
     :param looked_at: files that were opened.
-    :param whole: every row of every file was seen; else the numbers are of a sample.
-    :param rejected: rows that would not be sent, by reason; an example's place is in ``examples``.
+    :param whole: True if every row of every file was read; otherwise the numbers are from a sample.
+    :param rejected: rows that would not be sent, by reason; the position of an example is in ``examples``.
     :param cut: articles longer than ``max_content_chars``.
-    :param problem: why a file cannot be read; empty when all that were looked at can.
-    :param first: the first articles; never to be logged.
+    :param problem: why a file cannot be read; empty if all opened files can be read.
+    :param first: the first articles; they must never be logged.
     """
 
     files: SourceFiles
@@ -51,7 +51,7 @@ class SourcePreview:
 
     @property
     def size_bytes(self) -> int | None:
-        """Bytes of all files; None when no listing told."""
+        """Bytes of all files; None if no listing stated them."""
         sizes = [file.size_bytes for file in self.files]
         return None if None in sizes else sum(size or 0 for size in sizes)
 
@@ -98,9 +98,9 @@ def preview_source(
 ) -> SourcePreview:
     """Read a sample of a source: rows of up to 20 of its files, spread evenly, until the time is up.
 
-    :param max_content_chars: characters of an article that would be sent; None sends all.
-    :param seconds: how long to read; what is begun is ended.
-    :raises InputError: there is no such source, or nothing in it can be read.
+    :param max_content_chars: most characters of an article that would be sent; None sends all.
+    :param seconds: time limit for reading; a step that has begun is completed.
+    :raises InputError: the source does not exist, or nothing in it can be read.
     :raises ConfigurationError: a package for the source is not installed.
     """
     options = options or ReadOptions()

@@ -1,4 +1,4 @@
-"""What was found out about a source while it was read: shown in the plan, the log and ``look``."""
+"""Findings about a source while it was read: shown in the plan, the log and ``look``."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _MAX_KEPT = 1_000
 
 @dataclass(slots=True)
 class SourceReport:
-    r"""Detections, doubts and what was left out. Holds names and numbers, never text of an article.
+    r"""Detections, warnings and skipped files. It holds names and numbers, never article text.
 
-    :param kinds: what files turned out to be, e.g. ``CSV, ';' separated, cp1252``, with their number.
+    :param kinds: detected kinds of files, e.g. ``CSV, ';' separated, cp1252``, with the number of files.
     :param examples: one file of each kind.
-    :param fields: which field of the source became id, title and content.
+    :param fields: the fields of the source that became id, title and content.
     :param skipped: files that are not read, with the reason; the first 1,000.
-    :param warnings: what is doubtful, with how to override it.
+    :param warnings: doubtful detections, and how to override them.
     :param derived_ids: articles whose id was made from their content.
-    :param nulls: values ``\N`` of a table that were read as nothing.
+    :param nulls: values ``\N`` of a table that were read as null.
     """
 
     kinds: Counter[str] = field(default_factory=Counter)
@@ -33,7 +33,7 @@ class SourceReport:
 
     @property
     def warnings(self) -> list[str]:
-        """What is doubtful, each said once, with the number of files where there are several."""
+        """Each warning once, with the number of files if there are several."""
         return [
             f"{file}: {what}" + (f" (and {count - 1:,} more files)" if count > 1 else "") if file else what
             for what, (file, count) in self._warnings.items()
@@ -45,19 +45,19 @@ class SourceReport:
         self.examples.setdefault(kind, file)
 
     def warn(self, what: str, file: str = "") -> None:
-        """Keep a doubt; the same one about another file is counted, not repeated."""
+        """Keep a warning; the same warning about another file is counted, not repeated."""
         if what in self._warnings or len(self._warnings) < _MAX_KEPT:
             first, count = self._warnings.get(what, (file, 0))
             self._warnings[what] = (first, count + 1)
 
     def skip(self, path: str, reason: str) -> None:
-        """Keep a file that is not read."""
+        """Record a file that is not read."""
         self.skipped_count += 1
         if len(self.skipped) < _MAX_KEPT:
             self.skipped[path] = reason
 
     def facts(self) -> list[str]:
-        """Return what was detected, mapped, made and skipped, one sentence each; nothing that is doubtful."""
+        """Return what was detected, mapped, made and skipped, one sentence each, without warnings."""
         notes = []
         if self.kinds:
             kinds = "; ".join(f"{count:,} × {kind}" for kind, count in self.kinds.most_common(5))

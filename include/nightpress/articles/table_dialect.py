@@ -1,9 +1,9 @@
-"""The dialect of a table of text: delimiter, quoting and header, from its first bytes.
+"""Detect the dialect of a text table from its first bytes: delimiter, quoting and header.
 
-The delimiter is the one under which the first line holds names that people use, which is right where sniffers
-that count characters are not (prose full of commas between semicolons). Where no name is known, clevercsv is
-asked. Measured on 13 small dialects and one of 200 long articles: clevercsv misses the long one, DuckDB's sniffer
-two small ones, the header rule none of those that have a header.
+The delimiter is the one that splits the first line into usual field names. This works where sniffers that
+count characters fail (prose full of commas between semicolons). If no name is known, clevercsv is used.
+Measured on 13 small dialects and one of 200 long articles: clevercsv fails on the long one, DuckDB's sniffer
+on two small ones, the header rule on none of those that have a header.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _NAMES = {",": "comma", ";": "';'", "\t": "tab", "|": "'|'"}
 _BY_FORMAT = {"csv": ",", "tsv": "\t", "psv": "|"}
 _CELL_NULL = r"(?:^|(?<={0}))\\N(?=$|{0}|\r)"
 _MAX_ROWS = 500
-_SNIFFED = 4_000  # characters; its search for URLs takes ten seconds for 16,000 of some
+_SNIFFED = 4_000  # characters; clevercsv's URL search can take ten seconds for 16,000
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a table of text is to be parsed.
+    """How to parse a text table.
 
     :param quoting: see :class:`ReadOptions`.
     :param skip_lines: lines before the header (or the first row): blank ones, and Excel's ``sep=``.
     :param skip_bytes: their length in UTF-8.
-    :param line_break: ends a row; others are text, or refused where that is not certain.
-    :param header: its line holds the names.
-    :param strict_escapes: a backslash was only seen before quotes; anything else is refused.
-    :param doubts: what is doubtful, with how to override it.
+    :param line_break: the end of a row; other line breaks are text, or refused if that is not certain.
+    :param header: True if the first line holds the names.
+    :param strict_escapes: backslashes were only seen before quotes; any other backslash is refused.
+    :param doubts: doubtful detections, and how to override them.
     """
 
     delimiter: str
@@ -49,14 +49,14 @@ class Dialect:
 
     @property
     def shown(self) -> str:
-        """The dialect, for people."""
+        """The dialect, for messages."""
         delimiter = _NAMES.get(self.delimiter, repr(self.delimiter))
         quoting = {"double": "", "none": ", quotes are text"}.get(self.quoting, f", {self.quoting} values")
         return f"{delimiter} separated{quoting}{'' if self.header else ', no header'}"
 
     @property
     def splits(self) -> bool:
-        """Whether a well-formed row is split without the parser, which looks at the end of each line."""
+        """Whether well-formed rows are split without the parser, which checks the end of each line."""
         return self.line_break in ("\n", "\r\n") and self.quoting in ("double", "none")
 
     def reader_options(self) -> dict[str, object]:
@@ -73,9 +73,9 @@ def detect_dialect(sample: str, whole: bool, kind: str, reading: Reading, file: 
     """Return the dialect of a table.
 
     :param sample: its first characters.
-    :param whole: the sample is the whole file.
-    :param kind: csv, tsv or psv, as its name says.
-    :raises InputError: the header is missing, or two readings of it are as good; names the override.
+    :param whole: True if the sample is the whole file.
+    :param kind: csv, tsv or psv, from its name.
+    :raises InputError: there is no header, or two dialects fit equally well; the message names the option.
     """
     options = reading.options
     if not whole:
@@ -130,7 +130,7 @@ def _header(text: str, delimiter: str) -> list[str]:
 
 
 def _header_score(names: Sequence[str], fields: FieldMap) -> tuple[bool, int]:
-    """Return whether one of the names is that of the content, and how many are known."""
+    """Return whether a name is one of the content, and how many names are known."""
     wanted = fields.content
     content = any(
         plain(name) == plain(wanted) if wanted else content_rank(name) < content_rank("") for name in names
@@ -153,7 +153,7 @@ def _sniff(text: str) -> str:
 
 
 def _parse(text: str, dialect: Dialect) -> list[list[str]] | None:
-    """Return the first rows under a dialect, or None when it does not fit; an open quote at the end does."""
+    """Return the first rows in a dialect; None if it does not fit. An open quote at the end is accepted."""
     if dialect.quoting == "escaped":
         lines = split_lines(text, dialect.line_break)
         return list(split_escaped(iter(lines), dialect.delimiter))[:_MAX_ROWS]
@@ -171,7 +171,7 @@ def _parse(text: str, dialect: Dialect) -> list[list[str]] | None:
 
 
 def _regular(rows: list[list[str]] | None) -> bool:
-    """Return whether all rows are as wide as the first; empty values at the end of a line do not count."""
+    """Return whether all rows have as many values as the first, ignoring empty values at the end."""
     if not rows:
         return False
     width = len(rows[0])
@@ -179,7 +179,7 @@ def _regular(rows: list[list[str]] | None) -> bool:
 
 
 def _quoting(text: str, dialect: Dialect, options: ReadOptions, file: str) -> tuple[str, bool, list[str]]:
-    """Return quoting, whether backslashes are only known before quotes, and doubts."""
+    """Return the quoting, whether backslashes are only allowed before quotes, and doubts."""
     if options.quoting is not None:
         return options.quoting, False, []
     delimiter = dialect.delimiter
@@ -224,7 +224,7 @@ def _without_quotes(text: str, dialect: Dialect, has_null: bool) -> tuple[str, b
 def _with_backslashes(
     text: str, dialect: Dialect, double: list[list[str]] | None, file: str
 ) -> tuple[str, bool, list[str]] | None:
-    """Tell quotes that a backslash escapes from backslashes before a quote that ends a value."""
+    """Distinguish quotes that a backslash escapes from backslashes before a quote that ends a value."""
     backslash = _parse(text, replace(dialect, quoting="backslash"))
     if not _regular(backslash) or backslash == double:
         return None
@@ -239,7 +239,7 @@ def _with_backslashes(
 
 
 def other_escapes(file: str, line: int | None = None) -> str:
-    """Say that what a backslash means is not certain."""
+    """Return the message that the meaning of backslashes is uncertain."""
     where = f"{file}: line {line:,}: " if line else f"{file}: "
     return (
         f"{where}a backslash stands before quotes and before other characters too, so it is not certain what it means; "
@@ -249,7 +249,7 @@ def other_escapes(file: str, line: int | None = None) -> str:
 
 
 def ambiguous_quotes(file: str) -> str:
-    """Say that rows may have been merged by quotes that are text."""
+    """Return the message that quotes in texts may have merged rows."""
     return (
         f"{file}: quotes go over several lines of it, each of which looks like a row of its own; say quoting='none' "
         "if quotes are text, or quoting='double' if values stand in quotes. No article is sent until then"
@@ -257,7 +257,7 @@ def ambiguous_quotes(file: str) -> str:
 
 
 def merges_rows(row: Sequence[str], delimiter: str) -> bool:
-    """Return whether a row may be several that a lone quote merged: each of its lines has as many values as it."""
+    """Return whether a lone quote may have merged several rows: each line has as many values as the row."""
     whole = delimiter.join(row)
     if "\n" not in whole:
         return False
@@ -265,7 +265,7 @@ def merges_rows(row: Sequence[str], delimiter: str) -> bool:
 
 
 def _opens_quotes(text: str, delimiter: str) -> bool:
-    """Return whether values stand in quotes."""
+    """Return whether values are quoted."""
     return (
         re.search(f'(?:^|{re.escape(delimiter)})"[^"]*"(?:{re.escape(delimiter)}|\r?$)', text, re.MULTILINE)
         is not None
@@ -277,7 +277,7 @@ def _null_doubt() -> str:
 
 
 def _check_header(text: str, dialect: Dialect, fields: FieldMap, file: str) -> None:
-    """Refuse a table whose first line is not a header, without quoting it: it may be a person's data."""
+    """Refuse a table whose first line is not a header, without quoting it, as it may be personal data."""
     names = _header(text, dialect.delimiter)
     content, known = _header_score(names, fields)
     if (
@@ -298,7 +298,7 @@ _ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "0
 
 
 def split_escaped(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
-    r"""Yield the rows of a table without quotes in which a backslash escapes, as MySQL and Postgres write it.
+    r"""Yield the rows of a table without quotes but with backslash escapes, as MySQL and Postgres write it.
 
     >>> list(split_escaped(iter(["1\ta\\tb\\\n", "c\t\\N\n"]), "\t"))
     [['1', 'a\tb\nc', '\\N']]

@@ -1,8 +1,8 @@
-"""Lines of a table of text: the header's line break ends a row, and no other one does so in silence.
+"""Read the lines of a text table: rows end with the header's line break, and never silently with another.
 
-Python's parser takes a carriage return outside quotes for the end of a row. pandas writes one into an unquoted value
-where its rows end with a line feed, and such a value would come back cut. So line breaks that are not the header's
-are hidden from the parser behind lone surrogates, which no decoded text holds, and put back into the values.
+For Python's parser, a carriage return outside quotes ends a row. pandas writes one into an unquoted value if
+its rows end with a line feed, and such a value would be cut. So other line breaks than the header's are
+replaced by lone surrogates, which no decoded text contains, before parsing, and then restored in the values.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from nightpress.articles.reading_options import ReadLimits
 from nightpress.errors import InputError
 
 LineBreak: TypeAlias = Literal["\n", "\r\n", "\r", ""]
-"""What ends a row; empty: any of the three."""
+"""The end of a row; empty means any of the three."""
 
 SAID: dict[str | None, LineBreak] = {"lf": "\n", "crlf": "\r\n", "any": ""}
 """Line breaks by the names of :attr:`ReadOptions.line_break`."""
 
 _BLOCK = 1024 * 1024
 _CHARACTERS = 256 * 1024
-_MANY_TIMES = 50  # rows of the wrong width are told by line as long as they fit into memory
+_MANY_TIMES = 50  # rows with too many values are reported by line as long as they fit into memory
 
 _CR, _LF = "\udc0d", "\udc0b"
-"""A line break that is text."""
+"""Placeholders for line breaks that are text."""
 
 ENDS = ("\udc0e", "\udc0a")
-"""Stand before the line feed of a line that ends otherwise than the header: a hidden CR, and nothing."""
+"""Marks before the line feed of a line with another end than the header's: for a hidden CR, and for none."""
 
 _SHOWN = {"\n": "LF", "\r\n": "CRLF"}
 
 
 def line_break_of(text: str) -> LineBreak:
-    r"""Return the line break that ends the first line; one inside quotes does not.
+    r"""Return the line break that ends the first line, ignoring line breaks inside quotes.
 
     >>> line_break_of('id,"a\nb"\r\n1,2\n')
     '\r\n'
@@ -54,14 +54,14 @@ def line_break_of(text: str) -> LineBreak:
 
 
 def split_lines(text: str, line_break: LineBreak) -> list[str]:
-    """Return the lines of a text as :class:`TableLines` gives those of a file."""
+    """Return the lines of a text in the same form as :class:`TableLines` returns those of a file."""
     newline: str = "\n" if line_break == "\r\n" else line_break
     lines = list(io.StringIO(text, newline=newline))
     return hide_others(lines, line_break) if line_break in ("\n", "\r\n") and "\r" in text else lines
 
 
 def hide_others(lines: Sequence[str], line_break: LineBreak) -> list[str]:
-    """Hide the line breaks that are not the table's from the parser."""
+    """Hide line breaks that do not end a row from the parser."""
     hide = _hide_in_lf if line_break == "\n" else _hide_in_crlf
     return [hide(line) for line in lines]
 
@@ -84,7 +84,7 @@ def _hide_in_crlf(line: str) -> str:
 
 
 def with_line_breaks(values: list[str]) -> list[str]:
-    """Return values with the line breaks that were hidden."""
+    """Return values with the hidden line breaks restored."""
     return [value if value.isascii() else _restored(value) for value in values]
 
 
@@ -94,7 +94,7 @@ def _restored(value: str) -> str:
 
 
 def mixed_line_breaks(file: str, line: int, line_break: LineBreak) -> InputError:
-    """Return the error that says that a row ends otherwise than the header."""
+    """Return the error for a row that ends with another line break than the header."""
     other = "CRLF" if line_break == "\n" else "LF"
     return InputError(
         f"{file}: the row that ends on line {line:,} ends with {other}, and the header with {_SHOWN[line_break]}, so "
@@ -107,8 +107,8 @@ def mixed_line_breaks(file: str, line: int, line_break: LineBreak) -> InputError
 class TableLines:
     """The lines of a table, in blocks.
 
-    :param line_break: the table's.
-    :param strict: a person said it: whatever else looks like a line break is text.
+    :param line_break: the table's line break.
+    :param strict: True if a person set the line break; all other line breaks are then text.
     """
 
     def __init__(self, source: GuardedReader, line_break: LineBreak, *, strict: bool) -> None:
@@ -143,10 +143,10 @@ class TableLines:
 
 
 class GuardedReader(io.BufferedReader):
-    """A buffered reader that counts what it gave, sees other line breaks, and refuses a line that no table has.
+    """A buffered reader that counts its bytes, detects other line breaks, and refuses impossible lines.
 
-    A block of a megabyte without a line break is one long value in quotes, or thousands of columns; the second
-    would become a list of millions of values before the parser could be asked.
+    A block of a megabyte without a line break is one long quoted value or thousands of columns. The parser
+    would turn the latter into a list of millions of values before it could be checked.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class GuardedReader(io.BufferedReader):
         self.given_bytes += len(super().read(size_bytes))
 
     def read1(self, size: int = -1, /) -> bytes:
-        """Return some bytes, none at the end."""
+        """Return some bytes; empty at the end."""
         data = super().read1(size)
         if not data:
             return data
@@ -181,17 +181,17 @@ class GuardedReader(io.BufferedReader):
         return data
 
     def _has_others(self, data: bytes) -> bool:
-        """Return whether there is a line break that is not the table's, inside quotes or outside."""
+        """Return whether there is another line break than the table's, inside or outside quotes."""
         if self._line_break == "\n":
             return b"\r" in data
         if self._line_break != "\r\n":
             return False
         feeds = data.count(b"\n")
-        # Whether all of them are pairs is seen line by line where rows are split; counting pairs is slow.
+        # Where rows are split, each line is checked for a CRLF pair; counting pairs here is slow.
         return data.count(b"\r") != feeds or (self.count_pairs and data.count(b"\r\n") != feeds)
 
     def _check(self, data: bytes) -> None:
-        """Count delimiters outside of quotes, and the bytes of the line."""
+        """Count the delimiters outside quotes, and the bytes of the line."""
         for number, part in enumerate(data.split(b'"')):
             if (self._quotes + number) % 2 == 0:
                 self._columns += part.count(self._delimiter)

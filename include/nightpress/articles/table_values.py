@@ -1,7 +1,7 @@
-"""Values of the rows of a table of text: well-formed rows are split at once, and all others by the parser.
+"""Read the values of a text table's rows: well-formed rows are split directly, all others by the parser.
 
-The standard library's parser goes character by character, which takes five times as long as splitting for texts of
-some length. It is the judge anyway: whatever is not plainly well formed is given to it, in its strict form.
+The standard library's parser reads character by character, which takes five times as long for longer texts.
+It still decides all other cases: in strict mode, it parses all rows that are not clearly well formed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MAX_JOINED = 1024 * 1024
 
 
 class TableValues:
-    """The rows of a table: the values of each, and the line that it ends on.
+    """The rows of a table: the values of each row, and the line on which it ends.
 
     :param number: lines read so far.
     """
@@ -41,9 +41,9 @@ class TableValues:
             yield self._plain(values) if self._source.mixed else values
 
     def _plain(self, values: list[str]) -> list[str]:
-        """Return values with their line breaks.
+        """Return values with their line breaks restored.
 
-        :raises InputError: the row ends otherwise than the header.
+        :raises InputError: the row ends with another line break than the header.
         """
         if values and values[-1].endswith(ENDS) and not self._source.strict:
             if len(values) == 1 and len(values[0]) == 1:
@@ -57,7 +57,7 @@ class TableValues:
             yield line
 
     def _checked(self) -> Iterator[str]:
-        """Refuse a backslash that stands before anything but a quote."""
+        """Refuse a backslash before anything but a quote."""
         for number, line in enumerate(self._lines, start=self.number + 1):
             if "\\" in line.replace('\\"', ""):
                 raise InputError(other_escapes(self._file, number))
@@ -84,7 +84,7 @@ class TableValues:
             yield self._plain(values) if source.mixed else values
 
     def _odd_line(self, line: str) -> str:
-        """Return a line that ends otherwise than the header, or not at all, without the line break but marked."""
+        """Return a line that lacks the header's line break, with its own end (if any) replaced by a mark."""
         if not line.endswith("\n") or self._source.strict:
             return line
         self._source.mixed = True
@@ -92,7 +92,7 @@ class TableValues:
         return body if body.endswith(ENDS[1]) else body + ENDS[1]
 
     def _long_or_odd(self, pending: list[str], body: str, values: list[str] | None) -> Iterator[list[str]]:
-        """Yield a row that goes over several lines, or the rows that the parser finds where it is not well formed."""
+        """Yield a row that spans several lines; if it is not well formed, the rows that the parser finds."""
         if values is OPEN:
             pending += self._rest_of_row(pending[0])
             last = pending[-1]
@@ -112,7 +112,7 @@ class TableValues:
                 return
 
     def _rest_of_row(self, line: str) -> list[str]:
-        """Return the lines up to the one that closes the quote that is open; fewer when there are too many."""
+        """Return the lines up to the one that closes the open quote; fewer if they are too long."""
         rest: list[str] = []
         size = len(line)
         for more in self._lines:
@@ -133,11 +133,11 @@ class TableValues:
 
 
 OPEN: list[str] = ["a quote is open at the end of the line"]
-"""What :func:`split_quoted` returns for a row that continues in the next line."""
+"""Result of :func:`split_quoted` for a row that continues on the next line."""
 
 
 def split_quoted(record: str, delimiter: str) -> list[str] | None:
-    r'''Return the values of a well-formed row, :data:`OPEN` when it continues, or None when it is not well formed.
+    r'''Return the values of a well-formed row; :data:`OPEN` if it continues, None if it is not well formed.
 
     >>> split_quoted('1,"two, ""too""",,"",x', ",")
     ['1', 'two, "too"', '', '', 'x']
@@ -155,7 +155,7 @@ def split_quoted(record: str, delimiter: str) -> list[str] | None:
         position += 2
         if not after and position < count:
             pieces = [text]
-            while not after and position < count:  # a quote that is doubled
+            while not after and position < count:  # a doubled quote
                 pieces.append(parts[position])
                 if position + 1 == count:
                     return OPEN

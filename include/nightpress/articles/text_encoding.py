@@ -1,4 +1,4 @@
-"""The encoding of a text file: by its byte order mark, then UTF-8 if it is valid, then a detector's guess."""
+"""Detect a text file's encoding: by its byte order mark, then UTF-8 if valid, then a detector's guess."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_MIN_FOREIGN = 6  # a guess from fewer characters outside ASCII is no better than a throw of dice
+_MIN_FOREIGN = 6  # a guess from fewer non-ASCII characters is no better than chance
 _WIDER = {
     **dict.fromkeys(("ascii", "iso8859-1", "iso8859-15"), "cp1252"),
     "iso8859-9": "cp1254",
@@ -32,15 +32,15 @@ _WIDER = {
     "euc_kr": "cp949",
     "shift_jis": "cp932",
 }
-"""Encodings with the same letters and more: Windows wrote most of what is taken for the older ones."""
+"""Supersets of older encodings: most files that are detected as the older ones were written by Windows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """What a text is written in.
+    """The encoding of a text.
 
-    :param name: as Python names it; without the byte order mark, whose length is ``bom_bytes``.
-    :param doubt: why it is a guess; empty when it is certain.
+    :param name: Python's name, for the text after the byte order mark, whose length is ``bom_bytes``.
+    :param doubt: why it is a guess; empty if it is certain.
     """
 
     name: str
@@ -52,9 +52,9 @@ def detect_encoding(sample: bytes, whole: bool, file: str, given: str | None = N
     """Return the encoding of a text file.
 
     :param sample: its first bytes.
-    :param whole: the sample is the whole file.
-    :param given: what a person says; a byte order mark of that encoding is skipped.
-    :raises InputError: it is not UTF-8, and there is too little text to guess from.
+    :param whole: True if the sample is the whole file.
+    :param given: the encoding that a person set; a byte order mark of that encoding is skipped.
+    :raises InputError: the file is not UTF-8, and there is too little text to guess from.
     """
     bom, name = next(((bom, name) for bom, name in _BOMS if sample.startswith(bom)), (b"", ""))
     if given is not None:
@@ -81,7 +81,7 @@ def _given_encoding(given: str, bom: bytes, marked: str) -> Encoding:
 
 
 def _first_bad_byte(sample: bytes, whole: bool) -> int | None:
-    """Return where the sample stops being UTF-8; a character that is cut at its end does not count."""
+    """Return the position of the first byte that is not UTF-8, ignoring a character cut off at the end."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         decoder.decode(sample, final=whole)
@@ -91,7 +91,7 @@ def _first_bad_byte(sample: bytes, whole: bool) -> int | None:
 
 
 def _utf16_without_mark(sample: bytes) -> str:
-    """Return UTF-16 when every other byte of Western text is zero, which no other text has."""
+    """Return UTF-16 if every other byte is zero, as in Western text and in no other encoding."""
     even, odd = sample[0:2000:2], sample[1:2000:2]
     if len(odd) < 8:
         return ""
@@ -103,7 +103,7 @@ def _utf16_without_mark(sample: bytes) -> str:
 
 
 def _guess(sample: bytes, bad_byte: int, file: str) -> Encoding:
-    """Ask chardet, which was right on 15 short texts in 11 languages; charset-normalizer took cp1252 for cp1250."""
+    """Ask chardet: right on 15 short texts in 11 languages; charset-normalizer read cp1250 as cp1252."""
     import chardet
 
     foreign = sum(byte >= 0x80 for byte in sample)
@@ -123,7 +123,7 @@ def _guess(sample: bytes, bad_byte: int, file: str) -> Encoding:
 
 
 def _widen(name: str, sample: bytes) -> str:
-    """Return the wider encoding if it reads the sample alike: what comes later may need it, such as a euro sign."""
+    """Return the superset if it reads the sample alike: later text may need it, such as a euro sign."""
     try:
         wider = _WIDER.get(codecs.lookup(name).name, name)
         same = _decode_start(sample, wider) == _decode_start(sample, name)
@@ -146,9 +146,9 @@ def _decodes(sample: bytes, name: str) -> bool:
 
 
 class Utf8Stream(io.RawIOBase):
-    """The text of a file as UTF-8 bytes without a byte order mark, whatever it is written in.
+    """The text of a file as UTF-8 bytes without a byte order mark, whatever its encoding.
 
-    UTF-8 itself passes unchecked: the parsers check it.
+    UTF-8 input is not checked here; the parsers check it.
     """
 
     def __init__(self, stream: Any, encoding: Encoding, file: str) -> None:
@@ -162,7 +162,7 @@ class Utf8Stream(io.RawIOBase):
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return at most this many bytes; none at the end."""
+        """Return at most ``size`` bytes; empty at the end."""
         if self._skip:
             self._skip -= len(self._stream.read(self._skip))
             self._skip = 0

@@ -1,6 +1,6 @@
-"""Rows of XML: RSS and Atom feeds, WordPress exports, and any file that repeats a tag for each record.
+"""Read rows of XML: RSS and Atom feeds, WordPress exports, and any file that repeats a tag for each record.
 
-No entity that a file declares is ever expanded (defusedxml), so that a small file cannot become a large one, and
+Entities that a file declares are never expanded (defusedxml), so a small file cannot become a large one, and
 nothing outside the file is opened.
 """
 
@@ -29,9 +29,9 @@ _POSTS = frozenset({"post", "page"})
 def open_xml(stream: BinaryIO, start: str, file: str, reading: Reading) -> FileRows:
     """Open an XML file.
 
-    :param stream: its bytes as they are: the parser reads the encoding from the declaration.
+    :param stream: the unchanged bytes; the parser reads the encoding from the declaration.
     :param start: its first characters.
-    :raises InputError: it is damaged, declares entities, or it is unclear which tag is a record.
+    :raises InputError: the file is damaged, declares entities, or it is unclear which tag is a record.
     :raises ConfigurationError: the package for XML or feeds is not installed.
     """
     record = reading.options.record_path
@@ -53,7 +53,7 @@ def open_xml(stream: BinaryIO, start: str, file: str, reading: Reading) -> FileR
 
 
 def _elements(stream: BinaryIO, file: str, events: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    """Yield events of the parser; its errors are told without its words, which may quote the file."""
+    """Yield events of the parser; errors are reported without its messages, which may quote the file."""
     parser = import_extra("defusedxml.ElementTree", file)
     problem = ""
     try:
@@ -78,7 +78,7 @@ def _bare(tag: str) -> str:
 
 
 def _find_record(data: bytes, file: str) -> str:
-    """Return the tag that is repeated and holds fields with the names that people use."""
+    """Return the tag that is repeated and holds fields with usual names."""
     counts: Counter[str] = Counter()
     fields: dict[str, set[str]] = {}
     path: list[str] = []
@@ -88,7 +88,7 @@ def _find_record(data: bytes, file: str) -> str:
             continue
         path.pop()
         if path:
-            # Stack Exchange writes a record as attributes alone.
+            # Stack Exchange writes a record only as attributes.
             alone = not len(element) and any(content_rank(name) < NO_RANK for name in element.attrib)
             counts[_bare(element.tag)] += len(element) > 0 or alone
             if alone:
@@ -107,7 +107,7 @@ def _find_record(data: bytes, file: str) -> str:
 
 
 def _iter_records(stream: BinaryIO, record: str, file: str) -> Iterator[Row]:
-    """Yield each element of a tag as a dict of its attributes and children."""
+    """Yield each element with the record's tag as a dict of its attributes and children."""
     position, depth = 0, 0
     for event, element in _elements(stream, file, ("start", "end")):
         here = _bare(element.tag) == record
@@ -140,14 +140,14 @@ def _as_row(element: Any) -> dict[str, Any]:
 
 
 def _as_value(element: Any) -> Any:
-    """Return text, or an object where there are children; markup inside a text is read as text."""
+    """Return the text, or an object if there are children; markup inside a text is read as text."""
     if len(element) and not (element.text or "").strip():
         return _as_row(element)
     return "".join(element.itertext()) or None
 
 
 def _iter_mediawiki(stream: BinaryIO, file: str, report: SourceReport) -> Iterator[Row]:
-    """Yield pages with their latest text; what only leads to another page, and talk and files, are not articles."""
+    """Yield pages with their latest text; redirects, talk pages and files are not articles."""
     left_out: Counter[str] = Counter()
     for position, row in _iter_records(stream, "page", file):
         revisions = row.get("revision")
@@ -180,7 +180,7 @@ def _tell_left_out(left_out: Counter[str], what: str, file: str, report: SourceR
 
 
 def _iter_wordpress(stream: BinaryIO, file: str, report: SourceReport) -> Iterator[Row]:
-    """Yield posts and pages; what else an export holds (attachments, menus, drafts) is not an article."""
+    """Yield posts and pages; other content of an export (attachments, menus, drafts) is not an article."""
     position = 0
     left_out: Counter[str] = Counter()
     for _, element in _elements(stream, file, ("end",)):

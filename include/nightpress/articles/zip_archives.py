@@ -1,4 +1,4 @@
-"""Files in a zip archive, each with the same bounds as other compressed files."""
+"""Read files in a zip archive, each with the same limits as other compressed files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 def is_zip(head: bytes) -> bool:
-    """Return whether the first bytes are those of a zip archive; XLSX is one too."""
+    """Return whether the first bytes are those of a zip archive; XLSX files are zip archives too."""
     return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
 
 
@@ -28,9 +28,9 @@ def is_zip(head: bytes) -> bool:
 def open_archive(
     stream: BinaryIO, path: StoragePath
 ) -> Iterator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]]:
-    """Open a zip archive and list its files, without folders and what macOS adds.
+    """Open a zip archive and list its files, without folders and files that macOS adds.
 
-    :raises InputError: it is damaged, cut off, or locked by a password.
+    :raises InputError: the archive is damaged, cut off, or protected by a password.
     """
     problem = ""
     try:
@@ -58,7 +58,7 @@ def open_archive(
 def open_member(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: ReadLimits, shown: str
 ) -> Iterator[BinaryIO]:
-    """Open a file of a zip archive, with the same bounds as other compressed files."""
+    """Open a file of a zip archive, with the same limits as other compressed files."""
     with _read_zip(lambda: archive.open(member)) as plain:
         compressed = Compressed(cast(BinaryIO, plain))
         compressed.given_bytes = member.compress_size
@@ -66,9 +66,9 @@ def open_member(
 
 
 def _read_zip(read: Callable[[], T]) -> T:
-    """Open an archive or a file in it; whatever its damaged numbers lead to is one kind of damage.
+    """Open an archive or a file in it; all errors from damaged numbers are raised as one kind.
 
-    :raises zipfile.BadZipFile: it is damaged.
+    :raises zipfile.BadZipFile: the archive is damaged.
     """
     try:
         return read()

@@ -132,7 +132,7 @@ def render_chart(chart: alt.Chart | alt.LayerChart, *, width: int = WIDTH, heigh
 
 
 def _harmless(part: Any) -> Any:
-    """Return a specification without characters that XML forbids; they make the renderer abort the process."""
+    """Return a specification without characters that XML forbids; they make the renderer end the process."""
     if isinstance(part, str):
         return for_svg(part)
     if isinstance(part, dict):

@@ -23,7 +23,7 @@ class Table:
 def table_html(table: Table, kind: str = "") -> Html:
     """Return a table as HTML.
 
-    :param kind: CSS class of the table, e.g. ``plain`` for one whose second column is not emphasised.
+    :param kind: CSS class of the table, e.g. ``plain`` for one whose second column is not emphasized.
     """
     head = Html("").join(Html('<th scope="col"><bdi>{}</bdi></th>').format(name) for name in table.headings)
     rows = Html("").join(_row_html(row, inset=place in table.inset) for place, row in enumerate(table.rows))

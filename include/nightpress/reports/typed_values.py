@@ -30,7 +30,7 @@ def value_html(value: Any) -> Html:
 def fields_html(fields: Iterable[tuple[str, Any]], marked: Iterable[str] = ()) -> Html:
     """Return named values as an HTML description list.
 
-    :param marked: names of fields to emphasise.
+    :param marked: names of fields to emphasize.
     """
     stand_out = set(marked)
     terms = (

@@ -61,7 +61,7 @@ def metadata_columns(schema: pa.Schema) -> list[str]:
 def find_categories(path: StoragePath) -> list[str]:
     """Return the columns that are suitable as categories, best first; reads a piece at a time.
 
-    A category is text, a whole number or a boolean with 2 to 24 short values that occur four times on average.
+    A category is text, a whole number or a boolean with 2 to 24 short values, used four times on average.
     """
     with open_answers(path) as file:
         rows = file.metadata.num_rows
