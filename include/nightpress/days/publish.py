@@ -126,7 +126,7 @@ def publish_day(
     return write_day(root, target, pipeline, day, parts, earlier, before_replacing)
 
 
-def write_day(  # noqa: PLR0917 - what a day is
+def write_day(  # noqa: PLR0917 - all are needed
     root: DataRoot,
     target: StoragePath,
     pipeline: str,

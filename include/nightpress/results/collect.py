@@ -1,4 +1,4 @@
-"""Collect an ended batch: keep its results, write the shard's Parquet, and record both in the ledger."""
+"""Collect an ended batch: store its results, write the shard's Parquet, and record both in the ledger."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def collect_batch(
     model: type[BaseModel] | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ShardResults:
-    """Keep the results of an ended batch, write the shard's Parquet, and record both in the ledger.
+    """Store the results of an ended batch, write the shard's Parquet, and record both in the ledger.
 
     :param root: the data root; references of the shard and the ledger are relative to it.
     :param model: the model class of typed answers, whose own validators also check them.

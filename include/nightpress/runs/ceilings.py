@@ -137,7 +137,7 @@ _NAMES = ("max_cost_usd", "approve_above_usd", "max_tokens", "limit")
 
 
 def _is_plain(value: object) -> bool:
-    """Return whether a value is what it says, and not a reference or a template that the run fills in."""
+    """Return whether a value is given directly, not as a reference or a template that the run fills in."""
     if isinstance(value, str):
         return "{{" not in value and "{%" not in value
     return isinstance(value, (int, float, Decimal, Fraction))

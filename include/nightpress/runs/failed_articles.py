@@ -55,7 +55,7 @@ def results_path(reference: str, root: DataRoot) -> StoragePath:
     return ShardFiles.beside(root.open(reference)).results
 
 
-def collect_failures(  # noqa: PLR0917 - what a run knows
+def collect_failures(  # noqa: PLR0917 - all are needed
     shards: Sequence[Shard],
     results: Sequence[Mapping[str, Any]],
     plan: Plan | None,
@@ -101,7 +101,7 @@ def collect_failures(  # noqa: PLR0917 - what a run knows
     )
 
 
-def within_budget(  # noqa: PLR0917 - what a run knows
+def within_budget(  # noqa: PLR0917 - all are needed
     again: Sequence[Shard],
     unsent: Sequence[Shard],
     results: Sequence[Mapping[str, Any]],

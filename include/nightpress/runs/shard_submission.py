@@ -84,7 +84,7 @@ def day_of_shard(shard: Shard) -> str:
     return shard.uri.rsplit("/", 3)[-3]
 
 
-def send_shard(  # noqa: PLR0917 - the places and the clock of a run
+def send_shard(  # noqa: PLR0917 - all are needed
     shard: Shard,
     sender: Sender,
     api: BatchApi,

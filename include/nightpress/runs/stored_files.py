@@ -61,7 +61,7 @@ class StoredFile:
 
     @property
     def kind(self) -> str:
-        """The kind of file."""
+        """The file's kind."""
         if self.name.startswith(".") and self.name.endswith(".aside"):
             return LEFTOVERS
         area, _, rest = self.reference.partition("/")
