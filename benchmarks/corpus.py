@@ -1,7 +1,7 @@
 """Make a corpus of real texts from what any machine with this project has: its installed packages.
 
-Docstrings and documentation files are full of braces, Jinja, quotes, markup and odd Unicode, which is what a
-press must bear. Run ``python -m benchmarks.corpus --out articles.jsonl --articles 5000``.
+Docstrings and documentation files are full of braces, Jinja, quotes, markup and odd Unicode, all of which a
+pipeline must stand. Run ``python -m benchmarks.corpus --out articles.jsonl --articles 5000``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How fast the Batches page's data is with many batches: cold, warm, and after one batch has changed.
 
-Run ``python -m benchmarks.page_speed [--batches 10000] [--runs 200] [--store local|memory]``. Timed is what the
-data route does: look at the ledger, answer a page of runs with one run opened, and encode it as JSON. ``first`` is the
+Run ``python -m benchmarks.page_speed [--batches 10000] [--runs 200] [--store local|memory]``. What is timed is
+the data route: look at the ledger, answer a page of runs with one run opened, and encode it as JSON. ``first`` is the
 first answer of a process after its imports; a median of five for cold (a new overview each time), of 21 for the
 others.
 """

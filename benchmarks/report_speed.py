@@ -1,7 +1,7 @@
 """Seconds, peak memory and size of a day's report at a small and at a large number of articles.
 
 Run ``python -m benchmarks.report_speed [--articles 1000,100000]``: each report is written in a process of
-its own. Told are the seconds without the imports, MB above the imports and at the peak, and the page's MB.
+its own. It prints the seconds without the imports, MB above the imports and at the peak, and the page's MB.
 """
 
 from __future__ import annotations

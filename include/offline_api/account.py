@@ -50,13 +50,13 @@ class Change(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The body of ``POST /local/account``: only what is given changes.
 
     :param keys: key to the workspaces that it may act in.
-    :param credit_usd: a balance, as a decimal string or a number; None is without end.
+    :param credit_usd: a balance, as a decimal string or a number; None has no limit.
     :param add_credit_usd: goes on top of the balance.
-    :param spend_limit_usd: an own limit of the organisation, from now on; None is none.
+    :param spend_limit_usd: the organisation's own limit, from now on; None has no limit.
     :param block: one of ``BLOCKS``, or None for none; of one workspace when ``workspace_id`` is given.
     :param inference_geo: where the requests of ``workspace_id`` run by default.
-    :param queue_limit: requests that may be in progress at once; None is without end.
-    :param requests_per_minute: HTTP requests to ``/v1`` in a minute of the server's clock, but to count tokens.
+    :param queue_limit: requests that may be in progress at once; None has no limit.
+    :param requests_per_minute: HTTP requests to ``/v1`` in a minute of the server's clock, but for token counts.
     :param count_tokens_per_minute: the same of those that count tokens, which have a limit of their own.
     """
 
@@ -114,7 +114,7 @@ class Account:
                 self._set_limit(state, name, given[f"{name}_usd"])
         if "add_credit_usd" in given:
             if "credit" not in state.limits:
-                raise ValueError("add_credit_usd: the credit is without end; set credit_usd first")
+                raise ValueError("add_credit_usd: the credit has no limit; set credit_usd first")
             state.limits["credit"].picodollars += _picodollars(given["add_credit_usd"])
         for name in ("queue_limit", "requests_per_minute", "count_tokens_per_minute"):
             if name in given:

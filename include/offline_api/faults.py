@@ -82,7 +82,7 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaul
 
     :param endpoint: where it acts.
     :param kind: what happens; see ``KINDS``.
-    :param count: how often it acts; None is without end.
+    :param count: how often it acts; None has no limit.
     :param probability: of acting when it could, drawn from ``seed``; None is always.
     :param skip: how many requests pass before it may act.
     :param status: of ``status``, ``error_after_accept``, ``echo_headers`` and ``redirect``.
@@ -94,7 +94,7 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaul
     :param seconds: of ``hang``, ``late_listing`` and ``slow_cancel``; the last two by the server's clock.
     :param shift_seconds: of ``wrong_date``: how far the ``date`` header is ahead, or behind when negative.
     :param organization_id: of ``identity``: sent in place of the true one; None leaves the header out.
-    :param workspace_id: alike.
+    :param workspace_id: the same.
     :param when: a ``hang`` comes before or after the request has its effect.
     :param rows: how many result lines are damaged.
     :param field: of ``null_fields`` and ``missing_fields``: a dotted path; None takes usual ones in turn.
@@ -104,7 +104,7 @@ class Rule(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaul
     :param form: of ``results_url`` (`faulty_views.py``).
     :param odd: of ``odd_batch`` (`faulty_views.py``).
     :param place: of the odd batch in a page of the list, 0 is the newest.
-    :param errored: of ``rows``: share of the requests that end so; ``expired``, ``canceled`` alike.
+    :param errored: of ``rows``: share of the requests that end so; the same for ``expired`` and ``canceled``.
     :param error_type: of the errored rows.
     :param share: of ``misfits`` and ``answers``: share of the requests that get such an answer.
     :param misfit: how it does not fit its schema (``misfits.py``); None is in every way, in turn.

@@ -1,4 +1,4 @@
-"""All of it: every kill point of the fixed scenarios, then RUNS random runs.
+"""Run every kill point of the fixed scenarios, then RUNS random runs.
 
 python -m tests.chaos 1000 1            what `make chaos RUNS=1000 SEED=1` does
 python -m tests.chaos --seed 17 --one   one random run, and what happened in it
