@@ -205,18 +205,6 @@ class AirflowInstance:
             states.setdefault(instance["task_id"], {})[instance["map_index"]] = instance["state"]
         return states
 
-    def approve_if_asked(self, dag_id: str, run_id: str) -> bool:
-        """Approve a plan that waits for a person; return whether one waited."""
-        waiting = [
-            task
-            for task in self.api.task_instances(dag_id, run_id)
-            if task["task_id"] == "approve_plan" and task["state"] == "awaiting_input"
-        ]
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/approve_plan/-1/hitlDetails"
-        for _ in waiting:
-            self.api.call("PATCH", path, {"chosen_options": ["Approve"], "params_input": {}})
-        return bool(waiting)
-
     def xcom(self, run_id: str, task_id: str, map_index: int = -1) -> Any:
         """Give the return value of a task."""
         return self.api.xcom(self._dag_of[run_id], run_id, task_id, map_index=map_index)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -18,9 +22,25 @@ def _metrics() -> Iterator[StatsdServer]:
 
 @pytest.fixture(scope="package")
 def _airflow(tmp_path_factory: pytest.TempPathFactory, _metrics: StatsdServer) -> Iterator[SharedAirflow]:
-    folder = tmp_path_factory.mktemp("project-dags")
-    with shared_airflow(folder, "test-key", schedules=True, env=_metrics.settings()) as shared:
+    with (
+        own_folder(tmp_path_factory) as folder,
+        shared_airflow(folder, "test-key", schedules=True, env=_metrics.settings()) as shared,
+    ):
         yield shared
+
+
+@contextmanager
+def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Give a folder; where pictures are taken, the same on every machine, because they show it."""
+    if "NIGHTPRESS_SCREENSHOTS" not in os.environ:
+        yield tmp_path_factory.mktemp("project-dags")
+        return
+    shown = Path("/tmp/nightpress")
+    shown.mkdir()
+    try:
+        yield shown
+    finally:
+        shutil.rmtree(shown, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
