@@ -7,6 +7,7 @@ let a page send to another site without permission, and the Host header has to n
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections import defaultdict
 from typing import Any
@@ -26,6 +27,7 @@ _OUTCOMES = ("succeeded", "errored", "canceled", "expired")
 
 MAX_BODY_BYTES = 1_000_000
 _MAX_SECONDS = 1e9
+_HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::[0-9]{1,5})?")
 _OWN_HOSTS = frozenset(("127.0.0.1", "localhost", "::1"))
 
 
@@ -37,13 +39,20 @@ def check_access(server: Server, request: Request) -> None:
     if server.key is not None:
         if not secrets.compare_digest(sent_key(request).encode(), server.key.encode()):
             raise ApiError(401, "x-api-key: the key that the server was started with is needed")
-    elif request.url.hostname not in _OWN_HOSTS and request.url.hostname != server.host:
+    elif _named_host(request) not in {*_OWN_HOSTS, server.host.lower()}:
         raise ApiError(
             403, "host: /local answers to 127.0.0.1 and localhost; start the server with --key for others"
         )
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if request.method == "POST" and kind != "application/json":
         raise ApiError(415, "content-type: only application/json is accepted here")
+
+
+def _named_host(request: Request) -> str | None:
+    """Return the name in the only Host header; None when it holds anything but a name and a port."""
+    found = request.headers.getlist("host")
+    named = _HOST.fullmatch(found[0]) if len(found) == 1 else None
+    return (named["address"] or named["name"]).lower() if named else None
 
 
 def bill(server: Server) -> dict[str, Any]:

@@ -351,6 +351,17 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "a cost beyond measure": {"cost_usd": 1e308},
     "a million kinds": {"errors": {str(n): 1 for n in range(10_000)}},
     "nested deeply": {"errors": "DEEP"},
+    "a pipeline with NUL": {"pipeline": "\0"},
+    "a pipeline that is an address": {"pipeline": "s3://x/y"},
+    "a pipeline that leads out": {"pipeline": "../../etc"},
+    "a pipeline of half a character": {"pipeline": "\ud800"},
+    "a day that is none": {"day": "../../2026-11-22"},
+    "a day before all": {"day": "0000-00-00"},
+    "a moment before all": {"submitted_at": "0001-01-01T00:00:00Z"},
+    "a moment after all": {"submitted_at": "9999-12-31T23:59:59-14:00"},
+    "names with escapes": {"run": "\x1b[2J\u202e", "dag_id": "\x00", "task_id": "<script>"},
+    "a batch id that leads out": {"batch_id": "../../x"},
+    "an example of another kind": {"examples": [{"kind": 1, "custom_id": None}]},
 }
 
 

@@ -111,7 +111,24 @@ def test_a_web_page_cannot_switch_anything(server: LocalApiServer, path: str, ki
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "0.0.0.0", "[::2]:1"]
+    "host",
+    [
+        "evil.example",
+        "evil.example:80",
+        "127.0.0.1.evil.example",
+        "0.0.0.0",
+        "[::2]:1",
+        "127.1",
+        "2130706433",
+        "evil.example:127.0.0.1",
+        "user@localhost",
+        "localhost@evil.example",
+        "localhost, evil.example",
+        "localhost/evil.example",
+        "localhost:80:80",
+        "[localhost]",
+        "",
+    ],
 )
 def test_another_hosts_name_reaches_nothing_local(server: LocalApiServer, host: str) -> None:
     assert call(server, "GET", "/local/billing", host=host)[0] == 403
