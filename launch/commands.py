@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
@@ -196,12 +197,18 @@ def _read_port(text: str) -> int:
     return int(text)
 
 
+_SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASS|PASSWORD|PASSWD|CREDENTIALS)$|_CONN(_|$)", re.IGNORECASE)
+_SECRET_VALUE = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+
+
 def warn_of_open_key_file(path: Path, reporter: Reporter) -> None:
     """Warn if other users of this machine can read a ``.env`` with a key."""
     if not path.is_file() or not path.stat().st_mode & 0o077:
         return
     values = read_dotenv(path)
-    if any(values.get(name) for name in values if name.endswith(("_KEY", "_TOKEN")) or "_CONN_" in name):
+    if any(
+        _SECRET_NAME.search(name) or _SECRET_VALUE.search(value) for name, value in values.items() if value
+    ):
         reporter.say(f"Warning: {path} holds a key and can be read by others; close it: chmod 600 {path}")
 
 

@@ -76,12 +76,28 @@ def test_a_report_is_for_who_may_read_all_its_dags(
     assert ("Title 0" in found.text) is (status == 200)
 
 
+NO_RECORD = "<!doctype html><h1>an older one</h1>"
+OF_DAGS = (
+    '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="nightpress-dags" content="{}">'
+)
+
+
 @pytest.mark.parametrize("kind", ["reports/day", "comparisons/c/day"])
-def test_a_document_that_does_not_say_whose_it_is(tmp_path: Path, door: Door, kind: str) -> None:
+@pytest.mark.parametrize(
+    "head",
+    [
+        NO_RECORD,
+        *map(
+            OF_DAGS.format,
+            ("", "{}", "[]", "null", "{&quot;mine&quot;: 1}", "{&quot;mine&quot;: ", "[" * 99_000),
+        ),
+    ],
+)
+def test_a_document_that_does_not_say_whose_it_is(tmp_path: Path, door: Door, kind: str, head: str) -> None:
     root = DataRoot(UPath(tmp_path))
     path = root.report(DAY) if kind == "reports/day" else root.comparison_page("c", DAY)
     path.parent.mkdir(parents=True)
-    path.write_text("<!doctype html><h1>an older one</h1>")
+    path.write_text(head)
     address = "/" + kind.replace("day", DAY)
     assert door({"a"}, {"a", "b"}).get(address).status_code == 403
     assert door({"a", "b"}, {"a", "b"}).get(address).status_code == 200

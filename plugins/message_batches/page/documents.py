@@ -57,8 +57,8 @@ def stream_document(
     stream, head = _ask(store, open_file, missing)
     dags = read_dags(head)
     try:
-        # A report of an earlier version does not say whose it is: it is for who may read all DAGs.
-        check_dags(may_read, [""] if dags is None else dags.values())
+        # A page that does not say whose it is, as of an earlier version, is for users who may read all DAGs.
+        check_dags(may_read, dags.values() if dags else [""])
     except HTTPException:
         stream.close()
         raise
