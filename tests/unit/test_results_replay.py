@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ from upath import UPath
 from message_batches.command.main import main
 from nightpress.articles.article import Article
 from nightpress.batches.ledger import Entry, Ledger
-from nightpress.days.day_sources import KEY, read_sources
+from nightpress.days.day_sources import KEY, SCHEMA_VERSION, read_sources
 from nightpress.days.publish import DayParts, publish_day
 from nightpress.days.replay import DIFFERS, IDENTICAL, SAME_ROWS, WAS_GONE, ReplayReport, replay_day
 from nightpress.days.second_round import judge, write_second_round
@@ -157,6 +158,38 @@ def test_a_day_of_an_older_version_says_what_to_clear(day: Day) -> None:
     Path(path).write_bytes(b"no parquet")
     with pytest.raises(ResultsError, match="cannot be read"):
         day.replay()
+
+
+def rewrite_sources(day: Day, change: Callable[[dict[str, Any]], None]) -> None:
+    """Store the published file again with another list of sources."""
+    table = pq.read_table(day.published.path)
+    found = dict(table.schema.metadata or {})
+    sources = json.loads(found[KEY.encode()])
+    change(sources)
+    found[KEY.encode()] = json.dumps(sources).encode()
+    pq.write_table(table.replace_schema_metadata(found), day.published.path)
+
+
+def test_a_newer_list_of_sources_is_refused_and_stays_as_it_is(day: Day) -> None:
+    rewrite_sources(day, lambda sources: sources.update(schema_version=SCHEMA_VERSION + 1, new_field=[1]))
+    before = Path(day.published.path).read_bytes()
+    with pytest.raises(
+        ResultsError, match=f"knows up to {SCHEMA_VERSION}. Use the version that published it"
+    ):
+        day.replay()
+    assert Path(day.published.path).read_bytes() == before
+
+
+def test_an_older_list_of_sources_with_whole_urls_is_read(day: Day) -> None:
+    def older(sources: dict[str, Any]) -> None:
+        del sources["schema_version"]
+        for source in (*sources["first"], *sources["second"]):
+            source["results"] = f"file://{day.root.path}/{source['results']}"
+        sources["rejected"] = f"file://{day.root.path}/{sources['rejected']}"
+
+    rewrite_sources(day, older)
+    report = day.replay()
+    assert [made.outcome for made in report.shards] == [IDENTICAL] * 6
 
 
 def test_raw_results_that_are_gone_are_named_before_anything_is_made(day: Day) -> None:
