@@ -6,9 +6,11 @@ import anthropic
 import httpx2
 import pytest
 
+from nightpress.batches.redaction import describe_error
 from nightpress.batches.refusals import (
     ACCOUNT_CODES,
     MAX_RETRY_AFTER_SECONDS,
+    describe_status,
     is_account_trouble,
     read_failure,
     read_retry_after,
@@ -201,3 +203,15 @@ def test_a_date_to_retry_after_means_nothing_without_the_replys_own() -> None:
     assert read_retry_after(httpx2.Headers({"retry-after": later})) is None
     assert read_retry_after(httpx2.Headers({})) is None
     assert read_retry_after(None) is None
+
+
+@pytest.mark.parametrize(
+    "acting", ["\x1b[2J", "\r", "\n", "\u2028", "\u202e", "\x00", "\x9b31m", "\xad", "\ud800"]
+)
+def test_the_apis_words_stay_one_line_that_does_nothing(acting: str) -> None:
+    reply = {"type": "error", "error": {"type": f"odd{acting}error", "message": f"said{acting}this"}}
+    request = httpx2.Request("POST", "https://api.example/v1/messages/batches")
+    response = httpx2.Response(400, headers={"request-id": "req_1"}, request=request)
+    failed = anthropic.BadRequestError("failed", response=response, body=reply)
+    for line in (describe_status(failed), describe_error(failed), describe_error(ValueError(f"a{acting}b"))):
+        assert line.isprintable()

@@ -32,6 +32,7 @@ from nightpress.articles.table_dialect import detect_dialect
 from nightpress.articles.text_encoding import Encoding, Utf8Stream, detect_encoding
 from nightpress.articles.zip_archives import is_zip, open_archive, open_member
 from nightpress.errors import InputError
+from nightpress.plain_text import for_log
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ class _Opener:
         """Return the rows."""
         sampled = SampledStream(stream)
         if not sampled.sample:
-            log.warning("%s is empty: there are no articles in it", self._shown)
+            log.warning("%s is empty: there are no articles in it", for_log(self._shown))
             self._report.warn("the file is empty", self._shown)
             return FileRows(self._shown, iter(()))
         self._refuse_strangers(sampled.sample)
@@ -222,7 +223,7 @@ class _Opener:
     def _json(self, stream: BinaryIO, sample: bytes, whole: bool, kind: str, encoding: Encoding) -> FileRows:
         shape = detect_shape(sample, whole, kind == "jsonl", self._reading, self._shown)
         if shape.kind == "empty":
-            log.warning("%s is empty: there are no articles in it", self._shown)
+            log.warning("%s is empty: there are no articles in it", for_log(self._shown))
             self._report.warn("the file is empty", self._shown)
         self._tell(shape.shown, encoding)
         rows = iter_json(stream, self._shown, shape, self._options.limits)

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from nightpress.batches.refusals import describe_status
+from nightpress.plain_text import for_log
 
 MIN_KEY_CHARACTERS = 16
 """The vendor's keys are longer; removing a shorter one from answers could change their text."""
@@ -202,4 +203,4 @@ def describe_error(error: Exception) -> str:
 
     if isinstance(error, anthropic.APIStatusError):
         return describe_status(error)
-    return f"{type(error).__name__}: {str(error)[:300]}"
+    return for_log(f"{type(error).__name__}: {str(error)[:300]}")

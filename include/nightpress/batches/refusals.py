@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 import msgspec
 
 from nightpress.errors import RequestRefusedError, SubmissionError, SubmitLaterError
+from nightpress.plain_text import for_log
 
 REFUSING_STATUS = {301, 307, 308, 400, 401, 402, 403, 404, 413, 422, 429, 529}
 """Statuses that are returned before a batch is created. Any other error may come afterwards.
@@ -243,7 +244,7 @@ def describe_status(error: object) -> str:
         line += f" to {_read_target(error.response.headers.get('location'))}"
     if error.request_id:
         line += f" (request {error.request_id[:80]})"
-    return line
+    return for_log(line)
 
 
 def _read_target(location: str | None) -> str:

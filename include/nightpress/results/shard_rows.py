@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from nightpress.errors import ResultsError
 from nightpress.parquet_files import open_parquet, parquet_writer
+from nightpress.plain_text import for_log
 from nightpress.results.answer_columns import ANSWERS, TEXT_COLUMNS, to_columns
 from nightpress.results.answers_schema import DISTINCT, answers_schema, iter_writable, with_large_text
 from nightpress.results.billing import cache_saved, costs
@@ -171,7 +172,7 @@ class ShardRows:
                 report.foreign,
                 report.repeated,
                 report.malformed,
-                ", ".join(report.examples),
+                for_log(", ".join(report.examples)),
             )
 
 

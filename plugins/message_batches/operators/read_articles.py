@@ -17,6 +17,7 @@ from message_batches.parse_checks import check_arguments, read_schema
 from message_batches.remedies import fail_without_retry
 from nightpress.errors import ConfigurationError
 from nightpress.layout import check_pipeline_name
+from nightpress.plain_text import for_log
 from nightpress.settings import (
     DEFAULT_MAX_CONTENT_CHARS,
     DEFAULT_MAX_REJECTED_SHARE,
@@ -248,7 +249,7 @@ class ReadArticlesOperator(BaseOperator):
         settings, notes = self._settings(context)
         source = self._choose_source(settings.limit).open(run, open_path, write=write)
         if write:
-            self.log.info("reading %d file(s) of %s", len(source.files), source.shown)
+            self.log.info("reading %d file(s) of %s", len(source.files), for_log(source.shown))
         return prepare_run(
             run,
             source,
@@ -284,10 +285,10 @@ class ReadArticlesOperator(BaseOperator):
 
         lines = plan_lines(plan)
         width = max(len(name) for name, _ in lines)
-        self.log.info("plan\n%s", "\n".join(f"  {name:<{width}}  {value}" for name, value in lines))
+        self.log.info("plan\n%s", "\n".join(f"  {name:<{width}}  {for_log(value)}" for name, value in lines))
         facts = set(stats.source.facts())
         for note in plan.notes:
-            self.log.log(logging.INFO if note in facts else logging.WARNING, "%s", note)
+            self.log.log(logging.INFO if note in facts else logging.WARNING, "%s", for_log(note))
         if stats.replaced_characters:
             self.log.warning(
                 "replaced %d characters that are not text (NUL, lone surrogates)", stats.replaced_characters
