@@ -98,18 +98,19 @@ class PublishResultsOperator(BaseOperator):
         from nightpress.days.publish import Replacing
         from nightpress.runs.publication import check_second_round, order_results, publish_run
         from nightpress.runs.run import Run
+        from nightpress.runs.shard_submission import open_shard
         from nightpress.storage_leftovers import remove_leftovers
 
         with fail_without_retry():
             day = config.day_of_run(context, self.day or None)
             ledger = config.open_ledger(config.connect(self.conn_id).scope) if self.conn_id else None
             run = Run(self.pipeline, day, context["run_id"], config.data_root(), ledger)
+            shards, second_shards = as_list(self.shards), as_list(self.second_shards)
+            for reference in (*shards, *second_shards):
+                open_shard(reference, run.root, run.run_id, run.pipeline)
+            # Of the results, only those that lie beside these shards are read.
             results = order_results(
-                run,
-                as_list(self.shards),
-                as_list(self.results),
-                as_list(self.second_shards),
-                as_list(self.second_results),
+                run, shards, as_list(self.results), second_shards, as_list(self.second_results)
             )
             check_second_round(run, results)
             plan = read_plan(self.plan) if self.plan else None
