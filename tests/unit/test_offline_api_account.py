@@ -195,7 +195,7 @@ def test_queue_and_rate_limits(server: LocalApiServer, client: anthropic.Anthrop
         (b'{"credit_usd": "much"}', "account: "),
         (b'{"credit_usd": -1}', "from 0 to a billion"),
         (b'{"credit_usd": "NaN"}', "from 0 to a billion"),
-        (b'{"add_credit_usd": 1}', "without end"),
+        (b'{"add_credit_usd": 1}', "has no limit"),
         (b'{"keys": {"k": []}}', "at least"),
         (b'{"queue_limit": -1}', "not negative"),
         (b'{"inference_geo": "moon"}', "account: "),
