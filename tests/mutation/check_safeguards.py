@@ -178,6 +178,14 @@ MUTATIONS = (
         _RUN_TESTS,
     ),
     Mutation(
+        "p",
+        "what a sent shard costs is not left for others",
+        _FAILED,
+        "            spent += upper_usd(shard) if entry.cost_usd is None else entry.cost_usd\n",
+        "            pass\n",
+        _RUN_TESTS,
+    ),
+    Mutation(
         "k",
         "hand-made requests are staged once",
         "include/nightpress/runs/given_requests.py",

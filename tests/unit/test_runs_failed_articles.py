@@ -14,7 +14,7 @@ from nightpress.batches.ledger import Attempt, Entry, Ledger
 from nightpress.costs.plan import Plan, second_round_upper
 from nightpress.days.second_round import SecondRound
 from nightpress.errors import AccountTroubleError
-from nightpress.layout import DataRoot
+from nightpress.layout import DataRoot, run_folder_name
 from nightpress.runs.account_pause import AccountTrouble, pause_once
 from nightpress.runs.failed_articles import (
     Resend,
@@ -64,6 +64,37 @@ def test_a_second_round_stays_within_the_plans_upper_bound_without_a_budget() ->
     # A batch that exists already costs nothing more.
     sent = Entry(key="k", requests=10, bytes=5_000, batch_id="msgbatch_1")
     assert len(within_budget(AGAIN, [], results, plan(settled_usd=0.0), find_entry=lambda _: sent)) == 3
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0]], ids=["sent first", "sent last"])
+@pytest.mark.parametrize(
+    ("run", "share", "allowed"),
+    [
+        ("one", None, 2),  # not collected yet: at most what it was planned to cost
+        ("one", 0.9, 2),
+        ("one", 0.0, 3),
+        ("", 0.9, 2),
+        ("of yesterday", 0.9, 3),  # another run's expense
+    ],
+)
+def test_what_a_sent_shard_of_the_run_costs_is_not_left_for_others(
+    run: str, share: float | None, allowed: int, order: list[int]
+) -> None:
+    each = second_round_upper(plan(), 10, 5_000)
+    cost_usd = None if share is None else share * each
+    again = [AGAIN[number] for number in order]
+    entry = Entry(key="k", requests=10, bytes=5_000, batch_id="msgbatch_1", run=run, cost_usd=cost_usd)
+    results = [{"cost_usd": 0.5, "articles": 5, "by_status": {}}]
+    found = within_budget(
+        again,
+        [],
+        results,
+        plan(max_cost_usd=0.5 + 2.5 * each),
+        find_entry=lambda shard: entry if shard is AGAIN[0] else None,
+        run_folder=run_folder_name("one"),
+    )
+    assert AGAIN[0] in found
+    assert len(found) == allowed
 
 
 KNOWN: dict[str, dict[str, Any]] = {

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
-from typing import Any
+from typing import Any, TypeGuard
 
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.costs.plan import Plan, again_upper_usd, second_round_upper
@@ -80,7 +80,7 @@ def collect_failures(  # noqa: PLR0917 - all are needed
     unsent = [shard for shard in shards if shard not in sent]
     chosen = judge((shard, files[shard.uri]) for shard in sent)
     folder = root.open(shards[0].uri).parent
-    mine = {shard.name for shard in sent if _sent_by(shard, ledger) in {None, folder.name}}
+    mine = {shard.name for shard in sent if _run_of(ledger.load(shard.key)) in {None, folder.name}}
     resumed = pause_once(folder, [*_refused_shards(unsent, ledger), *refused_articles(chosen, mine)])
     again = [_relative(shard, folder, root) for shard in write_second_round(chosen, sent, folder, limits)]
     affordable = within_budget(
@@ -90,6 +90,7 @@ def collect_failures(  # noqa: PLR0917 - all are needed
         plan,
         lambda shard: upper_usd_of_sending(shard, plan, root),
         lambda shard: ledger.load(shard.key),
+        folder.name,
     )
     return Resend(
         unsent,
@@ -108,6 +109,7 @@ def within_budget(  # noqa: PLR0917 - all are needed
     plan: Plan | None,
     upper_usd: Callable[[Shard], float] | None = None,
     find_entry: Callable[[Shard], Entry | None] | None = None,
+    run_folder: str = "",
 ) -> list[Shard]:
     """Return the shards that fit the rest of the run's budget and of its plan's upper bound, in order.
 
@@ -115,33 +117,43 @@ def within_budget(  # noqa: PLR0917 - all are needed
     bound, as do shards that were not submitted yet.
 
     A shard in the ledger was chosen before and fitted the plan then, so only the budget is checked, which may
-    be lower now. A shard with a batch costs nothing more. If a run was killed in a POST, a batch may exist
-    that its entry does not name: such a shard is kept, above the budget only to look for that batch.
+    be lower now. A shard with a batch is always kept, and what this run paid for it is no longer left for the
+    others. If a run was killed in a POST, a batch may exist that its entry does not name: such a shard is kept,
+    above the budget only to look for that batch.
 
     :param upper_usd: returns the most that sending a shard may cost; None computes it from the shard's size.
     :param find_entry: returns the ledger entry of a shard.
+    :param run_folder: name of the run's folder; batches that another run sent are not its expense.
     """
     if plan is None or plan.ceiling_usd == inf:
         return list(again)
+    upper_usd = upper_usd or (lambda shard: second_round_upper(plan, shard.articles, shard.bytes))
+    entries = [find_entry(shard) if find_entry else None for shard in again]
     spent = sum(paid_at_most(result, plan) for result in results)
     spent += _articles(unsent) * plan.upper_usd_each if unsent else 0.0
+    for shard, entry in zip(again, entries, strict=True):
+        if _has_paid_batch(entry) and _run_of(entry) in {None, run_folder}:
+            spent += upper_usd(shard) if entry.cost_usd is None else entry.cost_usd
     budget = (inf if plan.max_cost_usd is None else plan.max_cost_usd) - spent
     left = plan.ceiling_usd - spent
     affordable = []
-    for shard in again:
-        entry = find_entry(shard) if find_entry else None
-        # A batch without any answer cost nothing, and its shard may be sent again.
-        sent = entry is not None and entry.may_have_batch and entry.answered != 0
-        if sent and entry is not None and entry.batch_id is not None:
+    for shard, entry in zip(again, entries, strict=True):
+        if _has_paid_batch(entry):
             affordable.append(shard)
             continue
-        upper = upper_usd(shard) if upper_usd else second_round_upper(plan, shard.articles, shard.bytes)
+        sent = entry is not None and entry.batch_id is None and entry.may_have_batch
+        upper = upper_usd(shard)
         # Tolerate rounding errors.
         fits = upper <= max(left if entry is None else budget, 0.0) + 1e-12
         if fits or sent:
             affordable.append(shard if fits else replace(shard, look_only=True))
             left, budget = (-inf if upper == inf else amount - upper for amount in (left, budget))
     return affordable
+
+
+def _has_paid_batch(entry: Entry | None) -> TypeGuard[Entry]:
+    """Return whether a shard has a batch; one without any answer cost nothing, and its shard may be sent again."""
+    return entry is not None and entry.batch_id is not None and entry.answered != 0
 
 
 def upper_usd_of_sending(shard: Shard, plan: Plan | None, root: DataRoot) -> float:
@@ -199,9 +211,8 @@ def refused_articles(chosen: SecondRound, names: Collection[str]) -> list[Accoun
     ]
 
 
-def _sent_by(shard: Shard, ledger: Ledger) -> str | None:
+def _run_of(entry: Entry | None) -> str | None:
     """Return the folder name of the run that submitted a shard; None if unknown."""
-    entry = ledger.load(shard.key)
     return run_folder_name(entry.run) if entry is not None and entry.run else None
 
 
