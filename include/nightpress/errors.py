@@ -102,3 +102,14 @@ class LedgerError(NightpressError):
 
 class ResultsError(NightpressError):
     """Results could not be collected; they are paid for and kept, so a retry pays nothing."""
+
+
+RETRY_CANNOT_HELP = (
+    AccountTroubleError,
+    BudgetError,
+    ConfigurationError,
+    InputError,
+    LedgerError,
+    RequestRefusedError,
+)
+"""Errors that stay the same until a person has done something."""

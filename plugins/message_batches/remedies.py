@@ -14,13 +14,8 @@ from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from nightpress.errors import (
-    AccountTroubleError,
-    BudgetError,
-    ConfigurationError,
-    InputError,
-    LedgerError,
+    RETRY_CANNOT_HELP,
     NightpressError,
-    RequestRefusedError,
 )
 
 FAILURE = "failure"
@@ -30,14 +25,6 @@ _MAX_TOLD_CHARS = 1_000
 
 log = logging.getLogger(__name__)
 
-_NO_RETRY = (
-    AccountTroubleError,
-    BudgetError,
-    ConfigurationError,
-    InputError,
-    LedgerError,
-    RequestRefusedError,
-)
 _NO_RETRY_CODES = frozenset({"shards_without_results", "would_lose_answers"})
 
 REMEDIES = {
@@ -77,7 +64,7 @@ def fail_without_retry() -> Iterator[None]:
     except NightpressError as error:
         message = with_remedy(error, _current_task_id())
         _tell_page(error, message)
-        if isinstance(error, _NO_RETRY) or error.code in _NO_RETRY_CODES:
+        if isinstance(error, RETRY_CANNOT_HELP) or error.code in _NO_RETRY_CODES:
             raise AirflowFailException(f"{type(error).__name__}: {message}") from error
         error.args = (message,)
         raise

@@ -33,11 +33,8 @@ from nightpress.batches.submission_records import Wait
 from nightpress.costs.plan import Limits, Plan, plan_values, read_plan
 from nightpress.costs.receipt_files import read_receipt
 from nightpress.errors import (
+    RETRY_CANNOT_HELP,
     AccountTroubleError,
-    BudgetError,
-    ConfigurationError,
-    InputError,
-    LedgerError,
     RequestRefusedError,
     ResultsError,
 )
@@ -68,14 +65,6 @@ HTTP_SECONDS = 1.0
 LONGEST_SECONDS = 30 * 24 * 3600.0
 """Time on the shared clock after which a run counts as stuck."""
 
-_NO_RETRY = (
-    AccountTroubleError,
-    BudgetError,
-    ConfigurationError,
-    InputError,
-    LedgerError,
-    RequestRefusedError,
-)
 _replace, _sleep = os.replace, time.sleep
 
 Task = Generator[float, None, Any]
@@ -256,7 +245,7 @@ class PipelineRun:
             try:
                 value = yield from body()
                 break
-            except (*_NO_RETRY, StoppedError, StuckError):
+            except (*RETRY_CANNOT_HELP, StoppedError, StuckError):
                 raise
             except Exception as error:
                 failures += 1

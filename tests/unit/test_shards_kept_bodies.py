@@ -81,6 +81,8 @@ def test_a_damaged_one_is_an_error_and_never_other_bytes(tmp_path: Path, damage:
     chosen = judge([(ended.shard, ended.files.results)])
     with pytest.raises(ResultsError, match=r"requests-00000\.json is not the body that was sent"):
         write_second_round(chosen, [ended.shard], UPath(tmp_path), ShardLimits())
+    assert not unpack_body(ended.files.requests, ended.shard.key)
+    assert not ended.files.requests.exists()
     if damage != b"":
         with pytest.raises(DamagedBodyError):
             read_body(ended.files.requests)

@@ -57,11 +57,10 @@ def unpack_body(body: StoragePath, key: str) -> bool:
     """Restore the staged body of a shard that is submitted once more; return whether that was possible.
 
     :param key: of the shard; a body of another shard is left alone.
-    :raises DamagedBodyError: as :func:`read_body`.
     """
     try:
         content = read_body(body)
-    except FileNotFoundError:
+    except (FileNotFoundError, DamagedBodyError):
         return False
     if custom_id(key, 0).encode() not in content[:_BEGINNING]:
         return False
