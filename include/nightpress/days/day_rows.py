@@ -1,7 +1,7 @@
 """Combine the rows of a day from several sources: one row per article, in article order.
 
 :func:`merge` takes the better outcome of two rounds and adds up their costs; :func:`interleave` puts reused
-    rows between the rows that were sent.
+rows between the rows that were sent.
 """
 
 from __future__ import annotations

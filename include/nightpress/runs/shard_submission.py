@@ -1,7 +1,7 @@
 """Submit a shard of a run: record the intent, check that the API's queue has room, and tell how long to wait.
 
 :func:`send_shard` never waits itself. It returns the batch, or a :class:`Wait` that says until when to wait;
-    the caller waits (in Airflow by deferring) and calls it again.
+the caller waits (in Airflow by deferring) and calls it again.
 """
 
 from __future__ import annotations
