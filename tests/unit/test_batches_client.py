@@ -325,6 +325,11 @@ def test_organization_workspace_and_time_come_from_any_response() -> None:
         api.retrieve("msgbatch_1")
         assert api.identify() == Identity("org-1", "wrkspc_2")
         assert api.time() == pytest.approx(1_700_000_000, abs=5)
+    # A gateway's key may be a word that an id holds: whose batches these are decides whether one is sent again.
+    for key, whose in (("wrkspc", Identity("org-1", "wrkspc_2")), ("wrkspc_2", Identity("org-1"))):
+        with RawApiServer(always(batch(), **headers)) as server, client(server, key=key) as api:
+            api.retrieve("msgbatch_1")
+            assert api.identify() == whose
     odd = {"anthropic_organization_id": "../x", "anthropic_workspace_id": "a" * 500, "date": "tomorrow"}
     with RawApiServer(always(batch(), **odd)) as server, client(server) as api:
         api.retrieve("msgbatch_1")

@@ -35,7 +35,7 @@ class ApiConnection:
         self.base_url = str(client.base_url)
         self._secrets = find_secrets(client)
         guard_logs(self._secrets)
-        self.facts = ApiFacts(elapsed, self.redact)
+        self.facts = ApiFacts(elapsed, self._redact_id)
 
     @property
     def offline(self) -> bool:
@@ -50,6 +50,10 @@ class ApiConnection:
     def redact(self, text: str) -> str:
         """Return a text without the connection's own key, which a proxy may have echoed."""
         return remove_secrets(text, self._secrets)
+
+    def _redact_id(self, text: str) -> str:
+        """Return the id of an account without the key; a short key stays, since it may be part of the id."""
+        return "" if text in self._secrets else redact_bytes(text.encode(), self._secrets).decode()
 
     def read(self, response: httpx2.Response) -> bytes:
         """Return the content of a reply without the connection's own key."""
