@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ import psutil
 
 from benchmarks.contest import say
 from benchmarks.end_to_end import DAG_ID, DAY, write_articles
+from benchmarks.sampling import Sampler, private_mb
 from launch.airflow_api import AirflowApiError
 from launch.cluster.servers import BUCKET
 from launch.cluster.topology import Cluster
@@ -27,30 +27,20 @@ ARTICLES = 100_000
 _TIMEOUT_SECONDS = 1_800.0
 
 
-class _WorkerMemory:
-    """Samples the memory of the workers' processes, without shared memory."""
+class _WorkerMemory(Sampler):
+    """The peak memory of the workers' processes."""
 
     def __init__(self, cluster: Cluster) -> None:
+        super().__init__()
         leaders = cluster.processes.leaders()
         self._sessions = [pid for name, pid in leaders.items() if name.startswith("worker")]
         self.peak_mb = 0.0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
 
-    def __enter__(self) -> _WorkerMemory:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _sample(self) -> None:
-        while not self._over.wait(0.5):
-            for pid in session_members(self._sessions):
-                with suppress(psutil.Error):
-                    memory = psutil.Process(pid).memory_info()
-                    self.peak_mb = max(self.peak_mb, (memory.rss - memory.shared) / 1e6)
+    def sample(self) -> None:
+        """Look at all of them."""
+        for pid in session_members(self._sessions):
+            with suppress(psutil.Error):
+                self.peak_mb = max(self.peak_mb, private_mb(psutil.Process(pid)))
 
 
 def measure(articles: int, *, on_s3: bool) -> str:

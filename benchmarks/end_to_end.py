@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from typing import Any
 import psutil
 
 from benchmarks.contest import Goal, Outcome, say
+from benchmarks.sampling import Sampler, private_mb
 from tests.support.offline_api_server import LocalApiServer
 from tests.support.running_airflow import COMPONENTS, AirflowInstance
 
@@ -32,7 +32,6 @@ DAG_ID, DAY = "article_summaries", "2026-11-22"
 ARTICLES_A_SHARD = 10_000
 TASKS_A_SHARD = 4
 _TEXT = "It goes on and on, as articles do, with a little more to say each time. " * 26
-_SAMPLE_SECONDS = 0.25
 _BEFORE, _AFTER = "::endgroup::", "::group::Post Execute"
 _TIMEOUT_SECONDS = 3600.0
 
@@ -162,32 +161,22 @@ def epoch(text: str) -> float:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
-class _Memory:
-    """Samples the peak memory of each kind of process, without mapped files."""
+class _Memory(Sampler):
+    """The peak memory of each kind of process."""
 
     def __init__(self, airflow: AirflowInstance, server: LocalApiServer) -> None:
+        super().__init__()
         self.airflow, self.server = airflow, server
         self.peaks: dict[str, float] = defaultdict(float)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
 
-    def __enter__(self) -> _Memory:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _sample(self) -> None:
-        while not self._over.wait(_SAMPLE_SECONDS):
-            for pid in self.airflow.pids():
-                with suppress(psutil.Error):
-                    process = psutil.Process(pid)
-                    memory = process.memory_info()
-                    self._see(_kind(process.cmdline()), (memory.rss - memory.shared) / 1e6)
+    def sample(self) -> None:
+        """Look at all of them."""
+        for pid in self.airflow.pids():
             with suppress(psutil.Error):
-                self._see("offline API", self.server.rss_bytes() / 1e6)
+                process = psutil.Process(pid)
+                self._see(_kind(process.cmdline()), private_mb(process))
+        with suppress(psutil.Error):
+            self._see("offline API", self.server.rss_bytes() / 1e6)
 
     def _see(self, kind: str, megabytes: float) -> None:
         self.peaks[kind] = max(self.peaks[kind], megabytes)
