@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from message_batches.lineage import Lineage
     from nightpress.costs.plan import Plan
     from nightpress.days.publish import DaySummary
+    from nightpress.runs.publication import Publication
+    from nightpress.runs.run import Run
     from nightpress.storage import StoragePath
 
 
@@ -94,34 +96,12 @@ class PublishResultsOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Publish the day, write its receipt and tell the asset."""
-        from nightpress.costs.plan import read_plan
-        from nightpress.days.publish import Replacing
-        from nightpress.runs.publication import check_second_round, order_results, publish_run
-        from nightpress.runs.run import Run
-        from nightpress.runs.shard_submission import open_shard
         from nightpress.storage_leftovers import remove_leftovers
 
         with fail_without_retry():
-            day = config.day_of_run(context, self.day or None)
-            ledger = config.open_ledger(config.connect(self.conn_id).scope) if self.conn_id else None
-            run = Run(self.pipeline, day, context["run_id"], config.data_root(), ledger)
-            shards, second_shards = as_list(self.shards), as_list(self.second_shards)
-            for reference in (*shards, *second_shards):
-                open_shard(reference, run.root, run.run_id, run.pipeline)
-            # Of the results, only those that lie beside these shards are read.
-            results = order_results(
-                run, shards, as_list(self.results), second_shards, as_list(self.second_results)
-            )
-            check_second_round(run, results)
-            plan = read_plan(self.plan) if self.plan else None
-            published = publish_run(
-                run,
-                results,
-                plan,
-                time.time,
-                dag_id=context["ti"].dag_id,
-                replacing=Replacing(self.min_answered_share, bool(self.lose_answers), self.keep_publications),
-            )
+            run, plan = self._run(context), self._read_plan()
+            published = self._publish(run, plan, context["ti"].dag_id)
+        day = run.day
         summary = published.summary
         self._warn_of_changed_types(summary)
         self._link_to(day)
@@ -135,6 +115,34 @@ class PublishResultsOperator(BaseOperator):
             self.log.info("removed %d files and uploads that killed processes had left", removed)
         self._told = numbers, run.root.answers(self.pipeline, day), plan
         return numbers
+
+    def _run(self, context: Context) -> Run:
+        from nightpress.runs.run import Run
+
+        day = config.day_of_run(context, self.day or None)
+        ledger = config.open_ledger(config.connect(self.conn_id).scope) if self.conn_id else None
+        return Run(self.pipeline, day, context["run_id"], config.data_root(), ledger)
+
+    def _read_plan(self) -> Plan | None:
+        from nightpress.costs.plan import read_plan
+
+        return read_plan(self.plan) if self.plan else None
+
+    def _publish(self, run: Run, plan: Plan | None, dag_id: str) -> Publication:
+        """Publish the run's results; of them, only those that lie beside the run's own shards are read."""
+        from nightpress.days.publish import Replacing
+        from nightpress.runs.publication import check_second_round, order_results, publish_run
+        from nightpress.runs.shard_submission import open_shard
+
+        shards, second_shards = as_list(self.shards), as_list(self.second_shards)
+        for reference in (*shards, *second_shards):
+            open_shard(reference, run.root, run.run_id, run.pipeline)
+        results = order_results(
+            run, shards, as_list(self.results), second_shards, as_list(self.second_results)
+        )
+        check_second_round(run, results)
+        replacing = Replacing(self.min_answered_share, bool(self.lose_answers), self.keep_publications)
+        return publish_run(run, results, plan, time.time, dag_id=dag_id, replacing=replacing)
 
     def _warn_of_changed_types(self, summary: DaySummary) -> None:
         for name, change in summary.changed_types.items():
