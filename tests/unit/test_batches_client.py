@@ -6,6 +6,7 @@ import asyncio
 import base64
 import html
 import json
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,12 +21,13 @@ from hypothesis import strategies as st
 from upath import UPath
 
 from nightpress.batches.api_addresses import scope_of
-from nightpress.batches.api_facts import Identity
-from nightpress.batches.batch import Batch, decode_batch, decode_page, is_batch_id
+from nightpress.batches.api_facts import ApiFacts, Identity, Listed
+from nightpress.batches.batch import Batch, BatchPage, decode_batch, decode_page, is_batch_id
 from nightpress.batches.client import AsyncMessageBatches, MessageBatches
 from nightpress.batches.lean_client import LeanClient
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.redaction import redact_bytes, redact_error, redact_stream, remove_secrets
+from nightpress.batches.refusals import read_date
 from nightpress.batches.submission import Body, submit_shard
 from nightpress.errors import (
     ApiReplyError,
@@ -377,6 +379,61 @@ def test_what_is_missing_or_out_of_bounds_is_unknown(strange: dict[str, Any]) ->
     assert found == decode_batch(json.dumps(strange).encode())
     assert all(count >= 0 for count in (found.request_counts.succeeded, found.request_counts.errored))
     assert found.created_at is None or found.created_at.tzinfo is not None
+
+
+@pytest.mark.parametrize("zero", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+@pytest.mark.parametrize("strict", [True, False])
+def test_the_zero_of_a_gateways_language_is_no_time(zero: str, strict: bool) -> None:
+    found = decode_batch(
+        json.dumps(batch(9, created_at=zero, ended_at=zero) | ({} if strict else {"type": None})).encode()
+    )
+    assert (found.created_at, found.ended_at) == (None, None)
+    facts = ApiFacts()
+    facts.note_batches(BatchPage((found,)))
+    assert facts.listed == Listed(None, ("msgbatch_9",))
+
+
+@pytest.mark.parametrize(
+    ("date", "seconds"),
+    [
+        ("Thu, 26 Nov 2026 05:00:00 GMT", 1_795_669_200),
+        ("Thu, 26 Nov 2026 05:00:00 -0000", 1_795_669_200),
+        ("Thu, 26 Nov 2026 05:00:00", 1_795_669_200),
+        ("Thu Nov 26 05:00:00 2026", 1_795_669_200),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", None),
+        ("Mon, 01 Jan 1900 00:00:00 GMT", None),
+        ("2026-11-26T05:00:00Z", None),
+        ("", None),
+    ],
+)
+def test_the_date_of_a_reply_is_in_utc_and_of_this_age(
+    monkeypatch: pytest.MonkeyPatch, date: str, seconds: float | None
+) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert read_date(date) == seconds
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("told", "count", "more"),
+    [
+        (True, 1, True),
+        (False, 1_000, False),
+        (None, 999, False),
+        (None, 1_000, True),  # a gateway leaves the field out: a full page tells it
+        ("false", 1, False),
+        ("true", 1, True),
+        (0, 1, False),
+        (1, 1, True),
+    ],
+)
+def test_whether_a_page_follows_is_read_in_every_form(told: Any, count: int, more: bool) -> None:
+    content = {"data": [batch(number) for number in range(count)], "has_more": told}
+    assert decode_page(json.dumps(content).encode()).has_more is more
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from upath import UPath
 
 from nightpress.batches import candidates
-from nightpress.batches.api_facts import Identity
+from nightpress.batches.api_facts import Identity, Listed
 from nightpress.batches.batch import Batch, BatchPage, OddBatch, RequestCounts
 from nightpress.batches.ledger import Entry, Example, Ledger
 from nightpress.batches.streamed_body import POST_SECONDS
@@ -491,11 +491,89 @@ def test_the_first_line_of_a_stream_without_an_end_is_bounded(monkeypatch: pytes
             given += 100
             yield b"x" * 100
 
-    assert len(candidates._first_line(endless())) == 1_000
+    assert list(candidates._iter_first_lines(endless())) == []
     assert given <= 1_200
-    blank = candidates._first_line(iter([b"\n\n", b"  \r\n", b'{"a":', b'1}\n{"b"', b":2}"]))
-    assert blank == b'{"a":1}'
-    assert candidates._first_line(iter([])) == b""
+    blank = candidates._iter_first_lines(iter([b"\n\n", b"  \r\n", b'{"a":', b'1}\n{"b"', b":2}"]))
+    assert list(blank) == [b'{"a":1}', b'{"b":2}']
+    assert list(candidates._iter_first_lines(iter([]))) == []
+    many = candidates._iter_first_lines(iter([b"x\n"] * 99))
+    assert len(list(many)) == candidates.MAX_HEAD_LINES
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "\ufeff".encode(),
+        b"<html>\n",
+        b'{"custom_id": null}\n',
+        b'{"result": {}}\n7\n',
+        b"data: ",
+        b"\x00\xff\n",
+        b"[" * 9_999 + b"\n",
+    ],
+)
+def test_what_a_gateway_puts_before_the_results_hides_no_batch(
+    sender: ShardSender, monkeypatch: pytest.MonkeyPatch, before: bytes
+) -> None:
+    sender.api.plan = ["accept_then_drop"]
+    with pytest.raises(UnknownOutcomeError):
+        sender.submit()
+    sender.api.batches[0].ended = True
+    results = sender.api.stream_results
+    monkeypatch.setattr(sender.api, "stream_results", lambda batch: iter([before, *results(batch)]))
+    assert sender.submit() == Submitted("msgbatch_0000", "adopted")
+
+
+@pytest.mark.parametrize(
+    "first", ["created", "not created"], ids=["a page that ends the list", "a page that is not the last"]
+)
+def test_a_list_that_stops_early_proves_nothing(
+    sender: ShardSender, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """It says that there is more, and not where."""
+    sender.api.put(["foreign"])
+    sender.api.plan = ["accept_then_drop"]
+    with pytest.raises(UnknownOutcomeError):
+        sender.submit()
+    shown = (sender.api.batches[0].state(),) if first == "created" else ()
+    monkeypatch.setattr(sender.api, "list", lambda **_: BatchPage(shown, has_more=True, last_id=None))
+    sender.clock.now += 90_000
+    with pytest.raises(UnknownOutcomeError, match="where the next page begins"):
+        sender.submit()
+    assert sender.api.posts == 1
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_a_list_with_the_oldest_first_is_read_to_its_end(
+    sender: ShardSender, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    for number in range(9):
+        sender.api.put([f"foreign-{number}"] * 9)
+        sender.clock.now += 3600
+    sender.api.plan = ["accept_then_drop"]
+    with pytest.raises(UnknownOutcomeError):
+        sender.submit()
+    sender.api.batches[-1].ended = True
+    states = [sent.state() for sent in sender.api.batches]
+
+    def oldest_first(*, limit: int = 1000, after_id: str | None = None) -> BatchPage:
+        ids = [state.id for state in states]
+        rest = states[0 if after_id is None else ids.index(after_id) + 1 :]
+        return BatchPage(tuple(rest[:size]), len(rest) > size, rest[:size][-1].id)
+
+    monkeypatch.setattr(sender.api, "list", oldest_first)
+    sender.clock.now += 90_000
+    assert sender.submit() == Submitted("msgbatch_0009", "adopted")
+
+
+@pytest.mark.parametrize("moment", [-1.0, 1e12])
+def test_no_time_that_the_api_tells_damages_the_ledger(sender: ShardSender, moment: float) -> None:
+    sender.api.listed = Listed(moment)
+    sender.api.identify = lambda: sender.api.identity  # type: ignore[method-assign]
+    with pytest.raises(LedgerError):
+        sender.submit()
+    sender.api.listed = Listed()
+    assert sender.submit() == Submitted("msgbatch_0000", "created")
 
 
 def test_betas_of_the_shard_go_with_its_body(sender: ShardSender) -> None:

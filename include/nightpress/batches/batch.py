@@ -17,7 +17,13 @@ from msgspec import Meta
 from nightpress.errors import ApiReplyError, ConfigurationError
 from nightpress.storage import INVALID_JSON
 
+MAX_PAGE = 1_000
+"""Most batches on a page of the list."""
+
 _BATCH_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+_EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""No batch is older or newer. Gateways write the zero of a language, 0001-01-01 or 1970-01-01, for a missing time."""
 
 BatchId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,128}\Z")]
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
@@ -74,10 +80,19 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
     cancel_initiated_at: Moment | None = None
     results_url: str | None = None
 
+    def __post_init__(self) -> None:
+        for name in _MOMENTS:
+            moment = getattr(self, name)
+            if moment is not None and not _EARLIEST <= moment <= _LATEST:
+                msgspec.structs.force_setattr(self, name, None)
+
     @property
     def ended(self) -> bool:
         """True once nothing more will be processed; ``canceling`` is not the end."""
         return self.processing_status == "ended"
+
+
+_MOMENTS = ("created_at", "expires_at", "ended_at", "archived_at", "cancel_initiated_at")
 
 
 class OddBatch(msgspec.Struct, frozen=True, gc=False):
@@ -106,7 +121,7 @@ class BatchPage(msgspec.Struct, frozen=True, gc=False):
 
 class _Page(msgspec.Struct):
     data: list[Batch]
-    has_more: bool = False
+    has_more: bool | None = None
     last_id: BatchId | None = None
 
 
@@ -135,7 +150,8 @@ def decode_page(data: bytes) -> BatchPage:
     """
     try:
         page = _strict_page.decode(data)
-        return BatchPage(tuple(page.data), page.has_more, page.last_id or _last_id(page.data))
+        more = _has_more(page.has_more, len(page.data))
+        return BatchPage(tuple(page.data), more, page.last_id or _last_id(page.data))
     except INVALID_JSON:
         content = _decode_any(data)
     elements = content.get("data") if isinstance(content, dict) else None
@@ -146,10 +162,17 @@ def decode_page(data: bytes) -> BatchPage:
     last = content.get("last_id")
     return BatchPage(
         tuple(batches),
-        bool(content.get("has_more")),
+        _has_more(content.get("has_more"), len(elements)),
         last if is_batch_id(last) else _last_id(batches),
         tuple(batch for batch in found if isinstance(batch, OddBatch)),
     )
+
+
+def _has_more(told: object, count: int) -> bool:
+    """Return whether another page follows; if the reply does not tell, a full page does."""
+    if told is None:
+        return count >= MAX_PAGE
+    return told not in (False, 0, "", "0") and str(told).lower() != "false"
 
 
 def _last_id(batches: list[Batch]) -> str | None:
@@ -192,7 +215,8 @@ def _read_moment(value: Any) -> datetime | None:
     moment = _convert(value, datetime)
     if isinstance(moment, datetime):
         # A gateway that drops the zone means UTC, as the API does.
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment if _EARLIEST <= moment <= _LATEST else None
     return None
 
 

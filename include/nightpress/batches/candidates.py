@@ -6,22 +6,23 @@ in the results of an ended batch name its shard.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
-import msgspec
-
-from nightpress.batches.batch import Batch, BatchPage
+from nightpress.batches.batch import Batch, BatchPage, OddBatch
 from nightpress.batches.batch_api import BatchApi
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.errors import ResultsError, UnknownOutcomeError
 from nightpress.shards.request_keys import custom_id_prefix
-from nightpress.storage import INVALID_JSON
 
 CLOCK_MARGIN_SECONDS = 300.0
 """How far two moments of the API may be out of order: its servers' clocks differ a little."""
 
 MAX_HEAD_BYTES = 64 * 1024 * 1024
-"""Most bytes of a result stream's first line that are read to find its shard."""
+"""Most bytes of a result stream's first lines that are read to find its shard."""
+
+MAX_HEAD_LINES = 10
+"""How many of these lines are read; a gateway may put lines of its own before the results."""
 
 MAX_PAGES = 1_000
 """Most pages of the list of batches that are read."""
@@ -81,18 +82,20 @@ def iter_candidates(
     after_id: str | None = None
     for _ in range(MAX_PAGES):
         page = api.list(after_id=after_id)
-        old = _note_odd(page, entry, since, odd)
+        _note_odd(page, entry, since, odd)
         for batch in page.data:
-            if since is not None and batch.created_at is not None and batch.created_at.timestamp() < since:
-                old = True
+            if _is_older(batch, since):
                 continue
             if batch.id in known or batch.request_counts.total not in {0, entry.requests}:
                 continue
             if ledger.owner(batch.id) in {None, entry.key}:
                 yield batch
-        if old or not page.has_more or page.last_id is None:
+        if _ends_before(page, since) or not page.has_more:
             return
         after_id = page.last_id
+        if after_id is None:
+            odd.reasons.append("it has more batches and does not tell where the next page begins")
+            return
         if after_id in cursors:
             odd.reasons.append(f"it repeats the page after {after_id}")
             return
@@ -100,15 +103,23 @@ def iter_candidates(
     odd.reasons.append(f"it has more than {MAX_PAGES:,} pages")
 
 
-def _note_odd(page: BatchPage, entry: Entry, since: float | None, odd: Oddities) -> bool:
-    """Record elements without a usable id that could be this shard's batch; return whether one is too old."""
-    old = False
+def _is_older(batch: Batch | OddBatch, since: float | None) -> bool:
+    return since is not None and batch.created_at is not None and batch.created_at.timestamp() < since
+
+
+def _ends_before(page: BatchPage, since: float | None) -> bool:
+    """Return whether all later pages are too old, which is so only if the page has its newest batch first."""
+    created = [batch.created_at for batch in page.data] + [batch.created_at for batch in page.odd]
+    moments = [moment.timestamp() for moment in created if moment is not None]
+    return since is not None and bool(moments) and moments[-1] < since and moments[-1] <= moments[0]
+
+
+def _note_odd(page: BatchPage, entry: Entry, since: float | None, odd: Oddities) -> None:
+    """Record elements without a usable id that could be this shard's batch."""
     for batch in page.odd:
-        if since is not None and batch.created_at is not None and batch.created_at.timestamp() < since:
-            old = True
-        elif batch.type == "message_batch" and batch.requests in {None, entry.requests}:
+        could_be = batch.type == "message_batch" and batch.requests in {None, entry.requests}
+        if could_be and not _is_older(batch, since):
             odd.reasons.append("it holds a batch without a usable id")
-    return old
 
 
 def is_ours(entry: Entry, batch: Batch, api: BatchApi) -> bool:
@@ -116,40 +127,51 @@ def is_ours(entry: Entry, batch: Batch, api: BatchApi) -> bool:
 
     :raises UnknownOutcomeError: its results cannot be read, so it is unclear.
     """
+    lines = 0
     try:
-        head = _first_line(api.stream_results(batch))
+        for line in _iter_first_lines(api.stream_results(batch)):
+            lines += 1
+            if (custom_id := _find_custom_id(line)) is not None:
+                return custom_id.startswith(custom_id_prefix(entry.key))
     except ResultsError as error:
         raise UnknownOutcomeError(
             f"batch {batch.id} could be that of shard {entry.key[:16]}, and its results cannot be read to tell "
             f"({error}). Nothing is sent."
         ) from error
+    raise UnknownOutcomeError(
+        f"none of the first {lines} results of batch {batch.id} can be read, so it is unclear whether it is that of "
+        f"shard {entry.key[:16]}. Nothing is sent; a retry reads them again."
+    )
+
+
+def _find_custom_id(line: bytes) -> str | None:
+    """Return the custom_id of a result, which may follow a byte order mark; None when the line shows none."""
+    start = line.find(b"{")
     try:
-        first = _decode_head(head).custom_id
-    except INVALID_JSON as error:
-        raise UnknownOutcomeError(
-            f"the first result of batch {batch.id} cannot be read ({error}), so it is unclear whether it is "
-            f"that of shard {entry.key[:16]}. Nothing is sent; a retry reads it again."
-        ) from None
-    return first.startswith(custom_id_prefix(entry.key))
+        found, _ = _decoder.raw_decode(line[start:].decode("utf-8", "replace")) if start >= 0 else (None, 0)
+    except (ValueError, RecursionError):
+        return None
+    custom_id = found.get("custom_id") if isinstance(found, dict) else None
+    return custom_id if isinstance(custom_id, str) else None
 
 
-class _Head(msgspec.Struct):
-    custom_id: str
+_decoder = json.JSONDecoder(strict=False)
 
 
-_decode_head = msgspec.json.Decoder(_Head).decode
-
-
-def _first_line(stream: Iterator[bytes]) -> bytes:
-    """Return the first line that is not blank, reading at most about :data:`MAX_HEAD_BYTES` of it."""
+def _iter_first_lines(stream: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the first :data:`MAX_HEAD_LINES` lines that are not blank, at most :data:`MAX_HEAD_BYTES` of them."""
     parts: list[bytes] = []
-    size = 0
+    size = count = 0
     for chunk in stream:
-        begun = chunk if parts else chunk.lstrip(b"\r\n \t")
-        line, end, _ = begun.partition(b"\n")
-        if line:
-            parts.append(line)
-            size += len(line)
-        if (end and parts) or size > MAX_HEAD_BYTES:
-            break
-    return b"".join(parts)[:MAX_HEAD_BYTES]
+        size += len(chunk)
+        *ended, begun = chunk.split(b"\n")
+        for end in ended:
+            line, parts = b"".join((*parts, end)), []
+            if line.strip():
+                yield line
+                count += 1
+        parts.append(begun)
+        if count >= MAX_HEAD_LINES or size > MAX_HEAD_BYTES:
+            return
+    if (rest := b"".join(parts)).strip():
+        yield rest

@@ -148,7 +148,10 @@ class Ledger:
             workspace_id=identity.workspace_id,
         )
         path = self.files.attempt(check_shard_key(entry.key), attempt.number)
-        if not create_exclusively(path, encode(attempt)):
+        data = encode(attempt)
+        # Before it is stored: nothing could remove an attempt that cannot be read.
+        decode(Attempt, data, str(path))
+        if not create_exclusively(path, data):
             taken = self._read(Attempt, path)
             if taken is None or taken.token != attempt.token:
                 return None

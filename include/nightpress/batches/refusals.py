@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import msgspec
@@ -277,13 +278,18 @@ def read_retry_after(headers: object) -> float | None:
 
 
 def read_date(value: object) -> float | None:
-    """Return the epoch seconds of an HTTP date, or None when the value is not one."""
+    """Return the epoch seconds of an HTTP date, which is in UTC; None when it is none, or centuries away."""
     if not isinstance(value, str):
         return None
     try:
-        return parsedate_to_datetime(value).timestamp()
+        moment = parsedate_to_datetime(value)
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
+    return seconds if 0 <= seconds <= _LATEST_DATE else None
+
+
+_LATEST_DATE = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
