@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
-from nightpress.storage import StoragePath, atomic_writer
+from nightpress.storage import StoragePath, atomic_writer, open_reader
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +31,7 @@ def open_parquet(path: StoragePath, *, read_dictionary: Sequence[str] = ()) -> I
     """
     import pyarrow.parquet as pq
 
-    with path.open("rb") as stream:
+    with open_reader(path) as stream:
         file = as_arrow_file(stream)
         metadata = pq.read_metadata(file)
         known = [name for name in read_dictionary if name in metadata.schema.names]

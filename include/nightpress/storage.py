@@ -2,18 +2,19 @@
 
 A path is any `universal_pathlib <https://github.com/fsspec/universal_pathlib>`_ path; Airflow's
 ``ObjectStoragePath`` is one. On a local disk a file is written under a temporary name in the same folder,
-synced and renamed; for an object store it is written to a local temporary file and uploaded by a single
-put, because a rename there is a copy and a delete.
+synced and renamed; for an object store it is written to a local temporary file and uploaded, because a rename
+there is a copy and a delete; an upload in several parts appears when it is completed.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 import msgspec
 from upath import UPath
@@ -45,10 +46,33 @@ _DRIVERS = {
     "s3fs",
 }
 
+_BLOCK_BYTES = 8 * 2**20
+_PART_BYTES = 8 * 2**20
+_PARTS_AT_ONCE = 4
+_MAX_PARTS = 10_000
+
 
 def open_local(folder: str | Path) -> UPath:
     """Return a folder of this machine as a storage path, for temporary files."""
     return UPath(folder)
+
+
+def open_reader(path: StoragePath, *, block_bytes: int = _BLOCK_BYTES) -> BinaryIO:
+    """Open a binary file for reading.
+
+    :param block_bytes: most bytes that an object store's driver reads ahead. By default s3fs and adlfs read 50 MB
+        ahead and hold them several times in each open file, even if only a few bytes are wanted.
+    :raises FileNotFoundError: the file does not exist.
+    """
+    if is_local(path):
+        return path.open("rb")
+    return cast("BinaryIO", path.open("rb", **block_size(path.fs, block_bytes)))
+
+
+def block_size(driver: object, block_bytes: int = _BLOCK_BYTES) -> dict[str, Any]:
+    """Return the arguments of ``open`` with which a driver reads no more than this ahead."""
+    default = getattr(driver, "default_block_size", None) or getattr(driver, "blocksize", None)
+    return {"block_size": block_bytes} if isinstance(default, int) and default > block_bytes else {}
 
 
 def is_local(path: StoragePath) -> bool:
@@ -78,7 +102,9 @@ def atomic_writer(path: StoragePath) -> Iterator[BinaryIO]:
         os.fsync(handle)
         if folder is None:
             with store_errors(path):
-                path.fs.put_file(str(aside), path.path)
+                path.fs.put_file(
+                    str(aside), path.path, **_in_small_parts(type(path.fs), aside.stat().st_size)
+                )
         else:
             aside.chmod(_file_mode())
             aside.replace(target)
@@ -86,6 +112,17 @@ def atomic_writer(path: StoragePath) -> Iterator[BinaryIO]:
     finally:
         os.close(handle)
         aside.unlink(missing_ok=True)
+
+
+def _in_small_parts(driver: type, size: int) -> dict[str, int]:
+    """Return the arguments with which a driver uploads a file of this size in parts that take little memory.
+
+    By default s3fs holds ten parts of 50 MB at a time, each twice: a gigabyte for a file of 600 MB.
+    """
+    upload = getattr(driver, "_put_file", None)
+    known = inspect.signature(upload).parameters if upload is not None else {}
+    wanted = {"chunksize": max(_PART_BYTES, -(-size // _MAX_PARTS)), "max_concurrency": _PARTS_AT_ONCE}
+    return wanted if wanted.keys() <= known.keys() else {}
 
 
 def write_atomically(path: StoragePath, data: bytes) -> None:

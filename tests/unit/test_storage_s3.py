@@ -20,7 +20,7 @@ from nightpress.batches.refusals import BodyNotSentError
 from nightpress.batches.streamed_body import StreamedBody
 from nightpress.errors import ConfigurationError
 from nightpress.layout import DataRoot
-from nightpress.storage import create_exclusively, write_atomically
+from nightpress.storage import create_exclusively, open_reader, write_atomically
 from nightpress.store_reads import read_bytes
 from tests.support.s3_server import options, own_driver, s3_server
 
@@ -51,6 +51,71 @@ def test_one_of_two_creates_wins_and_the_content_stays(root: UPath) -> None:
     assert read_bytes(root / "claim") == b"first"
     with pytest.raises(FileNotFoundError):
         read_bytes(root / "nothing")
+
+
+def test_a_large_file_is_uploaded_in_small_parts_few_at_a_time(
+    root: UPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver's own parts of 50 MB, ten at a time, took a gigabyte for a file of 600 MB."""
+    from s3fs import S3FileSystem
+
+    real, held, peak = S3FileSystem._call_s3, 0, 0
+
+    async def call(self: S3FileSystem, method: str, *args: Any, **given: Any) -> Any:
+        nonlocal held, peak
+        size = len(given.get("Body", b""))
+        held, peak = held + size, max(peak, held + size)
+        try:
+            return await real(self, method, *args, **given)
+        finally:
+            held -= size
+
+    monkeypatch.setattr(S3FileSystem, "_call_s3", call)
+    part, count = storage._PART_BYTES, storage._PARTS_AT_ONCE
+    data = os.urandom(1 << 20) * (part * (count + 1) // (1 << 20))
+    write_atomically(root / "large", data)
+    assert read_bytes(root / "large") == data
+    assert part <= peak <= part * count <= 64 * 2**20
+    # S3 takes no more than 10,000 parts.
+    assert storage._in_small_parts(S3FileSystem, 10**12)["chunksize"] * 10_000 >= 10**12
+
+
+def test_a_file_is_read_in_small_blocks(root: UPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver's own blocks of 50 MB are held several times in each open file."""
+    from s3fs import S3FileSystem
+
+    real, asked = S3FileSystem._call_s3, []
+
+    async def call(self: S3FileSystem, method: str, *args: Any, **given: Any) -> Any:
+        if method == "get_object":
+            first, last = given["Range"].removeprefix("bytes=").split("-")
+            asked.append(int(last) - int(first) + 1)
+        return await real(self, method, *args, **given)
+
+    write_atomically(root / "large", os.urandom(1 << 20) * 20)
+    monkeypatch.setattr(S3FileSystem, "_call_s3", call)
+    with open_reader(root / "large") as stream:
+        assert sum(len(piece) for piece in iter(lambda: stream.read(1 << 20), b"")) == 20 << 20
+    assert max(asked) <= 10 << 20
+    assert sum(asked) < 22 << 20
+    asked.clear()
+    with open_reader(root / "large", block_bytes=1_000) as stream:
+        stream.seek(15 << 20)
+        assert len(stream.read(1_000)) == 1_000
+    assert sum(asked) <= 2_000
+    asked.clear()
+    assert sum(map(len, StreamedBody(root / "large", 10.0, lambda: 0.0, lambda: 0.0))) == 20 << 20
+    assert max(asked) <= 10 << 20
+
+
+def test_every_reader_reads_in_small_blocks() -> None:
+    opened = {
+        path.name
+        for folder in ("include/nightpress", "plugins")
+        for path in (PROJECT / folder).rglob("*.py")
+        if '.open("rb"' in path.read_text() and "block_size" not in path.read_text()
+    }
+    assert opened == set()
 
 
 RACE = """

@@ -15,7 +15,7 @@ from nightpress.articles.reading_options import ReadLimits
 from nightpress.articles.source_access import no_permission
 from nightpress.errors import InputError
 from nightpress.parquet_files import as_arrow_file
-from nightpress.storage import StoragePath
+from nightpress.storage import StoragePath, open_reader
 
 T = TypeVar("T")
 
@@ -140,7 +140,7 @@ def open_bytes(path: StoragePath, limits: ReadLimits) -> Iterator[tuple[BinaryIO
     """
     kind, problem = "", ""
     try:
-        with path.open("rb") as stream:
+        with open_reader(path) as stream:
             kind = compression_of(stream.read(16))
             stream.seek(0)
             if kind:

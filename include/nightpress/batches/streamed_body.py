@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from nightpress.batches.refusals import BodyNotSentError
-from nightpress.storage import StoragePath
+from nightpress.storage import StoragePath, block_size
 
 POST_SECONDS = 600.0
 """How long a body may take to be sent; the SDK's own default time-out is the same."""
@@ -49,6 +49,6 @@ class StreamedBody:
 
     def _read(self) -> Iterator[bytes]:
         # Not path.open: with a lineage plug-in Airflow would report this file, and load all providers for it.
-        with self.path.fs.open(self.path.path, "rb") as stream:
+        with self.path.fs.open(self.path.path, "rb", **block_size(self.path.fs)) as stream:
             while chunk := stream.read(_CHUNK):
                 yield chunk

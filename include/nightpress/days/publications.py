@@ -24,7 +24,7 @@ from nightpress.layout import DataRoot, list_names
 from nightpress.parquet_files import open_parquet
 from nightpress.settings import DEFAULT_KEPT_PUBLICATIONS
 from nightpress.statuses import SUCCEEDED
-from nightpress.storage import StoragePath, atomic_writer
+from nightpress.storage import StoragePath, atomic_writer, open_reader
 
 CURRENT = "current"
 """Name of the publication that readers see."""
@@ -204,12 +204,12 @@ def _kept_names(folder: StoragePath) -> list[str]:
 
 def _digest(path: StoragePath) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_reader(path) as stream:
         while block := stream.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()[:16]
 
 
 def _copy(source: StoragePath, target: StoragePath) -> None:
-    with source.open("rb") as stream, atomic_writer(target) as copy:
+    with open_reader(source) as stream, atomic_writer(target) as copy:
         shutil.copyfileobj(stream, copy, _BLOCK)

@@ -29,7 +29,7 @@ from nightpress.results.decode import StreamReport, iter_outcomes
 from nightpress.results.raw_results import open_raw
 from nightpress.results.shard_rows import Provenance, collect_shard
 from nightpress.shards.shard import Shard, ShardFiles
-from nightpress.storage import StoragePath, atomic_writer, open_local
+from nightpress.storage import StoragePath, atomic_writer, open_local, open_reader
 
 IDENTICAL, SAME_ROWS, DIFFERS, WAS_GONE = "identical", "same rows", "differs", "was gone"
 _COMPARED_ROWS = 20_000
@@ -198,7 +198,7 @@ def _settle(made: StoragePath, target: StoragePath, write: bool) -> Rebuilt:
 
 
 def _replace(made: StoragePath, target: StoragePath) -> None:
-    with made.open("rb") as source, atomic_writer(target) as copy:
+    with open_reader(made) as source, atomic_writer(target) as copy:
         shutil.copyfileobj(source, copy)
 
 
@@ -222,7 +222,7 @@ def _compare(made: StoragePath, there: StoragePath) -> Rebuilt:
 def _same_bytes(made: StoragePath, there: StoragePath) -> bool:
     if made.stat().st_size != there.stat().st_size:
         return False
-    with made.open("rb") as new, there.open("rb") as old:
+    with open_reader(made) as new, open_reader(there) as old:
         while block := new.read(_BLOCK):
             if block != old.read(len(block)):
                 return False

@@ -26,7 +26,7 @@ from nightpress.results.shard_rows import Provenance, ShardResults, ShardRows, c
 from nightpress.shards.kept_bodies import pack_body
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.statuses import BILLABLE_STATUSES, MISSING, SUCCEEDED
-from nightpress.storage import StoragePath, atomic_writer
+from nightpress.storage import StoragePath, atomic_writer, open_reader
 
 READINGS = 3
 """How often results with damaged lines, or lines of other shards, are read before they count as missing."""
@@ -171,7 +171,7 @@ def _is_kept(raw: StoragePath, shard: Shard) -> bool:
 
 
 def _copy(source: StoragePath, target: StoragePath) -> None:
-    with source.open("rb") as stream, atomic_writer(target) as copy:
+    with open_reader(source) as stream, atomic_writer(target) as copy:
         shutil.copyfileobj(stream, copy)
 
 

@@ -16,7 +16,7 @@ from nightpress.errors import ResultsError
 from nightpress.parquet_files import as_arrow_file
 from nightpress.results.decode import BLOCK_BYTES, StreamReport
 from nightpress.second_thread import SecondThread
-from nightpress.storage import StoragePath, atomic_writer
+from nightpress.storage import StoragePath, atomic_writer, open_reader
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ def open_raw(path: StoragePath) -> Iterator[BinaryIO]:
     :raises ResultsError: the file does not exist.
     """
     try:
-        stream = path.open("rb")
+        stream = open_reader(path)
     except FileNotFoundError:
         raise ResultsError(
             f"the kept results {path} are gone; they can be had from the API for 29 days"

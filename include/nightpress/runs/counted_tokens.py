@@ -21,7 +21,7 @@ from nightpress.costs.request_profile import RequestProfile
 from nightpress.costs.text_sizes import measure_requests
 from nightpress.shards.requests import iter_params
 from nightpress.shards.shard import Shard
-from nightpress.storage import StoragePath
+from nightpress.storage import StoragePath, open_reader
 
 MAX_ALL = 100
 """All requests of a run are counted if there are at most this many."""
@@ -94,7 +94,7 @@ def _iter_chosen(shards: Sequence[Shard], folder: StoragePath) -> Iterator[bytes
 
 def _iter_sample(body: StoragePath, size_bytes: int, count: int) -> Iterator[bytes]:
     """Yield the params of some requests, from places spread over a POST body."""
-    with body.open("rb") as stream:
+    with open_reader(body, block_bytes=_CHUNK_BYTES) as stream:
         for number in range(count):
             stream.seek(size_bytes * number // count)
             params = _first_params(stream.read(_CHUNK_BYTES))

@@ -10,7 +10,7 @@ import logging
 
 from nightpress.parquet_files import as_arrow_file
 from nightpress.shards.request_keys import custom_id
-from nightpress.storage import StoragePath, atomic_writer
+from nightpress.storage import StoragePath, atomic_writer, open_reader
 
 _CODEC = "zstd"
 
@@ -40,7 +40,7 @@ def pack_body(body: StoragePath) -> None:
     import pyarrow as pa
 
     try:
-        with body.open("rb") as stream, atomic_writer(packed_path(body)) as target:
+        with open_reader(body) as stream, atomic_writer(packed_path(body)) as target:
             codec = pa.Codec(_CODEC)
             # At least one frame: an empty file is not valid zstd.
             target.write(codec.compress(stream.read(_BLOCK_BYTES)))
@@ -81,7 +81,7 @@ def read_body(body: StoragePath) -> bytes:
     try:
         return body.read_bytes()
     except FileNotFoundError:
-        packed = packed_path(body).open("rb")
+        packed = open_reader(packed_path(body))
     with packed:
         try:
             with pa.CompressedInputStream(as_arrow_file(packed), _CODEC) as content:

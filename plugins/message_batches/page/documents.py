@@ -23,7 +23,7 @@ from nightpress.parquet_files import as_arrow_file
 from nightpress.plain_text import for_document
 from nightpress.reports.html_document import HEAD_BYTES, read_dags
 from nightpress.reports.stored_days import DAG_ID
-from nightpress.storage import StoragePath
+from nightpress.storage import StoragePath, open_reader
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ def stream_document(
     """
 
     def open_file() -> tuple[IO[bytes], bytes]:
-        stream = path.open("rb")
+        stream = open_reader(path)
         return stream, stream.read(HEAD_BYTES)
 
     stream, head = _ask(store, open_file, missing)
@@ -80,7 +80,7 @@ def stream_answers(
     """
 
     def open_file() -> tuple[IO[bytes], pq.FileMetaData]:
-        stream = path.open("rb")
+        stream = open_reader(path)
         return stream, pq.read_metadata(as_arrow_file(stream))
 
     try:
