@@ -6,6 +6,7 @@ billed, whether a second round sends the request again, and what a person can do
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -143,6 +144,19 @@ STATUSES: Mapping[str, Status] = {
     )
 }
 """All statuses by name, in the order in which they are shown."""
+
+MAX_KINDS = 100
+"""Kinds of failures that are counted by name; a gateway may give each request a kind of its own."""
+
+OTHER_KINDS = "other kinds"
+
+
+def most_frequent(kinds: Counter[str]) -> dict[str, int]:
+    """Return counts of failures by kind, the most frequent first; beyond :data:`MAX_KINDS`, all others together."""
+    named = dict(kinds.most_common(MAX_KINDS))
+    others = kinds.total() - sum(named.values())
+    return named | ({OTHER_KINDS: others} if others else {})
+
 
 MESSAGE_STATUSES = tuple(name for name, status in STATUSES.items() if status.billed in ("yes", "usage"))
 """Statuses of requests that a model answered in any way: they have token counts and may cost money."""

@@ -64,9 +64,8 @@ class Runs:
             run,
             Source(str(source), files, FieldMap(), limit=limit),
             asked,
-            shard_limits=ShardLimits(),
             max_rejected_share=0.5,
-            **values,
+            **{"shard_limits": ShardLimits()} | values,
         )
 
     def send(self, run: Run, prepared: Prepared, offline: str = "yes") -> None:
@@ -189,6 +188,53 @@ def test_what_a_collected_batch_left_without_an_answer_is_still_to_be_paid(
         assert plan.attached == 4
         assert plan.cost_upper_usd == pytest.approx(share * (whole.plan.cost_upper_usd or 0), rel=0.02)
         assert plan.verdict == "goes on"
+
+
+@pytest.mark.parametrize(
+    ("paid", "day", "counted"),
+    [
+        ({"cost_usd": 0.4}, DAY, 0.4),
+        ({"cost_usd": 0.4}, "2026-11-21", 0.0),  # another day's expense
+        # What is not known counts at its bound, not as nothing.
+        ({"cost_usd": None, "known_cost_usd": 0.0}, DAY, None),
+    ],
+)
+def test_what_was_paid_for_collected_shards_is_part_of_the_budget(
+    runs: Runs, tmp_path: Path, paid: dict[str, Any], day: str, counted: float | None
+) -> None:
+    source = write(tmp_path / "a.json", ["One.", "Two."])
+    limits = ShardLimits(1)
+    whole = runs.prepare(runs.run("one"), source, shard_limits=limits)
+    upper = whole.plan.cost_upper_usd
+    assert upper is not None
+    first = whole.shards[0]
+    runs.ledger.save(
+        Entry(
+            key=first.key,
+            requests=1,
+            bytes=first.bytes,
+            pipeline="p",
+            day=day,
+            batch_id="msgbatch_1",
+            collected_at=datetime.now(UTC),
+            answered=1,
+            **paid,
+        )
+    )
+
+    def prepare(budget: float) -> Prepared:
+        return runs.prepare(runs.run("two"), source, shard_limits=limits, limits=Limits(max_cost_usd=budget))
+
+    settled = upper / 2 if counted is None else counted
+    plan = prepare(upper / 2 + settled + 1e-6).plan
+    assert plan.settled_usd == pytest.approx(settled, rel=0.02)
+    assert (plan.attached, plan.to_send, plan.over_budget) == (1, 1, False)
+    assert plan.request_upper_usd is not None
+    if not settled:
+        return
+    lower = prepare((plan.cost_upper_usd or 0) + settled - 1e-6).plan
+    with pytest.raises(BudgetError, match=r"Nothing was sent.*was paid for them"):
+        lower.check_budget()
 
 
 def test_another_prompt_and_a_limit_are_told_before_they_cost(runs: Runs, tmp_path: Path) -> None:

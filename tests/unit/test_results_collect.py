@@ -21,6 +21,7 @@ from nightpress.shards.kept_bodies import read_body
 from nightpress.shards.request_keys import custom_id
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.shards.writer import write_shards
+from nightpress.statuses import MAX_KINDS
 from tests.support.ended_batches import DAY, TEMPLATE, EndedBatchApi, EndedShard
 from tests.support.result_lines import errored, line, succeeded
 
@@ -313,3 +314,41 @@ def test_a_failed_write_leaves_the_old_day_as_it_was(
         publish(tmp_path, ended)
     assert (tmp_path / "summaries" / f"day={DAY}" / "answers.parquet").read_bytes() == before
     assert [path.name for path in (tmp_path / "summaries" / f"day={DAY}").iterdir()] == ["answers.parquet"]
+
+
+def test_each_request_with_an_error_of_its_own_is_collected(ended: EndedShard) -> None:
+    """The ledger bounds what it keeps of a shard; a batch that is paid for must still be recorded."""
+    shard = EndedShard(ended.folder / "many", 1_100)
+    lines = shard.lines(
+        lambda n, name: errored(name, f"error_{n}" if n > 99 else "overloaded_error", "x" * n)
+    )
+    results = shard.collect(EndedBatchApi(lines, total=1_100))
+    entry = shard.ledger.load(shard.shard.key)
+    assert entry is not None
+    assert results.by_status == entry.by_status == {"errored": 1_100}
+    assert next(iter(entry.errors.items())) == ("overloaded_error", 100)
+    assert len(entry.errors) == MAX_KINDS + 1
+    assert sum(entry.errors.values()) == 1_100
+    assert {example.kind for example in entry.examples} <= entry.errors.keys()
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"input_tokens": 10**12, "output_tokens": 1},
+        {"input_tokens": 1, "output_tokens": 10**12},
+        {"input_tokens": 1, "output_tokens": 1, "cache_read_input_tokens": 10**12},
+        {"input_tokens": 1, "output_tokens": 1, "server_tool_use": {"web_search_requests": 10**12}},
+    ],
+)
+def test_an_amount_that_cannot_be_is_unknown_and_the_batch_is_collected(
+    ended: EndedShard, usage: dict[str, object]
+) -> None:
+    shard = EndedShard(ended.folder / "dear", 150)
+    lines = shard.lines(lambda n, name: succeeded(name, model="claude-fable-5-1", usage=usage))
+    results = shard.collect(EndedBatchApi(lines, total=150))
+    assert (results.cost_usd, results.known_cost_usd, results.unknown_cost_requests) == (None, 0.0, 150)
+    assert abs(results.cache_saved_usd or 0) < 1e6
+    entry = shard.ledger.load(shard.shard.key)
+    assert entry is not None
+    assert (entry.answered, entry.cost_usd) == (150, None)

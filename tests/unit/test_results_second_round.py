@@ -7,14 +7,17 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
+from nightpress.articles.article import Article
 from nightpress.days.publish import DayParts, publish_day
-from nightpress.days.second_round import MAX_TOKENS_CAP, judge, write_second_round
+from nightpress.days.second_round import MAX_TOKENS_CAP, SecondRound, WrongAnswer, judge, write_second_round
 from nightpress.errors import ResultsError
+from nightpress.outputs.problems import Problem
 from nightpress.settings import ShardLimits
 from nightpress.shards.kept_bodies import packed_path, read_body
 from nightpress.shards.request_keys import custom_id
 from nightpress.shards.shard import Shard, ShardFiles
-from tests.support.ended_batches import DAY, EndedBatchApi, EndedShard
+from nightpress.shards.writer import write_shards
+from tests.support.ended_batches import DAY, TEMPLATE, EndedBatchApi, EndedShard
 from tests.support.result_lines import errored, line, succeeded
 
 LIMITS = ShardLimits(max_requests=3)
@@ -212,3 +215,15 @@ def test_a_worse_second_answer_changes_nothing_but_the_bill(tmp_path: Path) -> N
     )
     row = pq.read_table(target.path).to_pylist()[0]
     assert (row["status"], row["text"], row["round"]) == ("truncated", "cut", 1)
+
+
+def test_an_answer_to_repair_that_does_not_fit_a_shard_stops_no_run(tmp_path: Path) -> None:
+    """Its request, the answer and the reason are more than the shard's limit: what is paid for is published anyway."""
+    limits = ShardLimits(10, 2_000)
+    rows = [Article(name, "", "x" * 1_500, {}, "f", 1) for name in "ab"]
+    first, _ = write_shards(rows, UPath(tmp_path), TEMPLATE, limits=limits).shards
+    problem = Problem("json_invalid", "it is no JSON")
+    chosen = SecondRound(picked={first.name: [0]}, wrong={first.name: {0: WrongAnswer("y" * 1_500, problem)}})
+    (again,) = write_second_round(chosen, [first], UPath(tmp_path), limits)
+    body = read_body(ShardFiles(UPath(tmp_path), again.name).requests)
+    assert len(body) == again.bytes > limits.max_bytes

@@ -97,6 +97,26 @@ def test_what_a_sent_shard_of_the_run_costs_is_not_left_for_others(
     assert len(found) == allowed
 
 
+def test_a_request_of_unknown_cost_counts_though_the_plan_has_nothing_left_to_bill() -> None:
+    result = {
+        "cost_usd": None,
+        "known_cost_usd": 0.1,
+        "unknown_cost_requests": 2,
+        "articles": 5,
+        "by_status": {},
+    }
+    assert paid_at_most(result, make_plan(cost_upper_usd=0.0, request_upper_usd=0.3)) == pytest.approx(0.7)
+
+
+def test_each_message_of_its_own_does_not_fill_the_log(tmp_path: Path) -> None:
+    troubles = [
+        AccountTrouble(f"Your credit balance is too low (no. {n})", "1 article") for n in range(5_000)
+    ]
+    with pytest.raises(AccountTroubleError, match="and 4,990 more messages") as caught:
+        pause_once(UPath(tmp_path), troubles)
+    assert len(str(caught.value)) < 2_000
+
+
 KNOWN: dict[str, dict[str, Any]] = {
     "intended": {},
     "refused": {"attempts": (Attempt(number=1, at=0, deadline=0, outcome="refused"),)},

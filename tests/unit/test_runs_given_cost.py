@@ -62,6 +62,14 @@ def test_every_model_is_counted_at_its_own_price_and_every_answer_whole() -> Non
         ({"mcp_servers": [{"url": "https://example.org"}]}, "sets mcp_servers"),
         ({"container": "c"}, "sets container"),
         ({"speed": "fast"}, "sets speed"),
+        ({"context_management": {"edits": [{"type": "compact_20260112"}]}}, "sets context_management"),
+        ({"fallbacks": [{"model": "claude-fable-5-1"}]}, "sets fallbacks"),
+        ({"inference_geo": "eu"}, "a place without a known price"),
+        ({"text": {"type": "image"}}, "sends something unknown"),
+        *(
+            ({"tools": [{"type": "web_search_20260209", "max_uses": uses}]}, "as often as it likes")
+            for uses in (-5, True, 2.0, "3", None)
+        ),
         ({"model": "claude-sonnet-9"}, "price of claude-sonnet-9 is not known"),
     ],
 )

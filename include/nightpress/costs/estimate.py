@@ -108,7 +108,7 @@ def request_upper_usd(sizes: RequestSizes, profile: RequestProfile) -> float | N
     if prices is None or profile.searches is None or not sizes.requests:
         return None
     # No text has more tokens than bytes.
-    tokens = sizes.largest_bytes + profile.added_tokens
+    tokens = _with_searches(sizes.largest_bytes + profile.added_tokens, 1, profile.searches)
     return _usd_of(tokens, 1, profile, prices.batch[-1])
 
 
@@ -127,9 +127,12 @@ def _upper_input(sizes: RequestSizes, profile: RequestProfile, counted: int | No
     text = sizes.upper_tokens(profile.facts) + profile.added_tokens * sizes.requests
     if counted is not None:
         text = ceil(counted * COUNT_MARGIN) + COUNT_MARGIN_TOKENS * sizes.requests
-    searches = profile.searches or 0
-    # Each search sends the prompt and the results so far once more.
-    again = searches * (searches + 1) // 2 * SEARCH_RESULT_TOKENS * sizes.requests
+    return _with_searches(text, sizes.requests, profile.searches or 0)
+
+
+def _with_searches(text: int, requests: int, searches: int) -> int:
+    """Return the input tokens of requests: each search sends the prompt and the results so far once more."""
+    again = searches * (searches + 1) // 2 * SEARCH_RESULT_TOKENS * requests
     return text * (searches + 1) + again
 
 

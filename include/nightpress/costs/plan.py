@@ -74,8 +74,8 @@ class Plan:
         model's price is not known or nothing bounds the cost.
     :param request_upper_usd: the same for the largest single request.
     :param room_upper_usd: the part of ``cost_upper_usd`` that is room for thinking.
-    :param settled_usd: the cost of batches that were collected before this plan was made; ``cost_upper_usd`` does
-        not include it. None in records of earlier versions.
+    :param settled_usd: the most that the day's batches cost that were collected before this plan was made;
+        ``cost_upper_usd`` does not include it. None in records of earlier versions.
     :param template: SHA-256 of the model, the prompt and its settings; tells whether they changed.
     :param cached_tokens: most input tokens of each request that may be written to the prompt cache.
     :param reused_files: how many ``reused-*.parquet`` there are in the run's folder.
@@ -160,8 +160,8 @@ class Plan:
 
     @property
     def may_exceed_budget(self) -> bool:
-        """True when all requests, those sent before included, may cost more than was allowed."""
-        return self._may_exceed(self.max_cost_usd)
+        """True when all requests, those sent and paid before included, may cost more than was allowed."""
+        return self._may_exceed(self.max_cost_usd, self.settled_usd or 0.0)
 
     @property
     def needs_approval(self) -> bool:
@@ -184,17 +184,18 @@ class Plan:
         """The most that one article may cost on average, in USD; infinite when it is not known."""
         return inf if self.cost_upper_usd is None else self.cost_upper_usd / max(self.asked, 1)
 
-    def _may_exceed(self, limit_usd: float | None) -> bool:
+    def _may_exceed(self, limit_usd: float | None, paid_usd: float = 0.0) -> bool:
         if limit_usd is None or not self.asked:
             return False
-        return (inf if self.cost_upper_usd is None else self.cost_upper_usd) > limit_usd
+        return (inf if self.cost_upper_usd is None else self.cost_upper_usd + paid_usd) > limit_usd
 
     @property
     def _kept_in_words(self) -> str:
         if not self.attached:
             return ""
         return (
-            f" {self.attached:,} of them were submitted before: they are collected, and not paid for again."
+            f" {self.attached:,} of them were submitted before: they are collected, and not paid for again"
+            + (f"; {dollars(self.settled_usd)} was paid for them." if self.settled_usd else ".")
         )
 
     def check_budget(self) -> None:
@@ -210,8 +211,9 @@ class Plan:
                 f"within max_cost_usd={self.max_cost_usd:g}. Nothing was sent. Choose a model with a known price, or "
                 "leave max_cost_usd empty."
             )
+        upper_usd = self.cost_upper_usd + (self.settled_usd or 0.0)
         raise BudgetError(
-            f"{self.asked:,} articles may cost up to {dollars(self.cost_upper_usd)} (expected "
+            f"{self.asked:,} articles may cost up to {dollars(upper_usd)} (expected "
             f"{dollars(self.cost_expected_usd)}), more than max_cost_usd={self.max_cost_usd:g}. Nothing was sent. "
             f"Set limit, lower max_tokens ({self.max_tokens}), choose a cheaper model, or raise max_cost_usd."
             f"{self._kept_in_words}"

@@ -126,7 +126,7 @@ def count_searches(extra_parameters: Mapping[str, object]) -> int | None:
         if kind is None or kind == "custom":
             continue  # a tool of the client: the API only names it
         uses = tool.get("max_uses")
-        if not str(kind).startswith(("web_search", "web_fetch")) or not isinstance(uses, int):
+        if not str(kind).startswith(("web_search", "web_fetch")) or type(uses) is not int or uses < 0:
             return None
         total += uses
     return None if extra_parameters.get("mcp_servers") else total

@@ -23,7 +23,7 @@ from nightpress.results.answers_schema import DISTINCT, iter_writable
 from nightpress.results.typed_answers import kept_output
 from nightpress.settings import DEFAULT_KEPT_PUBLICATIONS, DEFAULT_MIN_ANSWERED_SHARE, is_offline
 from nightpress.shards.shard import ShardFiles
-from nightpress.statuses import SUCCEEDED
+from nightpress.statuses import SUCCEEDED, most_frequent
 from nightpress.storage import StoragePath
 
 OUTPUT = "output"
@@ -164,7 +164,7 @@ def write_day(  # noqa: PLR0917 - all are needed
         day=day,
         articles=numbers.articles,
         succeeded=numbers.succeeded,
-        failed=dict(numbers.failed.most_common()),
+        failed=most_frequent(numbers.failed),
         rejected=count_rows(parts.rejected),
         rejected_uri=str(parts.rejected),
         reused=numbers.reused,

@@ -35,7 +35,7 @@ from nightpress.settings import ShardLimits
 from nightpress.shards.kept_bodies import DamagedBodyError, read_body
 from nightpress.shards.requests import RequestParams, canonical_params, iter_params
 from nightpress.shards.shard import SECOND_ROUND_PREFIX, Shard, ShardFiles
-from nightpress.shards.shard_writer import StagedRequest
+from nightpress.shards.shard_writer import StagedRequest, fit_limits
 from nightpress.shards.writer import write_staged_shards
 from nightpress.statuses import ERRORED, INVALID_OUTPUT, STATUSES, SUCCEEDED
 from nightpress.storage import INVALID_JSON, StoragePath
@@ -164,10 +164,11 @@ def write_second_round(
     return [
         second
         for shard in shards
+        if (staged := list(_iter_staged(chosen, shard, folder)))
         for second in write_staged_shards(
-            _iter_staged(chosen, shard, folder),
+            staged,
             folder,
-            limits=limits,
+            limits=fit_limits(limits, max(len(request.params) for request in staged)),
             prefix=f"{SECOND_ROUND_PREFIX}{shard.name}-",
             salt=f"second round of {shard.key}",
             betas=shard.betas,

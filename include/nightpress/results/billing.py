@@ -39,6 +39,10 @@ FREE_REFUSALS = ("cyber", "general_harms")
 BILLED_REFUSALS = ("bio", "frontier_llm", "reasoning_extraction")
 """Refusal categories that are billed even before any output, since 24 September 2026."""
 
+MAX_REQUEST_USD = 5_000.0
+"""A higher amount for one request is a fault of its token counts, and counts as unknown. The ledger's bound for a
+batch of 100,000 requests is a billion."""
+
 _FREE = pa.array([name for name, status in STATUSES.items() if status.billed == "no"])
 _UNKNOWN = pa.array([name for name, status in STATUSES.items() if status.billed == "unknown"])
 
@@ -63,6 +67,8 @@ def costs(answers: pa.Table) -> tuple[pa.Array, pa.Array]:
     paid, listed = (
         np.where(free, 0.0, np.where(unknown, np.nan, usd + searches * SEARCH_USD)) for usd in (paid, listed)
     )
+    # Comparisons with NaN are false, so an unknown amount stays unknown.
+    paid, listed = (np.where(usd > MAX_REQUEST_USD, np.nan, usd) for usd in (paid, listed))
     return pa.array(paid, from_pandas=True), pa.array(listed, from_pandas=True)
 
 
@@ -83,7 +89,8 @@ def cache_saved(answers: pa.Table) -> float | None:
         prices = find_prices(model)
         if prices is None:
             return None
-        saved += float((_difference(plain, tokens, prices.batch) * factor)[rows & counted].sum())
+        difference = _difference(plain, tokens, prices.batch) * factor
+        saved += float(difference[rows & counted & (abs(difference) <= MAX_REQUEST_USD)].sum())
     return saved
 
 

@@ -25,7 +25,7 @@ from nightpress.results.raw_results import keep_raw, open_raw
 from nightpress.results.shard_rows import Provenance, ShardResults, ShardRows, collect_shard
 from nightpress.shards.kept_bodies import pack_body
 from nightpress.shards.shard import Shard, ShardFiles
-from nightpress.statuses import BILLABLE_STATUSES, MISSING, SUCCEEDED
+from nightpress.statuses import BILLABLE_STATUSES, MAX_KINDS, MISSING, SUCCEEDED, most_frequent
 from nightpress.storage import StoragePath, atomic_writer, open_reader
 
 READINGS = 3
@@ -193,4 +193,5 @@ def find_failures(results: StoragePath) -> tuple[dict[str, int], tuple[Example, 
             message = "" if kind == "model_check" else row["error_message"] or ""
             about = (message[:MESSAGE_CHARACTERS], str(row["article_id"])[:200])
             examples.append(Example(kind, row["custom_id"], *about))
-    return dict(counts.most_common()), tuple(examples)
+    kinds = [kind for kind, _ in counts.most_common(MAX_KINDS)]
+    return most_frequent(counts), tuple(example for example in examples if example.kind in kinds)

@@ -28,6 +28,9 @@ _CAUSES = (
     ("key", re.compile(r"authentication_error|HTTP 401|no credentials", re.IGNORECASE)),
     ("permission", re.compile(r"permission_error|HTTP 403", re.IGNORECASE)),
 )
+_MAX_DESCRIBED = 10
+"""Messages that are shown; a gateway may write a number of its own into each."""
+
 OTHER = "account"
 """The cause of a problem whose message names no other cause."""
 
@@ -64,7 +67,9 @@ def pause_once(
     met = list(troubles)
     if not met:
         return False
-    described = "; ".join(f"{trouble.effect} ({trouble.reason})" for trouble in met)
+    described = "; ".join(f"{trouble.effect} ({trouble.reason})" for trouble in met[:_MAX_DESCRIBED])
+    if len(met) > _MAX_DESCRIBED:
+        described += f"; and {len(met) - _MAX_DESCRIBED:,} more messages"
     message = (
         f"the API rejects requests because of an account problem: {described}. What was answered is kept. Fix the "
         "key, the credit or the permission; then the run continues where it was, and pays only for what has no answer."

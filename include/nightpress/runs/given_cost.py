@@ -26,11 +26,12 @@ from nightpress.costs.request_profile import (
 from nightpress.costs.text_sizes import RequestSizes, measure_requests
 from nightpress.errors import BudgetError, ResultsError
 from nightpress.models.lookup import get_model
+from nightpress.models.parameters import GEOGRAPHIES
 from nightpress.storage import INVALID_JSON, StoragePath, write_atomically
 
 _MEASURED_AT_ONCE = 500
 _TEXT_BLOCKS = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
-_HELD = ("speed", "container", "mcp_servers")
+_HELD = ("speed", "container", "mcp_servers", "context_management", "fallbacks")
 """Parameters whose cost cannot be derived from the text."""
 
 
@@ -165,6 +166,8 @@ def _find_unbounded(params: Mapping[str, Any], profile: RequestProfile) -> str:
     held = [name for name in _HELD if params.get(name)]
     if held:
         return f"a request sets {held[0]}"
+    if params.get("inference_geo") not in (None, *GEOGRAPHIES):
+        return "a request asks for inference in a place without a known price"
     if profile.searches is None:
         return "a request lets the API use a tool as often as it likes"
     messages = params["messages"]
@@ -175,8 +178,10 @@ def _find_unbounded(params: Mapping[str, Any], profile: RequestProfile) -> str:
 
 def _other_than_text(content: object) -> str:
     """Return the type of the first block that is not text; empty if all blocks are text."""
-    if not isinstance(content, Sequence) or isinstance(content, (str, bytes)):
+    if content is None or isinstance(content, str):
         return ""
+    if not isinstance(content, Sequence):
+        return "something unknown"
     for block in content:
         kind = str(block.get("type", "")) if isinstance(block, Mapping) else ""
         if kind == "tool_result":

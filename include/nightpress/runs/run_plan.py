@@ -10,6 +10,7 @@ from math import inf
 
 import msgspec
 
+from nightpress.batches.ledger import Entry
 from nightpress.costs.estimate import AnswerHistory, estimate, request_upper_usd
 from nightpress.costs.plan import Limits, ModelCost, Plan
 from nightpress.costs.receipt_files import read_answer_history
@@ -54,7 +55,6 @@ def make_plan(  # noqa: PLR0917 - called once
     :param now: returns epoch seconds.
     """
     today = today_of(now())
-    attached, billed, settled_usd = _split_by_ledger(run, report)
     digest = digest_of(template)
     history = read_answer_history(run.root, run.pipeline, digest, run.offline)
     prefix = SharedPrefix.of(template.system, template.model) if template.cache and template.system else None
@@ -65,6 +65,7 @@ def make_plan(  # noqa: PLR0917 - called once
         typed=template.output is not None,
         geographies=history.geographies,
     )
+    attached, billed, settled_usd = _split_by_ledger(run, report, profile)
     all_counted = not attached and counted.requests == billed.requests
     history = replace(
         history,
@@ -105,7 +106,8 @@ def make_plan(  # noqa: PLR0917 - called once
         effort=template.options.thinking.effort,
         betas=template.betas,
         cut=max(report.cut.values(), default=0),
-        request_upper_usd=request_upper_usd(billed, profile),
+        # Of all requests, since one that was collected may have an unknown cost, too.
+        request_upper_usd=request_upper_usd(sum(report.sizes, RequestSizes()), profile),
         us_possible=profile.us_possible,
         asks=describe_request_parts(template),
         room_upper_usd=cost.room_usd,
@@ -174,8 +176,10 @@ def _other_models(
     return sorted(others, key=lambda cost: inf if cost.upper_usd is None else cost.upper_usd)
 
 
-def _split_by_ledger(run: Run, report: ReadReport) -> tuple[int, RequestSizes, float]:
-    """Return the articles in shards that may have a batch, the request sizes to be billed, and USD paid."""
+def _split_by_ledger(
+    run: Run, report: ReadReport, profile: RequestProfile
+) -> tuple[int, RequestSizes, float]:
+    """Return the articles in shards that may have a batch, the request sizes to be billed, and USD paid at most."""
     attached, billed, settled_usd = 0, RequestSizes(), 0.0
     for shard, sizes in zip(report.shards, report.sizes, strict=True):
         entry = run.ledger.load(shard.key) if run.ledger is not None else None
@@ -191,10 +195,19 @@ def _split_by_ledger(run: Run, report: ReadReport) -> tuple[int, RequestSizes, f
             billed += sizes.scaled(shard.articles - (entry.answered or 0))
             twice = sizes.scaled(sum((entry.by_status or {}).get(name, 0) for name in _ASKED_DIFFERENTLY))
             billed += twice + twice
-            settled_usd += entry.cost_usd or 0.0
+            settled_usd += _paid_at_most(run, entry, sizes, profile)
         elif (entry.pipeline, entry.day) == (run.pipeline, run.day):
             billed += sizes
     return attached, billed, settled_usd
+
+
+def _paid_at_most(run: Run, entry: Entry, sizes: RequestSizes, profile: RequestProfile) -> float:
+    """Return the most that a collected batch cost the run's day; without a price, the plan has no bound anyway."""
+    if (entry.pipeline, entry.day) != (run.pipeline, run.day):
+        return 0.0
+    if entry.cost_usd is not None:
+        return entry.cost_usd
+    return estimate(sizes, profile).upper_usd or entry.known_cost_usd or 0.0
 
 
 _ASKED_DIFFERENTLY = [name for name, status in STATUSES.items() if status.again in {"more_room", "repair"}]

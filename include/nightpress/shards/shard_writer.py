@@ -6,6 +6,7 @@ Memory is bounded by one shard, not by the input. The bytes of the file are exac
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Protocol
 
 import msgspec
@@ -143,6 +144,12 @@ class ShardWriter:
         columns["request_key"] = pa.array([digest.hex() for digest in self._keys], pa.string())
         table = pa.table(columns).replace_schema_metadata({"shard_key": key})
         write_parquet(table, path)
+
+
+def fit_limits(limits: ShardLimits, size_bytes: int) -> ShardLimits:
+    """Return limits that a request with params of this size fits; a batch may hold more than our limits allow."""
+    needed = size_bytes + len(_HEAD) + len(_TAIL) + _ENTRY_OVERHEAD + 10
+    return limits if needed <= limits.max_bytes else replace(limits, max_bytes=needed)
 
 
 def _staged_bytes(row: dict[str, object]) -> int:
