@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from nightpress.batches.model_api import SdkModelApi
 from nightpress.models.catalogue import CATALOGUE
 from nightpress.models.lookup import offered_ids
 from nightpress.runs import counted_tokens
@@ -158,6 +159,38 @@ def test_a_cached_system_prompt(runs: PricedRuns, model: str) -> None:
     results = priced.results[0]
     assert results.cache_creation_input_tokens > 0
     assert results.cache_read_input_tokens > 0
+
+
+@pytest.mark.parametrize("model", ["claude-haiku-5-5", "claude-opus-5"])
+def test_a_cached_system_prompt_that_tools_make_long_enough(runs: PricedRuns, model: str) -> None:
+    """The tools come before the system prompt, and are written to the cache with it."""
+    tools = [
+        {"name": f"tool_{n}", "description": "Looks up a place. " * 20, "input_schema": {"type": "object"}}
+        for n in range(20)
+    ]
+    template = ask(model, 1, system="Be brief.", cache=True, request={"tools": tools})
+    priced = runs.price(["Yes."], template)
+    assert priced.results[0].cache_creation_input_tokens > 512
+    check(priced)
+
+
+class Liar(SdkModelApi):
+    """A gateway that answers every count with the same number."""
+
+    told = 0
+
+    def count_tokens(self, params: bytes) -> int | None:
+        return self.told
+
+
+@pytest.mark.parametrize("told", [0, 1, 40, 10**9])
+def test_counts_that_cannot_be_bound_nothing(runs: PricedRuns, told: int) -> None:
+    honest, runs.models = runs.models, Liar(runs.client, "offline")
+    runs.models.told = told
+    try:
+        check(runs.price(TEXTS, ask("claude-sonnet-5", 1)))
+    finally:
+        runs.models = honest
 
 
 @pytest.mark.parametrize(

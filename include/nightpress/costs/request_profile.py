@@ -105,9 +105,9 @@ def make_profile(
         added_tokens=added,
         searches=count_searches(options.extra_parameters),
         us_expected=asked == "us" or (asked is None and seen_in_us),
-        # If the request does not say, the workspace decides, and only earlier answers show its setting. Answers of
-        # models before 4.6 say "not_available", which shows nothing.
-        us_possible=asked == "us" or (asked is None and (seen_in_us or "global" not in geographies)),
+        # If the request does not say, the workspace decides. Earlier answers show where it was then, or where
+        # the workspace of an earlier key was; neither bounds what the next answers cost.
+        us_possible=asked in {None, "us"},
         skeleton=_skeleton(options),
     )
 

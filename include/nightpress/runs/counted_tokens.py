@@ -29,6 +29,10 @@ MAX_ALL = 100
 MAX_COUNTED = 12
 """Number of requests that are counted in a larger run."""
 
+MIN_SHARE, MIN_SHARE_OF_ONE = 0.5, 0.1
+"""Counts below these shares of the expected tokens, of all requests and of one, are not used: no upper bound may
+rest on a gateway that answers with a made-up number."""
+
 MAX_SECONDS = 20.0
 """Total time limit for counting, in seconds."""
 
@@ -71,11 +75,14 @@ def count_requests(
         if clock() > until or (tokens := api.count_tokens(params)) is None:
             break
         sizes = measure_requests([params]).without(profile.skeleton)
+        likely = sizes.expected_tokens(profile.facts)
+        if tokens < MIN_SHARE_OF_ONE * likely:
+            break
         requests, counted = requests + 1, counted + tokens
-        expected += sizes.expected_tokens(profile.facts)
+        expected += likely
         upper = sizes.upper_tokens(profile.facts) + profile.added_tokens
         highest = max(highest, tokens / max(upper, 1))
-    if not requests or not expected:
+    if not requests or not expected or counted < MIN_SHARE * expected:
         return CountedTokens()
     return CountedTokens(requests, counted / expected, highest, counted)
 

@@ -16,7 +16,7 @@ from nightpress.costs.plan import Limits, ModelCost, Plan
 from nightpress.costs.receipt_files import read_answer_history
 from nightpress.costs.request_profile import RequestProfile, make_profile
 from nightpress.costs.shared_prefix import LIFETIME, SharedPrefix
-from nightpress.costs.text_sizes import RequestSizes
+from nightpress.costs.text_sizes import RequestSizes, measure_requests
 from nightpress.errors import ConfigurationError
 from nightpress.models.lookup import offered_ids
 from nightpress.models.request_options import resolve_options
@@ -58,13 +58,11 @@ def make_plan(  # noqa: PLR0917 - called once
     digest = digest_of(template)
     history = read_answer_history(run.root, run.pipeline, digest, run.offline)
     prefix = SharedPrefix.of(template.system, template.model) if template.cache and template.system else None
-    cached_tokens = prefix.upper_tokens if prefix is not None and prefix.verdict != "too_short" else 0
     profile = make_profile(
-        template.options,
-        cached_tokens=cached_tokens,
-        typed=template.output is not None,
-        geographies=history.geographies,
+        template.options, typed=template.output is not None, geographies=history.geographies
     )
+    cached_tokens = _cached_tokens(template, prefix, profile)
+    profile = replace(profile, cached_tokens=cached_tokens)
     attached, billed, settled_usd = _split_by_ledger(run, report, profile)
     all_counted = not attached and counted.requests == billed.requests
     history = replace(
@@ -120,6 +118,19 @@ def make_plan(  # noqa: PLR0917 - called once
             *notes_on_cache(prefix, billed.requests),
         ],
     )
+
+
+def _cached_tokens(template: RequestTemplate, prefix: SharedPrefix | None, profile: RequestProfile) -> int:
+    """Return the most tokens of each request that may be written to the prompt cache.
+
+    What is cached begins with the tools and with what the API adds, which come before the system prompt.
+    """
+    if prefix is None:
+        return 0
+    config = template.output.output_config if template.output is not None else None
+    before = [msgspec.json.encode([template.options.extra_parameters.get("tools"), config])]
+    tokens = prefix.upper_tokens + measure_requests(before).upper_tokens(profile.facts) + profile.added_tokens
+    return tokens if tokens >= prefix.minimum else 0
 
 
 def describe_request_parts(template: RequestTemplate) -> str:
