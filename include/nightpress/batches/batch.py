@@ -17,9 +17,6 @@ from msgspec import Meta
 from nightpress.errors import ApiReplyError, ConfigurationError
 from nightpress.storage import INVALID_JSON
 
-MAX_PAGE = 1_000
-"""Most batches on a page of the list."""
-
 _BATCH_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -169,9 +166,12 @@ def decode_page(data: bytes) -> BatchPage:
 
 
 def _has_more(told: object, count: int) -> bool:
-    """Return whether another page follows; if the reply does not tell, a full page does."""
+    """Return whether another page follows; if the reply does not tell, one does until a page is empty.
+
+    A gateway's own limit may be below the one that was asked for, so a page that is not full proves nothing.
+    """
     if told is None:
-        return count >= MAX_PAGE
+        return count > 0
     return told not in (False, 0, "", "0") and str(told).lower() != "false"
 
 
