@@ -1,14 +1,17 @@
-"""Memory of reading as the source grows: ``python -m benchmarks.reading_scale [MEGABYTES] [FILES]``.
+"""Memory of reading as the source grows: ``python -m benchmarks.reading_scale [MEGABYTES] [FILES] [KIND…]``.
 
 The same source is read at full size and at a tenth of it, each in a separate process: the difference of the peaks
-is the cost of size. Articles have 20 KB, since each article's id takes 20 bytes of memory. It also measures many
-small files, and texts of a few words with 300 KB of metadata each, which are staged in shards.
+is the cost of size. Articles have 20 KB, since each article's id takes 20 bytes of memory. Parquet is also read from
+row groups of a gigabyte, JSON lines from gzip. It also measures many small files, and texts of a few words with
+300 KB of metadata each, which are staged in shards.
 """
 
 from __future__ import annotations
 
 import csv
+import gzip
 import json
+import random
 import sys
 import tempfile
 import time
@@ -29,16 +32,21 @@ from nightpress.shards.writer import write_shards
 
 _ARTICLE_BYTES, _METADATA_BYTES = 20_000, 300_000
 _TEXT = "It goes on and on, as articles do. "
-FORMATS = ("jsonl", "json", "csv", "parquet")
-MANY, METADATA = "many files", "metadata"
+MANY, METADATA = "many_files", "metadata"
 
 
-def run(megabytes: int = 5_000, files: int = 50_000) -> list[Outcome]:
-    """Measure each format, small files and metadata."""
-    outcomes = []
-    for name in FORMATS:
-        outcomes.append(_growth(name, megabytes, _WRITERS[name], 40.0))
-    outcomes.append(_growth(METADATA, max(megabytes // 5, 1_000), _write_metadata, 60.0))
+def run(megabytes: int = 5_000, files: int = 50_000, *kinds: str) -> list[Outcome]:
+    """Measure each format, small files and metadata; or only the kinds that are named."""
+    wanted = kinds or (*_WRITERS, METADATA, MANY)
+    outcomes = [_growth(name, megabytes, write, 40.0) for name, write in _WRITERS.items() if name in wanted]
+    if METADATA in wanted:
+        outcomes.append(_growth(METADATA, max(megabytes // 5, 1_000), _write_metadata, 60.0))
+    if MANY in wanted:
+        outcomes.append(_many_files(files))
+    return outcomes
+
+
+def _many_files(files: int) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="nightpress-bench-") as folder:
         place = Path(folder) / "source"
         _write_many(place, files)
@@ -48,14 +56,14 @@ def run(megabytes: int = 5_000, files: int = 50_000) -> list[Outcome]:
         Goal("many small files: files/s of CPU", files / seconds, 1_000, "", at_least=True),
         Goal("many small files: memory above imports", middle(measured, MANY, "extra_mb"), 120, "MB"),
     )
-    return [*outcomes, Outcome(f"{files:,} files of one article", measured, goals)]
+    return Outcome(f"{files:,} files of one article", measured, goals)
 
 
 def _growth(name: str, megabytes: int, write: Callable[[Path, int], None], most: float) -> Outcome:
     measured = {}
     for size in (megabytes // 10, megabytes):
         with tempfile.TemporaryDirectory(prefix="nightpress-bench-") as folder:
-            place = Path(folder) / f"in.{name if name != METADATA else 'jsonl'}"
+            place = Path(folder) / f"in.{_SUFFIXES.get(name, name)}"
             write(place, size * 1_000_000)
             measured[f"{size:,} MB"] = [run_child("benchmarks.reading_scale", name, place)]
     small, large = measured
@@ -65,12 +73,14 @@ def _growth(name: str, megabytes: int, write: Callable[[Path, int], None], most:
 
 
 def _rows(size: int) -> Iterator[dict[str, Any]]:
-    text = _TEXT * (_ARTICLE_BYTES // len(_TEXT))
+    random_words = random.Random(1)
+    words = " ".join(f"{random_words.getrandbits(32):x}" for _ in range(100_000))
     for number in range(size // _ARTICLE_BYTES):
+        start = random_words.randrange(len(words) - _ARTICLE_BYTES)
         yield {
             "id": f"a{number}",
             "title": f"title {number}",
-            "content": f"{number} {text}",
+            "content": f"{number} {words[start : start + _ARTICLE_BYTES]}",
             "section": number % 7,
         }
 
@@ -94,12 +104,21 @@ def _write_csv(path: Path, size: int) -> None:
         writer.writerows(_rows(size))
 
 
-def _write_parquet(path: Path, size: int) -> None:
+def _write_gzip(path: Path, size: int) -> None:
+    with gzip.open(path, "wt", 1, encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in _rows(size))
+
+
+def _write_large_groups(path: Path, size: int) -> None:
+    _write_parquet(path, size, rows_of_group=1_000_000_000 // _ARTICLE_BYTES)
+
+
+def _write_parquet(path: Path, size: int, rows_of_group: int = 1_000) -> None:
     writer: pq.ParquetWriter | None = None
     batch: list[dict[str, Any]] = []
     for row in _rows(size):
         batch.append(row)
-        if len(batch) == 1_000:
+        if len(batch) == rows_of_group:
             table = pa.Table.from_pylist(batch)
             writer = writer or pq.ParquetWriter(path, table.schema)
             writer.write_table(table)
@@ -107,6 +126,8 @@ def _write_parquet(path: Path, size: int) -> None:
     if writer is None:
         pq.write_table(pa.Table.from_pylist(batch), path)
     else:
+        if batch:
+            writer.write_table(pa.Table.from_pylist(batch))
         writer.close()
 
 
@@ -130,7 +151,15 @@ def _write_many(folder: Path, files: int) -> None:
         )
 
 
-_WRITERS = {"jsonl": _write_jsonl, "json": _write_json, "csv": _write_csv, "parquet": _write_parquet}
+_WRITERS: dict[str, Callable[[Path, int], None]] = {
+    "jsonl": _write_jsonl,
+    "json": _write_json,
+    "csv": _write_csv,
+    "parquet": _write_parquet,
+    "large_groups": _write_large_groups,
+    "gzip": _write_gzip,
+}
+_SUFFIXES = {"large_groups": "parquet", "gzip": "jsonl.gz", METADATA: "jsonl"}
 
 
 def child(name: str, place: Path) -> None:
@@ -150,5 +179,8 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         child(sys.argv[2], Path(sys.argv[3]))
     else:
-        for outcome in run(*map(int, sys.argv[1:])):
+        numbers = [int(given) for given in sys.argv[1:] if given.isdecimal()]
+        named = [given for given in sys.argv[1:] if not given.isdecimal()]
+        megabytes, files = numbers + [5_000, 50_000][len(numbers) :]
+        for outcome in run(megabytes, files, *named):
             print("\n".join(outcome.lines()))

@@ -3,7 +3,9 @@
 Reading includes checks, prompt, JSON, both hashes and limits; each format runs in a separate process. Rates are per
 second of CPU time on one core, so other work on the machine does not matter; memory is the peak of the process.
 They are compared with the seed program, from which the project started: ``json.load``, prompts and requests as
-objects, one ``json.dump``, no checks. The lookup asks :class:`nightpress.days.reuse.AnswerIndex` for as many keys as
+objects, one ``json.dump``, no checks. Only reading the rows, without prompts and requests, is compared with the reader
+as it was before it detected formats (``frozen_reader``): both read the same file in one process, in turn, and the best
+pass of each counts. The lookup asks :class:`nightpress.days.reuse.AnswerIndex` for as many keys as
 it holds; half of them exist.
 """
 
@@ -12,16 +14,20 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
 from benchmarks.contest import Goal, Outcome, alternate, middle, peak_mb, resident_mb, run_child
+from benchmarks.frozen_reader import iter_frozen_articles
 from nightpress.articles.reader import iter_articles
 from nightpress.days.reuse import AnswerIndex
 from nightpress.settings import ShardLimits
@@ -33,6 +39,8 @@ from tests.support.prompts import SUMMARY_PROMPT
 FORMATS = ("in.jsonl", "in.json", "in.csv", "in.parquet")
 LOOKED_UP = 1_000_000
 KEYS, SEED = "answers.parquet", "seed (JSON)"
+PASSES = 12
+FROZEN = "the frozen reader"
 
 
 def run(articles: int = 100_000, rounds: int = 1) -> list[Outcome]:
@@ -43,6 +51,7 @@ def run(articles: int = 100_000, rounds: int = 1) -> list[Outcome]:
         reading = alternate(
             (*FORMATS, SEED), rounds, lambda name: run_child("benchmarks.reading_speed", name, place)
         )
+        rows = _compare_rows(place, articles)
         _write_keys(place / KEYS)
         looking = alternate((KEYS,), 1, lambda name: run_child("benchmarks.reading_speed", name, place))
     goals = [
@@ -62,8 +71,45 @@ def run(articles: int = 100_000, rounds: int = 1) -> list[Outcome]:
     )
     return [
         Outcome(f"{articles:,} articles of 2 KB to shards on disk, seconds of CPU", reading, tuple(goals)),
+        *rows,
         Outcome(f"{LOOKED_UP:,} keys looked up among {LOOKED_UP:,} answers", looking, keys),
     ]
+
+
+def _compare_rows(place: Path, articles: int) -> list[Outcome]:
+    """Compare reading the rows with the frozen reader, each format in a process of its own."""
+    outcomes = []
+    for name in FORMATS:
+        found = run_child("benchmarks.reading_speed", f"rows {name}", place)
+        ratio = found["seconds"] / found["frozen_seconds"]
+        measured = {"ours": [found], FROZEN: [{"seconds": found["frozen_seconds"]}]}
+        goal = Goal(f"{name}: rows ÷ {FROZEN}", ratio, 1.1, "×")
+        title = f"rows of {articles:,} articles of 2 KB ({name}), seconds of CPU, best of {PASSES} passes"
+        outcomes.append(Outcome(title, measured, (goal,)))
+    return outcomes
+
+
+def _read_rows(path: Path) -> dict[str, float]:
+    """Read a file with both readers in turn, and return the CPU seconds of the best pass of each."""
+    assert [_rows_of(article) for article in iter_articles(UPath(path), limit=100)] == [
+        _rows_of(article) for article, _ in zip(iter_frozen_articles(path), range(100), strict=False)
+    ]
+    best = {"seconds": math.inf, "frozen_seconds": math.inf}
+    for _ in range(PASSES):
+        for name, read in (("seconds", _iter_ours), ("frozen_seconds", iter_frozen_articles)):
+            started = time.process_time()
+            for _article in read(path):
+                pass
+            best[name] = min(best[name], time.process_time() - started)
+    return best
+
+
+def _iter_ours(path: Path) -> Iterator[object]:
+    return iter_articles(UPath(path))
+
+
+def _rows_of(article: Any) -> tuple[object, ...]:
+    return article.article_id, article.title, article.content, article.metadata
 
 
 def _write_sources(place: Path, articles: int) -> None:
@@ -95,6 +141,9 @@ def _write_keys(path: Path) -> None:
 
 def child(name: str, place: Path) -> None:
     """Do the step and print seconds of CPU and MB."""
+    if name.startswith("rows "):
+        print(json.dumps(_read_rows(place / name.removeprefix("rows "))))
+        return
     before, started = resident_mb(), time.process_time()
     if name == KEYS:
         _look_up(place / name)

@@ -117,6 +117,10 @@ def _without_id(rows: Rows) -> Rows:
     return [{name: value for name, value in row.items() if name != "id"} for row in rows]
 
 
+def _without_content(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "content"}
+
+
 def _files(files: Mapping[str, bytes | str]) -> Callable[[Path], Path]:
     def write(folder: Path) -> Path:
         for name, data in files.items():
@@ -144,6 +148,10 @@ def _arrow(name: str, write_table: Callable[[pa.Table, str], None]) -> Callable[
 def _arrow_stream(table: pa.Table, path: str) -> None:
     with pa.OSFile(path, "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
+
+
+def _json_file(value: object) -> Callable[[Path], Path]:
+    return _bytes("a.json", json.dumps(value, ensure_ascii=False))
 
 
 def _zip(files: Mapping[str, str]) -> bytes:
@@ -594,6 +602,163 @@ READ: list[Kind] = [
         ),
         [{"id": "r1", "title": "a\rb", "content": "one\rtwo"}],
     ),
+    Kind(
+        "Ghost export (a list in a list)",
+        _json_file(
+            {
+                "db": [
+                    {
+                        "meta": {"version": "5.2"},
+                        "data": {
+                            "posts": _renamed(ROWS, content="plaintext"),
+                            "tags": [{"id": "t1", "name": "News", "description": "All the news."}],
+                            "users": [{"id": "u1", "name": "Ann", "bio": "Writes."}],
+                        },
+                    }
+                ]
+            }
+        ),
+        ROWS,
+    ),
+    Kind(
+        "JSON:API (Drupal, Strapi 4)",
+        _json_file(
+            {
+                "jsonapi": {"version": "1.0"},
+                "data": [
+                    {
+                        "type": "node--article",
+                        "id": r["id"],
+                        "attributes": {
+                            "title": r["title"],
+                            "body": {"value": r["content"], "format": "plain_text"},
+                        },
+                    }
+                    for r in ROWS
+                ],
+                "included": [{"type": "tag", "id": "9", "attributes": {"description": "About the news."}}],
+            }
+        ),
+        ROWS,
+    ),
+    Kind(
+        "Contentful export (texts by language)",
+        _json_file(
+            {
+                "contentTypes": [{"sys": {"id": "post"}, "name": "Post", "description": "A post"}],
+                "entries": [
+                    {
+                        "sys": {"id": r["id"]},
+                        "fields": {"title": {"en-US": r["title"]}, "body": {"en-US": r["content"]}},
+                    }
+                    for r in ROWS
+                ],
+            }
+        ),
+        ROWS,
+    ),
+    Kind(
+        "rich text as blocks (Sanity, Strapi 5, Contentful, TipTap)",
+        _bytes(
+            "a.ndjson",
+            _lines(
+                [
+                    {
+                        "_id": r["id"],
+                        "title": r["title"],
+                        "body": [
+                            {"_type": "block", "children": [{"_type": "span", "text": r["content"][:5]}]},
+                            {"_type": "image", "asset": {"_ref": "image-1"}},
+                            {
+                                "_type": "block",
+                                "children": [{"text": r["content"][5:9]}, {"text": r["content"][9:]}],
+                            },
+                        ],
+                    }
+                    for r in ROWS
+                ]
+            ),
+        ),
+        [{**r, "content": f"{r['content'][:5]}\n\n{r['content'][5:]}"} for r in ROWS],
+    ),
+    Kind(
+        "pages of an API, one a line (Elasticsearch)",
+        _bytes(
+            "a.ndjson",
+            _lines(
+                [
+                    {"took": 3, "hits": {"total": 3, "hits": [{"_id": r["id"], "_source": r} for r in page]}}
+                    for page in (ROWS[:2], ROWS[2:])
+                ]
+            ),
+        ),
+        ROWS,
+    ),
+    Kind(
+        "pages of an API in an array",
+        _json_file([{"page": 1, "results": ROWS[:2]}, {"page": 2, "results": ROWS[2:]}]),
+        ROWS,
+    ),
+    Kind(
+        "a message beside the list of articles (News API)",
+        _json_file({"status": "ok", "message": "Here they are.", "articles": ROWS}),
+        ROWS,
+    ),
+    Kind(
+        "values as lists of one (Solr, CrossRef)",
+        _json_file(
+            {
+                "responseHeader": {"status": 0, "params": {"q": "*"}},
+                "response": {
+                    "numFound": 3,
+                    "docs": [{"id": r["id"], "title": [r["title"]], "text": [r["content"]]} for r in ROWS],
+                },
+                "facet_counts": {"facet_fields": {"lang": ["en", 2]}},
+            }
+        ),
+        ROWS,
+    ),
+    Kind(
+        "articles by key in an object (Firebase)",
+        _json_file(
+            {
+                "posts": {r["id"]: {"title": r["title"], "body": r["content"]} for r in ROWS},
+                "users": {"u1": {"name": "Ann"}, "u2": {"name": "Bo"}},
+            }
+        ),
+        ROWS,
+    ),
+    Kind(
+        "one paper a file, its text in sections (CORD-19)",
+        _files(
+            {
+                f"{r['id']}.json": json.dumps(
+                    {
+                        "paper_id": r["id"],
+                        "metadata": {"title": r["title"], "authors": [{"last": "Li"}]},
+                        "body_text": [
+                            {"text": r["content"][:6], "section": "Start", "cite_spans": []},
+                            {"text": r["content"][6:], "section": "End", "cite_spans": [{"text": "(1)"}]},
+                        ],
+                    }
+                )
+                for r in ROWS
+            }
+        ),
+        [{**r, "content": f"{r['content'][:6]}\n\n{r['content'][6:]}"} for r in ROWS],
+    ),
+    Kind(
+        "abstracts as inverted indexes (OpenAlex)",
+        _json_file(
+            {
+                "meta": {"count": 1},
+                "results": [
+                    {"id": "W1", "title": "Rain", "abstract_inverted_index": {"Rain": [0, 2], "follows": [1]}}
+                ],
+            }
+        ),
+        [{"id": "W1", "title": "Rain", "content": "Rain follows Rain"}],
+    ),
 ]
 """Kinds that are read without settings."""
 
@@ -632,6 +797,23 @@ WITH_SETTING: list[Kind] = [
         _bytes("a.json", json.dumps({"articles": ROWS, "old": ROWS})),
         ROWS,
         options={"record_path": "articles"},
+    ),
+    Kind(
+        "a field in a list of objects",
+        _bytes(
+            "a.jsonl",
+            _lines(
+                [{**_without_content(r), "parts": [{"said": r["content"]}, {"said": "End."}]} for r in ROWS]
+            ),
+        ),
+        [{**r, "content": f"{r['content']}\n\nEnd."} for r in ROWS],
+        fields={"content": "parts.said"},
+    ),
+    Kind(
+        "a list in each object of a list",
+        _json_file([{"feed": n, "entries": [{**r, "blurb": r["id"]}]} for n, r in enumerate(ROWS)]),
+        ROWS,
+        options={"record_path": "entries"},
     ),
     Kind(
         "CSV separated by another character",

@@ -274,8 +274,8 @@ def test_a_json_array_is_read_whole_wherever_blocks_end(
     data = json.dumps(rows, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     if not ascii_only and any(0xD800 <= ord(c) <= 0xDFFF for c in json.dumps(rows, ensure_ascii=False)):
         return
-    assert [row for _, row in iter_json(Slow(data), "x.json", ARRAY, ReadLimits())] == rows
-    assert [n for n, _ in iter_json(Slow(data), "x.json", ARRAY, ReadLimits())] == list(
+    assert [row for _, row in iter_json(Slow(data), "x.json", ARRAY, ReadLimits(), print)] == rows
+    assert [n for n, _ in iter_json(Slow(data), "x.json", ARRAY, ReadLimits(), print)] == list(
         range(1, len(rows) + 1)
     )
 
@@ -285,7 +285,7 @@ def test_a_number_may_end_where_a_block_does() -> None:
         def read(self, size: int | None = -1, /) -> bytes:
             return super().read(1)
 
-    assert list(iter_json(Slow(b"[12345, -1.5e10, true]"), "x", ARRAY, ReadLimits())) == [
+    assert list(iter_json(Slow(b"[12345, -1.5e10, true]"), "x", ARRAY, ReadLimits(), print)) == [
         (1, 12345),
         (2, -1.5e10),
         (3, True),

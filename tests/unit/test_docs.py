@@ -24,6 +24,11 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_no_page_holds_both_sides_of_a_merge(page: Path) -> None:
+    assert re.findall(r"^(?:<{7}|>{7}) .*", page.read_text(encoding="utf-8"), re.MULTILINE) == []
+
+
 def test_the_glossary_has_every_status_and_no_other() -> None:
     section = (PROJECT / "docs" / "glossary.md").read_text(encoding="utf-8").split("## Statuses")[1]
     assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == sorted(

@@ -126,7 +126,7 @@ def check_types(file: str, schema: pa.Schema, mapping: FieldPaths) -> None:
     """Raise InputError if the column of the content or the id has an unsuitable type."""
     types = pa.types
     content = _type_at(schema, mapping.content)
-    if content is not None and not _is_text(content) and not _is_list_of_text(content):
+    if content is not None and not _is_text(content) and not _may_hold_text(content):
         raise InputError(
             f"{file}: the column {'.'.join(mapping.content)!r} is of type {content}, and text is needed; cast it to "
             "string, or map content to another column"
@@ -164,9 +164,12 @@ def _is_text(kind: pa.DataType) -> bool:
     )
 
 
-def _is_list_of_text(kind: pa.DataType) -> bool:
+def _may_hold_text(kind: pa.DataType) -> bool:
+    """Return whether values can be a list of paragraphs, or the objects of rich text."""
     lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list, pa.types.is_list_view)
-    return any(test(kind) for test in lists) and _is_text(kind.value_type)
+    if any(test(kind) for test in lists):
+        return _is_text(kind.value_type) or _may_hold_text(kind.value_type)
+    return bool(pa.types.is_struct(kind))
 
 
 def _values(column: pa.Array) -> list[Any]:

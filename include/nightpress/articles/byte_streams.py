@@ -105,13 +105,17 @@ class SampledStream(io.RawIOBase):
     """
 
     def __init__(self, stream: BinaryIO) -> None:
-        parts, size = [], 0
-        while size < SAMPLE_BYTES and (data := stream.read(SAMPLE_BYTES - size)):
+        self._stream, self.sample, self.whole = stream, b"", False
+        self.extend(SAMPLE_BYTES)
+
+    def extend(self, size: int) -> None:
+        """Make the sample this long; nothing may have been read before."""
+        parts, taken = [self.sample], len(self.sample)
+        while taken < size and (data := self._stream.read(size - taken)):
             parts.append(data)
-            size += len(data)
-        self.sample = b"".join(parts)
-        self.whole = size < SAMPLE_BYTES
-        self._stream, self._rest = stream, self.sample
+            taken += len(data)
+        self.sample = self._rest = b"".join(parts)
+        self.whole = taken < size
 
     def readable(self) -> bool:
         """Yes."""

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nightpress.articles.content_text import TextObject, text_of_content
 from nightpress.articles.field_names import (
+    BESIDE_NAMES,
     CONTENT_NAMES,
     DOUBTFUL_CONTENT_NAMES,
     ERROR_NAMES,
     ID_NAMES,
     LINK_NAMES,
-    METADATA_NAMES,
+    PERSON_NAMES,
     TEXT_KEYS,
     TITLE_NAMES,
     WRAPPER_NAMES,
+    is_plain_name,
+    plain,
+    show_names,
+)
+from nightpress.articles.nested_fields import (
+    Path,
+    longest_text,
+    nested_keys,
+    other_locales,
+    unwrap,
+    value_at,
 )
 from nightpress.articles.reading_options import FieldMap
 from nightpress.errors import InputError
 
-_KNOWN = frozenset({*CONTENT_NAMES, *ID_NAMES, *LINK_NAMES, *TITLE_NAMES, *METADATA_NAMES})
-NO_RANK = len(CONTENT_NAMES)
-"""Rank of a name that is not usual for the content."""
-_RANKS = {name: rank for rank, name in enumerate(CONTENT_NAMES)}
-_PLAIN_NAME = re.compile(r"[A-Za-z_$@#][A-Za-z0-9_.$@#-]{0,39}")
-_MAX_SHOWN = 30
+_MAX_SHOWN_PATH = 120
 _MIN_LINKS = 2
-
-Path = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,49 +64,6 @@ class FieldPaths:
         return shown
 
 
-def plain(name: str) -> str:
-    """Return a name without case, spaces and punctuation: ``Article_Body`` is ``articlebody``."""
-    return "".join(character for character in name.casefold() if character.isalnum())
-
-
-def known_name(name: str) -> bool:
-    """Return whether this is a usual name for a field of articles."""
-    return plain(name) in _KNOWN
-
-
-def content_rank(name: str) -> int:
-    """Return the rank of a name for the content; smaller is more usual, :data:`NO_RANK` is not usual."""
-    return _RANKS.get(plain(name), NO_RANK)
-
-
-def show_names(names: Iterable[str]) -> str:
-    """Return names of fields for messages; text that may be personal data is replaced by its length.
-
-    >>> show_names(["id", "anna@example.org", "Anna was here"])
-    'id, <16 characters>, <13 characters>'
-    """
-    listed = list(names)
-    if not listed:
-        return "none at all"
-    shown = [
-        name if _PLAIN_NAME.fullmatch(name) and "@" not in name[1:] else f"<{len(name):,} characters>"
-        for name in listed[:_MAX_SHOWN]
-    ]
-    return ", ".join(shown) + (f" and {len(listed) - _MAX_SHOWN:,} more" if len(listed) > _MAX_SHOWN else "")
-
-
-def value_at(row: Mapping[str, Any], path: Path) -> Any:
-    """Return the value at a path, or None."""
-    if len(path) == 1:
-        return row.get(path[0])
-    value: Any = row
-    for key in path:
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(key)
-    return value
-
-
 def map_fields(
     rows: Sequence[Mapping[str, Any]], fields: FieldMap, file: str, names: Sequence[str] | None = None
 ) -> tuple[FieldPaths, list[str]]:
@@ -118,20 +80,53 @@ def map_fields(
     title: Path | None = None
     article_id: Path | None = None
     required, kept = True, set[Path]()
+    search = _Search(rows, columns, content, wrapper)
     if fields.title is not None:
         title = _given(rows, columns, fields.title, "title", file)
-    elif (found := _usual(rows, columns, TITLE_NAMES, wrapper, taken={content})) is not None:
+    elif (found := search.name(TITLE_NAMES, {content})) is not None:
         title = found
         kept.add(found) if plain(found[-1]) != "title" and len(found) == 1 else None
     if fields.id is not None:
         article_id = _given(rows, columns, fields.id, "id", file)
-    elif (found := _usual(rows, columns, ID_NAMES, wrapper, taken={content, title or ()})) is not None:
+    elif (found := search.name(ID_NAMES, {content, title or ()})) is not None:
         article_id = found
         kept.add(found) if found[-1] not in ("id", "_id", "$oid") and len(found) == 1 else None
     elif (found := _link(rows, columns, wrapper, {content, title or ()})) is not None:
         article_id, required = found, False
         kept.add(found)
     return FieldPaths(content, article_id, title, required, frozenset(kept)), warnings
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Looks for the id and the title near the content: beside it, in the row, and in the objects around it.
+
+    In a row of XML a title may be in any object, since records there are deeply nested.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    columns: list[str]
+    content: Path
+    wrapper: Path
+
+    def name(self, usual: Sequence[str], taken: set[Path]) -> Path | None:
+        """Return the field with the most usual of these names."""
+        found = _usual(self.rows, self.columns, usual, self.wrapper, taken)
+        if found is not None:
+            return found
+        around = [self.content[:length] for length in range(len(self.content) - 1, 0, -1)]
+        around += [(name,) for name in BESIDE_NAMES if name in self.columns]
+        if any(isinstance(value, TextObject) for row in self.rows[:20] for value in row.values()):
+            around += [path for path in nested_keys(self.rows) if path not in around]
+        for path in around:
+            found = _usual_inside(self.rows, usual, path, taken)
+            if found is not None and (path == self.content[:1] or not _of_a_person(path)):
+                return found
+        return None
+
+
+def _of_a_person(path: Path) -> bool:
+    return any(plain(key) in PERSON_NAMES for key in path)
 
 
 def _inside_of(content: Path) -> tuple[str, ...]:
@@ -151,10 +146,17 @@ def _content_path(
             found = _usual(rows, columns, CONTENT_NAMES, wrapper, taken)
             if found is not None:
                 break
+    if found is None and (found := _deeper(rows, taken)) is not None and len(found) > 2:
+        warnings.append(
+            f"the content is taken from the nested field {'.'.join(found)!r}; if that is wrong, say which it is with "
+            "fields={'content': '…'}"
+        )
     if found is None:
-        raise InputError(
-            f"{file} has no field whose name says that it is the content (content, text, body …); it has "
-            f"{show_names(columns)}. Say which one it is: fields={{'content': '…'}}; a dotted path leads into objects"
+        raise InputError(_no_content(rows, columns, file))
+    if others := other_locales(rows, found):
+        warnings.append(
+            f"the content is in one language, from {'.'.join(found)!r}, though there is {show_names(others)} too; "
+            "say which it is with fields={'content': '…'}"
         )
     if plain(found[-1]) in DOUBTFUL_CONTENT_NAMES:
         warnings.append(
@@ -168,6 +170,39 @@ def _content_path(
             "with fields={'content': '…'}"
         )
     return found
+
+
+def _deeper(rows: Sequence[Mapping[str, Any]], taken: set[Path]) -> Path | None:
+    """Return the content inside nested objects: the outermost field with a usual name that has a text."""
+    paths = [path for path in nested_keys(rows) if not _of_a_person(path)]
+    for doubtful in (False, True):
+        names = [name for name in CONTENT_NAMES if doubtful == (name in DOUBTFUL_CONTENT_NAMES)]
+        for path in paths:
+            found = _usual_inside(rows, names, path, taken)
+            if found is not None and any(text_of_content(value_at(row, found)) for row in rows):
+                return found
+    return None
+
+
+def _no_content(rows: Sequence[Mapping[str, Any]], columns: list[str], file: str) -> str:
+    """Return the message about rows without a field for the content, which names the most likely one."""
+    longest = longest_text(rows)
+    name = ".".join(longest) if longest else ""
+    words = (
+        f"{file} has no field whose name says that it is the content (content, text, body …); it has "
+        f"{show_names(columns)}. Say which one it is: fields={{'content': '…'}}; a dotted path leads into objects and "
+        "lists"
+    )
+    if name and len(name) <= _MAX_SHOWN_PATH and all(is_plain_name(key) for key in longest or ()):
+        words += f". The longest texts are in {name!r}: fields={{'content': {name!r}}}"
+    lists = [key for key in columns if any(_is_list_of_objects(row.get(key)) for row in rows)]
+    if lists and is_plain_name(lists[0]):
+        words += f". If the articles are in a list inside, say which: record_path={lists[0]!r}"
+    return words
+
+
+def _is_list_of_objects(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
 
 
 def _given(rows: Sequence[Mapping[str, Any]], columns: list[str], name: str, ours: str, file: str) -> Path:
@@ -201,7 +236,23 @@ def _usual(
     taken: set[Path],
 ) -> Path | None:
     """Return the field with the most usual name: exact names first, then ignoring case and punctuation."""
-    names = columns if not wrapper else _keys_inside(rows, wrapper)
+    found = _usual_among(rows, columns if not wrapper else _keys_inside(rows, wrapper), usual, wrapper, taken)
+    if found is not None:
+        return found
+    return None if not wrapper or usual is CONTENT_NAMES else _usual(rows, columns, usual, (), taken)
+
+
+def _usual_inside(
+    rows: Sequence[Mapping[str, Any]], usual: Sequence[str], path: Path, taken: set[Path]
+) -> Path | None:
+    """Return the field of an object with the most usual name; not of its parts."""
+    return _usual_among(rows, _keys_inside(rows, path), usual, path, taken)
+
+
+def _usual_among(
+    rows: Sequence[Mapping[str, Any]], names: list[str], usual: Sequence[str], wrapper: Path, taken: set[Path]
+) -> Path | None:
+    """Return the field with the most usual name of these; a field that is always empty is the last resort."""
     by_name: dict[str, str] = {}
     for name in names:
         by_name.setdefault(plain(name), name)
@@ -211,32 +262,17 @@ def _usual(
     for wanted in usual:
         if wanted not in by_name or (*wrapper, by_name[wanted]) in taken:
             continue
-        path = _unwrap(rows, (*wrapper, by_name[wanted]))
+        path = unwrap(rows, (*wrapper, by_name[wanted]))
         if (
             path is not None
-            and usual is CONTENT_NAMES
+            and usual[0] in CONTENT_NAMES
             and rows
-            and not any(value_at(row, path) for row in rows)
+            and not any(text_of_content(value_at(row, path)) for row in rows)
         ):
             empty = empty or path  # the field with the next usual name may hold the text
         elif path is not None:
             return path
-    if empty is not None:
-        return empty
-    return None if not wrapper or usual is CONTENT_NAMES else _usual(rows, columns, usual, (), taken)
-
-
-def _unwrap(rows: Sequence[Mapping[str, Any]], path: Path) -> Path | None:
-    """Follow an object that only wraps a value, such as ``{"rendered": …}``; None for any other object."""
-    values = [value for row in rows if (value := value_at(row, path)) is not None]
-    objects = [value for value in values if isinstance(value, Mapping)]
-    if not objects:
-        return path
-    if len(objects) < len(values):
-        return path
-    return next(
-        ((*path, key) for key in TEXT_KEYS if any(isinstance(value.get(key), str) for value in objects)), None
-    )
+    return empty
 
 
 def _keys_inside(rows: Sequence[Mapping[str, Any]], path: Path) -> list[str]:

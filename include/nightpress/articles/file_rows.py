@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import BinaryIO, NamedTuple, TypeVar, cast
 
 from nightpress.articles.arrow_rows import iter_batches, open_arrow
@@ -23,7 +24,7 @@ from nightpress.articles.byte_streams import (
 from nightpress.articles.csv_rows import TableText
 from nightpress.articles.file_kinds import DOCUMENTS, KNOWN_SUFFIXES, STRANGERS, format_of, other_kind
 from nightpress.articles.json_rows import iter_json
-from nightpress.articles.json_shape import detect_shape
+from nightpress.articles.json_shape import Shape, detect_shape
 from nightpress.articles.raw_row import FileRows, check_columns
 from nightpress.articles.reading_options import Reading
 from nightpress.articles.sheet_rows import open_sheet
@@ -45,6 +46,7 @@ _ARROW_MAGIC = (
     (b"ORC", "orc"),
 )
 _TABLES = frozenset({"csv", "tsv", "psv"})
+_LONG_SAMPLE_BYTES = 8 * 1024 * 1024
 
 
 def iter_file(file: SourceFile, use: Callable[[FileRows], Iterator[T]], reading: Reading) -> Iterator[T]:
@@ -177,7 +179,8 @@ class _Opener:
         kind = self._text_format(start, kind)
         stream = cast(BinaryIO, Utf8Stream(sampled, encoding, self._shown))
         if kind in ("json", "jsonl"):
-            return self._json(stream, sample.encode("utf-8", "replace"), sampled.whole, kind, encoding)
+            shape = self._shape(sampled, sample, kind, encoding)
+            return self._json(stream, shape, encoding)
         if kind in _TABLES:
             return self._table(stream, sample, sampled.whole, kind, encoding)
         if kind in ("xml", "feed"):
@@ -220,13 +223,31 @@ class _Opener:
             )
         return kind
 
-    def _json(self, stream: BinaryIO, sample: bytes, whole: bool, kind: str, encoding: Encoding) -> FileRows:
-        shape = detect_shape(sample, whole, kind == "jsonl", self._reading, self._shown)
+    def _shape(self, sampled: SampledStream, sample: str, kind: str, encoding: Encoding) -> Shape:
+        """Return the shape of a JSON file; a longer sample is taken if its beginning has no texts."""
+        by_lines = kind == "jsonl"
+        shape = detect_shape(sample, sampled.whole, by_lines, self._reading, self._shown)
+        if shape.unsure:
+            sampled.extend(_LONG_SAMPLE_BYTES)
+            sample = _decode_sample(sampled.sample, encoding)
+            shape = detect_shape(sample, sampled.whole, by_lines, self._reading, self._shown)
+        if shape.unsure and shape.kind == "objects":
+            raise InputError(
+                f"{self._shown} is one JSON object, and its first {_LONG_SAMPLE_BYTES // 1024**2} MB have no list of "
+                "articles; say where they are: record_path='…', the path of keys to the list. No article is sent "
+                "until then"
+            )
+        return shape
+
+    def _json(self, stream: BinaryIO, shape: Shape, encoding: Encoding) -> FileRows:
         if shape.kind == "empty":
             log.warning("%s is empty: there are no articles in it", for_log(self._shown))
             self._report.warn("the file is empty", self._shown)
+        if shape.doubt:
+            self._report.warn(shape.doubt, self._shown)
         self._tell(shape.shown, encoding)
-        rows = iter_json(stream, self._shown, shape, self._options.limits)
+        warn = partial(self._report.warn, file=self._shown)
+        rows = iter_json(stream, self._shown, shape, self._options.limits, warn)
         return FileRows(self._shown, rows, by_lines=shape.kind == "lines")
 
     def _table(self, stream: BinaryIO, sample: str, whole: bool, kind: str, encoding: Encoding) -> FileRows:

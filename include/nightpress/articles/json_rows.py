@@ -1,17 +1,10 @@
-"""Read rows of JSON in all its layouts, in bounded memory.
-
-The standard library's scanner splits arrays into elements, a quarter of a megabyte at a time. ijson is as
-fast, but silently turns lone surrogates into ``?`` and refuses values that ``json.dump`` writes: NaN and
-integers beyond 64 bits.
-"""
+"""Read rows of JSON in all its layouts, in bounded memory."""
 
 from __future__ import annotations
 
-import codecs
 import io
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, BinaryIO
 
@@ -19,19 +12,21 @@ import msgspec
 
 from nightpress.articles.byte_streams import RawStream, read_whole
 from nightpress.articles.json_shape import Shape
+from nightpress.articles.json_window import JsonWindow
 from nightpress.articles.raw_row import Row
 from nightpress.articles.reading_options import ReadLimits
 from nightpress.errors import InputError
 
 _BLOCK = 256 * 1024
-_LONGEST_TOKEN = 16  # characters of a cut number, literal or escape that the scanner reports as an error
-_NUMBERS = (int, float)
-_skip_space = re.compile(r"[ \t\r\n]*").match
+_MAX_DEPTH = 30
+
+Warn = Callable[[str], None]
 
 
-def iter_json(stream: BinaryIO, file: str, shape: Shape, limits: ReadLimits) -> Iterator[Row]:
+def iter_json(stream: BinaryIO, file: str, shape: Shape, limits: ReadLimits, warn: Warn) -> Iterator[Row]:
     """Yield the rows of a JSON file of a known shape, in UTF-8 without a byte order mark.
 
+    :param warn: is told what was left out.
     :raises InputError: a line or element cannot be parsed; the message names it.
     """
     match shape.kind:
@@ -40,11 +35,11 @@ def iter_json(stream: BinaryIO, file: str, shape: Shape, limits: ReadLimits) -> 
         case "lines":
             return _iter_lines(stream, file, limits)
         case "array":
-            return _iter_arrays(_Text(stream, file, limits))
+            return _iter_arrays(JsonWindow(stream, file, limits))
         case "objects":
-            return _iter_objects(_Text(stream, file, limits))
+            return _iter_objects(JsonWindow(stream, file, limits))
         case "list":
-            return _iter_list(_Text(stream, file, limits), shape.path)
+            return _Lists(JsonWindow(stream, file, limits), shape.path, warn).iter_rows()
     return _iter_table(stream, file, shape, limits)
 
 
@@ -80,7 +75,7 @@ def _decode_leniently(line: bytes, file: str, number: int, longest: int) -> Any:
     raise InputError(f"{file}: line {number:,} {problem}. No article is sent until then")
 
 
-def _iter_arrays(text: _Text) -> Iterator[Row]:
+def _iter_arrays(text: JsonWindow) -> Iterator[Row]:
     """Yield the elements of an array, or of several consecutive arrays."""
     if text.next_character() != "[":
         raise text.error("is not JSON: it should begin with [ or {")
@@ -90,7 +85,7 @@ def _iter_arrays(text: _Text) -> Iterator[Row]:
         raise text.error("continues after the array's end; write one array, or one object a line")
 
 
-def _iter_array(text: _Text) -> Iterator[Row]:
+def _iter_array(text: JsonWindow) -> Iterator[Row]:
     """Yield the elements of the array that begins at the current position."""
     text.index += 1
     if text.next_character() == "]":
@@ -102,6 +97,9 @@ def _iter_array(text: _Text) -> Iterator[Row]:
             raise text.error("is cut off; write it again")
         text.elements += 1
         yield text.elements, text.element()
+        for element in text.elements_ahead():
+            text.elements += 1
+            yield text.elements, element
         separator = text.next_character()
         text.index += 1
     if not separator:
@@ -110,7 +108,7 @@ def _iter_array(text: _Text) -> Iterator[Row]:
         raise text.error("is not valid JSON: a comma or ] is missing; write it again with a JSON library")
 
 
-def _iter_objects(text: _Text) -> Iterator[Row]:
+def _iter_objects(text: JsonWindow) -> Iterator[Row]:
     """Yield consecutive values, with or without commas and line breaks between them."""
     while character := text.next_character():
         if character == "," and text.elements:
@@ -124,51 +122,107 @@ def _iter_objects(text: _Text) -> Iterator[Row]:
         yield text.elements, text.element()
 
 
-def _iter_list(text: _Text, path: tuple[str, ...]) -> Iterator[Row]:
-    """Yield the elements of a list inside an object; everything before and after it is parsed and dropped."""
-    shown = ".".join(path)
-    for depth, wanted in enumerate(path):
-        if text.next_character() != "{":
-            raise text.error(f"has no list of articles at {shown!r}; say where they are with record_path=")
-        if not _go_to_key(text, wanted):
-            raise text.error(
-                f"has no {'.'.join(path[: depth + 1])!r}; say where the articles are with record_path="
+class _Lists:
+    """The lists of articles at a path of keys; lists on the way to them are gone through.
+
+    Everything beside the path is parsed and dropped, a value at a time.
+    """
+
+    def __init__(self, text: JsonWindow, path: tuple[str, ...], warn: Warn) -> None:
+        self._text, self._path, self._warn = text, path, warn
+        self._found, self._without = 0, 0
+
+    def iter_rows(self) -> Iterator[Row]:
+        """Yield the elements of each list."""
+        text = self._text
+        while character := text.next_character():
+            if character == ",":
+                text.index += 1
+            else:
+                yield from self._iter_at(self._path)
+        shown = ".".join(self._path)
+        if not self._found:
+            raise text.error(f"has no {shown!r}; say where the articles are with record_path=")
+        if self._without:
+            self._warn(f"{self._without:,} objects have no {shown!r}; nothing of them was read")
+
+    def _iter_at(self, path: tuple[str, ...]) -> Iterator[Row]:
+        """Yield the articles in the current value, which the window leaves behind."""
+        text, character = self._text, self._text.next_character()
+        if character == "[" and path:
+            for _ in _iter_places(text, "]"):
+                yield from self._iter_at(path)
+        elif character == "{" and path:
+            found = False
+            for key in _iter_keys(text):
+                if key == path[0] and not found:
+                    found = True
+                    yield from self._iter_at(path[1:])
+                else:
+                    _skip(text)
+            self._without += not found
+        elif path:
+            self._without += 1
+            _skip(text)
+        elif character == "[":
+            self._found += 1
+            yield from _iter_array(text)
+        else:
+            yield from self._one_value()
+
+    def _one_value(self) -> Iterator[Row]:
+        """Yield an object where a list should be: an article, or articles by key; null is an empty list."""
+        value = self._text.element()
+        self._found += 1
+        if value is None:
+            return
+        if not isinstance(value, dict):
+            shown = ".".join(self._path)
+            raise self._text.error(
+                f"has no list at {shown!r} but something else; say where they are with record_path="
             )
-    if text.next_character() != "[":
-        raise text.error(f"has no list at {shown!r} but something else; say where they are with record_path=")
-    yield from _iter_array(text)
-    _leave_objects(text, len(path))
+        by_key = len(value) > 1 and all(isinstance(part, dict) for part in value.values())
+        for row in _rows_of_table(value, "mapping") if by_key else (value,):
+            self._text.elements += 1
+            yield self._text.elements, row
 
 
-def _go_to_key(text: _Text, wanted: str) -> bool:
-    """Enter the current object and go to the value of a key; return False if it has no such key."""
+def _iter_places(text: JsonWindow, end: str) -> Iterator[str]:
+    """Go to each value of the current list or object, and yield its first character; the caller reads it."""
     text.index += 1
-    while (character := text.next_character()) not in ("}", ""):
+    while (character := text.next_character()) != end:
+        if not character:
+            raise text.error("is cut off; write it again")
         if character == ",":
             text.index += 1
-            continue
+        else:
+            yield character
+    text.index += 1
+
+
+def _iter_keys(text: JsonWindow) -> Iterator[str]:
+    """Go to each value of the current object, and yield its key; the caller reads the value."""
+    for _ in _iter_places(text, "}"):
         key = text.element()
         if text.next_character() != ":":
             raise text.error("is not valid JSON: a colon is missing; write it again with a JSON library")
         text.index += 1
         text.next_character()
-        if key == wanted:
-            return True
+        yield key
+
+
+def _skip(text: JsonWindow, depth: int = 0) -> None:
+    """Read the current value and drop it, part by part, as it may be larger than memory."""
+    character, elements = text.next_character(), text.elements
+    if character == "[" and depth < _MAX_DEPTH:
+        for _ in _iter_places(text, "]"):
+            _skip(text, depth + 1)
+    elif character == "{" and depth < _MAX_DEPTH:
+        for _ in _iter_keys(text):
+            _skip(text, depth + 1)
+    else:
         text.element()
-    return False
-
-
-def _leave_objects(text: _Text, depth: int) -> None:
-    """Read to the end of the objects around a list, to detect a file that is cut off."""
-    while depth and (character := text.next_character()):
-        if character in "}":
-            depth -= 1
-        if character in "},:":
-            text.index += 1
-        else:
-            text.element()
-    if depth:
-        raise text.error("is cut off after the list; write it again")
+    text.elements = elements
 
 
 def _iter_table(stream: BinaryIO, file: str, shape: Shape, limits: ReadLimits) -> Iterator[Row]:
@@ -199,80 +253,3 @@ def _rows_of_table(whole: dict[str, Any], kind: str) -> Iterator[dict[str, Any]]
             raise ValueError("the columns are of different rows")
         for key in keys:
             yield {name: column[key] for name, column in whole.items()}
-
-
-class _Text:
-    """A window on the file's text that moves forward in blocks."""
-
-    def __init__(self, stream: BinaryIO, file: str, limits: ReadLimits) -> None:
-        self.stream, self.file, self._longest = stream, file, limits.max_row_bytes
-        self.window, self.index, self.elements = "", 0, 0
-        self._decode = codecs.getincrementaldecoder("utf-8-sig")().decode
-        self._scan = json.JSONDecoder().raw_decode
-        self._ended = False
-        self._bytes = 0
-
-    def next_character(self) -> str:
-        """Go to the next character that is not white space and return it; empty at the end."""
-        while True:
-            self.index = _skip_space(self.window, self.index).end()  # type: ignore[union-attr]
-            if self.index < len(self.window):
-                return self.window[self.index]
-            if not self._read_on():
-                return ""
-
-    def element(self) -> Any:
-        """Return the value at the current position; read more until it is complete."""
-        size = _BLOCK
-        while True:
-            problem = ""
-            try:
-                value, end = self._scan(self.window, self.index)
-                # A number may continue beyond the window: -1.5 may have been read as -1.
-                margin = _LONGEST_TOKEN if type(value) in _NUMBERS else 0
-                if end < len(self.window) - margin or self._ended:
-                    self.index = end
-                    return value
-            except json.JSONDecodeError as error:
-                problem = self._problem(error.msg, error.pos)
-            except (ValueError, RecursionError):
-                problem = "has a number or a nesting that is too long; fix that element"
-            if not problem and len(self.window) - self.index > self._longest:
-                problem = f"has an element longer than {self._longest:,} characters; raise max_row_bytes if it is right"
-            if not problem and not self._read_on(size):
-                problem = "is cut off; write it again"
-            if problem:
-                raise self.error(problem)
-            size *= 2
-
-    def error(self, problem: str) -> InputError:
-        """Return the error that names the position where reading stopped, without quoting the file."""
-        return InputError(
-            f"{self.file}: element {max(self.elements, 1)}, before byte {self._bytes:,}: the file {problem}. "
-            "No article of it is sent until then"
-        )
-
-    def _problem(self, message: str, position: int) -> str:
-        """Return what is wrong; empty if the value may continue beyond the window."""
-        end = len(self.window.rstrip()) if self._ended else len(self.window) - _LONGEST_TOKEN
-        if message.startswith("Invalid \\") and position >= len(self.window) - _LONGEST_TOKEN:
-            return ""  # the window ends inside an escape
-        if message.startswith("Unterminated string") or position >= end:
-            return ""
-        return "is not valid JSON; write it again with a JSON library"
-
-    def _read_on(self, size: int = _BLOCK) -> bool:
-        """Add a block to the window; return False at the end of the file."""
-        if self._ended:
-            return False
-        block = self.stream.read(size)
-        try:
-            more = self._decode(block, not block)
-        except UnicodeDecodeError:
-            more = None
-        if more is None:
-            raise self.error("is not UTF-8; save it as UTF-8")
-        self._bytes += len(block)
-        self._ended = not block
-        self.window, self.index = self.window[self.index :] + more, 0
-        return True

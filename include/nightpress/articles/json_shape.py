@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from nightpress.articles.field_mapping import content_rank, show_names
+from nightpress.articles.field_names import (
+    DOUBTFUL_CONTENT_NAMES,
+    ID_NAMES,
+    LINK_NAMES,
+    NO_RANK,
+    TITLE_NAMES,
+    content_rank,
+    plain,
+    show_names,
+)
+from nightpress.articles.json_survey import JsonSurvey, Path, parse_value, survey_json
 from nightpress.articles.reading_options import FieldMap, Reading
 from nightpress.errors import InputError
 
 Kind = Literal["array", "lines", "objects", "list", "columns", "split", "mapping", "empty"]
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)
-_MANY_KEYS = 50_000
+_NAMED = frozenset({*ID_NAMES, *LINK_NAMES, *TITLE_NAMES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +31,26 @@ class Shape:
     :param kind: ``array`` of objects; ``lines`` with one object each; ``objects``: one or more in sequence;
         ``list``: in an object, at ``path``; ``columns``, ``split``, ``mapping``: a table as pandas writes it.
     :param shown: the shape, for messages.
+    :param doubt: another reading that is possible, and how to choose it; empty if there is none.
+    :param unsure: True if the sample has no text and is not the whole file, so that a longer sample may decide.
     """
 
     kind: Kind
     shown: str
     path: tuple[str, ...] = ()
+    doubt: str = ""
+    unsure: bool = False
 
 
-def detect_shape(sample: bytes, whole: bool, by_lines: bool, reading: Reading, file: str) -> Shape:
+def detect_shape(sample: str, whole: bool, by_lines: bool, reading: Reading, file: str) -> Shape:
     """Return the shape of a JSON file.
 
-    :param sample: its first bytes, UTF-8.
+    :param sample: the beginning of its text.
     :param whole: True if the sample is the whole file.
     :param by_lines: True if its name shows that it has one value per line.
     :raises InputError: it is unclear where the articles are.
     """
-    text = sample.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    text = sample.lstrip("\ufeff \t\r\n")
     if not text and whole:
         return Shape("empty", "empty")
     if not text:
@@ -48,126 +59,162 @@ def detect_shape(sample: bytes, whole: bool, by_lines: bool, reading: Reading, f
     if given is not None:
         return Shape("list", f"JSON, articles at {given!r}", tuple(given.split(".")))
     first, newline, rest = text.partition("\n")
-    value = _value(first) if newline or whole else None
+    value = parse_value(first) if newline or whole else None
     if text[0] == "[":
         lines_of_lists = by_lines and isinstance(value, list) and not (value and isinstance(value[0], dict))
-        return Shape("lines", "JSON lines") if lines_of_lists else Shape("array", "JSON array")
+        return Shape("lines", "JSON lines") if lines_of_lists else _shape_of_array(text, reading.fields, file)
     if text[0] != "{":
         return Shape("lines", "JSON lines") if by_lines else Shape("array", "JSON array")
     rest = rest.strip()
     if isinstance(value, dict) and (rest or by_lines):
-        return Shape("lines", "JSON lines")
+        return _shape_of_lines(first, reading.fields, file)
     if value is None and by_lines and not _is_pretty(first):
         return Shape("lines", "JSON lines")  # the first line is broken or very long; its parser says so
-    return _shape_of_object(text, reading.fields, file)
+    return _shape_of_object(text, whole, reading.fields, file)
 
 
 def _is_pretty(first_line: str) -> bool:
     return len(first_line) < 1000 and first_line.rstrip().endswith(("{", "[", ",", ":"))
 
 
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+def _shape_of_array(text: str, fields: FieldMap, file: str) -> Shape:
+    """An array of articles, or of objects that have lists of articles, such as the pages of an API."""
+    lists = survey_json(text).lists
+    own = lists.pop((), set())
+    if fields.content is None and not any(map(_is_content, own)):
+        shape = _shape_of_lists(_only_named(lists), lists, file)
+        if shape is not None:
+            return shape
+    return Shape("array", "JSON array")
 
 
-def _shape_of_object(text: str, fields: FieldMap, file: str) -> Shape:
-    """Distinguish a record from an object with a list of records, by the keys in its first bytes."""
-    top, lists, several = _survey(text)
-    if several:
+def _shape_of_lines(first: str, fields: FieldMap, file: str) -> Shape:
+    """An object a line: an article, or the page of an API with a list of articles."""
+    survey = survey_json(first)
+    if fields.content is None and not any(map(_is_content, survey.top)):
+        shape = _shape_of_lists(_only_named(survey.lists), survey.lists, file)
+        if shape is not None and not _is_article(survey.top):
+            return shape
+    return Shape("lines", "JSON lines")
+
+
+def _shape_of_object(text: str, whole: bool, fields: FieldMap, file: str) -> Shape:
+    survey = survey_json(text)
+    top, wanted = survey.top, fields.content
+    if survey.several:
         return Shape("objects", "JSON objects one after the other")
-    wanted = fields.content
-    if (wanted is not None and wanted.split(".")[0] in top) or _has_text(top):
+    if wanted is not None and wanted.split(".")[0] in top:
         return Shape("objects", "one JSON object")
-    if (table := _table_of_pandas(top, lists)) is not None:
+    good = {
+        path: keys for path, keys in survey.lists.items() if wanted in keys or any(map(_is_content, keys))
+    }
+    if _has_own_text(survey, good):
+        others = [path for path in good if not _is_content(path[0])]
+        doubt = _other_lists(others, "the object is read as one article") if others else ""
+        return Shape("objects", "one JSON object", doubt=doubt)
+    if (table := _table_of_objects(survey)) is not None:
         return table
-    good = {path: keys for path, keys in lists.items() if wanted in keys or any(map(_is_content, keys))}
-    if len(good) == 1 or (not good and len(lists) == 1):
-        path = next(iter(good or lists))
-        return Shape("list", f"JSON, articles at {'.'.join(path)!r}", path)
-    if good:
+    shape = _shape_of_lists(good, survey.lists, file)
+    if shape is not None:
+        return shape
+    outer = [path for path in survey.lists if not any(path[:n] in survey.lists for n in range(1, len(path)))]
+    if len(outer) == 1:
+        path = outer[0]
+        return Shape("list", f"JSON, articles at {'.'.join(path)!r}", path, unsure=not whole)
+    return Shape("objects", "one JSON object", unsure=not whole)
+
+
+def _has_own_text(survey: JsonSurvey, good: dict[Path, set[str]]) -> bool:
+    """Return whether the object itself is an article; a message beside a list of articles is none."""
+    for name, kind in survey.top.items():
+        if not _is_content(name):
+            continue
+        doubtful = plain(name) in DOUBTFUL_CONTENT_NAMES and bool(good)
+        paragraphs = kind == "objects" and not _has_names(good.get((name,), set()))
+        if (kind in {"text", "texts"} and not doubtful) or (paragraphs and (name,) in good):
+            return True
+    return False
+
+
+def _shape_of_lists(good: dict[Path, set[str]], every: Collection[Path], file: str) -> Shape | None:
+    """Return the list whose objects most look like articles; None if there is no list.
+
+    :param good: lists of objects with a text; without an id, a link or a title, they may be parts of an article.
+    :param every: all lists of objects.
+    :raises InputError: several of them do.
+    """
+    parts = {
+        path
+        for path, keys in good.items()
+        if not _has_names(keys) and any(path[:n] in every for n in range(len(path)))
+    }
+    good = {path: keys for path, keys in good.items() if path not in parts}
+    outer = {
+        path: keys for path, keys in good.items() if not any(path[:n] in good for n in range(1, len(path)))
+    }
+    strong = {path: keys for path, keys in outer.items() if any(map(_is_strong, keys))}
+    chosen = strong or outer
+    if len(chosen) > 1:
+        chosen = {path: keys for path, keys in chosen.items() if _has_names(keys)} or chosen
+    if len(chosen) > 1:
         raise InputError(
-            f"{file} has several lists of objects that can be the articles: {show_names(map('.'.join, good))}. Say "
-            "which one it is: record_path='…'. No article is sent until then"
+            f"{file} has several lists of objects that can be the articles: {show_names(map('.'.join, chosen))}. Say "
+            f"which one it is: record_path={'.'.join(next(iter(chosen)))!r}, for example. No article is sent until then"
         )
-    return Shape("objects", "one JSON object")
+    if not chosen:
+        return None
+    path = next(iter(chosen))
+    shown = ".".join(path)
+    others = [other for other in outer if other != path]
+    doubt = _other_lists(others, f"the articles are taken from the list {shown!r}") if others else ""
+    return Shape("list", f"JSON, articles at {shown!r}", path, doubt)
+
+
+def _other_lists(paths: list[Path], taken: str) -> str:
+    shown = ".".join(paths[0])
+    return (
+        f"{taken}, though other lists have texts too ({show_names(map('.'.join, paths))}); record_path={shown!r} reads "
+        "such a list instead"
+    )
+
+
+def _only_named(lists: dict[Path, set[str]]) -> dict[Path, set[str]]:
+    """Return the lists whose objects have a text, and an id, a link or a title."""
+    return {path: keys for path, keys in lists.items() if any(map(_is_content, keys)) and _has_names(keys)}
+
+
+def _is_article(top: dict[str, str]) -> bool:
+    """Return whether an object has a title of its own, so that the lists in it are its parts."""
+    return any(plain(name) in TITLE_NAMES for name in top)
 
 
 def _is_content(name: str) -> bool:
-    return content_rank(name) < content_rank("")
+    return content_rank(name) < NO_RANK
 
 
-def _has_text(top: dict[str, str]) -> bool:
-    """Return whether the object itself has a text, possibly wrapped in an object."""
-    return any(_is_content(name) and kind in {"text", "texts"} for name, kind in top.items())
+def _is_strong(name: str) -> bool:
+    return _is_content(name) and plain(name) not in DOUBTFUL_CONTENT_NAMES
 
 
-def _table_of_pandas(top: dict[str, str], lists: dict[tuple[str, ...], set[str]]) -> Shape | None:
-    """Recognize the output of ``DataFrame.to_json``: the default, and with orient split or index."""
-    if set(top) >= {"columns", "data"} and top["data"] in {"lists", "list"} and ("data",) not in lists:
+def _has_names(keys: set[str]) -> bool:
+    return any(plain(key) in _NAMED for key in keys)
+
+
+def _table_of_objects(survey: JsonSurvey) -> Shape | None:
+    """Recognize the output of ``DataFrame.to_json``, and objects of articles by their keys."""
+    top, objects = survey.top, survey.objects
+    if set(top) >= {"columns", "data"} and top["data"] in {"lists", "list"} and ("data",) not in survey.lists:
         return Shape("split", "JSON table (pandas, split)")
     if not top or set(top.values()) != {"object"}:
         return None
     if any(map(_is_content, top)):
         return Shape("columns", "JSON table (pandas, columns)")
-    return Shape("mapping", "JSON object of articles by key") if len(top) > 1 or "0" in top else None
-
-
-def _survey(text: str) -> tuple[dict[str, str], dict[tuple[str, ...], set[str]], bool]:
-    """Return the kinds of the top object's values, its lists of objects with keys, and if more follows."""
-    top: dict[str, str] = {}
-    lists: dict[tuple[str, ...], set[str]] = {}
-    for path, kind in _events(text):
-        if kind == "again":
-            return top, lists, True
-        if len(path) == 1 and path[0] != "[]":
-            top[path[0]] = kind
-        elif len(path) == 2 and path[1] == "[]":
-            top[path[0]] = {"object": "objects", "text": "texts", "list": "lists"}.get(kind, "list")
-        if kind == "object" and path and path[-1] == "[]" and "[]" not in path[:-1]:
-            lists.setdefault(path[:-1], set())
-        elif "[]" in path[:-1] and path.index("[]") == len(path) - 2 and path[-1] != "[]":
-            lists.setdefault(path[:-2], set()).add(path[-1])
-        if len(top) > _MANY_KEYS:
-            break
-    return top, lists, False
-
-
-def _events(text: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield path and kind of each value of a (truncated) JSON text; ``again`` for a second top value."""
-    stack: list[str] = []  # one element for each open container: the key of its next value, or []
-    containers: list[str] = []
-    key, after_key, closed = "", False, False
-    for match in _TOKEN.finditer(text):
-        part = match[0]
-        if closed:
-            if part in "{[":
-                yield (), "again"
-            return
-        if part in "{[":
-            yield tuple(stack), "object" if part == "{" else "list"
-            containers.append(part)
-            stack.append("" if part == "{" else "[]")
-        elif part in "}]":
-            if not containers:
-                return
-            containers.pop()
-            stack.pop()
-            closed = not containers
-        elif part == ":":
-            after_key = True
-            stack[-1] = key
-            continue
-        elif part != ",":
-            if containers and containers[-1] == "{" and not after_key:
-                key = _text_of(part)
-                continue
-            yield tuple(stack), "text" if part[0] == '"' else "other"
-        after_key = False
-
-
-def _text_of(token: str) -> str:
-    value = _value(token)
-    return value if isinstance(value, str) else token
+    if any(any(map(_is_content, objects.get((name,), ()))) for name in top):
+        return Shape("mapping", "JSON object of articles by key") if len(top) > 1 or "0" in top else None
+    by_key = dict.fromkeys(
+        path[0] for path, keys in objects.items() if len(path) == 2 and any(map(_is_content, keys))
+    )
+    if len(by_key) == 1 and not survey.lists:
+        name = next(iter(by_key))
+        return Shape("list", f"JSON, articles by key at {name!r}", (name,))
+    return None

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from nightpress.articles.field_mapping import show_names
+from nightpress.articles.field_names import show_names
 from nightpress.articles.reading_options import ReadLimits
 from nightpress.errors import InputError
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from nightpress.articles.arrow_rows import check_types
 from nightpress.articles.article import Article, ReadStats, Rejected
-from nightpress.articles.field_mapping import FieldPaths, map_fields, value_at
+from nightpress.articles.field_mapping import FieldPaths, map_fields
 from nightpress.articles.file_kinds import DOCUMENTS
 from nightpress.articles.file_rows import iter_file
+from nightpress.articles.nested_fields import value_at
 from nightpress.articles.raw_row import FileRows
 from nightpress.articles.reading_options import FieldMap, Reading, ReadOptions
 from nightpress.articles.row_checks import CheckContext, RowChecker
@@ -117,10 +118,12 @@ class _Reader:
         columns: dict[str, str | None] = {}
         if self._file is not None and self._options.partition_columns:
             columns = self._file.partition_columns()
-        check = RowChecker(rows.shown, mapping, columns, self._context)
-        for record, (position, row) in enumerate(chain(sample, rows.rows), start=1):
-            self._stats.rows += 1
-            yield check(row, position, record if rows.by_lines else 0)
+        check = RowChecker(rows.shown, mapping, columns, self._context).check
+        stats, by_lines, record = self._stats, int(rows.by_lines), 0
+        for position, row in chain(sample, rows.rows):
+            stats.rows += 1
+            record += by_lines
+            yield check(row, position, record)
         if problem is not None:
             raise problem
 

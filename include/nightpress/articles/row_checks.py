@@ -16,7 +16,10 @@ from uuid import UUID
 import msgspec
 
 from nightpress.articles.article import Article, ReadStats, Rejected
-from nightpress.articles.field_mapping import FieldPaths, value_at
+from nightpress.articles.content_text import TextObject, text_of_content
+from nightpress.articles.field_mapping import FieldPaths
+from nightpress.articles.field_names import is_plain_name
+from nightpress.articles.nested_fields import longest_text, value_at
 from nightpress.articles.raw_row import BadRow
 from nightpress.articles.reading_options import ReadOptions
 from nightpress.articles.seen_ids import SeenIds
@@ -55,7 +58,7 @@ class RowChecker:
         self, file: str, mapping: FieldPaths, columns: Mapping[str, str | None], context: CheckContext
     ) -> None:
         self._file, self._mapping, self._columns = file, mapping, dict(columns)
-        self._seen, self._stats = context.seen, context.stats
+        self._remember, self._stats = context.seen.add, context.stats
         options = context.options
         self._max_fields = options.limits.max_columns
         self._metadata = None if options.metadata is None else frozenset(options.metadata)
@@ -70,7 +73,8 @@ class RowChecker:
         # Names are the same in each row, so each is cleaned only once.
         self._clean_names: dict[str, str] = {}
 
-    def __call__(self, row: Any, position: int, record: int) -> Article | Rejected:
+    def check(self, row: Any, position: int, record: int) -> Article | Rejected:
+        """Return the article of a row, or why it cannot be sent."""
         try:
             return self._article(row, position, record)
         except _Unusable as problem:
@@ -90,18 +94,20 @@ class RowChecker:
         else:
             article_id = _read_id(given_id, "") if _has_value(given_id) else ""
         if type(content) is not str:
-            content = _joined(content)
+            text = text_of_content(content)
+            content = content if text is None else text
         if type(content) is not str or not content or content.isspace():
             raise _without_text(content, ".".join(mapping.content), article_id or None)
         content = self._clean(content)
         if not article_id:
             article_id = blake2b(content.encode(), digest_size=16).hexdigest()
             self._stats.source.derived_ids += 1
-        repeat = self._seen.add(article_id, content)
+        repeat = self._remember(article_id, content)
         if repeat is not None:
             raise _Unusable(repeat, "an earlier row has this id", article_id)
         path = mapping.title or ()
-        title = self._title(row.get(path[0]) if len(path) == 1 else value_at(row, path)) if path else ""
+        title = "" if not path else row.get(path[0]) if len(path) == 1 else value_at(row, path)
+        title = self._clean(title) if type(title) is str else self._title(title)
         return Article(article_id, title, content, self._other_fields(row), self._file, position, record)
 
     def _other_fields(self, row: dict[str, Any]) -> dict[str, object]:
@@ -135,10 +141,9 @@ class RowChecker:
 
     def _inside(self, name: str, value: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields beside a nested id, content or title; dotted names where plain ones are taken."""
-        used = {path[1] for path in self._nested if path[0] == name}
-        return {
-            f"{name}.{key}" if key in row else key: inner for key, inner in value.items() if key not in used
-        }
+        used = [path[1:] for path in self._nested if path[0] == name]
+        left = _without(value, used)
+        return {f"{name}.{key}" if key in row else key: inner for key, inner in left.items()}
 
     def _clean_name(self, name: str) -> str:
         cleaned = self._clean(name)
@@ -147,8 +152,10 @@ class RowChecker:
         return cleaned
 
     def _title(self, value: object) -> str:
-        if type(value) is str:
-            return self._clean(value)
+        if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
+            return self._clean("; ".join(value))  # Solr and CrossRef write a list of one
+        if isinstance(value, TextObject) and value.text:
+            return self._clean(value.text)
         plain = self._plain(value)
         return "" if plain is None else str(plain)
 
@@ -183,22 +190,19 @@ class RowChecker:
             return self._clean(json.dumps(value, ensure_ascii=False, default=str))
 
 
+def _without(value: Mapping[str, Any], paths: list[tuple[str, ...]]) -> dict[str, Any]:
+    """Return a copy of an object without what is at these paths; the objects around it stay, unless empty."""
+    left = {key: inner for key, inner in value.items() if (key,) not in paths}
+    for key in dict.fromkeys(path[0] for path in paths if len(path) > 1):
+        if isinstance(inner := left.get(key), Mapping):
+            left[key] = _without(inner, [path[1:] for path in paths if path[0] == key])
+            if not left[key]:
+                del left[key]
+    return left
+
+
 def _has_value(value: object) -> bool:
     return bool(value.strip()) if isinstance(value, str) else value is not None
-
-
-def _joined(content: object) -> object:
-    r"""Return a list of paragraphs as one text; anything else unchanged.
-
-    >>> _joined(["One.", None, {"type": "text", "text": "Two."}])
-    'One.\n\nTwo.'
-    """
-    if not isinstance(content, list) or not content:
-        return content
-    texts = [part.get("text", part.get("content")) if isinstance(part, Mapping) else part for part in content]
-    if any(text is not None and not isinstance(text, str) for text in texts):
-        return content
-    return "\n\n".join(text for text in texts if text)
 
 
 def _not_a_row(row: object) -> _Unusable:
@@ -215,11 +219,17 @@ def _without_text(content: object, name: str, article_id: str | None) -> _Unusab
     if isinstance(content, str):
         what = "is only white space" if content else "is empty"
         return _Unusable("missing_content", f"the field {name!r} {what}", article_id)
-    return _Unusable("bad_content", f"the field {name!r} is of type {type(content).__name__}", article_id)
+    detail = f"the field {name!r} is of type {type(content).__name__}"
+    inside = longest_text([{name: content}]) if isinstance(content, (list, Mapping)) else None
+    if inside is not None and all(map(is_plain_name, inside[1:])):
+        detail += f"; a text in it is read with fields={{'content': {'.'.join(inside)!r}}}"
+    return _Unusable("bad_content", detail, article_id)
 
 
 def _read_id(value: object, name: str) -> str:
-    """Return an id as text: stripped, numbers in decimal (1.0 is ``1``)."""
+    """Return an id as text: stripped, numbers in decimal (1.0 is ``1``); of a list of ids, the first."""
+    if isinstance(value, list) and value and isinstance(value[0], str):
+        return _read_id(value[0], name)
     if type(value) is str:
         article_id = value.strip()
         if article_id[:1] == "\ufeff":  # concatenated files may have byte order marks

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from nightpress.articles.byte_streams import read_whole
 from nightpress.articles.extras import import_extra
-from nightpress.articles.field_mapping import content_rank, known_name, plain
+from nightpress.articles.field_names import content_rank, known_name, plain
 from nightpress.articles.raw_row import FileRows, Row, check_columns
 from nightpress.articles.reading_options import FieldMap, Reading, ReadOptions
 from nightpress.errors import InputError

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from nightpress.articles.field_mapping import content_rank, known_name, plain
+from nightpress.articles.field_names import content_rank, known_name, plain
 from nightpress.articles.reading_options import FieldMap, Reading, ReadOptions
 from nightpress.articles.table_lines import SAID, LineBreak, line_break_of, split_lines
 from nightpress.errors import InputError

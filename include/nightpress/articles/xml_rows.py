@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from nightpress.articles.byte_streams import read_whole
 from nightpress.articles.document_rows import text_of_html
 from nightpress.articles.extras import import_extra
-from nightpress.articles.field_mapping import NO_RANK, content_rank, known_name
+from nightpress.articles.field_names import NO_RANK, content_rank, known_name
 from nightpress.articles.raw_row import FileRows, Row
 from nightpress.articles.reading_options import Reading
 from nightpress.articles.source_report import SourceReport

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from nightpress.articles.article import Article, Rejected, show_position
-from nightpress.articles.field_mapping import show_names
+from nightpress.articles.field_names import show_names
 from nightpress.costs.text_sizes import RequestSizes
 from nightpress.errors import InputError, TooManyRejectsError
 from nightpress.folders import RunFolder
