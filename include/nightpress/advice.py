@@ -7,9 +7,11 @@ sentences that are shown for both.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
+from nightpress.batches.refusals import find_account_remedy
 from nightpress.outputs.problems import Reason
 from nightpress.statuses import ERRORED, INVALID_OUTPUT, REFUSED, STATUSES, Again, Billed
 
@@ -100,6 +102,8 @@ def _of_status(name: str) -> Advice:
     return Advice(status.meaning, _BILLED[status.billed], _AGAIN[status.again], remedy)
 
 
+_ACCOUNT_TYPES_TOLD = {"authentication_error", "billing_error", "permission_error"}
+
 _ADVICE: dict[str, Advice] = {
     **dict.fromkeys(get_args(Reason), _of_status(INVALID_OUTPUT)),
     **{name: _of_status(name) for name, status in STATUSES.items() if not status.answered},
@@ -114,12 +118,19 @@ _UNKNOWN = Advice(
 )
 
 
-def advise(kind: str, status: str = "") -> Advice:
+def advise(kind: str, status: str = "", messages: Sequence[str] = ()) -> Advice:
     """Return what a kind of failure means.
 
-    :param kind: an error type of the API, a status, or a rule of the output schema.
+    :param kind: an error type of the API, the code of an account problem, a status, or a rule of the output schema.
     :param status: the row's status, if known; used when the kind is not in the list.
+    :param messages: the API's messages for some requests of the kind: they tell an account problem that comes as an
+        ``invalid_request_error``.
     """
+    remedies = [find_account_remedy(kind, message) for message in messages or ("",)]
+    if kind not in _ACCOUNT_TYPES_TOLD and all(remedies):
+        return _error(
+            "The API rejects requests because of an account problem.", f"To do: {remedies[0]}. {_ACCOUNT}"
+        )
     if kind in _ADVICE:
         return _ADVICE[kind]
     return _of_status(status) if status in STATUSES and status != ERRORED else _UNKNOWN

@@ -6,9 +6,9 @@ import anthropic
 import httpx2
 import pytest
 
+from nightpress.batches.account_problems import ACCOUNT_CODES
 from nightpress.batches.redaction import describe_error
 from nightpress.batches.refusals import (
-    ACCOUNT_CODES,
     MAX_RETRY_AFTER_SECONDS,
     describe_status,
     is_account_trouble,
@@ -82,6 +82,36 @@ ACCOUNT = [
             "The API key is expired",
             f"[400] {CREDIT}",
             f"Upstream error: {CREDIT}",
+            "You have run out of credits",
+            "Out of credits",
+            "Insufficient account balance",
+            "You have insufficient credits",
+            "No credits remaining",
+            "Your prepaid credits are exhausted",
+            "Your prepaid credit balance has been exhausted",
+            "Credit limit reached",
+            "Billing hard limit has been reached",
+            "Account balance is insufficient",
+            "Your balance is not enough",
+            "Max budget exceeded",
+            "Key limit exceeded (total limit)",
+            "Your payment method was declined",
+            "Your subscription has expired",
+            "Your account is past due",
+            "Account is not active, please check your billing details",
+            "The workspace has been archived",
+            "Organization on hold",
+            "Your organization has been put on hold",
+            "Your organization does not have access to the Message Batches API",
+            "Human review is disabled for this workspace",
+            "The encryption key of this workspace is disabled",
+            "Invalid API key",
+            "API key not found",
+            "OAuth token has expired",
+            "API usage limit reached",
+            "Your API spend limit has been reached",
+            "The monthly spend limit for your organization has been reached",
+            "Your team has reached its spending limit",
             "Error code: 400 - {'type': 'error', 'error': {'type': 'invalid_request_error', 'message': "
             f"'{CREDIT}'}}, 'request_id': 'req_1'}}",
         )
@@ -117,6 +147,10 @@ def test_account_trouble_stops_all_shards_and_says_what_to_do(
         (400, "invalid_request_error", "max_tokens: usage limit", None),
         (400, "invalid_request_error", "The usage limits of the gym were raised", None),
         (400, "invalid_request_error", "Spending reviews are limited", None),
+        (400, "invalid_request_error", "thinking budget exceeded max_tokens", None),
+        (400, "invalid_request_error", "API keys of the article are out of range", None),
+        (400, "invalid_request_error", "Balance of the books: too long", None),
+        (400, "invalid_request_error", "The organization of the tools is invalid", None),
         (400, "invalid_request_error", "usage limit of 4 blocks with cache_control exceeded", None),
         (400, "invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum", None),
         (

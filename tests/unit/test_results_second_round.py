@@ -7,7 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
+from nightpress.advice import advise
 from nightpress.articles.article import Article
+from nightpress.batches.account_problems import ACCOUNT_CODES
 from nightpress.days.publish import DayParts, publish_day
 from nightpress.days.second_round import MAX_TOKENS_CAP, SecondRound, WrongAnswer, judge, write_second_round
 from nightpress.errors import ResultsError
@@ -93,6 +95,54 @@ def test_account_trouble_that_comes_as_an_invalid_request_is_sent_again(tmp_path
     chosen = judge([(ended.shard, results(ended.shard))])
     assert chosen.articles == 2
     assert chosen.account == {ended.shard.name: {f"invalid_request_error: {words}": 2}}
+
+
+@pytest.mark.parametrize("code", ACCOUNT_CODES)
+@pytest.mark.parametrize("details", [{}, {"more": [1]}])
+def test_account_trouble_that_only_the_code_of_an_item_tells_is_sent_again(
+    tmp_path: Path, code: str, details: dict[str, object]
+) -> None:
+    ended = EndedShard(tmp_path, 2, topic="t")
+    inner = {
+        "type": "invalid_request_error",
+        "message": "No. Nothing more is known.",
+        "details": {"error_code": code} | details,
+    }
+    failed = {"type": "errored", "error": {"type": "error", "error": inner}}
+    ended.collect(EndedBatchApi(ended.lines(lambda n, name: line(name, failed)), total=2))
+    chosen = judge([(ended.shard, results(ended.shard))])
+    assert chosen.articles == 2
+    assert chosen.account == {ended.shard.name: {f"{code}: No. Nothing more is known.": 2}}
+    assert {row["error_type"] for row in ended.rows()} == {code}
+
+
+@pytest.mark.parametrize(
+    "details", [7, [], "x", {"error_code": None}, {"error_code": 7}, {"error_code": "tool_name_conflict"}]
+)
+def test_other_details_of_an_error_change_nothing(tmp_path: Path, details: object) -> None:
+    ended = EndedShard(tmp_path, 1, topic="t")
+    inner = {"type": "invalid_request_error", "message": "said", "details": details}
+    failed = {"type": "errored", "error": {"type": "error", "error": inner}}
+    ended.collect(EndedBatchApi(ended.lines(lambda n, name: line(name, failed)), total=1))
+    assert [(row["error_type"], row["error_message"]) for row in ended.rows()] == [
+        ("invalid_request_error", "said")
+    ]
+    assert judge([(ended.shard, results(ended.shard))]).articles == 0
+
+
+def test_the_advice_for_account_trouble_is_no_advice_about_the_article() -> None:
+    credit = "Your credit balance is too low to access the API"
+    for kind, messages in (
+        ("invalid_request_error", [credit]),
+        ("organization_on_hold", []),
+        ("budget_exceeded", ["x"]),
+    ):
+        advice = advise(kind, "errored", messages)
+        assert "account problem" in advice.meaning
+        assert advice.billed == "not billed"
+    mixed = advise("invalid_request_error", "errored", [credit, "max_tokens: too large"])
+    assert "Correct the article" in mixed.remedy
+    assert "Add credit" in advise("billing_error").remedy
 
 
 def test_an_article_about_credit_is_no_account_trouble(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
+from nightpress.batches.account_problems import ACCOUNT_CODES, ACCOUNT_TYPES, ACCOUNT_WORDS
 from nightpress.errors import RequestRefusedError, SubmissionError, SubmitLaterError
 from nightpress.plain_text import for_log
 
@@ -30,64 +31,6 @@ MAX_RETRY_AFTER_SECONDS = 3_600.0
 
 _LATER_STATUS = {429, 529}
 _ACCOUNT_STATUS = {401, 402, 403}
-_ACCOUNT_TYPES = {"authentication_error", "billing_error", "permission_error"}
-
-ACCOUNT_CODES: Mapping[str, str] = {
-    # `error.details.error_code`: what to do. Source: SDK 2.14.0, _error_classes.py, unless noted.
-    "credit_balance_too_low": "add credit to the account",  # API documentation, "Errors"
-    "spend_limit_reached": "raise the spend limit or wait until it is renewed",  # API documentation
-    "enforced_spend_limit_reached": "raise the organization's spend limit or wait until it is renewed",
-    "contract_spend_limit_reached": "the contract's spend limit is used up: ask for more",
-    "linked_organization_spend_limit_reached": "raise the spend limit of the linked organization",
-    "linked_organization_billing_unavailable": "the linked organization cannot be billed: fix its billing",
-    "organization_on_hold": "the organization is on hold: ask the vendor's support",
-    "organization_not_eligible": "the organization may not use this: ask the vendor's support",
-    "workspace_human_review_disabled": "this workspace takes no batches: use another, or enable human review",
-    "cmek_key_disabled": "enable the customer-managed encryption key of the workspace",
-    "cmek_key_network_blocked": "let the API reach the customer-managed encryption key",
-    "cmek_feature_unsupported": "use a workspace without a customer-managed encryption key",
-    "cmek_not_approved": "have the customer-managed encryption key approved",
-    "workspace_policy_violation": "the workspace's policy forbids this request",
-    "user_profile_not_billable": "the user profile cannot be billed: fix its billing",
-    "user_profile_billing_not_authorized": "authorize billing for the user profile",
-    "api_key_scope_missing": "give the API key the scope for message batches",
-}
-"""Error codes that every other request of the account would get too."""
-
-ACCOUNT_WORDS: tuple[tuple[str, str], ...] = (
-    # The beginning of the message, and what to do. These replies have no code: HTTP 400 `invalid_request_error`.
-    # Reported by users, last in September 2026; items of a running batch fail with the same words.
-    (
-        r"((your|the|this) )?((account|organization|workspace)('s)? )?(credit )?balance is too low",
-        "add credit to the account",
-    ),
-    # Reported by users in 2026, with and without "workspace"; the other wordings are our guess.
-    (
-        r"you( have|'ve) (reached|exceeded|hit) (your|the) ((specified|workspace|organization|account|monthly|api) )*"
-        r"(usage|spend|spending|cost) limits?\b",
-        "raise the spend limit that was set for the API, or wait until it is renewed",
-    ),
-    (
-        r"((your|the|this) )?((account|organization|workspace)('s)? )?((has (reached|exceeded) (its|the) (monthly )?"
-        r"(usage|spend|spending) limit\b)|((monthly )?(usage|spend|spending) limit (has been |was |is )?"
-        r"(reached|exceeded)))",
-        "raise the spend limit that was set for the API, or wait until it is renewed",
-    ),
-    (
-        r"(invalid x-api-key\b|((your|the|this) )?api key (is|has) (been )?(expired|disabled|revoked|invalid|deleted))",
-        "check the API key of the connection",
-    ),
-    (r"this organization (has been disabled|is on hold)", "ask the vendor's support"),
-    (
-        r"(your|this) (account|organization|workspace) (is|has been) (disabled|suspended|archived|on hold)",
-        "ask the vendor",
-    ),
-    # LiteLLM's budgets, HTTP 400 and 429; OpenRouter and others that sell credits.
-    (r"(exceededbudget\b|budget has been exceeded)", "raise the budget that the gateway sets for the key"),
-    (r"(insufficient (credits?|funds|balance)|payment required)", "add credit to the account"),
-    (r"you exceeded your current quota", "add credit to the account, or raise its quota"),
-)
-"""Known messages. Only the beginning is compared, since an error may quote an article with the same words."""
 
 _WRAPPING = re.compile(
     r"""(?:\s|["'] | \[\d{3}\] | (?:api\ error|error\ code):?\ (?:\d{3}\b)?[\s:-]*
@@ -142,7 +85,7 @@ def is_account_trouble(
 
     Used for replies to requests and for errors of a batch's items.
 
-    :param error_type: ``error.type``, e.g. ``billing_error``.
+    :param error_type: ``error.type``, e.g. ``billing_error``; for an item of a batch that has a known code, the code.
     :param message: ``error.message``.
     :param error_code: ``error.details.error_code``.
     """
@@ -155,13 +98,14 @@ def find_account_remedy(
     """Return what to do about an error of the account, or None when it is of another kind."""
     if error_code in NOT_ACCOUNT_CODES:
         return None
-    if error_code is not None and error_code in ACCOUNT_CODES:
-        return ACCOUNT_CODES[error_code]
+    for code in (error_code, error_type):
+        if code is not None and code in ACCOUNT_CODES:
+            return ACCOUNT_CODES[code]
     said = _unwrap(message) if message else ""
     for words, remedy in _ACCOUNT_PATTERNS:
         if words.match(said):
             return remedy
-    if error_type in _ACCOUNT_TYPES:
+    if error_type in ACCOUNT_TYPES:
         return "check key, credit and permissions of the account"
     return None
 

@@ -7,7 +7,7 @@ As far as sizes can tell, the bill never exceeds the upper bound. It counts:
 * output: the full ``max_tokens`` of every request, room for thinking included;
 * prompts that may be long, at the price of long prompts;
 * tokens that may be written to the prompt cache, at the price of writing;
-* the price of inference in the US, unless it is known that there is none.
+* the price of inference in the US, unless the request rules it out.
 """
 
 from __future__ import annotations

@@ -214,8 +214,8 @@ def _usage_columns(given: list[Usage | None]) -> dict[str, pa.Array]:
 
 
 def _error_type(outcome: Outcome) -> str | None:
-    if outcome.error and outcome.error.error.type:
-        return outcome.error.error.type
+    if outcome.error and (kind := outcome.error.error.kind):
+        return kind
     if outcome.type in FAILED:
         return "unknown_error" if outcome.error else None
     return f"unknown result {outcome.type}"[:100]

@@ -14,6 +14,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from nightpress.batches.account_problems import ACCOUNT_CODES
+
 MAX_TOKENS = 10**12
 """No request has more tokens; a larger number counts as unknown. Sums over a day stay within 64 bits."""
 
@@ -95,11 +97,24 @@ class Message(msgspec.Struct, gc=False):
     stop_details: StopDetails | None = None
 
 
+class ErrorDetails(msgspec.Struct, gc=False):
+    """More about an error."""
+
+    error_code: Name | None = None
+
+
 class InnerError(msgspec.Struct, gc=False):
     """What went wrong."""
 
     type: Name | None = None
     message: Words | None = None
+    details: ErrorDetails | None = None
+
+    @property
+    def kind(self) -> str | None:
+        """The error's type; the code of an account problem instead, since its type says less."""
+        code = self.details.error_code if self.details is not None else None
+        return code if code in ACCOUNT_CODES else self.type
 
 
 class ErrorEnvelope(msgspec.Struct, gc=False):
@@ -270,12 +285,13 @@ def _error(value: object) -> ErrorEnvelope | None:
         return ErrorEnvelope(InnerError(None, _clean(inner)[:MAX_ERROR_MESSAGE]))
     if isinstance(inner, dict):
         value = inner
-    message = value.get("message")
+    message, details = value.get("message"), value.get("details")
     kind = _name(value.get("type"))
     return ErrorEnvelope(
         InnerError(
             None if kind == "error" else kind,
             _clean(message)[:MAX_ERROR_MESSAGE] if isinstance(message, str) else None,
+            ErrorDetails(_name(details.get("error_code"))) if isinstance(details, dict) else None,
         )
     )
 

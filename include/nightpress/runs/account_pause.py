@@ -21,7 +21,12 @@ from nightpress.storage import StoragePath, create_exclusively
 _CAUSES = (
     (
         "credit",
-        re.compile(r"credit balance|insufficient \w+|payment.required|billing_error|HTTP 402", re.IGNORECASE),
+        re.compile(
+            r"credit.balance|balance (is|has)|(out of|no) (\w+ )?credit|credits? (limit|is|are|has|have|exhausted)"
+            r"|insufficient|payment.(required|method|is|was|has)|billing_(error|unavailable)|subscription|trial has"
+            r"|HTTP 402",
+            re.IGNORECASE,
+        ),
     ),
     ("limit", re.compile(r"usage limit|spend[_ ]limit|budget|current quota|HTTP 429", re.IGNORECASE)),
     ("organization", re.compile(r"organization_on_hold|on hold|cmek_key|human_review", re.IGNORECASE)),

@@ -169,7 +169,7 @@ def _describe_failure(failure: Failure, run: RunView) -> dict[str, Any]:
         "left": left if isinstance(left, int) else None,
         "requests": failure.requests,
         "batches": failure.batches,
-        "advice": advise(failure.kind).during_run,
+        "advice": advise(failure.kind, messages=[example.message for example in failure.examples]).during_run,
         "examples": [
             {
                 "article": getattr(example, "article_id", "") or example.custom_id,

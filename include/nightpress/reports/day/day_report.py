@@ -61,7 +61,7 @@ class PipelineDay:
             Action(
                 kind.count,
                 f"failed: {label(kind.name)}",
-                advise(kind.name, today.statuses.get(kind.name, "")).after_run,
+                advise(kind.name, today.statuses.get(kind.name, ""), kind.messages).after_run,
             )
             for kind in self.failures
         ]

@@ -70,6 +70,8 @@ class Kind:
     name: str
     count: int
     examples: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    """What the API said in the examples."""
 
 
 def iter_report_articles(path: StoragePath, group: str | None) -> Iterator[ReportArticle]:
@@ -118,6 +120,7 @@ def find_examples(path: StoragePath, failed: Sequence[tuple[str, int]]) -> list[
                     article, message = row["article_id"], row.get("error_message")
                     told = f"{article}: {message}" if message else article
                     kind.examples.append(shorten(told, MAX_MESSAGE_CHARS))
+                    kind.messages.append(message or "")
                     wanted -= 1
             if wanted <= 0:
                 break
