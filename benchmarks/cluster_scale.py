@@ -1,8 +1,9 @@
 """100,000 articles through a cluster: ``python -m benchmarks.cluster_scale [ARTICLES]``.
 
 The cluster of ``make cluster`` (Celery, Postgres, Redis, two schedulers, triggerers and workers), first with source and
-data root on a shared disk, then on S3. It prints the seconds from trigger to published day, the requests to the S3
-server, and the peak memory of the largest worker process. For the laptop row: ``python -m benchmarks end_to_end``.
+data root on a shared disk, then on S3. It prints the seconds from trigger to published day, the CPU of all Airflow
+processes, the requests to the S3 server, and the peak memory of the largest worker process. For the laptop row:
+``python -m benchmarks.end_to_end``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import psutil
 
 from benchmarks.contest import say
 from benchmarks.end_to_end import DAG_ID, DAY, write_articles
-from benchmarks.sampling import Sampler, private_mb
+from benchmarks.sampling import Sampler, cpu_seconds, private_mb
 from launch.airflow_api import AirflowApiError
 from launch.cluster.servers import BUCKET
 from launch.cluster.topology import Cluster
@@ -27,14 +28,20 @@ ARTICLES = 100_000
 _TIMEOUT_SECONDS = 1_800.0
 
 
-class _WorkerMemory(Sampler):
-    """The peak memory of the workers' processes."""
+class _Workers(Sampler):
+    """The peak memory of the workers' processes, and the CPU of all of Airflow's."""
 
     def __init__(self, cluster: Cluster) -> None:
         super().__init__()
         leaders = cluster.processes.leaders()
         self._sessions = [pid for name, pid in leaders.items() if name.startswith("worker")]
+        self._all = [leaders[name] for name in cluster.components]
+        self._cpu_before = cpu_seconds(session_members(self._all))
         self.peak_mb = 0.0
+
+    def cpu(self) -> float:
+        """Return the seconds of CPU since the start."""
+        return cpu_seconds(session_members(self._all)) - self._cpu_before
 
     def sample(self) -> None:
         """Look at all of them."""
@@ -59,13 +66,15 @@ def measure(articles: int, *, on_s3: bool) -> str:
                 cluster.servers.file_system().put_file(given, f"{BUCKET}/articles/articles.jsonl")
                 given = f"s3://aws_default@{BUCKET}/articles/articles.jsonl"
             before = cluster.servers.s3_requests()
-            with _WorkerMemory(cluster) as memory:
+            with _Workers(cluster) as workers:
                 seconds = _publish(cluster, given, articles)
+                cpu = workers.cpu()
             made = cluster.servers.s3_requests()
     requests = {kind: count - before.get(kind, 0) for kind, count in made.items()}
     told = ", ".join(f"{count} {kind}" for kind, count in sorted(requests.items()) if count)
     place = "S3" if on_s3 else "local disk"
-    return f"| cluster, {place} | {seconds:.0f} s | {sum(requests.values())} ({told}) | {memory.peak_mb:.0f} MB |"
+    counted = f"{sum(requests.values())} ({told})" if on_s3 else "none"
+    return f"| cluster, {place} | {seconds:.0f} s | {cpu:.0f} s | {counted} | {workers.peak_mb:.0f} MB |"
 
 
 def _publish(cluster: Cluster, source: str, articles: int) -> float:
@@ -96,8 +105,8 @@ def main() -> None:
     """Print the table."""
     articles = int(sys.argv[1]) if len(sys.argv) > 1 else ARTICLES
     rows = [
-        "| where | trigger to published | requests to S3 | largest process of a worker |",
-        "|---|---|---|---|",
+        "| where | trigger to published | CPU of Airflow's processes | requests to S3 | largest process of a worker |",
+        "|---|---|---|---|---|",
     ]
     for on_s3 in (False, True):
         rows.append(measure(articles, on_s3=on_s3))

@@ -17,6 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from typing import Any
 import psutil
 
 from benchmarks.contest import Goal, Outcome, say
-from benchmarks.sampling import Sampler, private_mb
+from benchmarks.sampling import Sampler, cpu_seconds, private_mb
 from tests.support.offline_api_server import LocalApiServer
 from tests.support.running_airflow import COMPONENTS, AirflowInstance
 
@@ -53,10 +54,12 @@ def run(shards: int = 10) -> Outcome:
         with AirflowInstance(Path(folder), base_url=server.base_url, quick=False) as airflow:
             with _Memory(airflow, server) as memory:
                 seconds, instances = _publish(airflow, source)
+                cpu = memory.cpu()
             published = airflow.xcom(next(iter(airflow._dag_of)), "publish")
             assert published["articles"] == published["succeeded"] == articles, published
             assert server.billing()["requests_billed"] == articles
-            return _outcome(articles, shards, seconds, instances, _executed(airflow), memory)
+            outcome = _outcome(articles, shards, seconds, instances, _executed(airflow), memory)
+            return replace(outcome, notes=(*outcome.notes, f"CPU of all Airflow processes: {cpu:.0f} s"))
 
 
 def write_articles(path: Path, articles: int) -> None:
@@ -168,6 +171,11 @@ class _Memory(Sampler):
         super().__init__()
         self.airflow, self.server = airflow, server
         self.peaks: dict[str, float] = defaultdict(float)
+        self._cpu_before = cpu_seconds(airflow.pids())
+
+    def cpu(self) -> float:
+        """Return the seconds of CPU of all Airflow processes since the start."""
+        return cpu_seconds(self.airflow.pids()) - self._cpu_before
 
     def sample(self) -> None:
         """Look at all of them."""

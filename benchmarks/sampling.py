@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Self
 
 import psutil
@@ -42,3 +44,12 @@ def private_mb(process: psutil.Process) -> float:
     """
     memory = process.memory_info()
     return float(memory.rss - memory.shared) / 1e6
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """Return the seconds of CPU of these processes and of their children that have ended."""
+    total = 0.0
+    for pid in pids:
+        with suppress(psutil.Error):
+            total += sum(psutil.Process(pid).cpu_times()[:4])
+    return total

@@ -98,10 +98,10 @@ MUTATIONS = (
         "b2",
         "the attempt is written before the POST",
         _LEDGER,
-        "        if not create_exclusively(path, encode(attempt)):\n"
-        "            taken = self._read(Attempt, path)\n"
-        "            if taken is None or taken.token != attempt.token:\n"
-        "                return None\n"
+        "        create_exclusively(path, data)\n"
+        "        taken = self._read(Attempt, path)\n"
+        "        if taken is None or taken.token != attempt.token:\n"
+        "            return None\n"
         "        return self.save(msgspec.structs.replace(entry, attempts=(*entry.attempts, attempt)))\n",
         "        return msgspec.structs.replace(entry, attempts=(*entry.attempts, attempt))\n",
     ),
@@ -158,8 +158,8 @@ MUTATIONS = (
         "h",
         "an attempt is taken exclusively",
         _LEDGER,
-        "        if not create_exclusively(path, encode(attempt)):\n",
-        "        write_atomically(path, encode(attempt))\n        if False:\n",
+        "        create_exclusively(path, data)\n",
+        "        write_atomically(path, data)\n",
     ),
     Mutation(
         "i",

@@ -149,3 +149,22 @@ def test_a_store_that_reports_its_own_write_as_taken_is_not_believed(
     entry = ledger.intend(Entry(key=KEY, requests=3, bytes=9))
     assert ledger.take_attempt(entry, 1.0, 601.0) is not None
     assert ledger.take_attempt(entry, 1.0, 601.0) is None
+
+
+def test_of_two_processes_that_a_store_calls_winners_one_may_post(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server looked for the file twice before it wrote it twice; moto does so in one of a thousand races."""
+    from nightpress.batches import ledger as module
+
+    ledger = Ledger(UPath(tmp_path), "api")
+    entry = ledger.intend(Entry(key=KEY, requests=3, bytes=9))
+    others = b'{"number": 1, "at": 1.0, "deadline": 601.0, "token": "other"}'
+
+    def accepts_both(path: UPath, data: bytes) -> bool:
+        module.write_atomically(path, data)
+        module.write_atomically(path, others)
+        return True
+
+    monkeypatch.setattr(module, "create_exclusively", accepts_both)
+    assert ledger.take_attempt(entry, 1.0, 601.0) is None

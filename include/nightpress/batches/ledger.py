@@ -126,8 +126,9 @@ class Ledger:
         """Take the right to POST the shard once more; return None when another process has taken it.
 
         The right is durable before this returns, so that a process that finds it later knows that a POST may
-        have happened between ``now`` and ``deadline``. If the store's reply is lost, the store may report the file as
-        taken although this process created it, so the token in the file shows who has the right.
+        have happened between ``now`` and ``deadline``. The token in the file shows who has the right, not the
+        store's reply: if a reply is lost, the store may report the file as taken although this process created it,
+        and an S3 server that looks first and then writes (moto does) may tell two processes that they created it.
 
         :param now: this machine's clock, epoch seconds, as is ``deadline``.
         :param identity: whose batches the connection sees.
@@ -151,10 +152,10 @@ class Ledger:
         data = encode(attempt)
         # Before it is stored: nothing could remove an attempt that cannot be read.
         decode(Attempt, data, str(path))
-        if not create_exclusively(path, data):
-            taken = self._read(Attempt, path)
-            if taken is None or taken.token != attempt.token:
-                return None
+        create_exclusively(path, data)
+        taken = self._read(Attempt, path)
+        if taken is None or taken.token != attempt.token:
+            return None
         return self.save(msgspec.structs.replace(entry, attempts=(*entry.attempts, attempt)))
 
     def take_batch(self, batch_id: str, key: str, identity: Identity | None = None) -> bool:
