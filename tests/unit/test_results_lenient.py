@@ -129,6 +129,92 @@ def test_a_number_that_cannot_be_told_is_null(value: Any, known: int | None) -> 
     assert (row["input"], row["output"]) == (known, 20)
 
 
+BILLED = {
+    "cache_read_input_tokens": {},
+    "cache_creation.ephemeral_5m_input_tokens": {"cache_creation_input_tokens": 20},
+    "cache_creation.ephemeral_1h_input_tokens": {"cache_creation_input_tokens": 10},
+    "server_tool_use.web_search_requests": {},
+    "server_tool_use.code_execution_requests": {},
+}
+
+
+def usage_of(field: str, value: Any, **more: Any) -> bytes:
+    whole = json.loads(succeeded(NAME, "The answer."))
+    usage = whole["result"]["message"]["usage"]
+    usage |= {"server_tool_use": {}, **more}
+    *above, last = field.split(".")
+    place = usage[above[0]] if above else usage
+    place.pop(last, None)
+    if value is not ABSENT:
+        place[last] = value
+    return json.dumps(whole).encode() + b"\n"
+
+
+@pytest.mark.parametrize("field", BILLED)
+@pytest.mark.parametrize("value", [-1, 1.5, 2**63, 10**30, float("nan"), float("inf"), "x", "", True, [], {}])
+def test_a_billed_count_that_cannot_be_read_is_not_nothing(field: str, value: Any) -> None:
+    row = read_one(usage_of(field, value, **BILLED[field]))
+    assert (row["text"], row["status"]) == ("The answer.", "succeeded")
+    assert row["unclear"]
+
+
+@pytest.mark.parametrize("field", BILLED)
+@pytest.mark.parametrize("value", [ABSENT, None, 0])
+def test_a_count_that_the_api_leaves_out_is_nothing(field: str, value: Any) -> None:
+    row = read_one(usage_of(field, value, **BILLED[field]))
+    assert not row["unclear"]
+    assert row["cache_write_1h"] is not None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("cache_creation", "x"),
+        ("cache_creation", []),
+        ("server_tool_use", 7),
+        ("inference_geo", 7),
+        ("inference_geo", {}),
+    ],
+)
+def test_a_part_of_the_usage_of_another_kind_leaves_the_cost_unknown(field: str, value: Any) -> None:
+    assert read_one(usage_of(field, value))["unclear"]
+
+
+def test_code_that_the_api_ran_leaves_the_cost_unknown() -> None:
+    assert read_one(usage_of("server_tool_use.code_execution_requests", 1))["unclear"]
+    assert not read_one(usage_of("server_tool_use.web_fetch_requests", 9))["unclear"]
+
+
+@pytest.mark.parametrize(
+    ("whole", "minutes", "hour", "known"),
+    [
+        (30, 10, 20, (10, 20)),
+        (30, 30, None, (30, 0)),
+        (30, None, 30, (0, 30)),
+        (None, 10, 20, (10, 20)),
+        (0, None, None, (0, 0)),
+        # A missing part is what the other one leaves of the sum.
+        (30, 10, None, (10, 20)),
+        (30, 10, ABSENT, (10, 20)),
+        (30, None, 20, (10, 20)),
+        # What the rest was written for is not known, and the prices differ.
+        (30, None, None, (30, None)),
+        (30, 10, 0, (30, None)),
+        (30, 10, 5, (30, None)),
+        # The parts say more than a sum that is too low.
+        (0, 10, 20, (10, 20)),
+        (5, 10, 20, (10, 20)),
+    ],
+)
+def test_cache_writes_are_told_by_their_lifetimes_and_their_sum(
+    whole: Any, minutes: Any, hour: Any, known: tuple[int, int | None]
+) -> None:
+    parts = {"ephemeral_5m_input_tokens": minutes, "ephemeral_1h_input_tokens": hour}
+    parts = {name: value for name, value in parts.items() if value is not ABSENT}
+    row = read_one(usage_of("cache_creation", parts, cache_creation_input_tokens=whole))
+    assert (row["cache_write_5m"], row["cache_write_1h"]) == known
+
+
 def test_without_usage_no_number_is_made_up() -> None:
     row = read_one(changed("result.message.usage", None))
     names = ("input", "output", "cache_write_5m", "cache_write_1h", "cache_read", "thinking", "web_searches")

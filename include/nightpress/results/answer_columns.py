@@ -31,9 +31,10 @@ ANSWERS = pa.schema(
             for name in (*TEXT_COLUMNS, *USAGE_COLUMNS)
         ),
         *((name, pa.int64()) for name in _NUMBERS),
+        ("unclear", pa.bool_()),
     ]
 )
-"""Columns of decoded answers.
+"""Columns of decoded answers. ``unclear`` answers have usage from which their cost cannot be told.
 
 Numbers are 0 without a message, and null where a message does not state them. ``thinking`` is included in
 ``output``. ``refusal_category`` is also null for a refusal without a category.
@@ -180,29 +181,21 @@ def _usage_columns(given: list[Usage | None]) -> dict[str, pa.Array]:
         if absent is None or not found.null_count:
             return found
         # The API omits the count of what did not happen, or writes null. It is unknown only without usage.
-        filled = pc.fill_null(found, absent)
-        return filled if all(given) else pc.if_else(pa.array(map(bool, given), pa.bool_()), filled, None)
+        return _only_with_usage(pc.fill_null(found, absent), given)
 
-    lifetimes = [usage.cache_creation for usage in usages]
     details = [usage.output_tokens_details for usage in usages]
     tools = [usage.server_tool_use for usage in usages]
-    hour = numbers(
-        "cache_write_1h", [parts.ephemeral_1h_input_tokens if parts else None for parts in lifetimes], 0
-    )
-    written = numbers("cache_write_5m", [usage.cache_creation_input_tokens for usage in usages])
-    if written.null_count:
-        minutes = [parts.ephemeral_5m_input_tokens if parts else None for parts in lifetimes]
-        written = pc.coalesce(written, pc.add(hour, numbers("cache_write_5m", minutes, 0)))
-    minutes_only = pc.max_element_wise(pc.subtract(written, hour), 0, skip_nulls=False)
-    if (pc.max(minutes_only).as_py() or 0) > 0:
-        # The price depends on the cache lifetime, which is only known where the answer states it.
-        told = pa.array([parts is not None and parts.is_told for parts in lifetimes], pa.bool_())
-        hour = pc.if_else(pc.or_(told, pc.equal(minutes_only, 0)), hour, pa.scalar(None, hour.type))
+    unclear = [
+        usage.unclear or bool(tool and tool.code_execution_requests)
+        for usage, tool in zip(usages, tools, strict=True)
+    ]
+    minutes, hour = _cache_writes(usages)
     return {
+        "unclear": _column("unclear", unclear),
         "input": numbers("input", [usage.input_tokens for usage in usages]),
         "output": numbers("output", [usage.output_tokens for usage in usages]),
-        "cache_write_5m": minutes_only,
-        "cache_write_1h": hour,
+        "cache_write_5m": _only_with_usage(minutes, given),
+        "cache_write_1h": _only_with_usage(hour, given),
         "cache_read": numbers("cache_read", [usage.cache_read_input_tokens for usage in usages], 0),
         "thinking": numbers("thinking", [parts.thinking_tokens if parts else None for parts in details]),
         "web_searches": numbers(
@@ -211,6 +204,32 @@ def _usage_columns(given: list[Usage | None]) -> dict[str, pa.Array]:
         "service_tier": _column("service_tier", [usage.service_tier for usage in usages]),
         "inference_geo": _column("inference_geo", [usage.inference_geo for usage in usages]),
     }
+
+
+def _only_with_usage(column: pa.Array, given: list[Usage | None]) -> pa.Array:
+    return column if all(given) else pc.if_else(pa.array(map(bool, given), pa.bool_()), column, None)
+
+
+def _cache_writes(usages: list[Usage]) -> tuple[pa.Array, pa.Array]:
+    """Return the tokens written to the cache for five minutes and for an hour, which have different prices.
+
+    A part that is missing is what the sum has more than the other part. If neither part explains the rest of the
+    sum, all of it is in the first column, and the second is null: unknown.
+    """
+    parts = [usage.cache_creation for usage in usages]
+    whole = _column("cache_write_5m", [usage.cache_creation_input_tokens for usage in usages])
+    minutes = _column("cache_write_5m", [part.ephemeral_5m_input_tokens if part else None for part in parts])
+    hour = _column("cache_write_1h", [part.ephemeral_1h_input_tokens if part else None for part in parts])
+    known_minutes, known_hour = pc.fill_null(minutes, 0), pc.fill_null(hour, 0)
+    rest = pc.fill_null(pc.subtract(whole, pc.add(known_minutes, known_hour)), 0)
+    left = pc.greater(rest, 0)
+    if not pc.any(left).as_py():
+        return known_minutes, known_hour
+    of_minutes = pc.and_(left, pc.and_(pc.is_null(minutes), pc.is_valid(hour)))
+    of_hour = pc.and_(left, pc.and_(pc.is_null(hour), pc.is_valid(minutes)))
+    unknown = pc.and_not(pc.and_not(left, of_minutes), of_hour)
+    found_minutes = pc.if_else(unknown, whole, pc.if_else(of_minutes, rest, known_minutes))
+    return found_minutes, pc.if_else(unknown, None, pc.if_else(of_hour, rest, known_hour))
 
 
 def _error_type(outcome: Outcome) -> str | None:

@@ -10,7 +10,7 @@ The vendor's rules (pricing page and release notes, October 2026):
 
 An unknown amount is null, never 0. Causes: a missing line, an answer without token counts or without a model,
 a model without a price, a refusal of a new category, cache writes of unknown lifetime, inference in a place
-without a price.
+without a price, code that the API ran, a billed count that cannot be read.
 """
 
 from __future__ import annotations
@@ -116,6 +116,7 @@ def _is_unknown(answers: pa.Table) -> Any:
     untold = pc.or_(untold, pc.is_null(answers["cache_write_1h"]))
     return (
         _flags(pc.is_in(answers["status"], _UNKNOWN))
+        | _flags(answers["unclear"])
         | _flags(untold)
         | (refused & new & _is_before_output(answers))
     )

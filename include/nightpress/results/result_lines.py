@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from math import inf
 from typing import Annotated, Any
 
 import msgspec
@@ -41,11 +42,6 @@ class CacheCreation(msgspec.Struct, gc=False):
     ephemeral_5m_input_tokens: Count | None = None
     ephemeral_1h_input_tokens: Count | None = None
 
-    @property
-    def is_told(self) -> bool:
-        """True if at least one lifetime is given."""
-        return self.ephemeral_5m_input_tokens is not None or self.ephemeral_1h_input_tokens is not None
-
 
 class OutputTokensDetails(msgspec.Struct, gc=False):
     """Output tokens by use."""
@@ -54,13 +50,17 @@ class OutputTokensDetails(msgspec.Struct, gc=False):
 
 
 class ServerToolUse(msgspec.Struct, gc=False):
-    """Uses of server tools, which are billed per use."""
+    """Uses of server tools: searches are billed per use, code by its running time, which no answer states."""
 
     web_search_requests: Count | None = None
+    code_execution_requests: Count | None = None
 
 
 class Usage(msgspec.Struct, gc=False):
-    """Tokens of an answer (API documentation, "Usage"); None where the API does not state them."""
+    """Tokens of an answer (API documentation, "Usage"); None where the API does not state them.
+
+    :param unclear: a field that is billed has a value that cannot be read; unlike a missing one, it is not 0.
+    """
 
     input_tokens: Count | None = None
     output_tokens: Count | None = None
@@ -71,6 +71,7 @@ class Usage(msgspec.Struct, gc=False):
     server_tool_use: ServerToolUse | None = None
     service_tier: Name | None = None
     inference_geo: Name | None = None
+    unclear: bool = msgspec.field(default=False, name="(never sent)")
 
 
 class ContentBlock(msgspec.Struct, gc=False):
@@ -186,9 +187,9 @@ def _first_given(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _whole_number(digits: str) -> int | None:
-    # Python refuses to convert thousands of digits.
-    return int(digits) if len(digits) <= 20 else None
+def _whole_number(digits: str) -> float:
+    # Python refuses to convert thousands of digits. An unusable number is not a missing one.
+    return int(digits) if len(digits) <= 20 else inf
 
 
 _decoder = json.JSONDecoder(object_pairs_hook=_first_given, parse_int=_whole_number, strict=False)
@@ -271,6 +272,29 @@ def _usage(value: object) -> Usage | None:
         server_tool_use=ServerToolUse(_count(tools.get("web_search_requests"))),
         service_tier=_name(value.get("service_tier")),
         inference_geo=_name(value.get("inference_geo")),
+        unclear=_is_unclear(value, written, tools),
+    )
+
+
+def _is_unclear(usage: dict[str, Any], written: dict[str, Any], tools: dict[str, Any]) -> bool:
+    """Return whether a billed field has an unusable value that would count as 0 if it were missing."""
+    counts = [
+        usage.get("cache_read_input_tokens"),
+        *(written.get(f"ephemeral_{lifetime}_input_tokens") for lifetime in ("5m", "1h")),
+        *(tools.get(f"{tool}_requests") for tool in ("web_search", "code_execution")),
+    ]
+    # The sum is not needed when both of its parts are known.
+    if None in map(_count, counts[1:3]):
+        counts.append(usage.get("cache_creation_input_tokens"))
+    odd = any(value is not None and _count(value) is None for value in counts)
+    geography, objects = (
+        usage.get("inference_geo"),
+        (usage.get("cache_creation"), usage.get("server_tool_use")),
+    )
+    return (
+        odd
+        or not isinstance(geography, str | None)
+        or any(not isinstance(value, dict | None) for value in objects)
     )
 
 
