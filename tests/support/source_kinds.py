@@ -257,6 +257,55 @@ _WORDPRESS_ITEM = (
     "<wp:post_type>post</wp:post_type><wp:status>publish</wp:status></item>"
 )
 _XML_ITEM = "<article><id>{id}</id><title>{title}</title><body>{content}</body></article>"
+_PUBMED_START = """<?xml version="1.0" encoding="utf-8"?>
+<!DOCTYPE PubmedArticleSet PUBLIC "-//NLM//DTD PubMedArticle, 1st January 2026//EN" "https://example.org/pubmed.dtd">
+<PubmedArticleSet>"""
+_PUBMED_ITEM = (
+    "<PubmedArticle><MedlineCitation Status='MEDLINE'><PMID Version='1'>{id}</PMID><Article><Journal><Title>Rain"
+    "</Title></Journal><ArticleTitle>{title}</ArticleTitle><Abstract><AbstractText Label='AIM'>{content}</AbstractText>"
+    "<AbstractText Label='END'><i>It</i> ended.</AbstractText><CopyrightInformation>Ours.</CopyrightInformation>"
+    "</Abstract><AuthorList><Author><LastName>Li</LastName></Author><Author><LastName>Bo</LastName></Author>"
+    "</AuthorList></Article></MedlineCitation><PubmedData><ArticleIdList><ArticleId IdType='pubmed'>{id}</ArticleId>"
+    "</ArticleIdList></PubmedData></PubmedArticle>"
+)
+_JATS = (
+    "<?xml version='1.0'?><!DOCTYPE article PUBLIC '-//NLM//DTD JATS' 'JATS.dtd'><article><front><article-meta>"
+    "<article-id pub-id-type='pmid'>{id}</article-id><article-id pub-id-type='doi'>10.1/{id}</article-id><title-group>"
+    "<article-title>{title}</article-title></title-group><abstract><p>Short.</p></abstract></article-meta></front><body>"
+    "<sec><title>Start</title><p>{content}</p><p>More <italic>in</italic> words.</p></sec><sec><title>End</title>"
+    "<p>Done.</p></sec></body><back><ref-list><ref><article-title>Another</article-title></ref><ref><p>X</p></ref>"
+    "</ref-list></back></article>"
+)
+_NITF = (
+    "<nitf><head><title>{title}</title></head><body><body.head><hedline><hl1>{title}</hl1></hedline></body.head>"
+    "<body.content><block><p>{content}</p><p>More.</p></block></body.content></body></nitf>"
+)
+_NEWSML = (
+    "<newsItem xmlns='http://iptc.org/std/nar/2006-10-01/' guid='{id}'><contentMeta><headline>{title}</headline>"
+    "</contentMeta><contentSet><inlineXML><html xmlns='http://www.w3.org/1999/xhtml'><body><p>{content}</p><p>More.</p>"
+    "</body></html></inlineXML></contentSet></newsItem>"
+)
+_TEI = (
+    "<TEI xmlns='http://www.tei-c.org/ns/1.0' xml:id='{id}'><teiHeader><fileDesc><titleStmt><title>{title}</title>"
+    "</titleStmt><sourceDesc><p>Paper.</p></sourceDesc></fileDesc></teiHeader><text><body><div><head>One</head>"
+    "<p>{content}</p></div><div><head>Two</head><p>More.</p></div></body></text></TEI>"
+)
+_KIND = "<category scheme='http://schemas.google.com/g/2005#kind' term='http://schemas.google.com/blogger/2008/kind#{}'/>"
+_BLOGGER = (
+    "<?xml version='1.0'?><feed xmlns='http://www.w3.org/2005/Atom' xmlns:app='http://purl.org/atom/app#'>"
+    "<title>Blog</title><entry><id>s</id>"
+    + _KIND.format("settings")
+    + "<title>Setting</title><content type='text'>true</content></entry>{items}<entry><id>c</id>"
+    + _KIND.format("comment")
+    + "<title>Nice</title><content type='html'>Nice.</content></entry><entry><id>d</id>"
+    + _KIND.format("post")
+    + "<app:control><app:draft>yes</app:draft></app:control><title>Draft</title><content>No.</content></entry></feed>"
+)
+_BLOGGER_ITEM = (
+    "<entry><id>{id}</id>"
+    + _KIND.format("post")
+    + "<title>{title}</title><content type='html'>{content}</content></entry>"
+)
 _PAGE = "<!DOCTYPE html><html><head><title>404</title></head><body>Not found</body></html>"
 
 
@@ -759,6 +808,114 @@ READ: list[Kind] = [
         ),
         [{"id": "W1", "title": "Rain", "content": "Rain follows Rain"}],
     ),
+    Kind(
+        "PubMed (nested tags, abstracts in parts)",
+        _bytes("a.xml", _PUBMED_START + _each(_PUBMED_ITEM, ONE_LINE) + "</PubmedArticleSet>"),
+        [{**r, "content": f"AIM: {r['content']}\n\nEND: It ended."} for r in ONE_LINE],
+    ),
+    Kind(
+        "PubMed, one article",
+        _bytes("a.xml", _PUBMED_START + _each(_PUBMED_ITEM, ONE_LINE[:1]) + "</PubmedArticleSet>"),
+        [{**ONE_LINE[0], "content": f"AIM: {ONE_LINE[0]['content']}\n\nEND: It ended."}],
+    ),
+    Kind(
+        "JATS (PubMed Central), an article a file",
+        _files({f"{r['id']}.nxml": _each(_JATS, [r]) for r in ONE_LINE}),
+        [{**r, "content": f"Start\n\n{r['content']}\n\nMore in words.\n\nEnd\n\nDone."} for r in ONE_LINE],
+    ),
+    Kind(
+        "NITF",
+        _bytes("a.xml", _each(_NITF, ONE_LINE[:1])),
+        [{"id": "", "title": ONE_LINE[0]["title"], "content": f"{ONE_LINE[0]['content']}\n\nMore."}],
+        own_ids=False,
+    ),
+    Kind(
+        "NewsML-G2",
+        _bytes("a.xml", _each(_NEWSML, ONE_LINE[:1])),
+        [{**ONE_LINE[0], "content": f"{ONE_LINE[0]['content']}\n\nMore."}],
+    ),
+    Kind(
+        "TEI",
+        _bytes("a.xml", _each(_TEI, ONE_LINE[:1])),
+        [{**ONE_LINE[0], "content": f"One\n\n{ONE_LINE[0]['content']}\n\nTwo\n\nMore."}],
+    ),
+    Kind(
+        "DocBook, chapters",
+        _bytes(
+            "a.xml",
+            "<book><title>All</title>"
+            + _each(
+                "<chapter xml:id='{id}'><title>{title}</title><para>{content}</para><para>An <emphasis>end</emphasis>."
+                "</para></chapter>",
+                ONE_LINE,
+            )
+            + "</book>",
+        ),
+        [{**r, "content": f"{r['content']}\n\nAn end."} for r in ONE_LINE],
+    ),
+    Kind(
+        "XML of Solr and mysqldump (names in attributes)",
+        _bytes(
+            "a.xml",
+            "<response><lst name='header'><int name='status'>0</int></lst><result name='response'>"
+            + _each(
+                "<doc><str name='id'>{id}</str><arr name='title'><str>{title}</str></arr>"
+                "<str name='text'>{content}</str></doc>"
+            )
+            + "</result></response>",
+        ),
+        ROWS,
+    ),
+    Kind(
+        "XML with markup inside its texts",
+        _bytes(
+            "a.xml",
+            "<docs>"
+            + _each(
+                "<doc id='{id}'><title><b>{title}</b></title><text><PERSON>Ann</PERSON> said: {content}</text></doc>"
+            )
+            + "</docs>",
+        ),
+        [{**r, "content": f"Ann said: {r['content']}"} for r in ROWS],
+    ),
+    Kind(
+        "XML of posts and their comments",
+        _bytes(
+            "a.xml",
+            "<export><comments>"
+            + "".join(f"<comment><id>{n}</id><body>Nice.</body></comment>" for n in range(9))
+            + "</comments><posts>"
+            + _each("<post><id>{id}</id><title>{title}</title><body>{content}</body></post>")
+            + "</posts></export>",
+        ),
+        ROWS,
+    ),
+    Kind(
+        "XML with names of characters (DBLP)",
+        _bytes(
+            "a.xml",
+            '<!DOCTYPE dblp SYSTEM "dblp.dtd"><dblp>'
+            + "".join(
+                f"<article><id>d{n}</id><title>Caf&eacute;</title><text>No. {n}</text></article>"
+                for n in range(2)
+            )
+            + "</dblp>",
+        ),
+        [{"id": f"d{n}", "title": "Café", "content": f"No. {n}"} for n in range(2)],
+    ),
+    Kind("Blogger export", _bytes("a.xml", _BLOGGER.format(items=_each(_BLOGGER_ITEM, ONE_LINE))), ONE_LINE),
+    Kind(
+        "Movable Type export (TypePad, Hatena)",
+        _bytes(
+            "a.txt",
+            _each(
+                "AUTHOR: Ann\nTITLE: {title}\nBASENAME: {id}\nSTATUS: Publish\n-----\nBODY:\n{content}\n-----\n"
+                "COMMENT:\nAUTHOR: Bo\nNice.\n-----\n--------\n"
+            )
+            + "TITLE: Later\nSTATUS: Draft\n-----\nBODY:\nNot yet.\n-----\n--------\n",
+        ),
+        ROWS,
+    ),
 ]
 """Kinds that are read without settings."""
 
@@ -900,6 +1057,19 @@ REFUSED: list[Kind] = [
         words="record_path=",
     ),
     Kind("no field with a usual name", _bytes("a.jsonl", '{"id": "1", "blurb": "x"}\n'), words="fields="),
+    Kind(
+        "XML with two tags that can be the articles",
+        _bytes(
+            "a.xml",
+            f"<x><news>{_each(_XML_ITEM)}</news><old>{_each(_XML_ITEM.replace('article>', 'entry>'))}</old></x>",
+        ),
+        words="record_path=",
+    ),
+    Kind(
+        "a sitemap",
+        _bytes("a.xml", "<urlset><url><loc>http://a/1</loc></url><url><loc>http://a/2</loc></url></urlset>"),
+        words="sitemap",
+    ),
     Kind("an HTML error page named .json", _bytes("a.json", _PAGE), words="HTML page"),
     Kind("an HTML error page named .csv", _bytes("a.csv", _PAGE), words="HTML page"),
     Kind(

@@ -18,13 +18,12 @@ from nightpress.articles.field_names import (
     TEXT_KEYS,
     TITLE_NAMES,
     WRAPPER_NAMES,
-    is_plain_name,
     plain,
     show_names,
 )
 from nightpress.articles.nested_fields import (
     Path,
-    longest_text,
+    message_without_content,
     nested_keys,
     other_locales,
     unwrap,
@@ -33,7 +32,6 @@ from nightpress.articles.nested_fields import (
 from nightpress.articles.reading_options import FieldMap
 from nightpress.errors import InputError
 
-_MAX_SHOWN_PATH = 120
 _MIN_LINKS = 2
 
 
@@ -146,19 +144,19 @@ def _content_path(
             found = _usual(rows, columns, CONTENT_NAMES, wrapper, taken)
             if found is not None:
                 break
-    if found is None and (found := _deeper(rows, taken)) is not None and len(found) > 2:
+    if found is None and (found := _deeper(rows, taken)) is not None and not _is_doubtful(found):
         warnings.append(
             f"the content is taken from the nested field {'.'.join(found)!r}; if that is wrong, say which it is with "
             "fields={'content': '…'}"
         )
     if found is None:
-        raise InputError(_no_content(rows, columns, file))
+        raise InputError(message_without_content(rows, columns, file))
     if others := other_locales(rows, found):
         warnings.append(
             f"the content is in one language, from {'.'.join(found)!r}, though there is {show_names(others)} too; "
             "say which it is with fields={'content': '…'}"
         )
-    if plain(found[-1]) in DOUBTFUL_CONTENT_NAMES:
+    if _is_doubtful(found):
         warnings.append(
             f"the content is taken from the field {'.'.join(found)!r}, for want of a better one; say which it is with "
             "fields={'content': '…'}"
@@ -172,6 +170,10 @@ def _content_path(
     return found
 
 
+def _is_doubtful(path: Path) -> bool:
+    return plain(path[-1]) in DOUBTFUL_CONTENT_NAMES
+
+
 def _deeper(rows: Sequence[Mapping[str, Any]], taken: set[Path]) -> Path | None:
     """Return the content inside nested objects: the outermost field with a usual name that has a text."""
     paths = [path for path in nested_keys(rows) if not _of_a_person(path)]
@@ -182,27 +184,6 @@ def _deeper(rows: Sequence[Mapping[str, Any]], taken: set[Path]) -> Path | None:
             if found is not None and any(text_of_content(value_at(row, found)) for row in rows):
                 return found
     return None
-
-
-def _no_content(rows: Sequence[Mapping[str, Any]], columns: list[str], file: str) -> str:
-    """Return the message about rows without a field for the content, which names the most likely one."""
-    longest = longest_text(rows)
-    name = ".".join(longest) if longest else ""
-    words = (
-        f"{file} has no field whose name says that it is the content (content, text, body …); it has "
-        f"{show_names(columns)}. Say which one it is: fields={{'content': '…'}}; a dotted path leads into objects and "
-        "lists"
-    )
-    if name and len(name) <= _MAX_SHOWN_PATH and all(is_plain_name(key) for key in longest or ()):
-        words += f". The longest texts are in {name!r}: fields={{'content': {name!r}}}"
-    lists = [key for key in columns if any(_is_list_of_objects(row.get(key)) for row in rows)]
-    if lists and is_plain_name(lists[0]):
-        words += f". If the articles are in a list inside, say which: record_path={lists[0]!r}"
-    return words
-
-
-def _is_list_of_objects(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
 
 
 def _given(rows: Sequence[Mapping[str, Any]], columns: list[str], name: str, ours: str, file: str) -> Path:

@@ -12,7 +12,7 @@ SUFFIXES = {
     **dict.fromkeys((".feather", ".arrow", ".arrows", ".ipc"), "arrow"),
     **dict.fromkeys((".orc",), "orc"),
     **dict.fromkeys((".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"), "xlsx"),
-    **dict.fromkeys((".xml",), "xml"),
+    **dict.fromkeys((".xml", ".nxml", ".tei"), "xml"),
     **dict.fromkeys((".rss", ".atom"), "feed"),
     **dict.fromkeys((".md", ".markdown"), "markdown"),
     **dict.fromkeys((".txt", ".text"), "text"),

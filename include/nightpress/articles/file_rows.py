@@ -25,6 +25,7 @@ from nightpress.articles.csv_rows import TableText
 from nightpress.articles.file_kinds import DOCUMENTS, KNOWN_SUFFIXES, STRANGERS, format_of, other_kind
 from nightpress.articles.json_rows import iter_json
 from nightpress.articles.json_shape import Shape, detect_shape
+from nightpress.articles.movable_type import is_movable_type, iter_entries
 from nightpress.articles.raw_row import FileRows, check_columns
 from nightpress.articles.reading_options import Reading
 from nightpress.articles.sheet_rows import open_sheet
@@ -186,9 +187,12 @@ class _Opener:
         if kind in ("xml", "feed"):
             from nightpress.articles.xml_rows import open_xml
 
-            return open_xml(cast(BinaryIO, sampled), start, self._shown, self._reading)
+            return open_xml(sampled, start, self._shown, self._reading)
         from nightpress.articles.document_rows import open_document
 
+        if kind == "text" and self._options.format is None and is_movable_type(start):
+            self._tell("Movable Type export", encoding)
+            return FileRows(self._shown, iter_entries(stream, self._shown, self._reading))
         self._tell({"markdown": "Markdown", "text": "text", "html": "HTML"}[kind], encoding)
         return open_document(stream, kind, self._shown, self._name, self._options.limits)
 

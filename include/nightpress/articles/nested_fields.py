@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nightpress.articles.content_text import TextObject, text_of_content
-from nightpress.articles.field_names import ERROR_NAMES, TEXT_KEYS
+from nightpress.articles.field_names import ERROR_NAMES, TEXT_KEYS, is_plain_name, show_names
 
 Path = tuple[str, ...]
 
 _LOCALE = re.compile(r"[a-z]{2}(?:[-_][A-Za-z]{2,4})?")
 _MAX_DEPTH = 7
 _MAX_OBJECTS = 5_000
+_MAX_SHOWN_PATH = 120
 
 
 def value_at(row: Mapping[str, Any], path: Path) -> Any:
@@ -54,6 +55,8 @@ def unwrap(rows: Sequence[Mapping[str, Any]], path: Path) -> Path | None:
     if len(objects) < len(values) or not objects:
         return path
     if any(isinstance(value, TextObject) for value in objects):
+        if any("AbstractText" in value for value in objects):
+            return (*path, "AbstractText")  # PubMed has a copyright notice beside it
         return path if any(value.text for value in objects if isinstance(value, TextObject)) else None
     for key in TEXT_KEYS:
         if any(isinstance(value.get(key), str) for value in objects):
@@ -110,3 +113,24 @@ def _iter_texts(value: Any, path: Path) -> Iterator[tuple[Path, int]]:
     elif isinstance(value, Mapping) and len(path) < _MAX_DEPTH:
         for key, part in value.items():
             yield from _iter_texts(part, (*path, str(key)))
+
+
+def message_without_content(rows: Sequence[Mapping[str, Any]], columns: list[str], file: str) -> str:
+    """Return the message about rows without a field for the content, which names the most likely one."""
+    longest = longest_text(rows)
+    name = ".".join(longest) if longest else ""
+    words = (
+        f"{file} has no field whose name says that it is the content (content, text, body …); it has "
+        f"{show_names(columns)}. Say which one it is: fields={{'content': '…'}}; a dotted path leads into objects and "
+        "lists"
+    )
+    if name and len(name) <= _MAX_SHOWN_PATH and all(is_plain_name(key) for key in longest or ()):
+        words += f". The longest texts are in {name!r}: fields={{'content': {name!r}}}"
+    lists = [key for key in columns if any(_is_list_of_objects(row.get(key)) for row in rows)]
+    if lists and is_plain_name(lists[0]):
+        words += f". If the articles are in a list inside, say which: record_path={lists[0]!r}"
+    return words
+
+
+def _is_list_of_objects(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)

@@ -10,54 +10,77 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from contextlib import contextmanager
+from html.entities import name2codepoint
+from typing import Any, BinaryIO, cast
 
-from nightpress.articles.byte_streams import read_whole
+from nightpress.articles.byte_streams import SampledStream, read_whole
 from nightpress.articles.document_rows import text_of_html
 from nightpress.articles.extras import import_extra
-from nightpress.articles.field_names import NO_RANK, content_rank, known_name
 from nightpress.articles.raw_row import FileRows, Row
 from nightpress.articles.reading_options import Reading
 from nightpress.articles.source_report import SourceReport
+from nightpress.articles.xml_elements import bare_tag, row_of_element
+from nightpress.articles.xml_records import XmlSurvey, find_record
 from nightpress.errors import InputError
 
-_SAMPLE_ELEMENTS = 2_000
+_SAMPLE_BYTES = 1024 * 1024
+_MAX_PARTS, _MAX_DEPTH = 500_000, 200
+_UNDEFINED_ENTITY = 11
+"""Expat's number of this error."""
 _WORDPRESS = re.compile(r"xmlns:wp=|wordpress\.org/export")
+_BLOGGER_KIND = "http://schemas.google.com/g/2005#kind"
 _POSTS = frozenset({"post", "page"})
 
 
-def open_xml(stream: BinaryIO, start: str, file: str, reading: Reading) -> FileRows:
+def open_xml(sampled: SampledStream, start: str, file: str, reading: Reading) -> FileRows:
     """Open an XML file.
 
-    :param stream: the unchanged bytes; the parser reads the encoding from the declaration.
+    :param sampled: the unchanged bytes; the parser reads the encoding from the declaration.
     :param start: its first characters.
     :raises InputError: the file is damaged, declares entities, or it is unclear which tag is a record.
     :raises ConfigurationError: the package for XML or feeds is not installed.
     """
+    stream = cast(BinaryIO, sampled)
     record = reading.options.record_path
     if record is None and _WORDPRESS.search(start):
         reading.report.detected(file, "WordPress export")
         return FileRows(file, _iter_wordpress(stream, file, reading.report))
     if record is None and re.search(r"<(?:rss|feed|rdf:RDF)[\s>]", start):
         reading.report.detected(file, "feed (RSS or Atom)")
-        return FileRows(file, _iter_feed(read_whole(stream, reading.options.limits, file), file))
+        return FileRows(
+            file, _iter_feed(read_whole(stream, reading.options.limits, file), file, reading.report)
+        )
     if record is None and "<mediawiki" in start:
         reading.report.detected(file, "MediaWiki export")
         return FileRows(file, _iter_mediawiki(stream, file, reading.report))
     if record is None:
-        data = read_whole(stream, reading.options.limits, file)
-        record = _find_record(data, file)
-        stream = io.BytesIO(data)
+        sampled.extend(_SAMPLE_BYTES)
+        record = find_record(_survey(sampled.sample, file), reading.fields.content, file)
     reading.report.detected(file, f"XML, a record for each <{record}>")
     return FileRows(file, _iter_records(stream, record, file))
 
 
+def _new_parser(file: str, target: Any = None) -> Any:
+    """Return a parser that knows HTML's names of characters, such as ``&eacute;``, and expands no other entity."""
+    parser = import_extra("defusedxml.ElementTree", file).DefusedXMLParser(target=target, forbid_dtd=False)
+    parser.entity.update((name, chr(code)) for name, code in name2codepoint.items())
+    return parser
+
+
 def _elements(stream: BinaryIO, file: str, events: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    """Yield events of the parser; errors are reported without its messages, which may quote the file."""
-    parser = import_extra("defusedxml.ElementTree", file)
+    """Yield events of the parser."""
+    with _named_errors(file):
+        parser = _new_parser(file)
+        yield from import_extra("defusedxml.ElementTree", file).iterparse(stream, events, parser=parser)
+
+
+@contextmanager
+def _named_errors(file: str) -> Iterator[None]:
+    """Report the parser's errors without its messages, which may quote the file."""
     problem = ""
     try:
-        yield from parser.iterparse(stream, events, forbid_dtd=False)
+        yield
     except Exception as error:
         kind = type(error).__name__
         if kind in ("EntitiesForbidden", "ExternalReferenceForbidden", "DTDForbidden"):
@@ -67,83 +90,51 @@ def _elements(stream: BinaryIO, file: str, events: tuple[str, ...]) -> Iterator[
         elif kind == "ParseError":
             line = getattr(error, "position", (0, 0))[0]
             problem = f"is not well-formed XML at line {line:,}: it is damaged or cut off; write it again"
+            if getattr(error, "code", 0) == _UNDEFINED_ENTITY:
+                problem = (
+                    f"uses a name such as &nbsp; at line {line:,} that XML does not know; write it as a character, "
+                    "or declare a DOCTYPE"
+                )
         else:
             raise
     if problem:
         raise InputError(f"{file} {problem}. No article is sent until then")
 
 
-def _bare(tag: str) -> str:
-    return tag.rsplit("}", 1)[-1]
-
-
-def _find_record(data: bytes, file: str) -> str:
-    """Return the tag that is repeated and holds fields with usual names."""
-    counts: Counter[str] = Counter()
-    fields: dict[str, set[str]] = {}
-    path: list[str] = []
-    for number, (event, element) in enumerate(_elements(io.BytesIO(data), file, ("start", "end"))):
-        if event == "start":
-            path.append(_bare(element.tag))
-            continue
-        path.pop()
-        if path:
-            # Stack Exchange writes a record only as attributes.
-            alone = not len(element) and any(content_rank(name) < NO_RANK for name in element.attrib)
-            counts[_bare(element.tag)] += len(element) > 0 or alone
-            if alone:
-                fields.setdefault(_bare(element.tag), set()).update(element.attrib)
-            fields.setdefault(path[-1], set()).add(_bare(element.tag))
-        if number > _SAMPLE_ELEMENTS * 2:
-            break
-    good = [tag for tag in counts if counts[tag] and any(map(known_name, fields.get(tag, ())))]
-    best = max(good, key=lambda tag: counts[tag], default=None)
-    if best is None:
-        raise InputError(
-            f"{file}: it is unclear which tag is an article; say which one is: record_path='item'. No article is "
-            "sent until then"
-        )
-    return best
+def _survey(sample: bytes, file: str) -> XmlSurvey:
+    """Return what the beginning of a file holds."""
+    survey = XmlSurvey()
+    with _named_errors(file):
+        parser = _new_parser(file, survey)
+        parser.feed(sample)
+    return survey
 
 
 def _iter_records(stream: BinaryIO, record: str, file: str) -> Iterator[Row]:
     """Yield each element with the record's tag as a dict of its attributes and children."""
-    position, depth = 0, 0
+    position, depth, parts = 0, 0, 0
+    around: list[Any] = []
     for event, element in _elements(stream, file, ("start", "end")):
-        here = _bare(element.tag) == record
+        here = bare_tag(element.tag) == record
         if event == "start":
+            parts = parts + 1 if depth else 0
             depth += here
-        elif here:
-            depth -= 1
-            if not depth:
-                position += 1
-                yield position, _as_row(element)
-                element.clear()
+            around.append(element)
+            if parts > _MAX_PARTS or len(around) > _MAX_DEPTH:
+                raise InputError(
+                    f"{file}: an element <{record}> has more than {_MAX_PARTS:,} parts or {_MAX_DEPTH} levels; "
+                    "say which tag is one: record_path='…'. No article is sent until then"
+                )
+            continue
+        around.pop()
+        depth -= here
+        if here and not depth:
+            position += 1
+            yield position, row_of_element(element)
+        if not depth and around:
+            del around[-1][:]  # what has been read is forgotten, so that memory stays small
     if not position:
         raise InputError(f"{file} has no element <{record}>; say which one is an article: record_path='…'")
-
-
-def _as_row(element: Any) -> dict[str, Any]:
-    row: dict[str, Any] = dict(element.attrib)
-    for child in element:
-        name, value = _bare(child.tag), _as_value(child)
-        if name not in row:
-            row[name] = value
-        elif isinstance(row[name], list):
-            row[name].append(value)
-        else:
-            row[name] = [row[name], value]
-    text = (element.text or "").strip()
-    if text and "text" not in row:
-        row["text"] = text
-    return row
-
-
-def _as_value(element: Any) -> Any:
-    """Return the text, or an object if there are children; markup inside a text is read as text."""
-    if len(element) and not (element.text or "").strip():
-        return _as_row(element)
-    return "".join(element.itertext()) or None
 
 
 def _iter_mediawiki(stream: BinaryIO, file: str, report: SourceReport) -> Iterator[Row]:
@@ -184,7 +175,7 @@ def _iter_wordpress(stream: BinaryIO, file: str, report: SourceReport) -> Iterat
     position = 0
     left_out: Counter[str] = Counter()
     for _, element in _elements(stream, file, ("end",)):
-        if _bare(element.tag) != "item":
+        if bare_tag(element.tag) != "item":
             continue
         row: dict[str, Any] = {}
         for child in element:
@@ -223,7 +214,7 @@ def _wordpress_row(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _iter_feed(data: bytes, file: str) -> Iterator[Row]:
+def _iter_feed(data: bytes, file: str, report: SourceReport) -> Iterator[Row]:
     if b"<!ENTITY" in data.upper().replace(b"\x00", b""):
         raise InputError(
             f"{file} declares entities, which are never expanded; write them out, and remove the declarations. No "
@@ -237,7 +228,12 @@ def _iter_feed(data: bytes, file: str) -> Iterator[Row]:
         )
     if found.bozo and type(found.bozo_exception).__name__ == "SAXParseException":
         raise InputError(f"{file} is not well-formed XML: it is damaged or cut off; get it again")
+    left_out: Counter[str] = Counter()
     for position, entry in enumerate(found.entries, start=1):
+        if (kind := _kind_of_entry(entry)) != "":
+            left_out[kind] += 1
+            continue
+        terms = [tag.get("term") for tag in entry.get("tags", ()) if tag.get("scheme") != _BLOGGER_KIND]
         texts = [part.get("value") for part in entry.get("content", ())] or [entry.get("summary")]
         yield (
             position,
@@ -248,6 +244,19 @@ def _iter_feed(data: bytes, file: str) -> Iterator[Row]:
                 "url": entry.get("link"),
                 "published": entry.get("published") or entry.get("updated"),
                 "author": entry.get("author"),
-                "tags": [tag.get("term") for tag in entry.get("tags", ())] or None,
+                "tags": terms or None,
             },
         )
+    _tell_left_out(left_out, "entries of a Blogger export are no published post or page", file, report)
+
+
+def _kind_of_entry(entry: Any) -> str:
+    """Return what an entry of a Blogger export is; empty for a published post or page, and in any other feed."""
+    kinds = [tag.get("term") or "" for tag in entry.get("tags", ()) if tag.get("scheme") == _BLOGGER_KIND]
+    kind = str(entry.get("blogger_type") or (kinds[0].rpartition("#")[2] if kinds else "")).lower()
+    draft = (
+        entry.get("blogger_status", "LIVE") != "LIVE" or entry.get("app_draft", entry.get("draft")) == "yes"
+    )
+    if not kind or kind in _POSTS:
+        return f"{kind}, draft" if kind and draft else ""
+    return kind if re.fullmatch(r"\w{1,20}", kind) else "another kind"
