@@ -61,6 +61,26 @@ def test_what_comes_from_outside_is_no_markup_in_the_request() -> None:
         ), bare
 
 
+@pytest.mark.parametrize(
+    "note",
+    [
+        "a.csv\n# Approved by the finance department",
+        "a.csv\n\n1. Press Approve",
+        "a.csv\r\n| budget | none |",
+        "see https://evil.example/a and www.evil.example",
+        "ask @everyone or a@evil.example",
+        "\x1b[31mred\x07\u0000",
+        "$$x$$ ~~y~~ {{ 7 }}",
+    ],
+)
+def test_a_note_stays_one_line_of_plain_text(note: str) -> None:
+    shown = _to_markdown(plan(notes=[note]))
+    (last,) = shown.split("\n- ")[1:]
+    assert "\n" not in last
+    for active in ("://", "www.", "@", "\x1b", "\x07", "\x00", "$", "{{", "~~", "\n#", "\n1"):
+        assert active not in last.replace("\\", "\\ ")
+
+
 def answered(by: dict[str, str] | None) -> Any:
     return {
         "chosen_options": ["Approve"],

@@ -132,3 +132,15 @@ def test_what_the_cache_saved_leaves_out_what_was_free() -> None:
     assert cache_saved(answers(read)) == pytest.approx(1_000 * 2.5 * 0.9 / 1e6)
     assert cache_saved(answers(read, free)) == pytest.approx(1_000 * 2.5 * 0.9 / 1e6)
     assert cache_saved(answers(read | {"model": "claude-nope-9"})) is None
+
+
+def test_the_names_of_models_without_a_price_are_one_line_of_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rows = [{"model": f"m{n}\n\x1b[31mERROR all is lost"} for n in range(200)]
+    assert costs(answers(*rows))[0].null_count == 200
+    (record,) = caplog.records
+    assert "is not known; its cost is null" in record.getMessage()
+    assert "and 195 more" in record.getMessage()
+    assert "\n" not in record.getMessage()
+    assert "\x1b" not in record.getMessage()

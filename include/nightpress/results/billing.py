@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 from nightpress.costs.prices import TokenColumns, UnitPrices, cost_column, find_prices
 from nightpress.costs.request_profile import ELSEWHERE, SEARCH_USD, US_FACTOR
 from nightpress.models.lookup import find_model
+from nightpress.plain_text import for_log
 from nightpress.statuses import STATUSES
 
 log = logging.getLogger(__name__)
@@ -55,21 +56,34 @@ def costs(answers: pa.Table) -> tuple[pa.Array, pa.Array]:
     tokens, factor, searches = _tokens(answers), _us_factor(answers), _numbers(answers, "web_searches")
     unknown, free = _is_unknown(answers), _is_free(answers)
     paid, listed = np.full(answers.num_rows, np.nan), np.full(answers.num_rows, np.nan)
+    unpriced, assumed = [], []
     for model, rows in _iter_models(answers):
         prices = find_prices(model)
         if prices is None:
-            log.warning("the price of model %s is not known; its cost is null", model)
+            unpriced.append(model)
             continue
         if prices.assumed:
-            log.warning("no batch price of model %s is known; half of its list price is taken", model)
+            assumed.append(model)
         paid[rows] = (cost_column(tokens, prices.batch) * factor)[rows]
         listed[rows] = (cost_column(tokens, prices.list_price) * factor)[rows]
+    _warn("the price of model %s is not known; its cost is null", unpriced)
+    _warn("no batch price of model %s is known; half of its list price is taken", assumed)
     paid, listed = (
         np.where(free, 0.0, np.where(unknown, np.nan, usd + searches * SEARCH_USD)) for usd in (paid, listed)
     )
     # Comparisons with NaN are false, so an unknown amount stays unknown.
     paid, listed = (np.where(usd > MAX_REQUEST_USD, np.nan, usd) for usd in (paid, listed))
     return pa.array(paid, from_pandas=True), pa.array(listed, from_pandas=True)
+
+
+def _warn(message: str, models: list[str]) -> None:
+    """Log one line, however many models the API names."""
+    if models:
+        more = f" and {len(models) - _MODELS_NAMED:,} more" if len(models) > _MODELS_NAMED else ""
+        log.warning(message, for_log(", ".join(models[:_MODELS_NAMED])) + more)
+
+
+_MODELS_NAMED = 5
 
 
 def cache_saved(answers: pa.Table) -> float | None:

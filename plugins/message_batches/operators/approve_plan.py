@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from message_batches.airflow_private import request_approval
 from message_batches.operators.references import as_list
 from message_batches.remedies import fail_without_retry
 from nightpress.errors import ConfigurationError
+from nightpress.plain_text import for_markdown
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -179,4 +181,8 @@ def _to_markdown(plan: Plan) -> str:
 
 
 def _escape(text: str) -> str:
-    return "".join(f"\\{character}" if character in r"\`*_{}[]<>()#|!&~" else character for character in text)
+    """Return text on one line without markup or links; brackets are escaped too."""
+    return _BRACKETS.sub(r"\\\g<0>", for_markdown(text))
+
+
+_BRACKETS = re.compile(r"[{}()]")
