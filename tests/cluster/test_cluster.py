@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from launch.cluster.topology import Cluster
+from nightpress.costs.money import dollars
 from tests.support.cluster_runs import (
     DAG,
     ROOT,
@@ -75,15 +76,17 @@ def test_a_day_is_paid_once_and_its_second_run_costs_nothing(cluster: Cluster, b
 
 def look_in_browser(cluster: Cluster, browser: Browser, run_id: str, day: str) -> None:
     """See the page, a plan and the report, which the API server reads from S3; keep pictures if they are wanted."""
+    paid = dollars(receipt(cluster, day)["paid_usd"])
     page = browser.new_page(viewport={"width": 1280, "height": 860})
     page.goto(cluster.login_link())
-    for name, path, text in (
-        ("batches", f"batches?day={day}", "published"),
-        ("plan", f"plans/{DAG}/{day}/{quote(run_id, safe='')}", f"{ARTICLES}"),
-        ("report", f"reports/{day}", "every article answered"),
+    for name, path, texts in (
+        ("batches", f"batches?day={day}", ("published", paid, "msgbatch_")),
+        ("plan", f"plans/{DAG}/{day}/{quote(run_id, safe='')}", (f"{ARTICLES}",)),
+        ("report", f"reports/{day}", ("every article answered", paid)),
     ):
         page.goto(f"{cluster.url}/nightpress/{path}")
-        page.locator("body").get_by_text(text).first.wait_for(timeout=60_000)
+        for text in texts:
+            page.locator("body").get_by_text(text).first.wait_for(timeout=60_000)
         if folder := os.environ.get("NIGHTPRESS_SCREENSHOTS"):
             page.screenshot(path=Path(folder) / f"s3-{name}.png", full_page=name == "plan")
     page.close()

@@ -37,11 +37,13 @@ export const el = (name, attributes = {}, ...children) => {
 };
 export const count = (number) => Number(number).toLocaleString("en-US");
 export const plural = (number, one, many = `${one}s`) => `${count(number)} ${number === 1 ? one : many}`;
+// Rounded as `dollars` in costs/money.py does, so that the page and the report show the same amount.
 export const usd = (amount) => {
   if (typeof amount !== "number") return "not known";
-  const size = Math.abs(amount);
-  const digits = size === 0 || size >= 1 ? 2 : size >= 0.001 ? 4 : 6;
-  return `$${amount.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
+  const [sign, size] = [amount < 0 ? "-" : "", Math.abs(amount)];
+  if (size > 0 && size < 0.00005) return `${sign}<$0.0001`;
+  const [whole, rest] = size.toFixed(size === 0 || size >= 1 ? 2 : 4).split(".");
+  return `${sign}$${count(whole)}.${rest}`;
 };
 export const cost = (amount, unknown) =>
   unknown ? (amount ? `${usd(amount)} + ?` : "not known") : usd(amount);
