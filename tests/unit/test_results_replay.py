@@ -49,7 +49,8 @@ class Day:
         second = [self.collect(shard, 2) for shard in self.again]
         self.published = self.root.answers("summaries", DAY)
         rejected = run / "rejected.parquet"
-        publish_day(self.root, "summaries", DAY, DayParts(first, rejected, second))
+        made_by = {"run": "run_1", "dag_id": "summaries", "template": "0" * 64, "offline": "no"}
+        publish_day(self.root, "summaries", DAY, DayParts(first, rejected, second, made_by=made_by))
         self.before = self.contents()
 
     def collect(self, shard: Shard, number: int) -> UPath:

@@ -148,7 +148,8 @@ def write_day(  # noqa: PLR0917 - all are needed
     about = {"pipeline": pipeline, "day": day, "shards": str(len(parts.results)), KEY: sources}
     about |= {OUTPUT: output.digest} if output is not None else {}
     about |= {CHANGED_TYPES: json.dumps(columns.changed)} if columns.changed else {}
-    schema = columns.schema.with_metadata(about | dict(parts.made_by))
+    # Sorted, because metadata that replay reads come in another order than they were written in.
+    schema = columns.schema.with_metadata(dict(sorted((about | dict(parts.made_by)).items())))
     numbers = _Numbers()
     sent = (columns.fit(rows) for rows in _iter_rows(parts, numbers))
     copies = ((read_ordinals(path), columns.fit(read_parquet(path))) for path in parts.reused)
