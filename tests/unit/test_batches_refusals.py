@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from email.utils import formatdate
 
 import anthropic
@@ -249,3 +250,24 @@ def test_the_apis_words_stay_one_line_that_does_nothing(acting: str) -> None:
     failed = anthropic.BadRequestError("failed", response=response, body=reply)
     for line in (describe_status(failed), describe_error(failed), describe_error(ValueError(f"a{acting}b"))):
         assert line.isprintable()
+
+
+ODD = [None, 7, 1.5, True, [], ["x"], {}, {"a": 1}]
+
+
+@pytest.mark.parametrize("name", ["type", "message", "details", "error_code", "request_id"])
+def test_no_odd_field_of_a_reply_leaves_the_outcome_of_a_post_open(name: str) -> None:
+    client = anthropic.Anthropic(api_key="test")
+    request = httpx2.Request("POST", "https://api.anthropic.com/v1/messages/batches")
+    for odd, status in itertools.product(ODD, [400, 401, 402, 404, 413, 422, 429, 529]):
+        error: dict[str, object] = {"type": "x", "message": "said", "details": {"error_code": "y"}}
+        if name == "error_code":
+            error["details"] = {"error_code": odd}
+        elif name != "request_id":
+            error[name] = odd
+        body = {"type": "error", "error": error, "request_id": odd if name == "request_id" else "r"}
+        response = httpx2.Response(status, json=body, request=request)
+        refusal = read_failure(client._make_status_error_from_response(response))
+        assert refusal is not None
+        assert refusal.message.startswith(f"HTTP {status}")
+        assert (refusal.account, refusal.later) == (status in {401, 402}, status in {429, 529})

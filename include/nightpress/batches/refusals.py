@@ -165,15 +165,21 @@ def _read_status(error: object) -> Refusal | None:
     reply = describe_status(error)
     if status in {301, 307, 308}:
         return Refusal(f"{reply}; redirects are not followed: set the connection's host to it", later=False)
-    remedy = find_account_remedy(error.type, error.api_message, error.error_code)
+    kind, message, code = map(_text_only, (error.type, error.api_message, error.error_code))
+    remedy = find_account_remedy(kind, message, code)
     if status in _LATER_STATUS and remedy is None:
         wait = read_retry_after(error.response.headers)
         return Refusal(reply, later=True, retry_after_seconds=wait)
     account = remedy is not None or status in _ACCOUNT_STATUS
     advice = _REMEDIES.get(status) if remedy is None or status in _ACCOUNT_STATUS else remedy
-    if error.error_code in ACCOUNT_CODES:
+    if code in ACCOUNT_CODES:
         advice = remedy
     return Refusal(f"{reply}; {advice or 'correct what it names'}", later=False, account=account)
+
+
+def _text_only(value: object) -> str | None:
+    """Return text, and None for anything else, since the SDK passes on whatever a gateway's JSON has."""
+    return value if isinstance(value, str) else None
 
 
 def describe_status(error: object) -> str:
