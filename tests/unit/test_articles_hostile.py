@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from upath import UPath
 
+from nightpress.articles.arrow_rows import ArrowTable, iter_batches
 from nightpress.articles.article import Article
 from nightpress.articles.reader import iter_articles
 from nightpress.articles.reading_options import ReadOptions
@@ -59,3 +62,21 @@ def test_a_long_number_is_an_id_to_the_digit(tmp_path: Path) -> None:
     (article,), problem = read(path)
     assert article.article_id == "9" * 60
     assert problem == ""
+
+
+def test_a_feed_whose_encoding_is_damaged_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.xml"
+    path.write_bytes(b"<?xml version='1.0' encoding='\xff\xfe'?><rss><channel><item/></channel></rss>")
+    with pytest.raises(InputError, match=r"a\.xml"):
+        list(iter_articles(UPath(path), encoding="latin-1"))
+
+
+def test_a_damaged_length_that_asks_for_too_much_memory_is_damage() -> None:
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield pa.RecordBatch.from_pylist([{"id": 1}])
+        raise MemoryError
+
+    rows = iter_batches(ArrowTable(pa.schema([("id", pa.int64())]), batches()), "a.arrow")
+    assert next(rows) == (1, {"id": 1})
+    with pytest.raises(InputError, match="after row 1: it is damaged"):
+        next(rows)

@@ -93,7 +93,7 @@ def test_a_refusal_names_the_setting_that_reads_the_file(tmp_path: Path) -> None
 
 def test_a_content_that_is_no_text_names_the_text_in_it(tmp_path: Path) -> None:
     rows, _ = read(
-        tmp_path, json.dumps([{"id": 1, "paragraphs": [{"context": "Words.", "qas": [{"id": 2}]}]}])
+        tmp_path, json.dumps([{"id": 1, "paragraphs": [{"context": "Words of it.", "qas": [{"id": 2}]}]}])
     )
     assert "fields={'content': 'paragraphs.context'}" in rows[0].detail
 
@@ -108,6 +108,21 @@ def test_another_language_beside_the_content_is_said(tmp_path: Path) -> None:
     rows, stats = read(tmp_path, json.dumps([{"id": 1, "body": {"en": "Rain.", "de": "Regen."}}]))
     assert texts(rows) == ["Rain."]
     assert "body.en" in " ".join(stats.source.warnings)
+
+
+def test_an_article_whose_author_has_a_description_is_the_article(tmp_path: Path) -> None:
+    """A post of the WordPress REST API, embedded author included."""
+    author = {"id": 29, "name": "Ann", "description": "Writes.", "link": "https://example.org/ann"}
+    post = {"id": 7, "title": {"rendered": "Rain"}, "content": {"rendered": "It rained."}}
+    rows, _ = read(tmp_path, json.dumps({**post, "_embedded": {"author": [author]}}))
+    assert [(row.article_id, row.title, row.content) for row in rows] == [("7", "Rain", "It rained.")]
+
+
+def test_the_parts_of_a_body_are_one_article(tmp_path: Path) -> None:
+    parts = [{"__typename": "Text", "contents": {"html": "One."}}, {"__typename": "Picture"}]
+    parts.append({"__typename": "Text", "contents": {"html": "Two."}})
+    page = {"title": "Rain", "dek": {"html": "A subtitle."}, "body": {"components": parts}}
+    assert texts(read(tmp_path, json.dumps(page))[0]) == ["One.\n\nTwo."]
 
 
 VALUE = st.recursive(

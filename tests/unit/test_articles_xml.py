@@ -66,7 +66,9 @@ def test_a_dotted_field_finds_its_record(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("<Error><Code>AccessDenied</Code><Message>Access denied.</Message></Error>", "a server's error"),
-        ("<a><article><id>1</id><body>x&nbsp;y</body></article></a>", "such as &nbsp; at line 1"),
+        ("<a><article><id>1</id><body>x&nbsp;y</body></article></a>", "line 1: a name such as &nbsp;"),
+        ("<a><article><id>1</id><body>x & y</body></article></a>", "an & that is not written as &amp;"),
+        ("<a><dc:title>x</dc:title></a>", "a prefix of a tag that is not declared"),
         ("<a><article><id>1</id><body>x</body></article>", "cut off"),
         (
             "<r><article><body><p>a</p>" + "<p>" * 5_000 + "t" + "</p>" * 5_000 + "</body></article></r>",
@@ -110,6 +112,13 @@ def test_elements_that_were_read_are_forgotten(tmp_path: Path) -> None:
     finally:
         xml_rows._elements = original
     assert longest < 2_000  # the parser is ahead by a block
+
+
+def test_the_title_of_an_article_is_not_that_of_its_references(tmp_path: Path) -> None:
+    front = "<front><meta><group><article-title>Rain</article-title></group></meta></front>"
+    back = "<back><ack><title>Thanks</title></ack><ref-list><title>References</title></ref-list></back>"
+    rows, _ = read(tmp_path, f"<article>{front}<body><p>Words.</p></body>{back}</article>")
+    assert (rows[0].title, rows[0].content) == ("Rain", "Words.")
 
 
 def test_entries_of_a_blogger_export_that_are_left_out_are_counted(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def open_arrow(stream: BinaryIO, file: str, kind: str) -> ArrowTable:
     table = None
     try:
         table = _OPENERS[kind](stream)
-    except (pa.ArrowException, OSError, NotImplementedError) as error:
+    except (pa.ArrowException, OSError, NotImplementedError, MemoryError) as error:
         _pass_on_trouble_of_the_store(error)
     if table is None:
         name = {"parquet": "a Parquet", "arrow": "an Arrow (Feather)", "orc": "an ORC"}[kind]
@@ -109,7 +109,12 @@ def iter_batches(table: ArrowTable, file: str) -> Iterator[Row]:
                 for values in rows:
                     position += 1
                     yield position, dict(zip(names, values, strict=True))
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        except (
+            pa.ArrowException,
+            OSError,
+            UnicodeDecodeError,
+            MemoryError,
+        ) as error:  # a damaged length asks for too much
             _pass_on_trouble_of_the_store(error)
             damaged = True
         if damaged:

@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_LEAVES = ("text", "plain_text", "value")
-_BRANCHES = ("children", "content", "blocks", "root", "document", "rich_text", "paragraphs", "data")
+_LEAVES = ("text", "plain_text", "value", "content", "html")
+_BRANCHES = (
+    "children",
+    "content",
+    "blocks",
+    "root",
+    "document",
+    "rich_text",
+    "paragraphs",
+    "components",
+    "contents",
+    "data",
+)
 _MAX_DEPTH = 40
 
 
@@ -65,7 +76,7 @@ def _text_of_node(node: Any, depth: int) -> str | None:
     branch = next((node[key] for key in _BRANCHES if isinstance(node.get(key), (list, Mapping))), None)
     if branch is not None:
         return _text_of_node(branch, depth + 1)
-    return "" if depth and {"type", "_type", "nodeType"} & node.keys() else None
+    return "" if depth and {"type", "_type", "nodeType", "__typename"} & node.keys() else None
 
 
 def _is_leaf(node: object) -> bool:

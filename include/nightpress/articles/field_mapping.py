@@ -116,10 +116,13 @@ class _Search:
         around += [(name,) for name in BESIDE_NAMES if name in self.columns]
         if any(isinstance(value, TextObject) for row in self.rows[:20] for value in row.values()):
             around += [path for path in nested_keys(self.rows) if path not in around]
-        for path in around:
-            found = _usual_inside(self.rows, usual, path, taken)
-            if found is not None and (path == self.content[:1] or not _of_a_person(path)):
-                return found
+        around = [path for path in around if path == self.content[:1] or not _of_a_person(path)]
+        # JATS and PubMed have titles of journals and sections, too.
+        for names in ([name for name in usual if name.startswith("article")], usual):
+            for path in around:
+                found = _usual_inside(self.rows, names, path, taken)
+                if found is not None:
+                    return found
         return None
 
 
@@ -138,13 +141,10 @@ def _content_path(
     if fields.content is not None:
         return _given(rows, columns, fields.content, "content", file)
     taken: set[Path] = {(name,) for name in (fields.id, fields.title) if name}
-    found = _usual(rows, columns, CONTENT_NAMES, (), taken)
+    found, nested = _usual(rows, columns, CONTENT_NAMES, (), taken), False
     if found is None:
-        for wrapper in _wrappers(rows, columns):
-            found = _usual(rows, columns, CONTENT_NAMES, wrapper, taken)
-            if found is not None:
-                break
-    if found is None and (found := _deeper(rows, taken)) is not None and not _is_doubtful(found):
+        found, nested = _wrapped(rows, columns, taken)
+    if nested and found is not None and not _is_doubtful(found):
         warnings.append(
             f"the content is taken from the nested field {'.'.join(found)!r}; if that is wrong, say which it is with "
             "fields={'content': '…'}"
@@ -168,6 +168,17 @@ def _content_path(
             "with fields={'content': '…'}"
         )
     return found
+
+
+def _wrapped(
+    rows: Sequence[Mapping[str, Any]], columns: list[str], taken: set[Path]
+) -> tuple[Path | None, bool]:
+    """Return the content inside an object, and whether the object's name does not say that it is the article."""
+    for wrapper in _wrappers(rows, columns):
+        found = _usual(rows, columns, CONTENT_NAMES, wrapper, taken)
+        if found is not None:
+            return found, wrapper[0] not in WRAPPER_NAMES and len(columns) > 1
+    return _deeper(rows, taken), True
 
 
 def _is_doubtful(path: Path) -> bool:
@@ -246,6 +257,7 @@ def _usual_among(
         path = unwrap(rows, (*wrapper, by_name[wanted]))
         if (
             path is not None
+            and usual
             and usual[0] in CONTENT_NAMES
             and rows
             and not any(text_of_content(value_at(row, path)) for row in rows)

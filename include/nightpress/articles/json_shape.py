@@ -11,6 +11,7 @@ from nightpress.articles.field_names import (
     ID_NAMES,
     LINK_NAMES,
     NO_RANK,
+    TEXT_KEYS,
     TITLE_NAMES,
     content_rank,
     plain,
@@ -130,8 +131,13 @@ def _has_own_text(survey: JsonSurvey, good: dict[Path, set[str]]) -> bool:
         if not _is_content(name):
             continue
         doubtful = plain(name) in DOUBTFUL_CONTENT_NAMES and bool(good)
-        paragraphs = kind == "objects" and not _has_names(good.get((name,), set()))
-        if (kind in {"text", "texts"} and not doubtful) or (paragraphs and (name,) in good):
+        parts = any(
+            path[0] == name and not _has_names(keys) and (path in good or len(path) > 1)
+            for path, keys in survey.lists.items()
+            if path
+        )
+        wrapped = bool(survey.objects.get((name,), set()) & set(TEXT_KEYS))
+        if parts or ((kind in {"text", "texts"} or wrapped) and not doubtful):
             return True
     return False
 

@@ -16,6 +16,7 @@ _LOCALE = re.compile(r"[a-z]{2}(?:[-_][A-Za-z]{2,4})?")
 _MAX_DEPTH = 7
 _MAX_OBJECTS = 5_000
 _MAX_SHOWN_PATH = 120
+_MIN_TEXT = 5
 
 
 def value_at(row: Mapping[str, Any], path: Path) -> Any:
@@ -96,7 +97,7 @@ def nested_keys(rows: Sequence[Mapping[str, Any]], max_depth: int = _MAX_DEPTH) 
 
 
 def longest_text(rows: Sequence[Mapping[str, Any]]) -> Path | None:
-    """Return the path of the field with the longest texts, through objects and lists; None if there is no text."""
+    """Return the path of the field with the longest texts of several words; None if there is none."""
     lengths: dict[Path, int] = defaultdict(int)
     for row in rows[:50]:
         for path, length in _iter_texts(row, ()):
@@ -105,8 +106,9 @@ def longest_text(rows: Sequence[Mapping[str, Any]]) -> Path | None:
 
 
 def _iter_texts(value: Any, path: Path) -> Iterator[tuple[Path, int]]:
-    if isinstance(value, str) and path:
-        yield path, len(value)
+    if isinstance(value, str):
+        if path and len(value) >= _MIN_TEXT and (" " in value.strip() or not value.isascii()):
+            yield path, len(value)
     elif isinstance(value, list) and len(path) < _MAX_DEPTH:
         for part in value[:100]:
             yield from _iter_texts(part, path)

@@ -10,7 +10,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from html.entities import name2codepoint
 from typing import Any, BinaryIO, cast
 
@@ -26,8 +26,14 @@ from nightpress.errors import InputError
 
 _SAMPLE_BYTES = 1024 * 1024
 _MAX_PARTS, _MAX_DEPTH = 500_000, 200
-_UNDEFINED_ENTITY = 11
-"""Expat's number of this error."""
+_DAMAGED = "it is damaged or cut off; write it again"
+_PROBLEMS = {
+    3: "it is cut off, or has nothing in it; copy it again",
+    4: "an & that is not written as &amp;, a < as &lt;, or a control character; write it again with an XML library",
+    11: "a name such as &nbsp; that XML does not know; write it as a character, or declare a DOCTYPE",
+    27: "a prefix of a tag that is not declared (xmlns:…=); declare it in the first tag",
+}
+"""What is wrong and what to do, by expat's number of the error."""
 _WORDPRESS = re.compile(r"xmlns:wp=|wordpress\.org/export")
 _BLOGGER_KIND = "http://schemas.google.com/g/2005#kind"
 _POSTS = frozenset({"post", "page"})
@@ -89,12 +95,7 @@ def _named_errors(file: str) -> Iterator[None]:
             )
         elif kind == "ParseError":
             line = getattr(error, "position", (0, 0))[0]
-            problem = f"is not well-formed XML at line {line:,}: it is damaged or cut off; write it again"
-            if getattr(error, "code", 0) == _UNDEFINED_ENTITY:
-                problem = (
-                    f"uses a name such as &nbsp; at line {line:,} that XML does not know; write it as a character, "
-                    "or declare a DOCTYPE"
-                )
+            problem = f"is not well-formed XML at line {line:,}: {_PROBLEMS.get(getattr(error, 'code', 0), _DAMAGED)}"
         else:
             raise
     if problem:
@@ -221,8 +222,10 @@ def _iter_feed(data: bytes, file: str, report: SourceReport) -> Iterator[Row]:
             "article is sent until then"
         )
     feedparser = import_extra("feedparser", file)
-    found = feedparser.parse(io.BytesIO(data), sanitize_html=False)
-    if found.bozo and not found.entries:
+    found = None
+    with suppress(Exception):  # damaged bytes end it with errors of many kinds
+        found = feedparser.parse(io.BytesIO(data), sanitize_html=False)
+    if found is None or (found.bozo and not found.entries):
         raise InputError(
             f"{file} is not a feed that can be read: it is damaged, cut off or another kind of XML"
         )
