@@ -50,7 +50,7 @@ def test_a_second_round_stays_within_the_budget() -> None:
     # What is missing may have been billed: it counts as much as the plan said it might cost.
     assert affordable(0.5 + 3 * each + 1e-9, missing=1) == 0
     # Shards that were not submitted yet still cost; so does a batch whose price is not known.
-    assert affordable(0.5 + 3 * each + 1e-9, unsent=1) == 0
+    assert affordable(0.5 + 3 * each + 1e-9, unsent=1) == 2
     assert affordable(0.5 + 3 * each + 1e-9, cost=None) == 3
     assert affordable(0.5 - 1e-9, cost=None) == 0
 
@@ -95,6 +95,18 @@ def test_what_a_sent_shard_of_the_run_costs_is_not_left_for_others(
     )
     assert AGAIN[0] in found
     assert len(found) == allowed
+
+
+def test_shards_that_are_still_to_be_sent_count_at_their_own_bound() -> None:
+    """Most articles of a cleared run are collected: an average over all of them is no bound for the others."""
+    cleared = plan(to_send=10, attached=990, settled_usd=1.0)
+    results = [{"cost_usd": 1.0, "articles": 990, "by_status": {}}]
+    large = replace(AGAIN[0], uri=AGAIN[0].uri.replace("r2-", ""))
+    for upper, allowed in ((0.1, 3), (0.9, 1), (1.0, 0)):
+        found = within_budget(
+            AGAIN, [large], results, cleared, lambda shard, upper=upper: upper if shard is large else 0.1
+        )  # type: ignore[misc]
+        assert len(found) == allowed
 
 
 def test_a_request_of_unknown_cost_counts_though_the_plan_has_nothing_left_to_bill() -> None:

@@ -20,6 +20,7 @@ from nightpress.layout import DataRoot
 from nightpress.parquet_files import read_parquet
 from nightpress.results.collect import collect_batch
 from nightpress.results.shard_rows import Provenance
+from nightpress.runs import given_requests
 from nightpress.runs.given_requests import read_requests, stage_requests, task_file_name
 from nightpress.runs.shard_submission import Sender, send_shard
 from tests.support.offline_api_server import LocalApiServer
@@ -116,3 +117,19 @@ def test_one_batch_is_paid_and_its_results_have_the_given_ids(server: LocalApiSe
         ("mine-1", "succeeded"),
         ("mine-2", "succeeded"),
     ]
+
+
+def test_a_compressed_file_that_is_huge_or_broken_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(given_requests, "_MAX_UNPACKED", 1_000_000)
+    path = UPath(tmp_path / "a.jsonl.gz")
+    bomb = gzip.compress(b" " * 50_000_000)
+    for content, why in (
+        (bomb, "no batch takes them"),
+        (bomb[:-9], "no batch takes them"),
+        (gzip.compress(b"{}")[:-5], "decompressed"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=why):
+            list(read_requests(path))

@@ -15,6 +15,7 @@ from nightpress.days.second_round import SecondRound, judge, write_second_round
 from nightpress.layout import DataRoot, run_folder_name
 from nightpress.runs.account_pause import AccountTrouble, pause_once
 from nightpress.settings import ShardLimits
+from nightpress.shards.kept_bodies import DamagedBodyError, read_body
 from nightpress.shards.requests import iter_params
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.storage import StoragePath
@@ -114,7 +115,7 @@ def within_budget(  # noqa: PLR0917 - all are needed
     """Return the shards that fit the rest of the run's budget and of its plan's upper bound, in order.
 
     Paid amounts count. Missing articles may have been answered and billed, so they count at the plan's upper
-    bound, as do shards that were not submitted yet.
+    bound. Shards that were not submitted yet count at their own: the plan's average is no bound for one of them.
 
     A shard in the ledger was chosen before and fitted the plan then, so only the budget is checked, which may
     be lower now. A shard with a batch is always kept, and what this run paid for it is no longer left for the
@@ -125,12 +126,12 @@ def within_budget(  # noqa: PLR0917 - all are needed
     :param find_entry: returns the ledger entry of a shard.
     :param run_folder: name of the run's folder; batches that another run sent are not its expense.
     """
-    if plan is None or plan.ceiling_usd == inf:
+    if not again or plan is None or plan.ceiling_usd == inf:
         return list(again)
     upper_usd = upper_usd or (lambda shard: second_round_upper(plan, shard.articles, shard.bytes))
     entries = [find_entry(shard) if find_entry else None for shard in again]
     spent = sum(paid_at_most(result, plan) for result in results)
-    spent += _articles(unsent) * plan.upper_usd_each if unsent else 0.0
+    spent += sum(map(upper_usd, unsent))
     for shard, entry in zip(again, entries, strict=True):
         if _has_paid_batch(entry) and _run_of(entry) in {None, run_folder}:
             spent += upper_usd(shard) if entry.cost_usd is None else entry.cost_usd
@@ -157,10 +158,13 @@ def _has_paid_batch(entry: Entry | None) -> TypeGuard[Entry]:
 
 
 def upper_usd_of_sending(shard: Shard, plan: Plan | None, root: DataRoot) -> float:
-    """Return the most that sending a shard again may cost, in USD."""
+    """Return the most that sending a shard may cost, in USD; infinite when its body is gone."""
     if plan is None:
         return 0.0
-    return again_upper_usd(plan, list(iter_params(root.open(shard.uri).read_bytes())))
+    try:
+        return again_upper_usd(plan, list(iter_params(read_body(root.open(shard.uri)))))
+    except (FileNotFoundError, DamagedBodyError):
+        return inf
 
 
 def paid_at_most(result: Mapping[str, Any], plan: Plan) -> float:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -31,6 +33,9 @@ from nightpress.storage import INVALID_JSON, StoragePath, write_atomically
 
 _CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _NEEDED = ("model", "max_tokens", "messages")
+_MAX_UNPACKED = 2 * API_MAX_BYTES
+"""Most bytes of a decompressed file; what is not sent (spaces, escapes) may take more room than the body."""
+
 _ONE_BATCH = ShardLimits(API_MAX_REQUESTS, API_MAX_BYTES)
 
 
@@ -107,7 +112,7 @@ def read_requests(path: StoragePath) -> Iterator[Mapping[str, Any]]:
     except FileNotFoundError:
         raise InputError(f"there is no {path}; nothing was sent") from None
     if text.startswith(b"\x1f\x8b"):
-        text = gzip.decompress(text)
+        text = _unpack(text, path)
     try:
         whole = msgspec.json.decode(text)
         found = whole.get("requests", [whole]) if isinstance(whole, dict) else whole
@@ -116,6 +121,19 @@ def read_requests(path: StoragePath) -> Iterator[Mapping[str, Any]]:
     if not isinstance(found, list):
         raise InputError(f"{path} is not a list of requests; nothing was sent")
     yield from found
+
+
+def _unpack(packed: bytes, path: StoragePath) -> bytes:
+    try:
+        with gzip.open(io.BytesIO(packed)) as stream:
+            text = stream.read(_MAX_UNPACKED + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path} cannot be decompressed ({error}); nothing was sent") from None
+    if len(text) > _MAX_UNPACKED:
+        raise InputError(
+            f"{path} has more than {_MAX_UNPACKED:,} bytes, and no batch takes them; nothing was sent"
+        )
+    return text
 
 
 def _read_lines(text: bytes, path: StoragePath) -> list[Any]:
