@@ -109,8 +109,8 @@ MUTATIONS = (
         "c",
         "a candidate is proved by its custom_id",
         _CANDIDATES,
-        "    return first.startswith(custom_id_prefix(entry.key))\n",
-        "    return True\n",
+        "                return custom_id.startswith(custom_id_prefix(entry.key))\n",
+        "                return True\n",
     ),
     Mutation(
         "d",
