@@ -903,6 +903,12 @@ READ: list[Kind] = [
         ),
         [{"id": f"d{n}", "title": "Café", "content": f"No. {n}"} for n in range(2)],
     ),
+    Kind(
+        "JSON list of texts",
+        _json_file([row["content"] for row in ROWS]),
+        [{"id": "", "title": "", "content": row["content"]} for row in ROWS],
+        own_ids=False,
+    ),
     Kind("Blogger export", _bytes("a.xml", _BLOGGER.format(items=_each(_BLOGGER_ITEM, ONE_LINE))), ONE_LINE),
     Kind(
         "Movable Type export (TypePad, Hatena)",
@@ -1064,6 +1070,18 @@ REFUSED: list[Kind] = [
             f"<x><news>{_each(_XML_ITEM)}</news><old>{_each(_XML_ITEM.replace('article>', 'entry>'))}</old></x>",
         ),
         words="record_path=",
+    ),
+    Kind("a table called .txt", _bytes("a.txt", _csv(ROWS)), words="format="),
+    Kind(
+        "CSV with lines above its header",
+        _bytes("a.csv", "Report\nMade: today\n\n" + _csv(ROWS)),
+        words="remove the lines before it",
+    ),
+    Kind(
+        "JSON lines as Python prints them", _bytes("a.jsonl", "{'id': 1, 'text': 'x'}\n"), words="json.dumps"
+    ),
+    Kind(
+        "a web archive (Common Crawl)", _bytes("a.warc", "WARC/1.0\r\nWARC-Type: x\r\n"), words="web archive"
     ),
     Kind(
         "a sitemap",

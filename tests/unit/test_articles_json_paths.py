@@ -158,3 +158,8 @@ def test_elements_are_the_same_many_at_once_or_one_by_one(
     rows = list(iter_json(io.BytesIO(data), "x", Shape("array", "array"), ReadLimits(), print))
     assert [position for position, _ in rows] == list(range(1, len(values) + 1))
     assert repr([row for _, row in rows]) == repr(json.loads(data))
+
+
+def test_lists_nested_without_end_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="inside each other"):
+        read(tmp_path, "[" * 5_000 + "]" * 5_000, record_path="items")

@@ -27,6 +27,11 @@ _OTHER_KINDS = {
     **dict.fromkeys((".ppt", ".pptx", ".odp", ".key"), "it is a presentation; save it as text"),
     **dict.fromkeys((".pdf", ".ps", ".djvu"), "it is made for print; extract its text first"),
     **dict.fromkeys((".epub", ".mobi"), "it is an e-book; extract its text first"),
+    **dict.fromkeys(
+        (".warc", ".wet", ".wat"), "it is a web archive; extract its texts first, and save them as JSON lines"
+    ),
+    **dict.fromkeys((".ris", ".nbib", ".enw"), "it is a list of references; export it as CSV, JSON or XML"),
+    **dict.fromkeys((".srt", ".vtt"), "it has subtitles; name it alone, with format=text"),
     **dict.fromkeys((".eml", ".msg", ".mbox"), "it holds e-mails; save them as JSON lines"),
     **dict.fromkeys(
         (".db", ".sqlite", ".sqlite3", ".duckdb"), "it is a database; read it with sql(…), or export a table"
@@ -63,6 +68,7 @@ STRANGERS = (
     (b"version https://git-lfs", "is a Git LFS pointer, not the file itself; fetch it with: git lfs pull"),
     (b"PARE", "is an encrypted Parquet file; write it without encryption"),
     (b"FEA1", "is a Feather file of version 1; write it again with a current version"),
+    (b"WARC/", "is a web archive; extract its texts first, and save them as JSON lines"),
     (b"%PDF", "is a PDF; extract its text first"),
     (b"SQLite format 3\x00", "is an SQLite database; read it with sql(…), or export a table"),
     (b"\x80\x04\x95", "is a Python pickle, which is never opened; save it as Parquet"),

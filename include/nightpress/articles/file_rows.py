@@ -30,7 +30,7 @@ from nightpress.articles.raw_row import FileRows, check_columns
 from nightpress.articles.reading_options import Reading
 from nightpress.articles.sheet_rows import open_sheet
 from nightpress.articles.source_files import SourceFile
-from nightpress.articles.table_dialect import detect_dialect
+from nightpress.articles.table_dialect import detect_dialect, header_delimiter
 from nightpress.articles.text_encoding import Encoding, Utf8Stream, detect_encoding
 from nightpress.articles.zip_archives import is_zip, open_archive, open_member
 from nightpress.errors import InputError
@@ -193,6 +193,11 @@ class _Opener:
         if kind == "text" and self._options.format is None and is_movable_type(start):
             self._tell("Movable Type export", encoding)
             return FileRows(self._shown, iter_entries(stream, self._shown, self._reading))
+        if kind == "text" and self._options.format is None and header_delimiter(start.split("\n")[0]):
+            raise InputError(
+                f"{self._shown} looks like a table, though its name says that it is a text; say format='csv', or "
+                "format='text' if the file is one article. No article is sent until then"
+            )
         self._tell({"markdown": "Markdown", "text": "text", "html": "HTML"}[kind], encoding)
         return open_document(stream, kind, self._shown, self._name, self._options.limits)
 

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain, islice
 from typing import Any, BinaryIO
 
 import msgspec
@@ -29,6 +30,23 @@ def iter_json(stream: BinaryIO, file: str, shape: Shape, limits: ReadLimits, war
     :param warn: is told what was left out.
     :raises InputError: a line or element cannot be parsed; the message names it.
     """
+    rows = _iter_values(stream, file, shape, limits, warn)
+    first = next(rows, None)
+    if first is None:
+        return rows
+    rows = chain([first], rows)
+    return _iter_texts(rows) if isinstance(first[1], str) else rows
+
+
+def _iter_texts(rows: Iterator[Row]) -> Iterator[Row]:
+    """Yield plain texts as rows with the field ``text``, unless the second row is something else."""
+    first = list(islice(rows, 2))
+    texts = all(isinstance(row, str) for _, row in first)
+    for position, row in chain(first, rows):
+        yield position, {"text": row} if texts and isinstance(row, str) else row
+
+
+def _iter_values(stream: BinaryIO, file: str, shape: Shape, limits: ReadLimits, warn: Warn) -> Iterator[Row]:
     match shape.kind:
         case "empty":
             return iter(())
@@ -68,6 +86,8 @@ def _decode_leniently(line: bytes, file: str, number: int, longest: int) -> Any:
         problem = "is not UTF-8; save the file as UTF-8, or say what it is in with encoding="
     except (ValueError, RecursionError):
         problem = "is not a JSON value; fix or remove that line"
+        if line.lstrip().startswith(b"{'"):
+            problem = "has single quotes, as Python prints a dict; write it with json.dumps"
     if not line.endswith(b"\n"):
         problem = f"{problem} (it is the last one, without a line break: is the file cut off?)"
     if len(line) >= longest:
@@ -146,18 +166,20 @@ class _Lists:
         if self._without:
             self._warn(f"{self._without:,} objects have no {shown!r}; nothing of them was read")
 
-    def _iter_at(self, path: tuple[str, ...]) -> Iterator[Row]:
+    def _iter_at(self, path: tuple[str, ...], depth: int = 0) -> Iterator[Row]:
         """Yield the articles in the current value, which the window leaves behind."""
         text, character = self._text, self._text.next_character()
+        if depth > _MAX_DEPTH:
+            raise text.error("has more lists inside each other than any list of articles; say record_path=")
         if character == "[" and path:
             for _ in _iter_places(text, "]"):
-                yield from self._iter_at(path)
+                yield from self._iter_at(path, depth + 1)
         elif character == "{" and path:
             found = False
             for key in _iter_keys(text):
                 if key == path[0] and not found:
                     found = True
-                    yield from self._iter_at(path[1:])
+                    yield from self._iter_at(path[1:], depth + 1)
                 else:
                     _skip(text)
             self._without += not found

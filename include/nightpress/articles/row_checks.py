@@ -104,7 +104,8 @@ class RowChecker:
             self._stats.source.derived_ids += 1
         repeat = self._remember(article_id, content)
         if repeat is not None:
-            raise _Unusable(repeat, "an earlier row has this id", article_id)
+            own = mapping.id is not None and _has_value(given_id)
+            raise _Unusable(repeat, f"an earlier row has this {'id' if own else 'content'}", article_id)
         path = mapping.title or ()
         title = "" if not path else row.get(path[0]) if len(path) == 1 else value_at(row, path)
         title = self._clean(title) if type(title) is str else self._title(title)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from nightpress.articles.field_names import content_rank, known_name, plain
+from nightpress.articles.field_names import NO_RANK, content_rank, known_name, plain
 from nightpress.articles.reading_options import FieldMap, Reading, ReadOptions
 from nightpress.articles.table_lines import SAID, LineBreak, line_break_of, split_lines
 from nightpress.errors import InputError
@@ -127,6 +127,21 @@ def _delimiter(text: str, default: str, reading: Reading, dialect: Dialect) -> s
 def _header(text: str, delimiter: str) -> list[str]:
     rows = _parse(text.split("\n", 1)[0], Dialect(delimiter, line_break=""))
     return [name.strip() for name in rows[0]] if rows else []
+
+
+def header_delimiter(line: str) -> str:
+    """Return the delimiter if a line is certainly the header of a table: it names a content and another field.
+
+    >>> header_delimiter("id;title;body"), header_delimiter("The title, the text and the id")
+    (';', '')
+    """
+    for delimiter in ("\t", ",", ";", "|"):
+        names = [name.strip().strip('"') for name in line.strip("\ufeff\r\n ").split(delimiter)]
+        plain_names = all(re.fullmatch(r"[^\W\d][\w .#/()-]{0,39}", name) for name in names if name)
+        content = any(content_rank(name) < NO_RANK for name in names)
+        if len(names) > 1 and plain_names and content and sum(map(known_name, names)) > 1:
+            return delimiter
+    return ""
 
 
 def _header_score(names: Sequence[str], fields: FieldMap) -> tuple[bool, int]:
@@ -286,6 +301,13 @@ def _check_header(text: str, dialect: Dialect, fields: FieldMap, file: str) -> N
         or (known and all(re.fullmatch(r"[^\W\d][\w .#/()-]{0,39}", name) for name in names if name))
     ):
         return
+    lines = text.split("\n")[1:20]
+    later = next((number for number, line in enumerate(lines, start=2) if header_delimiter(line)), None)
+    if later is not None:
+        raise InputError(
+            f"{file}: line {later} looks like the names of columns; remove the lines before it. No article is sent "
+            "until then"
+        )
     raise InputError(
         f"{file}: the first line of the table has {len(names):,} values ({dialect.shown}), and they do not look like "
         "names of columns, so they are not shown. If it has no header, give the names: columns=['id', 'content', …]; "
