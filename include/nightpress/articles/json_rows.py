@@ -67,8 +67,6 @@ def _iter_lines(stream: BinaryIO, file: str, limits: ReadLimits) -> Iterator[Row
     longest = limits.max_row_bytes
     lines = io.BufferedReader(RawStream(stream), _BLOCK)
     for number, line in enumerate(iter(partial(lines.readline, longest), b""), start=1):
-        if line == b"\n":
-            continue
         try:
             yield number, decode(line)
             continue
