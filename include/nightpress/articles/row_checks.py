@@ -109,7 +109,17 @@ class RowChecker:
         path = mapping.title or ()
         title = "" if not path else row.get(path[0]) if len(path) == 1 else value_at(row, path)
         title = self._clean(title) if type(title) is str else self._title(title)
-        return Article(article_id, title, content, self._other_fields(row), self._file, position, record)
+        if not self._simple or len(row) > self._max_fields:
+            return Article(article_id, title, content, self._other_fields(row), self._file, position, record)
+        top, names, clean = self._top, self._clean_names, self._clean  # here, since a call takes time
+        metadata = {
+            names.get(name) or self._clean_name(name): clean(value)
+            if type(value) is str
+            else self._plain(value)
+            for name, value in row.items()
+            if name not in top
+        }
+        return Article(article_id, title, content, metadata, self._file, position, record)
 
     def _other_fields(self, row: dict[str, Any]) -> dict[str, object]:
         if len(row) > self._max_fields and self._metadata is None:
@@ -117,21 +127,11 @@ class RowChecker:
                 f"{self._file}: a row has {len(row):,} fields, more than max_columns={self._max_fields:,}; raise it "
                 "if that is right, or say which ones to keep with metadata="
             )
-        top = self._top
-        if self._simple:
-            names = self._clean_names
-            return {
-                names.get(name) or self._clean_name(name): self._clean(value)
-                if type(value) is str
-                else self._plain(value)
-                for name, value in row.items()
-                if name not in top
-            }
         fields: dict[str, Any] = dict(self._columns)
         for name, value in row.items():
             if name in self._opened and isinstance(value, Mapping):
                 fields.update(self._inside(name, value, row))
-            elif name not in top:
+            elif name not in self._top:
                 fields[name] = value
         kept = self._metadata
         return {
