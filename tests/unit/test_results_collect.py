@@ -173,7 +173,8 @@ def test_a_shard_of_another_place_is_refused(ended: EndedShard, uri: str) -> Non
 
 def test_an_answer_that_cannot_be_read_was_billed_all_the_same(ended: EndedShard) -> None:
     """Else another run would take the batch for one without answers, and pay again."""
-    ended.collect(EndedBatchApi(ended.lines(lambda n, name: b'{"custom_id": "cut\n'), total=5))
+    stream = ended.lines(lambda n, name: b'{"custom_id": "cut\n' if n else succeeded(name))
+    assert ended.collect(EndedBatchApi(stream, total=5)).by_status == {"succeeded": 1, "missing": 4}
     entry = ended.ledger.load(ended.shard.key)
     assert entry is not None
     assert entry.answered == 5
@@ -247,6 +248,30 @@ def test_foreign_and_repeated_lines_are_left_out_aloud(
     ended.collect(EndedBatchApi(stream, total=5))
     assert [row["text"] for row in ended.rows()] == [f"answer {n}" for n in range(5)]
     assert "1 foreign, 1 repeated and 0 malformed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda line: line.replace(b'"custom_id": "', b'"custom_id": "tenant-7-'), id="renamed"),
+        pytest.param(lambda line: line.replace(b'"custom_id"', b'"id"'), id="without the id"),
+        pytest.param(lambda line: line[: len(line) // 2] + b"\n", id="cut"),
+        pytest.param(lambda _: b"<html>Your session has ended</html>\n", id="a page of HTML"),
+    ],
+)
+def test_when_no_line_is_a_result_of_the_shard_nothing_is_paid_again(
+    ended: EndedShard, spoil: Callable[[bytes], bytes]
+) -> None:
+    spoiled = b"".join(map(spoil, ended.lines().splitlines(keepends=True)))
+    assert spoiled != ended.lines()
+    with pytest.raises(ResultsError, match=r"none of the 5 lines .* nothing is sent again") as raised:
+        ended.collect(EndedBatchApi(spoiled, total=5))
+    assert raised.value.code == "results_not_ours"
+    assert not ended.files.results.exists()
+    entry = ended.ledger.load(ended.shard.key)
+    assert entry is not None
+    assert entry.state != "collected"
+    assert ended.collect(EndedBatchApi(ended.lines(), total=5)).by_status == {"succeeded": 5}
 
 
 def test_articles_read_again_since_are_not_mixed_with_old_answers(ended: EndedShard) -> None:

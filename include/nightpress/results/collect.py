@@ -137,13 +137,28 @@ def _download(  # noqa: PLR0917 - private, called once
     model: type[BaseModel] | None,
     sleep: Callable[[float], None],
 ) -> ShardResults:
-    """Store and collect the results; read again while any are missing, as sending those again costs money."""
+    """Store and collect the results; read again while any are missing, as sending those again costs money.
+
+    :raises ResultsError: no line has a result of the shard; all articles would be sent and paid again.
+    """
+    results: ShardResults | None = None
     with ShardRows(shard, files, provenance, model) as rows:
         for _ in range(READINGS):
             lines = keep_raw(batch, files.raw, api, shard.articles, read=rows.read, sleep=sleep)
-            results = rows.write()
+            results = rows.write() if rows.report.good or not lines else None
+            if results is None:
+                continue
             if lines < shard.articles or not results.by_status.get(MISSING):
                 break
+    if results is None:
+        raise ResultsError(
+            f"none of the {lines:,} lines of the results of batch {batch.id} is a result of shard {shard.name}: "
+            f"{rows.report.foreign:,} have the custom_id of another request, {rows.report.malformed:,} cannot be read "
+            f"({', '.join(rows.report.examples)}). The answers are paid for, so nothing is sent again. If a gateway "
+            "is between, it may change custom_ids or lines: connect without it, then clear this task; reading them "
+            "again pays nothing.",
+            code="results_not_ours",
+        )
     return results
 
 

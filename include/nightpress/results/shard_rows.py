@@ -104,6 +104,7 @@ class ShardRows:
 
     :param files: the shard's files; the file of its articles must exist.
     :param model: the model class of typed answers, whose own validators also check them.
+    :ivar report: what the lines of the last stream were.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class ShardRows:
         self._shard, self._files, self._provenance = shard, files, provenance
         self._typing = ShardTyping(files, model)
         self._buckets: Buckets | None = None
-        self._report = StreamReport()
+        self.report = StreamReport()
 
     def __enter__(self) -> ShardRows:
         return self
@@ -130,12 +131,12 @@ class ShardRows:
         """Decode a result stream; its rows replace those of an earlier call."""
         self._close()
         self._buckets = buckets = Buckets(ANSWERS, self._shard.articles, BUCKET_ROWS)
-        self._report = StreamReport()
+        self.report = StreamReport()
         with _no_cyclic_gc(), SecondThread(2) as beside:
-            for block in iter_blocks(blocks, self._shard.key, self._shard.articles, self._report):
+            for block in iter_blocks(blocks, self._shard.key, self._shard.articles, self.report):
                 for ordinals, rows in to_columns(block.ordinals, block.outcomes):
                     beside.run(buckets.add, rows, ordinals)
-        return self._report
+        return self.report
 
     def write(self) -> ShardResults:
         """Write ``results-<name>.parquet``; call it at most once per :meth:`read`.
@@ -164,7 +165,7 @@ class ShardRows:
         return totals.to_results(self._shard, self._files.results, self._provenance)
 
     def _log_unused_lines(self) -> None:
-        report = self._report
+        report = self.report
         if report.foreign or report.repeated or report.malformed:
             log.warning(
                 "batch %s: %d foreign, %d repeated and %d malformed lines were left out (%s)",
