@@ -19,7 +19,7 @@ from nightpress.results.raw_results import DOWNLOADS
 from nightpress.settings import ShardLimits
 from nightpress.shards.kept_bodies import read_body
 from nightpress.shards.request_keys import custom_id
-from nightpress.shards.shard import Shard, ShardFiles
+from nightpress.shards.shard import SECOND_ROUND_PREFIX, Shard, ShardFiles
 from nightpress.shards.writer import write_shards
 from nightpress.statuses import MAX_KINDS
 from tests.support.ended_batches import DAY, TEMPLATE, EndedBatchApi, EndedShard
@@ -272,6 +272,20 @@ def test_when_no_line_is_a_result_of_the_shard_nothing_is_paid_again(
     assert entry is not None
     assert entry.state != "collected"
     assert ended.collect(EndedBatchApi(ended.lines(), total=5)).by_status == {"succeeded": 5}
+
+
+@pytest.mark.parametrize(("articles", "prefix"), [(1, ""), (5, SECOND_ROUND_PREFIX)])
+def test_one_damaged_line_or_a_second_round_does_not_stop_the_day(
+    tmp_path: Path, articles: int, prefix: str
+) -> None:
+    ended = EndedShard(tmp_path / "few", articles)
+    name = f"{prefix}{ended.shard.name}"
+    for file in list((tmp_path / "few").iterdir()):
+        if file.is_file():
+            file.rename(file.with_name(file.name.replace(ended.shard.name, name)))
+    shard = replace(ended.shard, uri=ended.shard.uri.replace(ended.shard.name, name))
+    api = EndedBatchApi(b'{"custom_id": "cut\n' * articles, total=articles)
+    assert ended.collect(api, shard).by_status == {"missing": articles}
 
 
 def test_articles_read_again_since_are_not_mixed_with_old_answers(ended: EndedShard) -> None:

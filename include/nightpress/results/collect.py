@@ -139,27 +139,38 @@ def _download(  # noqa: PLR0917 - private, called once
 ) -> ShardResults:
     """Store and collect the results; read again while any are missing, as sending those again costs money.
 
-    :raises ResultsError: no line has a result of the shard; all articles would be sent and paid again.
+    :raises ResultsError: no line has a result of the shard; all its articles would be sent and paid again.
     """
     results: ShardResults | None = None
     with ShardRows(shard, files, provenance, model) as rows:
         for _ in range(READINGS):
             lines = keep_raw(batch, files.raw, api, shard.articles, read=rows.read, sleep=sleep)
-            results = rows.write() if rows.report.good or not lines else None
-            if results is None:
-                continue
-            if lines < shard.articles or not results.by_status.get(MISSING):
+            results = None if _are_of_others(shard, rows.report) else rows.write()
+            if results is not None and (lines < shard.articles or not results.by_status.get(MISSING)):
                 break
     if results is None:
-        raise ResultsError(
-            f"none of the {lines:,} lines of the results of batch {batch.id} is a result of shard {shard.name}: "
-            f"{rows.report.foreign:,} have the custom_id of another request, {rows.report.malformed:,} cannot be read "
-            f"({', '.join(rows.report.examples)}). The answers are paid for, so nothing is sent again. If a gateway "
-            "is between, it may change custom_ids or lines: connect without it, then clear this task; reading them "
-            "again pays nothing.",
-            code="results_not_ours",
-        )
+        raise _not_ours(batch, shard, rows.report)
     return results
+
+
+def _are_of_others(shard: Shard, report: StreamReport) -> bool:
+    """Return whether no line is a result of the shard: something between changes all of them.
+
+    A single line may be damaged by chance; and what is missing after the second round is not sent again.
+    """
+    return report.lines > 1 and not report.good and shard.round == 1
+
+
+def _not_ours(batch: Batch, shard: Shard, report: StreamReport) -> ResultsError:
+    return ResultsError(
+        f"none of the {report.lines:,} lines of the results of batch {batch.id} is a result of shard {shard.name}: "
+        f"{report.foreign:,} have the custom_id of another request, {report.malformed:,} cannot be read "
+        f"({', '.join(report.examples)}). The answers are paid for, so nothing is sent again. If a gateway is between, "
+        "it may change custom_ids or lines: connect without it, then clear this task; reading them again pays "
+        f"nothing. To give these answers up and pay again: nightpress ledger discard {shard.key[:16]} "
+        "--even-submitted.",
+        code="results_not_ours",
+    )
 
 
 def _may_be_billed(results: ShardResults) -> int:
