@@ -197,7 +197,8 @@ def test_the_cached_prompt_is_in_plan_receipt_and_report(airflow: AirflowInstanc
     (batch,) = receipt["batches"]
     assert batch["cache_read_input_tokens"] > batch["cache_creation_input_tokens"] > 500
     each = (batch["cache_read_input_tokens"] + batch["cache_creation_input_tokens"]) / batch["requests"]
-    assert 512 <= each <= told["cached_tokens"] <= 2 * each
+    # The bound also covers the schema and what the API adds, which stand before the system prompt.
+    assert 512 <= each <= told["cached_tokens"] <= 2.5 * each
     assert receipt["cache_saved_usd"] > 0
     others = [
         airflow.data / "receipts" / f"{COMPARED}_{name}" / f"day={DAY}.json"
