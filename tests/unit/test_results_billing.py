@@ -87,7 +87,9 @@ REFUSAL: dict[str, Any] = {"status": "refused", "stop_reason": "refusal", "text"
         (REFUSAL | {"refusal_category": "bio", "inference_geo": "us"}, 1.1 * 1_000 * 2.5 / 1e6),
         ({"model": "claude-haiku-4-5", "inference_geo": "us"}, (1_000 * 0.5 + 100 * 2.5) / 1e6),
         ({"unclear": True}, None),
-        ({"unclear": True, "status": "errored", "text": None, "input": 0, "output": 0}, 0.0),
+        # A result of a new type is shown as errored; what it costs is not known.
+        ({"unclear": True, "status": "errored", "text": None, "input": 0, "output": 0}, None),
+        ({"unclear": False, "status": "errored", "text": None, "input": 0, "output": 0}, 0.0),
         (REFUSAL | {"unclear": True}, 0.0),
         ({"web_searches": 3}, PLAIN + 0.03),
         ({"web_searches": 3, "inference_geo": "us"}, 1.1 * PLAIN + 0.03),

@@ -72,11 +72,21 @@ def test_what_did_not_succeed_costs_nothing_and_says_why(ended: EndedShard) -> N
         None,
         "unknown result brand_new",
     ]
-    # Whether a missing line was billed is not known.
-    assert [row["cost_usd"] for row in rows] == [0.0, 0.0, 0.0, None, 0.0]
-    assert (results.cost_usd, results.known_cost_usd, results.unknown_cost_requests) == (None, 0.0, 1)
+    # Whether a missing line was billed is not known, nor what a new type of result costs.
+    assert [row["cost_usd"] for row in rows] == [0.0, 0.0, 0.0, None, None]
+    assert (results.cost_usd, results.known_cost_usd, results.unknown_cost_requests) == (None, 0.0, 2)
     assert {row["text"] for row in rows} == {row["input_tokens"] for row in rows} == {None}
     assert results.by_status == {"errored": 2, "expired": 1, "canceled": 1, "missing": 1}
+
+
+def test_a_batch_of_new_types_of_results_may_have_been_billed(ended: EndedShard) -> None:
+    """Else another run would take the batch for one without answers, and pay again."""
+    api = EndedBatchApi(ended.lines(lambda _, name: line(name, {"type": "brand_new"})), total=5)
+    results = ended.collect(api)
+    assert (results.cost_usd, results.unknown_cost_requests) == (None, 5)
+    entry = ended.ledger.load(ended.shard.key)
+    assert entry is not None
+    assert entry.answered == 5
 
 
 def test_an_unknown_price_is_null_never_nothing(ended: EndedShard, caplog: pytest.LogCaptureFixture) -> None:

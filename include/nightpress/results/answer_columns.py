@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import compress
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,7 @@ ANSWERS = pa.schema(
         ("unclear", pa.bool_()),
     ]
 )
-"""Columns of decoded answers. ``unclear`` answers have usage from which their cost cannot be told.
+"""Columns of decoded answers. ``unclear`` results are of a new type, or have usage that does not tell their cost.
 
 Numbers are 0 without a message, and null where a message does not state them. ``thinking`` is included in
 ``output``. ``refusal_category`` is also null for a refusal without a category.
@@ -47,7 +46,6 @@ PAUSED = ("pause_turn", "compaction")
 """Stop reasons of a turn that can be continued: server tools, and a compacted context (beta)."""
 
 _NOT_WHOLE = pa.array(["refusal", *PAUSED, *CUT_OFF])
-_TYPE = attrgetter("type")
 _UNTOLD = Usage()
 _NULLS = {field.name: pa.scalar(None, field.type) for field in ANSWERS}
 _ZERO = pa.scalar(0, pa.int64())
@@ -88,8 +86,11 @@ def _answers(messages: list[Message]) -> pa.RecordBatch:
 
 def _failures(outcomes: list[Outcome]) -> pa.RecordBatch:
     errors = [outcome.error.error.message if outcome.error else None for outcome in outcomes]
+    kinds = [outcome.type for outcome in outcomes]
     columns: dict[str, pa.Array] = {
-        "status": _column("status", [kind if kind in FAILED else ERRORED for kind in map(_TYPE, outcomes)]),
+        "status": _column("status", [kind if kind in FAILED else ERRORED for kind in kinds]),
+        # No rule says what a new type of result costs.
+        "unclear": _column("unclear", [kind not in FAILED for kind in kinds]),
         "error_type": _column("error_type", [_error_type(outcome) for outcome in outcomes]),
         "error_message": _column("error_message", errors),
         **dict.fromkeys(_NUMBERS, pa.repeat(_ZERO, len(outcomes))),

@@ -113,11 +113,15 @@ def _difference(plain: TokenColumns, tokens: TokenColumns, tiers: tuple[UnitPric
 
 
 def _is_free(answers: pa.Table) -> Any:
-    """Tell which rows are free: requests that were not processed, and some refusals before any output."""
+    """Tell which rows are free: requests that were not processed, and some refusals before any output.
+
+    A result of a type that is not known is shown as errored, but what it costs is not known.
+    """
     status, category = answers["status"], answers["refusal_category"]
     refused = _flags(pc.equal(answers["stop_reason"], "refusal"))
     free = _flags(pc.or_(pc.is_null(category), pc.is_in(category, pa.array(FREE_REFUSALS))))
-    return _flags(pc.is_in(status, _FREE)) | (refused & free & _is_before_output(answers))
+    failed = _flags(pc.is_in(status, _FREE)) & ~_flags(answers["unclear"])
+    return failed | (refused & free & _is_before_output(answers))
 
 
 def _is_unknown(answers: pa.Table) -> Any:

@@ -175,7 +175,8 @@ def _not_ours(batch: Batch, shard: Shard, report: StreamReport) -> ResultsError:
 
 def _may_be_billed(results: ShardResults) -> int:
     """Return how many answers were or may have been billed; unreadable answers were billed too."""
-    return sum(results.by_status.get(status, 0) for status in BILLABLE_STATUSES)
+    billable = sum(results.by_status.get(status, 0) for status in BILLABLE_STATUSES)
+    return max(billable, results.unknown_cost_requests)
 
 
 def _retrieve_ended(batch_id: str, api: BatchApi) -> Batch:
