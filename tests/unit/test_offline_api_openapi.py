@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -30,18 +32,29 @@ CHECKS: list[Any] = [
 ]
 
 
-@SCHEMA.parametrize()
-@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_answers_are_as_described(case: Any, server: LocalApiServer) -> None:
-    changes = case.path in ("/local/faults", "/local/account", "/local/clock")
-    tolerated = (checks.negative_data_rejection,) if case.path in LENIENT else ()
-    try:
-        (case.headers or {}).pop("anthropic-workspace-id", None)  # nearly every text is another's
-        response = case.call(base_url=server.base_url, headers={"x-api-key": "k"})
-        case.validate_response(response, checks=[check for check in CHECKS if check not in tolerated])
-    finally:
-        if changes:
-            server.reset()
+def _described(path: str, method: str) -> Callable[..., None]:
+    """Return the test of an operation. Each has a name of its own, since xdist runs one test of each id."""
+
+    @SCHEMA.include(path=path, method=method).parametrize()
+    @settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    def test(case: Any, server: LocalApiServer) -> None:
+        changes = case.path in ("/local/faults", "/local/account", "/local/clock")
+        tolerated = (checks.negative_data_rejection,) if case.path in LENIENT else ()
+        try:
+            (case.headers or {}).pop("anthropic-workspace-id", None)  # nearly every text is another's
+            response = case.call(base_url=server.base_url, headers={"x-api-key": "k"})
+            case.validate_response(response, checks=[check for check in CHECKS if check not in tolerated])
+        finally:
+            if changes:
+                server.reset()
+
+    return cast("Callable[..., None]", test)
+
+
+for _path, _operations in description()["paths"].items():
+    for _method in _operations:
+        _name = "_".join(re.findall(r"\w+", f"{_method} {_path}"))
+        globals()[f"test_answers_are_as_described_{_name}"] = _described(_path, _method)
 
 
 LENIENT = ("/local/reset", "/v1/messages/batches/{batch_id}", "/v1/models/{model_id}")
