@@ -160,6 +160,3 @@ def most_frequent(kinds: Counter[str]) -> dict[str, int]:
 
 MESSAGE_STATUSES = tuple(name for name, status in STATUSES.items() if status.billed in ("yes", "usage"))
 """Statuses of requests that a model answered in any way: they have token counts and may cost money."""
-
-BILLABLE_STATUSES = tuple(name for name, status in STATUSES.items() if status.billed != "no")
-"""Statuses of requests that were, or may have been, billed: a batch with one of them counts as paid for."""

@@ -89,6 +89,20 @@ def test_a_batch_of_new_types_of_results_may_have_been_billed(ended: EndedShard)
     assert entry.answered == 5
 
 
+def test_what_may_have_been_billed_is_so_for_every_run_that_reads_it(ended: EndedShard) -> None:
+    """A batch that counts as one that bought nothing is sent again."""
+    api = EndedBatchApi(ended.lines(lambda _, name: line(name, {"type": "brand_new"})), total=5)
+    ended.collect(api)
+    entry = ended.ledger.load(ended.shard.key)
+    assert entry is not None
+    ended.ledger.save(msgspec.structs.replace(entry, pipeline="of another"))
+    results = ended.collect(api)
+    assert (results.reused, results.cost_usd) == (True, 0.0)
+    again = ended.ledger.load(ended.shard.key)
+    assert again is not None
+    assert again.answered == 5
+
+
 def test_an_unknown_price_is_null_never_nothing(ended: EndedShard, caplog: pytest.LogCaptureFixture) -> None:
     api = EndedBatchApi(
         ended.lines(lambda n, name: succeeded(name, model="claude-nope-9" if n else "claude-haiku-4-5")),

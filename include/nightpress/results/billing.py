@@ -76,6 +76,11 @@ def costs(answers: pa.Table) -> tuple[pa.Array, pa.Array]:
     return pa.array(paid, from_pandas=True), pa.array(listed, from_pandas=True)
 
 
+def count_billable(answers: pa.Table) -> int:
+    """Return how many requests were or may have been billed: all but those that certainly were not processed."""
+    return int(answers.num_rows - _is_unprocessed(answers).sum())
+
+
 def _warn(message: str, models: list[str]) -> None:
     """Log one line, however many models the API names."""
     if models:
@@ -113,15 +118,16 @@ def _difference(plain: TokenColumns, tokens: TokenColumns, tiers: tuple[UnitPric
 
 
 def _is_free(answers: pa.Table) -> Any:
-    """Tell which rows are free: requests that were not processed, and some refusals before any output.
-
-    A result of a type that is not known is shown as errored, but what it costs is not known.
-    """
-    status, category = answers["status"], answers["refusal_category"]
+    """Tell which rows are free: requests that were not processed, and some refusals before any output."""
+    category = answers["refusal_category"]
     refused = _flags(pc.equal(answers["stop_reason"], "refusal"))
     free = _flags(pc.or_(pc.is_null(category), pc.is_in(category, pa.array(FREE_REFUSALS))))
-    failed = _flags(pc.is_in(status, _FREE)) & ~_flags(answers["unclear"])
-    return failed | (refused & free & _is_before_output(answers))
+    return _is_unprocessed(answers) | (refused & free & _is_before_output(answers))
+
+
+def _is_unprocessed(answers: pa.Table) -> Any:
+    """Tell which requests were not processed; of a result of a new type, which is shown as errored, this is unknown."""
+    return _flags(pc.is_in(answers["status"], _FREE)) & ~_flags(answers["unclear"])
 
 
 def _is_unknown(answers: pa.Table) -> Any:

@@ -25,7 +25,7 @@ from nightpress.results.raw_results import keep_raw, open_raw
 from nightpress.results.shard_rows import Provenance, ShardResults, ShardRows, collect_shard
 from nightpress.shards.kept_bodies import pack_body
 from nightpress.shards.shard import Shard, ShardFiles
-from nightpress.statuses import BILLABLE_STATUSES, MAX_KINDS, MISSING, SUCCEEDED, most_frequent
+from nightpress.statuses import MAX_KINDS, MISSING, SUCCEEDED, most_frequent
 from nightpress.storage import StoragePath, atomic_writer, open_reader
 
 READINGS = 3
@@ -74,7 +74,7 @@ def collect_batch(
             msgspec.structs.replace(
                 entry,
                 collected_at=datetime.now(UTC),
-                answered=_may_be_billed(results),
+                answered=results.billable_requests,
                 raw=entry.raw if provenance.reused and entry.raw else root.reference(files.raw),
                 results=entry.results if provenance.reused and entry.results else results.uri,
                 **_outcome(entry, results, files.results),
@@ -171,12 +171,6 @@ def _not_ours(batch: Batch, shard: Shard, report: StreamReport) -> ResultsError:
         "--even-submitted.",
         code="results_not_ours",
     )
-
-
-def _may_be_billed(results: ShardResults) -> int:
-    """Return how many answers were or may have been billed; unreadable answers were billed too."""
-    billable = sum(results.by_status.get(status, 0) for status in BILLABLE_STATUSES)
-    return max(billable, results.unknown_cost_requests)
 
 
 def _retrieve_ended(batch_id: str, api: BatchApi) -> Batch:

@@ -22,7 +22,7 @@ from nightpress.parquet_files import open_parquet, parquet_writer
 from nightpress.plain_text import for_log
 from nightpress.results.answer_columns import ANSWERS, TEXT_COLUMNS, to_columns
 from nightpress.results.answers_schema import DISTINCT, answers_schema, iter_writable, with_large_text
-from nightpress.results.billing import cache_saved, costs
+from nightpress.results.billing import cache_saved, costs, count_billable
 from nightpress.results.decode import StreamReport, iter_blocks, make_custom_ids, read_blocks
 from nightpress.results.raw_results import open_raw
 from nightpress.results.row_buckets import Buckets
@@ -68,6 +68,7 @@ class ShardResults:
     :param cost_usd: USD paid here; None if the cost of any request is unknown.
     :param known_cost_usd: USD paid here for the requests whose cost is known.
     :param unknown_cost_requests: requests whose cost is unknown.
+    :param billable_requests: requests that were, or may have been, billed to whichever run sent them.
     :param geographies: where inference ran, according to the answers.
     :param cache_saved_usd: USD that prompt caching saved at batch prices; negative when writing to the cache
         cost more than reading from it saved.
@@ -93,6 +94,7 @@ class ShardResults:
     thinking_tokens: int = 0
     known_cost_usd: float = 0.0
     unknown_cost_requests: int = 0
+    billable_requests: int = 0
     web_searches: int = 0
     geographies: tuple[str, ...] = ()
 
@@ -277,7 +279,7 @@ class _Totals:
         self._sums: dict[str, float] = dict.fromkeys((*TOKEN_COLUMNS, *AMOUNT_COLUMNS), 0)
         self._unknown: set[str] = set()
         self._saved: float | None = 0.0
-        self._unknown_requests = 0
+        self._unknown_requests = self._billable_requests = 0
         self._searches = 0
         self._geographies: set[str] = set()
 
@@ -287,6 +289,7 @@ class _Totals:
         self._searches += pc.sum(answers["web_searches"]).as_py() or 0
         self._geographies |= set(pc.unique(answers["inference_geo"]).drop_null().to_pylist())
         self._unknown_requests += rows["cost_usd"].null_count
+        self._billable_requests += count_billable(answers)
         for row in pc.value_counts(rows["status"]).to_pylist():
             self._by_status[row["values"]] += row["counts"]
         for name in self._sums:
@@ -314,6 +317,7 @@ class _Totals:
             thinking_tokens=int(self._sums["thinking_tokens"]),
             known_cost_usd=self._sums["cost_usd"],
             unknown_cost_requests=self._unknown_requests,
+            billable_requests=self._billable_requests,
             web_searches=self._searches,
             geographies=tuple(sorted(self._geographies)[:_MAX_GEOGRAPHIES]),
         )
