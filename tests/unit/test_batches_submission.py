@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -543,9 +543,14 @@ def test_a_list_that_stops_early_proves_nothing(
     assert sender.api.posts == 1
 
 
-@pytest.mark.parametrize("size", [2, 3, 5])
-def test_a_list_with_the_oldest_first_is_read_to_its_end(
-    sender: ShardSender, monkeypatch: pytest.MonkeyPatch, size: int
+@pytest.mark.parametrize(
+    ("order", "size"),
+    [(range(10), 1), (range(10), 2), (range(10), 3), (range(10), 5)]
+    # Each page ends with an old one and is in no order.
+    + [((3, 7, 0, 5, 8, 2, 9, 6, 1, 4), size) for size in (3, 5)],
+)
+def test_a_list_that_is_not_newest_first_is_read_to_its_end(
+    sender: ShardSender, monkeypatch: pytest.MonkeyPatch, order: Sequence[int], size: int
 ) -> None:
     for number in range(9):
         sender.api.put([f"foreign-{number}"] * 9)
@@ -554,14 +559,14 @@ def test_a_list_with_the_oldest_first_is_read_to_its_end(
     with pytest.raises(UnknownOutcomeError):
         sender.submit()
     sender.api.batches[-1].ended = True
-    states = [sent.state() for sent in sender.api.batches]
+    states = [sender.api.batches[number].state() for number in order]
 
-    def oldest_first(*, limit: int = 1000, after_id: str | None = None) -> BatchPage:
+    def another_order(*, limit: int = 1000, after_id: str | None = None) -> BatchPage:
         ids = [state.id for state in states]
         rest = states[0 if after_id is None else ids.index(after_id) + 1 :]
         return BatchPage(tuple(rest[:size]), len(rest) > size, rest[:size][-1].id)
 
-    monkeypatch.setattr(sender.api, "list", oldest_first)
+    monkeypatch.setattr(sender.api, "list", another_order)
     sender.clock.now += 90_000
     assert sender.submit() == Submitted("msgbatch_0009", "adopted")
 

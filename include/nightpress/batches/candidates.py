@@ -108,10 +108,10 @@ def _is_older(batch: Batch | OddBatch, since: float | None) -> bool:
 
 
 def _ends_before(page: BatchPage, since: float | None) -> bool:
-    """Return whether all later pages are too old, which is so only if the page has its newest batch first."""
-    created = [batch.created_at for batch in page.data] + [batch.created_at for batch in page.odd]
-    moments = [moment.timestamp() for moment in created if moment is not None]
-    return since is not None and bool(moments) and moments[-1] < since and moments[-1] <= moments[0]
+    """Return whether all later pages are too old: this one shows an order, the newest first, and ends too early."""
+    created = [batch.created_at for batch in page.data if batch.created_at is not None]
+    newest_first = len(created) > 1 and created[0] > created[-1] and created == sorted(created, reverse=True)
+    return since is not None and newest_first and created[-1].timestamp() < since
 
 
 def _note_odd(page: BatchPage, entry: Entry, since: float | None, odd: Oddities) -> None:
