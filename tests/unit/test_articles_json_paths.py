@@ -53,6 +53,37 @@ def test_what_has_no_list_at_the_path_is_said(tmp_path: Path) -> None:
         read(tmp_path, json.dumps(pages), record_path="data.items")
 
 
+PRIVATE = "Anna Müller called, +49 170 1"
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        pytest.param({PRIVATE: ROWS}, id="list"),
+        pytest.param({"data": {PRIVATE: ROWS}}, id="deeper list"),
+        pytest.param({PRIVATE: ROWS, "other": [{"id": "1", "text": "x y"}]}, id="two lists"),
+        pytest.param({PRIVATE: {f"k{n}": row for n, row in enumerate(ROWS)}}, id="articles by key"),
+        pytest.param([{"id": 1, PRIVATE: {"text": "One text."}, "x": 2}], id="object"),
+        pytest.param([{"id": 1, PRIVATE: {"more": {"abstract": "One text."}}, "x": 2}], id="doubtful object"),
+        pytest.param([{"id": 1, PRIVATE: {"body": {"en": "One.", "de": "Eins."}}}], id="languages"),
+        pytest.param([{"id": 1, PRIVATE: [{"said": "One text."}]}], id="no usual name"),
+        pytest.param({PRIVATE: [{"said": "One text."}]}, id="list without a usual name"),
+    ],
+)
+def test_keys_that_are_data_are_never_shown(whole: Any, tmp_path: Path) -> None:
+    """The plan's notes are in Airflow's database, and a person's name can be a key."""
+    stats, problem = ReadStats(), ""
+    path = tmp_path / "in.json"
+    path.write_text(json.dumps(whole, ensure_ascii=False))
+    try:
+        list(iter_articles(UPath(path), stats=stats))
+    except InputError as error:
+        problem = str(error)
+    told = f"{stats.source!r} {problem}"
+    assert "in.json" in told
+    assert "Anna" not in told
+
+
 @pytest.mark.parametrize("cut", [10, 30, 60, 90])
 def test_a_nested_list_that_is_cut_off_is_refused(cut: int, tmp_path: Path) -> None:
     text = json.dumps({"a": [{"skipped": {"x": [1, [2], {"y": "]"}]}, "items": ROWS}], "z": {"end": [True]}})

@@ -20,6 +20,7 @@ from nightpress.articles.field_names import (
     WRAPPER_NAMES,
     plain,
     show_names,
+    show_path,
 )
 from nightpress.articles.nested_fields import (
     Path,
@@ -54,12 +55,17 @@ class FieldPaths:
     def shown(self) -> dict[str, str]:
         """Return the mapping for messages: id, title and content to the source's names."""
         made = "the content (a hash of it)"
-        shown = {"content": repr(".".join(self.content))}
-        shown["title"] = repr(".".join(self.title)) if self.title else "nothing (there is none)"
-        shown["id"] = repr(".".join(self.id)) if self.id else made
+        shown = {"content": _shown(self.content)}
+        shown["title"] = _shown(self.title) if self.title else "nothing (there is none)"
+        shown["id"] = _shown(self.id) if self.id else made
         if self.id and not self.id_required:
             shown["id"] += f", else {made}"
         return shown
+
+
+def _shown(path: Path) -> str:
+    """Return a field for messages; a column's name was given or is a usual one, but not the keys around a field."""
+    return repr(show_path(path) if len(path) > 1 else path[0])
 
 
 def map_fields(
@@ -146,19 +152,19 @@ def _content_path(
         found, nested = _wrapped(rows, columns, taken)
     if nested and found is not None and not _is_doubtful(found):
         warnings.append(
-            f"the content is taken from the nested field {'.'.join(found)!r}; if that is wrong, say which it is with "
+            f"the content is taken from the nested field {show_path(found)!r}; if that is wrong, say which it is with "
             "fields={'content': '…'}"
         )
     if found is None:
         raise InputError(message_without_content(rows, columns, file))
     if others := other_locales(rows, found):
         warnings.append(
-            f"the content is in one language, from {'.'.join(found)!r}, though there is {show_names(others)} too; "
+            f"the content is in one language, from {show_path(found)!r}, though there is {show_names(others)} too; "
             "say which it is with fields={'content': '…'}"
         )
     if _is_doubtful(found):
         warnings.append(
-            f"the content is taken from the field {'.'.join(found)!r}, for want of a better one; say which it is with "
+            f"the content is taken from the field {show_path(found)!r}, for want of a better one; say which it is with "
             "fields={'content': '…'}"
         )
     others = [name for name in columns if plain(name) in CONTENT_NAMES[:12] and (name,) != found[:1]]

@@ -245,3 +245,14 @@ def show_names(names: Iterable[str]) -> str:
 def is_plain_name(name: str) -> bool:
     """Return whether a name of a field can be shown, because it is hardly a text or personal data."""
     return _PLAIN_NAME.fullmatch(name) is not None and "@" not in name[1:]
+
+
+def show_path(path: Iterable[str]) -> str:
+    """Return a path of keys for messages; a key that may be personal data or a title is replaced by its length.
+
+    >>> show_path(["data", "Anna was here", "text"])
+    'data.<13 characters>.text'
+    """
+    return ".".join(
+        key if is_plain_name(key) or known_name(key) else f"<{len(key):,} characters>" for key in path
+    )

@@ -57,7 +57,7 @@ def _iter_values(stream: BinaryIO, file: str, shape: Shape, limits: ReadLimits, 
         case "objects":
             return _iter_objects(JsonWindow(stream, file, limits))
         case "list":
-            return _Lists(JsonWindow(stream, file, limits), shape.path, warn).iter_rows()
+            return _Lists(JsonWindow(stream, file, limits), shape, warn).iter_rows()
     return _iter_table(stream, file, shape, limits)
 
 
@@ -146,8 +146,8 @@ class _Lists:
     Everything beside the path is parsed and dropped, a value at a time.
     """
 
-    def __init__(self, text: JsonWindow, path: tuple[str, ...], warn: Warn) -> None:
-        self._text, self._path, self._warn = text, path, warn
+    def __init__(self, text: JsonWindow, shape: Shape, warn: Warn) -> None:
+        self._text, self._path, self._name, self._warn = text, shape.path, shape.name, warn
         self._found, self._without = 0, 0
 
     def iter_rows(self) -> Iterator[Row]:
@@ -158,11 +158,10 @@ class _Lists:
                 text.index += 1
             else:
                 yield from self._iter_at(self._path)
-        shown = ".".join(self._path)
         if not self._found:
-            raise text.error(f"has no {shown!r}; say where the articles are with record_path=")
+            raise text.error(f"has no {self._name!r}; say where the articles are with record_path=")
         if self._without:
-            self._warn(f"{self._without:,} objects have no {shown!r}; nothing of them was read")
+            self._warn(f"{self._without:,} objects have no {self._name!r}; nothing of them was read")
 
     def _iter_at(self, path: tuple[str, ...], depth: int = 0) -> Iterator[Row]:
         """Yield the articles in the current value, which the window leaves behind."""
@@ -197,9 +196,8 @@ class _Lists:
         if value is None:
             return
         if not isinstance(value, dict):
-            shown = ".".join(self._path)
             raise self._text.error(
-                f"has no list at {shown!r} but something else; say where they are with record_path="
+                f"has no list at {self._name!r} but something else; say where they are with record_path="
             )
         by_key = len(value) > 1 and all(isinstance(part, dict) for part in value.values())
         for row in _rows_of_table(value, "mapping") if by_key else (value,):

@@ -16,6 +16,7 @@ from nightpress.articles.field_names import (
     content_rank,
     plain,
     show_names,
+    show_path,
 )
 from nightpress.articles.json_survey import JsonSurvey, Path, parse_value, survey_json
 from nightpress.articles.reading_options import FieldMap, Reading
@@ -32,6 +33,7 @@ class Shape:
     :param kind: ``array`` of objects; ``lines`` with one object each; ``objects``: one or more in sequence;
         ``list``: in an object, at ``path``; ``columns``, ``split``, ``mapping``: a table as pandas writes it.
     :param shown: the shape, for messages.
+    :param name: the path, for messages; of keys that may be personal data only the length.
     :param doubt: another reading that is possible, and how to choose it; empty if there is none.
     :param unsure: True if the sample has no text and is not the whole file, so that a longer sample may decide.
     """
@@ -41,6 +43,7 @@ class Shape:
     path: tuple[str, ...] = ()
     doubt: str = ""
     unsure: bool = False
+    name: str = ""
 
 
 def detect_shape(sample: str, whole: bool, by_lines: bool, reading: Reading, file: str) -> Shape:
@@ -58,7 +61,7 @@ def detect_shape(sample: str, whole: bool, by_lines: bool, reading: Reading, fil
         return Shape("lines", "JSON lines")  # the sample has only blank lines
     given = reading.options.record_path
     if given is not None:
-        return Shape("list", f"JSON, articles at {given!r}", tuple(given.split(".")))
+        return Shape("list", f"JSON, articles at {given!r}", tuple(given.split(".")), name=given)
     first, newline, rest = text.partition("\n")
     value = parse_value(first) if newline or whole else None
     if text[0] == "[":
@@ -120,8 +123,7 @@ def _shape_of_object(text: str, whole: bool, fields: FieldMap, file: str) -> Sha
         return shape
     outer = [path for path in survey.lists if not any(path[:n] in survey.lists for n in range(1, len(path)))]
     if len(outer) == 1:
-        path = outer[0]
-        return Shape("list", f"JSON, articles at {'.'.join(path)!r}", path, unsure=not whole)
+        return _list_at(outer[0], unsure=not whole)
     return Shape("objects", "one JSON object", unsure=not whole)
 
 
@@ -164,24 +166,32 @@ def _shape_of_lists(good: dict[Path, set[str]], every: Collection[Path], file: s
         chosen = {path: keys for path, keys in chosen.items() if _has_names(keys)} or chosen
     if len(chosen) > 1:
         raise InputError(
-            f"{file} has several lists of objects that can be the articles: {show_names(map('.'.join, chosen))}. Say "
-            f"which one it is: record_path={'.'.join(next(iter(chosen)))!r}, for example. No article is sent until then"
+            f"{file} has several lists of objects that can be the articles: {_show_paths(chosen)}. Say "
+            f"which one it is: record_path={show_path(next(iter(chosen)))!r}, for example. No article is sent until "
+            "then"
         )
     if not chosen:
         return None
     path = next(iter(chosen))
-    shown = ".".join(path)
     others = [other for other in outer if other != path]
-    doubt = _other_lists(others, f"the articles are taken from the list {shown!r}") if others else ""
-    return Shape("list", f"JSON, articles at {shown!r}", path, doubt)
+    taken = f"the articles are taken from the list {show_path(path)!r}"
+    return _list_at(path, _other_lists(others, taken) if others else "")
+
+
+def _list_at(path: Path, doubt: str = "", *, unsure: bool = False) -> Shape:
+    shown = show_path(path)
+    return Shape("list", f"JSON, articles at {shown!r}", path, doubt, unsure, shown)
 
 
 def _other_lists(paths: list[Path], taken: str) -> str:
-    shown = ".".join(paths[0])
     return (
-        f"{taken}, though other lists have texts too ({show_names(map('.'.join, paths))}); record_path={shown!r} reads "
+        f"{taken}, though other lists have texts too ({_show_paths(paths)}); record_path={show_path(paths[0])!r} reads "
         "such a list instead"
     )
+
+
+def _show_paths(paths: Collection[Path]) -> str:
+    return show_names(map(show_path, paths))
 
 
 def _only_named(lists: dict[Path, set[str]]) -> dict[Path, set[str]]:
@@ -222,5 +232,6 @@ def _table_of_objects(survey: JsonSurvey) -> Shape | None:
     )
     if len(by_key) == 1 and not survey.lists:
         name = next(iter(by_key))
-        return Shape("list", f"JSON, articles by key at {name!r}", (name,))
+        shown = show_path([name])
+        return Shape("list", f"JSON, articles by key at {shown!r}", (name,), name=shown)
     return None
