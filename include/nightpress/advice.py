@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
+from nightpress.batches.account_problems import API_ACCOUNT_TYPES
 from nightpress.batches.refusals import find_account_remedy
 from nightpress.outputs.problems import Reason
 from nightpress.statuses import ERRORED, INVALID_OUTPUT, REFUSED, STATUSES, Again, Billed
@@ -102,8 +103,6 @@ def _of_status(name: str) -> Advice:
     return Advice(status.meaning, _BILLED[status.billed], _AGAIN[status.again], remedy)
 
 
-_ACCOUNT_TYPES_TOLD = {"authentication_error", "billing_error", "permission_error"}
-
 _ADVICE: dict[str, Advice] = {
     **dict.fromkeys(get_args(Reason), _of_status(INVALID_OUTPUT)),
     **{name: _of_status(name) for name, status in STATUSES.items() if not status.answered},
@@ -127,7 +126,7 @@ def advise(kind: str, status: str = "", messages: Sequence[str] = ()) -> Advice:
         ``invalid_request_error``.
     """
     remedies = [find_account_remedy(kind, message) for message in messages or ("",)]
-    if kind not in _ACCOUNT_TYPES_TOLD and all(remedies):
+    if kind not in API_ACCOUNT_TYPES and all(remedies):
         return _error(
             "The API rejects requests because of an account problem.", f"To do: {remedies[0]}. {_ACCOUNT}"
         )

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-ACCOUNT_TYPES = {"authentication_error", "billing_error", "permission_error"} | {
-    # Of gateways.
+API_ACCOUNT_TYPES = frozenset({"authentication_error", "billing_error", "permission_error"})
+"""Error types of the API."""
+
+ACCOUNT_TYPES = API_ACCOUNT_TYPES | {
     "budget_exceeded",
     "insufficient_credits",
     "insufficient_quota",
     "payment_required",
 }
+"""Error types of the API and of gateways."""
 
 ACCOUNT_CODES: Mapping[str, str] = {
     # `error.details.error_code`: what to do. Source: SDK 2.14.0, _error_classes.py, unless noted.
