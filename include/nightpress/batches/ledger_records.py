@@ -88,8 +88,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     :param batch_id: the batch that is, or was, paid for; None while only intended.
     :param adopted: the reply to the POST was never seen; the batch was found and proved.
     :param earlier: batches of the shard that got no answers; they never count as the outcome of a later POST.
-    :param answered: requests that succeeded or whose result is missing, once collected; 0 means that nothing
-        was billed.
+    :param answered: requests that were or may have been billed, once collected; 0 means that nothing was, and the
+        shard may be sent again.
     :param raw: where the untouched result stream is kept, once it is.
     :param results: where the shard's Parquet is, once it is.
     :param dag_id: with ``task_id`` and ``map_index``, the Airflow task that first asked to submit the shard; empty
