@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import random
+import tempfile
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +39,17 @@ def test_rows_come_back_in_the_order_of_their_ordinals(
     assert pa.concat_tables(tables)["text"].to_pylist() == [
         f"text {n}" if n in came else None for n in range(articles)
     ]
+
+
+def test_a_killed_process_leaves_no_answers_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with closing(Buckets(SCHEMA, 10, 3)) as buckets:
+        texts = pa.record_batch([pa.array(["text"] * 10, pa.string())], schema=SCHEMA)
+        buckets.add(texts, np.arange(10))
+        assert list(tmp_path.iterdir()) == []
+        assert sum(table.num_rows for table in buckets.iter_tables()) == 10
 
 
 @pytest.mark.parametrize("group", [1, 3, 7, 100])

@@ -14,6 +14,8 @@ import pyarrow as pa
 class Buckets:
     """Stores arriving rows on the local disk, in one bucket per range of ordinals.
 
+    The files have no name, so nothing of the answers is left there if the process is killed.
+
     :param schema: schema of the rows.
     :param articles: ordinals are 0 to ``articles - 1``, each at most once.
     :param rows: number of rows that are sorted, and held in memory, at once.
@@ -24,12 +26,15 @@ class Buckets:
         self._rows = rows
         self._count = max(-(-articles // rows), 1)
         self._open = ExitStack()
-        self._folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="nightpress-rows-")))
         with_ordinals = schema.append(pa.field("ordinal", pa.int64()))
-        self._writers = [
-            self._open.enter_context(pa.ipc.new_stream(self._path(number), with_ordinals))
-            for number in range(self._count)
-        ]
+        self._writers: list[pa.RecordBatchStreamWriter] = []
+        self._files: list[pa.NativeFile] = []
+        with tempfile.TemporaryDirectory(prefix="nightpress-rows-") as folder:
+            for number in range(self._count):
+                path = str(Path(folder) / f"{number}.arrows")
+                sink = self._open.enter_context(pa.OSFile(path, "wb"))
+                self._files.append(self._open.enter_context(pa.OSFile(path)))
+                self._writers.append(self._open.enter_context(pa.ipc.new_stream(sink, with_ordinals)))
 
     def close(self) -> None:
         """Remove the stored rows."""
@@ -54,12 +59,9 @@ class Buckets:
 
     def _in_order(self, number: int) -> pa.Table:
         self._writers[number].close()
-        with pa.OSFile(self._path(number)) as file, pa.ipc.open_stream(file) as reader:
+        with pa.ipc.open_stream(self._files[number]) as reader:
             arrived = reader.read_all().combine_chunks()
         first = number * self._rows
         positions = np.full(min(self._rows, self._articles - first), -1, dtype=np.int64)
         positions[arrived["ordinal"].to_numpy() - first] = np.arange(arrived.num_rows)
         return arrived.drop_columns(["ordinal"]).take(pa.array(positions, mask=positions < 0))
-
-    def _path(self, number: int) -> str:
-        return str(self._folder / f"{number}.arrows")
