@@ -28,6 +28,7 @@ VARIANT_OPTIONS = (
     "max_tokens",
     "thinking",
     "effort",
+    "thinking_room",
     "request",
     "betas",
 )
@@ -45,6 +46,7 @@ _DEFAULTS = {
     "cache": False,
     "thinking": "off",
     "effort": None,
+    "thinking_room": None,
     "request": None,
     "betas": (),
 }
@@ -65,9 +67,10 @@ def message_batch_comparison(name: str, *, variants: Mapping[str, Mapping[str, A
 
     :param name: the comparison's name; the asset is named after it.
     :param variants: two to eight, by name, each with what it does differently: ``prompt``, ``system``, ``output``,
-        ``cache``, ``model``, ``max_tokens``, ``thinking``, ``effort``, ``request`` or ``betas``; ``{}`` is a variant
-        without any difference. An option that all variants set is not in the form; one that only some set is in the
-        form for the others. Outputs may differ: agreement compares the columns that all have with the same type.
+        ``cache``, ``model``, ``max_tokens``, ``thinking``, ``effort``, ``thinking_room``, ``request`` or ``betas``;
+        ``{}`` is a variant without any difference. An option that all variants set is not in the form; one that only
+        some set is in the form for the others. Outputs may differ: agreement compares the columns that all have with
+        the same type.
     :param shared: any argument of :func:`message_batch_pipeline`, for all variants.
     :return: the asset that a written comparison updates, partition by day.
     :raises ConfigurationError: there are less than two variants, two are the same, or a name or option is invalid.
@@ -102,7 +105,7 @@ def message_batch_comparison(name: str, *, variants: Mapping[str, Mapping[str, A
     return asset
 
 
-_SENT = ("request", "betas")
+_SENT = ("thinking_room", "request", "betas")
 """Options of the requests that are no part of the form."""
 
 _OF_TASKS = tuple(option.name for option in fields(TaskOptions))

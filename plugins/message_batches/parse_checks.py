@@ -52,15 +52,15 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
 def check_model_options(options: Mapping[str, Any]) -> None:
     """Refuse what the API would refuse, as far as it is known when the DAG is parsed.
 
-    :param options: ``model``, ``max_tokens``, ``thinking``, ``effort``, ``request`` and ``betas``; a reference to a
-        param is left for the run, and what the form shows first is checked where the form is made.
+    :param options: ``model``, ``max_tokens``, ``thinking``, ``effort``, ``thinking_room``, ``request`` and ``betas``; a
+        reference to a param is left for the run, and what the form shows first is checked where the form is made.
     :raises ConfigurationError: naming model, parameter and what is allowed.
     """
     from nightpress.models.request_options import resolve_options
 
     known = {
         name: value
-        for name in ("model", "max_tokens", "thinking", "effort", "request", "betas")
+        for name in ("model", "max_tokens", "thinking", "effort", "thinking_room", "request", "betas")
         if (value := options.get(name)) is not None and not isinstance(value, ResolveMixin)
     }
     if any(isinstance(value, str) and "{{" in value for value in known.values()) or not isinstance(

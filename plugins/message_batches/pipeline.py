@@ -41,6 +41,7 @@ def message_batch_pipeline(
     max_tokens: Templated[int | None] = None,
     thinking: Templated[Mapping[str, object]] = "off",
     effort: Templated[None] = None,
+    thinking_room: int | None = None,
     request: Mapping[str, object] | None = None,
     betas: Sequence[str] = (),
     limit: Templated[int | None] = None,
@@ -78,6 +79,9 @@ def message_batch_pipeline(
     :param thinking: ``"off"`` (the least that the model allows), ``"auto"`` (the model decides) or a ``thinking``
         object as in the Messages API; see docs/models.md.
     :param effort: effort level, such as ``"low"``; None takes the model's own.
+    :param thinking_room: tokens that are added to ``max_tokens`` where the model may think, and the plan's upper
+        bound includes; None goes by the effort. Less costs less at most, but an answer is cut off when its thinking
+        needs more.
     :param request: other parameters of a Messages request, such as ``{"stop_sequences": ["END"]}``.
     :param betas: beta headers of the batches, such as ``["output-300k-2026-03-24"]``.
     :param limit: read at most this many articles; None reads all.
@@ -101,7 +105,8 @@ def message_batch_pipeline(
     """
     asked = {"prompt": prompt, "model": model, "max_tokens": max_tokens, "limit": limit, "day": day} | reading
     asked |= {"thinking": thinking, "effort": effort}
-    check_model_options(asked | {"request": request, "betas": betas})
+    sent = {"thinking_room": thinking_room, "request": request, "betas": betas}
+    check_model_options(asked | sent)
     options = TaskOptions(
         source=source,
         system=system,
@@ -118,7 +123,7 @@ def message_batch_pipeline(
         keep_publications=keep_publications,
     )
     shown = describe_request(system, output)
-    arguments = with_form(asked, models=models, beside_prompt=shown) | {"request": request, "betas": betas}
+    arguments = with_form(asked, models=models, beside_prompt=shown) | sent
     return add_tasks(name, arguments, options).asset
 
 

@@ -30,6 +30,8 @@ def declare(**given: Any) -> DAG:
         ({"model": "claude-opus-5-5", "thinking": {"type": "disabled"}}, "'disabled'; allowed: adaptive"),
         ({"model": "claude-opus-5", "thinking": BUDGET}, "does not accept thinking of type 'enabled'"),
         ({"thinking": "none"}, 'use "off", "auto"'),
+        ({"thinking_room": 0}, "thinking_room is 0; it must be 1 token or more"),
+        ({"thinking": BUDGET, "thinking_room": 256}, "which is the room"),
         ({"request": {"stream": True}}, "a batch does not stream"),
         ({"request": {"stop_sequence": ["x"]}}, "did you mean 'stop_sequences'"),
         ({"request": {"inference_geo": "us"}}, "only models from 4.6 on"),
@@ -51,6 +53,7 @@ def test_what_the_api_would_refuse_is_refused_when_the_dag_is_parsed(
     [
         ({"model": "claude-haiku-4.5"}, "did you mean 'claude-haiku-4-5'"),
         ({"effort": "max"}, "does not accept effort"),
+        ({"thinking_room": "256"}, "1 token or more"),
         ({"request": {"speed": "fast"}}, "no fast mode"),
     ],
 )
@@ -66,8 +69,10 @@ def test_what_the_file_asks_for_reaches_the_reader_and_the_form_shows_it() -> No
         request={"stop_sequences": ["END"]},
         betas=["output-300k-2026-03-24"],
         max_tokens=1_000,
+        thinking_room=256,
     )
     reader: Any = dag.get_task("read_articles")
+    assert reader.thinking_room == 256
     assert (reader.request, list(reader.betas)) == ({"stop_sequences": ["END"]}, ["output-300k-2026-03-24"])
     assert dag.params["effort"] == "medium"
     assert dag.params["thinking"] == "off"
@@ -99,10 +104,12 @@ def test_variants_may_differ_in_thinking_effort_and_parameters() -> None:
         "plain": {"model": "claude-opus-5"},
         "thinking": {"model": "claude-opus-5", "thinking": "auto", "effort": "low"},
         "stops": {"model": "claude-opus-5", "request": {"stop_sequences": ["END"]}},
+        "roomy": {"model": "claude-opus-5-5", "thinking_room": 2_048},
     }
     with DAG("d", schedule=None) as dag:
-        message_batch_comparison("duel", prompt=PROMPT, variants=variants)
+        message_batch_comparison("duel", prompt=PROMPT, variants=variants, thinking_room=256)
     readers: dict[str, Any] = {name: dag.get_task(f"{name}.read_articles") for name in variants}
     assert (readers["thinking"].thinking, readers["thinking"].effort) == ("auto", "low")
     assert readers["stops"].request == {"stop_sequences": ["END"]}
     assert readers["plain"].request is None
+    assert (readers["roomy"].thinking_room, readers["plain"].thinking_room) == (2_048, 256)

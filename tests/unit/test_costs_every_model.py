@@ -107,6 +107,24 @@ def test_every_model_with_all_the_thinking_it_wants(runs: PricedRuns, model: str
         assert set(results.by_status) <= {"succeeded", "truncated"}
 
 
+ALWAYS_THINK = [model for model in offered_ids() if CATALOGUE[model].thinking_default == "always"]
+
+
+@pytest.mark.parametrize("model", ALWAYS_THINK)
+def test_a_smaller_room_for_thinking_keeps_the_bound_near_the_bill(runs: PricedRuns, model: str) -> None:
+    priced = runs.price(TEXTS, ask(model, thinking_room=100))
+    check(priced)
+    assert priced.plan.room_tokens == 100
+    assert set(priced.results[0].by_status) <= {"succeeded", "truncated"}
+    assert (priced.plan.cost_upper_usd or 0.0) <= 2 * priced.billed_usd
+
+
+@pytest.mark.parametrize("model", ALWAYS_THINK)
+def test_thinking_that_does_not_fit_its_room_is_billed_within_the_bound(runs: PricedRuns, model: str) -> None:
+    priced = runs.price(TEXTS, ask(model, thinking_room=1, effort="high"))
+    check(priced)
+
+
 def test_a_budget_for_thinking(runs: PricedRuns) -> None:
     thinking = {"type": "enabled", "budget_tokens": 1_024}
     priced = runs.price(TEXTS[:6], ask("claude-haiku-4-5", thinking=thinking))

@@ -241,6 +241,15 @@ def test_room_for_thinking_never_goes_over_the_models_limit() -> None:
             },
             "cannot go with thinking",
         ),
+        ("claude-opus-5-5", {"thinking_room": 0}, "thinking_room is 0; it must be 1 token or more"),
+        ("claude-opus-5-5", {"thinking_room": True}, "1 token or more"),
+        ("claude-opus-5-5", {"thinking_room": "256"}, "'256'; it must be 1 token or more"),
+        ("claude-haiku-4-5", {"thinking_room": -1}, "1 token or more"),
+        (
+            "claude-haiku-4-5",
+            {"thinking": {"type": "enabled", "budget_tokens": 2000}, "thinking_room": 256},
+            "budget_tokens 2,000, which is the room",
+        ),
     ],
 )
 def test_what_the_api_answers_with_400_is_refused_and_says_what_is_allowed(
@@ -273,6 +282,24 @@ def test_what_the_api_takes_is_passed_on(model: str, asked: dict[str, Any]) -> N
 def test_a_budget_for_thinking_leaves_the_answer_its_tokens() -> None:
     options = resolve_options("claude-haiku-4-5", 200, thinking={"type": "enabled", "budget_tokens": 2_000})
     assert options.request_max_tokens == 2_200
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "tokens"),
+    [
+        ("claude-opus-5-5", {}, 456),
+        ("claude-opus-5-5", {"effort": "max"}, 456),
+        ("claude-opus-5", {}, 200),
+        ("claude-opus-5", {"thinking": "auto"}, 456),
+        ("claude-opus-4-7", {"thinking": {"type": "adaptive"}}, 456),
+        ("claude-haiku-4-5", {"thinking": "auto"}, 200),
+        ("of-my-gateway", {}, 456),
+    ],
+)
+def test_a_room_for_thinking_is_added_only_where_a_model_may_think(
+    model: str, asked: dict[str, Any], tokens: int
+) -> None:
+    assert resolve_options(model, 200, thinking_room=256, **asked).request_max_tokens == tokens
 
 
 def test_the_catalogue_imports_nothing_heavy() -> None:

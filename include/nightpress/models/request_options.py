@@ -61,6 +61,7 @@ def resolve_options(
     *,
     thinking: ThinkingSetting = "off",
     effort: str | None = None,
+    thinking_room: int | None = None,
     request: Mapping[str, object] | None = None,
     betas: Sequence[str] = (),
 ) -> RequestOptions:
@@ -69,6 +70,7 @@ def resolve_options(
     :param max_tokens: of the answer, 1 or more; room for thinking is added to it.
     :param thinking: ``"off"``, ``"auto"`` or a ``thinking`` object.
     :param effort: effort level, or None.
+    :param thinking_room: tokens added where the model may think; None goes by the effort.
     :param request: other parameters of the Messages API, by name.
     :param betas: names of betas, such as ``output-300k-2026-03-24``.
     :raises ConfigurationError: the API would answer 400; names model, parameter and what is allowed.
@@ -83,7 +85,13 @@ def resolve_options(
         )
     extra_parameters = _as_json(request or {})
     headers = check_betas(betas, model)
-    resolved = resolve_thinking(model, thinking, effort, tools=bool(extra_parameters.get("tools")))
+    resolved = resolve_thinking(
+        model,
+        thinking,
+        effort,
+        tools=bool(extra_parameters.get("tools")),
+        thinking_room=thinking_room,
+    )
     extended = resolved.parameter is not None and resolved.parameter.get("type") == "enabled"
     adapts = resolved.parameter is not None and resolved.parameter.get("type") == "adaptive"
     check_parameters(model, extra_parameters, headers, thinks=extended, adapts=adapts)

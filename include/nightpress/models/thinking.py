@@ -8,7 +8,7 @@ the model may think, room for thinking is added to the ``max_tokens`` of the req
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from nightpress.errors import ConfigurationError
@@ -52,7 +52,12 @@ class Thinking:
 
 
 def resolve_thinking(
-    model: Model, thinking: ThinkingSetting = "off", effort: str | None = None, *, tools: bool = False
+    model: Model,
+    thinking: ThinkingSetting = "off",
+    effort: str | None = None,
+    *,
+    tools: bool = False,
+    thinking_room: int | None = None,
 ) -> Thinking:
     """Return what to send so that a model thinks as asked.
 
@@ -60,8 +65,17 @@ def resolve_thinking(
         it can; an object is sent as it is.
     :param effort: effort level, or None for the model's own (the lowest where thinking cannot be switched off).
     :param tools: the request has tools; a model may think between their calls.
+    :param thinking_room: tokens added where the model may think; None takes :data:`ROOM_TOKENS`.
     :raises ConfigurationError: the API would answer 400; names model, parameter and what is allowed.
     """
+    resolved = _resolve(model, thinking, effort, tools)
+    if thinking_room is None:
+        return resolved
+    _check_room(thinking_room, resolved)
+    return replace(resolved, room_tokens=thinking_room) if resolved.room_tokens else resolved
+
+
+def _resolve(model: Model, thinking: ThinkingSetting, effort: str | None, tools: bool) -> Thinking:
     _check_effort(model, effort)
     if isinstance(thinking, Mapping):
         return _as_given(model, thinking, effort)
@@ -143,6 +157,21 @@ def _budget(thinking: Mapping[str, object]) -> int:
             code=REFUSED_PARAMETER,
         )
     return budget
+
+
+def _check_room(thinking_room: object, resolved: Thinking) -> None:
+    if isinstance(thinking_room, bool) or not isinstance(thinking_room, int) or thinking_room < 1:
+        raise ConfigurationError(
+            f"thinking_room is {thinking_room!r:.60}; it must be 1 token or more. To ask for no thinking, use "
+            'thinking="off"',
+            code=REFUSED_PARAMETER,
+        )
+    if resolved.parameter is not None and resolved.parameter.get("type") == "enabled":
+        raise ConfigurationError(
+            f"thinking_room is {thinking_room:,}, but thinking has budget_tokens {resolved.room_tokens:,}, which is "
+            "the room; leave thinking_room out",
+            code=REFUSED_PARAMETER,
+        )
 
 
 def _check_effort(model: Model, effort: str | None) -> None:

@@ -170,6 +170,7 @@ def _other_models(
                 template.max_tokens,
                 thinking=template.thinking,
                 effort=template.effort,
+                thinking_room=template.thinking_room,
                 request=template.request,
                 betas=template.betas,
             )

@@ -59,6 +59,7 @@ class RequestTemplate:
     :param cache: keep the system prompt in the prompt cache for an hour.
     :param thinking: ``"off"`` (the least that the model allows), ``"auto"`` or a ``thinking`` object.
     :param effort: effort level, or None for the model's own.
+    :param thinking_room: tokens added where the model may think; None goes by the effort.
     :param request: other parameters of a Messages request, by name, such as ``stop_sequences``.
     :param betas: beta headers that the batch is created with.
     :raises ConfigurationError: a value that the API would refuse for every article.
@@ -72,6 +73,7 @@ class RequestTemplate:
     cache: bool = False
     thinking: ThinkingSetting = "off"
     effort: str | None = None
+    thinking_room: int | None = None
     request: Mapping[str, object] | None = None
     betas: tuple[str, ...] = ()
     options: RequestOptions = field(init=False, repr=False, compare=False)
@@ -88,6 +90,7 @@ class RequestTemplate:
             self.max_tokens,
             thinking=self.thinking,
             effort=self.effort,
+            thinking_room=self.thinking_room,
             request=self.request,
             betas=self.betas,
         )

@@ -71,6 +71,7 @@ class ReadArticlesOperator(BaseOperator):
     :param thinking: ``"off"`` asks for the least thinking that the model allows, ``"auto"`` lets the model decide,
         and a ``thinking`` object is sent as it is. Room for thinking is added to ``max_tokens`` where it is needed.
     :param effort: effort level, e.g. ``"low"``; None takes the model's own.
+    :param thinking_room: tokens that are added to ``max_tokens`` where the model may think; None goes by the effort.
     :param request: other parameters of a Messages request, by name, e.g. ``{"stop_sequences": ["END"]}``.
     :param betas: beta headers of the batches, e.g. ``["output-300k-2026-03-24"]``.
     :param limit: read at most this many articles; None reads all.
@@ -143,6 +144,7 @@ class ReadArticlesOperator(BaseOperator):
         cache: bool = False,
         thinking: Templated[Mapping[str, object]] = "off",
         effort: Templated[None] = None,
+        thinking_room: int | None = None,
         request: Mapping[str, object] | None = None,
         betas: Sequence[str] = (),
         limit: Templated[int | None] = None,
@@ -180,6 +182,7 @@ class ReadArticlesOperator(BaseOperator):
         self.cache = cache
         self.thinking = thinking
         self.effort = effort
+        self.thinking_room = thinking_room
         self.request = request
         self.betas = betas
         self.limit = limit
@@ -338,6 +341,7 @@ class ReadArticlesOperator(BaseOperator):
             self.cache,
             thinking=rendered(self.thinking) or "off",
             effort=rendered(self.effort) or None,
+            thinking_room=self.thinking_room,
             request=self.request,
             betas=tuple(self.betas),
         )
