@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
+from nightpress.batches.batch import RequestCounts
 from nightpress.days.publish import DayParts, DaySummary, publish_day
 from nightpress.errors import InvalidReferenceError, ResultsError
 from nightpress.layout import DataRoot
@@ -274,6 +275,22 @@ def test_foreign_and_repeated_lines_are_left_out_aloud(
     assert "1 foreign, 1 repeated and 0 malformed" in caplog.text
 
 
+@pytest.mark.parametrize("apart", [False, True], ids=["in one block", "in two blocks"])
+@pytest.mark.parametrize("first", ["failure", "answer"])
+def test_of_two_results_of_a_request_the_answer_counts(
+    ended: EndedShard, monkeypatch: pytest.MonkeyPatch, first: str, apart: bool
+) -> None:
+    """Else an answer that was paid for is dropped, and its article sent and paid again."""
+    failures = ended.lines(lambda _, name: errored(name, "api_error"))
+    both = [failures, ended.lines()]
+    stream = b"".join(both if first == "failure" else reversed(both))
+    if apart:
+        monkeypatch.setattr("nightpress.results.raw_results.BLOCK_BYTES", 97)
+    results = ended.collect(EndedBatchApi(stream, total=5))
+    assert results.by_status == {"succeeded": 5}
+    assert [row["text"] for row in ended.rows()] == [f"answer {n}" for n in range(5)]
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -296,6 +313,30 @@ def test_when_no_line_is_a_result_of_the_shard_nothing_is_paid_again(
     assert entry is not None
     assert entry.state != "collected"
     assert ended.collect(EndedBatchApi(ended.lines(), total=5)).by_status == {"succeeded": 5}
+
+
+@pytest.mark.parametrize(
+    ("articles", "content"),
+    [(1, b""), (5, b""), (5, b"\n"), (5, b'{"error": "not supported"}\n'), (5, b"<html>Log in</html>\n")],
+)
+def test_a_reply_without_any_result_is_not_a_batch_without_answers(
+    tmp_path: Path, articles: int, content: bytes
+) -> None:
+    """A gateway that does not pass results on; else all articles would be sent and paid again."""
+    ended = EndedShard(tmp_path / "few", articles)
+    with pytest.raises(ResultsError, match="nothing is sent again") as raised:
+        ended.collect(EndedBatchApi(content, total=articles))
+    assert raised.value.code == "results_not_ours"
+    assert ended.collect(EndedBatchApi(ended.lines(), total=articles)).by_status == {"succeeded": articles}
+
+
+def test_a_batch_that_answered_nothing_may_have_no_results(
+    ended: EndedShard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = EndedBatchApi(b"", total=0)
+    found = msgspec.structs.replace(api.retrieve("msgbatch_1"), request_counts=RequestCounts(expired=5))
+    monkeypatch.setattr(api, "retrieve", lambda _: found)
+    assert ended.collect(api).by_status == {"missing": 5}
 
 
 @pytest.mark.parametrize(("articles", "prefix"), [(1, ""), (5, SECOND_ROUND_PREFIX)])

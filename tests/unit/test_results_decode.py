@@ -121,7 +121,8 @@ def test_damage_never_crashes_and_never_makes_a_wrong_row(lines: list[bytes], da
     assert len(seen) == len(set(seen)) == report.good
     assert set(seen) <= set(range(4))
     filled = sum(1 for part in stream.split(b"\n") if part.strip())
-    assert report.good + report.foreign + report.repeated + report.malformed == filled
+    # A line whose line feed is gone may hold two results.
+    assert report.good + report.foreign + report.repeated + report.malformed >= filled
 
 
 @pytest.mark.parametrize(

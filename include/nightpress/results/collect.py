@@ -145,7 +145,7 @@ def _download(  # noqa: PLR0917 - private, called once
     with ShardRows(shard, files, provenance, model) as rows:
         for _ in range(READINGS):
             lines = keep_raw(batch, files.raw, api, shard.articles, read=rows.read, sleep=sleep)
-            results = None if _are_of_others(shard, rows.report) else rows.write()
+            results = None if _are_unusable(batch, shard, rows.report) else rows.write()
             if results is not None and (lines < shard.articles or not results.by_status.get(MISSING)):
                 break
     if results is None:
@@ -153,19 +153,30 @@ def _download(  # noqa: PLR0917 - private, called once
     return results
 
 
-def _are_of_others(shard: Shard, report: StreamReport) -> bool:
-    """Return whether no line is a result of the shard: something between changes all of them.
+def _are_unusable(batch: Batch, shard: Shard, report: StreamReport) -> bool:
+    """Return whether no line is a result of the shard: something between changes all of them, or holds them back.
 
-    A single line may be damaged by chance; and what is missing after the second round is not sent again.
+    A single line may be damaged by chance; and what is missing after the second round is not sent again. Without any
+    line, the batch's own counts tell whether there was anything to pay for.
     """
-    return report.lines > 1 and not report.good and shard.round == 1
+    if report.good or shard.round != 1:
+        return False
+    counts = batch.request_counts
+    if not report.lines and counts.total and not counts.succeeded:
+        return False
+    return report.lines != 1 or shard.articles > 1
 
 
 def _not_ours(batch: Batch, shard: Shard, report: StreamReport) -> ResultsError:
-    return ResultsError(
+    seen = (
         f"none of the {report.lines:,} lines of the results of batch {batch.id} is a result of shard {shard.name}: "
         f"{report.foreign:,} have the custom_id of another request, {report.malformed:,} cannot be read "
-        f"({', '.join(report.examples)}). The answers are paid for, so nothing is sent again. If a gateway is between, "
+        f"({', '.join(report.examples)})"
+    )
+    if not report.lines:
+        seen = f"the results of batch {batch.id} of shard {shard.name} hold no line"
+    return ResultsError(
+        f"{seen}. The answers are paid for, so nothing is sent again. If a gateway is between, "
         "it may change custom_ids or lines: connect without it, then clear this task; reading them again pays "
         f"nothing. To give these answers up and pay again: nightpress ledger discard {shard.key[:16]} "
         "--even-submitted.",

@@ -34,7 +34,7 @@ class StreamReport:
     """Counts of the lines of a result stream, by kind.
 
     :param foreign: results that belong to no request of this shard; never merged.
-    :param repeated: further results of a request that already has one.
+    :param repeated: further results of a request that already has one; an answer takes the place of a failure.
     :param malformed: lines that cannot be read, or successes without a message.
     :param lines: lines that are not blank; a readable last line counts even without a line feed.
     :param ended: false when the last line has no line feed and cannot be read.
@@ -102,6 +102,7 @@ class _LineReader:
         self._articles = articles
         self._report = report
         self._seen = np.zeros(articles, dtype=bool)
+        self._failed = np.zeros(articles, dtype=bool)
         self._lines_before = 0
 
     def read(self, text: bytes) -> Block:
@@ -111,7 +112,7 @@ class _LineReader:
         count = int(feeds) + (not text.endswith(b"\n"))
         block = self._read_good(text, count) or self._read_each(text)
         self._lines_before += count
-        self._report.good += len(block.outcomes)
+        self._report.good = int(np.count_nonzero(self._seen))
         return block
 
     def skip(self, *, ended: bool) -> None:
@@ -144,11 +145,11 @@ class _LineReader:
             self._seen[ordinals] = False
             return None
         self._report.lines += count
+        self._failed[ordinals] = [outcome.message is None for outcome in outcomes]
         return Block(ordinals, outcomes)
 
     def _read_each(self, text: bytes) -> Block:
-        ordinals: list[int] = []
-        outcomes: list[Outcome] = []
+        found: dict[int, Outcome] = {}
         *_, tail = pieces = text.split(b"\n")
         for number, data in enumerate(pieces, start=self._lines_before + 1):
             if not data.strip():
@@ -162,9 +163,8 @@ class _LineReader:
             for line in lines:
                 ordinal = self._take(line, number)
                 if ordinal is not None:
-                    ordinals.append(ordinal)
-                    outcomes.append(line.result)
-        return Block(np.array(ordinals, dtype=np.int64), outcomes)
+                    found[ordinal] = line.result
+        return Block(np.array(list(found), dtype=np.int64), list(found.values()))
 
     def _take(self, line: ResultLine, number: int) -> int | None:
         """Return the ordinal of a line that counts; else record why it does not."""
@@ -173,11 +173,15 @@ class _LineReader:
             self._report.note("foreign", number)
         elif not line.result.usable:
             self._report.note("malformed", number)
-        elif self._seen[ordinal]:
-            self._report.note("repeated", number)
         else:
-            self._seen[ordinal] = True
-            return ordinal
+            answered = line.result.answer is not None
+            repeated = self._seen[ordinal]
+            if repeated:
+                self._report.note("repeated", number)
+            # The request may have been repeated behind a gateway; its answer was paid for.
+            if not repeated or (answered and self._failed[ordinal]):
+                self._seen[ordinal], self._failed[ordinal] = True, not answered
+                return ordinal
         return None
 
 
