@@ -188,7 +188,10 @@ def test_elements_are_the_same_many_at_once_or_one_by_one(
     data = json.dumps(values, separators=separators, indent=indent).encode()
     rows = list(iter_json(io.BytesIO(data), "x", Shape("array", "array"), ReadLimits(), print))
     assert [position for position, _ in rows] == list(range(1, len(values) + 1))
-    assert repr([row for _, row in rows]) == repr(json.loads(data))
+    wanted = json.loads(data)
+    if all(isinstance(value, str) for value in wanted[:2]):  # a list of texts
+        wanted = [{"text": value} if isinstance(value, str) else value for value in wanted]
+    assert repr([row for _, row in rows]) == repr(wanted)
 
 
 def test_lists_nested_without_end_are_refused(tmp_path: Path) -> None:
