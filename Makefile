@@ -18,7 +18,7 @@ NIGHTPRESS := $(BIN)/nightpress
 TEST_HOME = AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run up look plan airflow ledger replay report prune test chaos models fuzz mutation cluster cluster-test races compat bench reference screenshots lint format lock clean python
+.PHONY: help setup setup-dev run up look plan airflow ledger replay report prune test style chaos models fuzz mutation cluster cluster-test races compat bench reference screenshots lint format lock clean python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,7 +63,7 @@ report: setup ## write a day's report again, without Airflow: DAY=2026-11-22 [PI
 prune: setup ## what is stored, and what of it may go; removes that with ARGS=--yes: [DAYS=30]
 	@$(NIGHTPRESS) prune $(OPTIONS) $(ARGS)
 
-test: lint ## lint, types, import contracts and all tests: [ARGS="-k name"]
+test: $(if $(ARGS),lint,style) ## lint, types, import contracts and all tests: [ARGS="-k name"]
 	@$(TEST_HOME) $(BIN)/python -m tests $(ARGS)
 
 chaos: setup-dev ## kill a run at every step, then RUNS random runs from SEED on: [RUNS=1000] [SEED=1]
@@ -101,10 +101,12 @@ screenshots: setup-dev ## take the pictures of the docs again, in a terminal and
 reference: setup-dev ## write docs/reference.md anew from the code
 	@AIRFLOW_HOME="$${AIRFLOW_HOME:-$(CURDIR)/.airflow/test}" $(BIN)/python -m launch.reference
 
-lint: setup-dev ## ruff, mypy and import contracts
+lint: style ## ruff, mypy and import contracts
+	@$(BIN)/mypy
+
+style: setup-dev
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: make format" >&2; exit 1; }
-	@$(BIN)/mypy
 	@PYTHONPATH=.:include:plugins $(BIN)/lint-imports --no-cache
 
 format: setup-dev ## format the code and fix what ruff can fix

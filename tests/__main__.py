@@ -1,6 +1,7 @@
 """``make test`` without arguments: all tests, the cluster's after the others and in one process.
 
 Airflow's own tests take both cores: beside the cluster, which is fifteen processes, neither would be ready in time.
+The cluster's tests mostly wait, so the types are checked beside them; with arguments ``make test`` checks them first.
 Where the cluster's servers cannot be had, the last line says so, and the exit code is not 0.
 """
 
@@ -15,6 +16,7 @@ from launch.cluster.servers import missing_programs
 CLUSTER = "tests/cluster"
 # Two test files at a time, as tests/support/suite_order.py hands them out, and in its order.
 SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+TYPES = (sys.executable, "-m", "mypy")
 NOT_RUN = 3
 
 
@@ -25,10 +27,13 @@ def main(words: Sequence[str]) -> int:
     code = _pytest(*SIDE_BY_SIDE, f"--ignore={CLUSTER}")
     if code not in (0, 1):
         return code
-    if missing := missing_programs():
+    types = subprocess.Popen(TYPES, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    missing = missing_programs()
+    code = (0 if missing else _pytest(CLUSTER)) or code
+    print(types.communicate()[0], end="", flush=True)
+    if missing:
         print(f"NOT RUN: {CLUSTER}, since this machine has no {', no '.join(missing)}", flush=True)
-        return code or NOT_RUN
-    return _pytest(CLUSTER) or code
+    return code or types.returncode or (NOT_RUN if missing else 0)
 
 
 def _pytest(*words: str) -> int:

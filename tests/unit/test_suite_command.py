@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,17 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
-    ("codes", "missing", "expected", "calls"),
+    ("codes", "types", "missing", "expected", "calls"),
     [
-        ((0, 0), [], 0, 2),
-        ((1, 0), [], 1, 2),
-        ((0, 1), [], 1, 2),
-        ((0,), ["S3 (weed)"], suite.NOT_RUN, 1),
-        ((1,), ["S3 (weed)"], 1, 1),
+        ((0, 0), 0, [], 0, 2),
+        ((1, 0), 0, [], 1, 2),
+        ((0, 1), 0, [], 1, 2),
+        ((0, 0), 1, [], 1, 2),
+        ((0,), 0, ["S3 (weed)"], suite.NOT_RUN, 1),
+        ((0,), 1, ["S3 (weed)"], 1, 1),
+        ((1,), 0, ["S3 (weed)"], 1, 1),
         # Interrupted: what comes after is not run.
-        ((2,), [], 2, 1),
+        ((2,), 1, [], 2, 1),
     ],
 )
 def test_the_exit_code_of_all_tests(
@@ -29,6 +32,7 @@ def test_the_exit_code_of_all_tests(
     capsys: pytest.CaptureFixture[str],
     *,
     codes: tuple[int, ...],
+    types: int,
     missing: list[str],
     expected: int,
     calls: int,
@@ -41,14 +45,15 @@ def test_the_exit_code_of_all_tests(
 
     monkeypatch.setattr(suite, "_pytest", run)
     monkeypatch.setattr(suite, "missing_programs", lambda: missing)
+    checked = f"print('types'); raise SystemExit({types})"
+    monkeypatch.setattr(suite, "TYPES", (sys.executable, "-c", checked))
     assert suite.main([]) == expected
     assert len(called) == calls
     assert f"--ignore={suite.CLUSTER}" in called[0]
     assert called[1:] == [(suite.CLUSTER,)] * (calls - 1)
-    last = capsys.readouterr().out.strip()
-    assert last == (
-        f"NOT RUN: {suite.CLUSTER}, since this machine has no {missing[0]}" if missing and calls == 1 else ""
-    )
+    not_run = f"NOT RUN: {suite.CLUSTER}, since this machine has no {missing[0]}" if missing else ""
+    expected_lines = [line for line in ("types", not_run) if line and codes != (2,)]
+    assert capsys.readouterr().out.splitlines() == expected_lines
 
 
 def test_arguments_are_pytests(monkeypatch: pytest.MonkeyPatch) -> None:
