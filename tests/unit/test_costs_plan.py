@@ -212,6 +212,34 @@ def test_where_inference_runs_is_known_from_the_request_or_from_earlier_answers(
     assert (profile.us_expected, profile.us_possible) == (expected, possible)
 
 
+FETCH = {"type": "web_fetch_20260209", "name": "web_fetch", "max_uses": 2}
+
+
+@pytest.mark.parametrize(
+    ("request_", "bounded"),
+    [
+        # Summing up the context is billed like another request, and the answer's own counts leave it out.
+        ({"context_management": {"edits": [{"type": "compact_20260112"}]}}, False),
+        ({"context_management": {"edits": [{"type": "clear_thinking_20251015"}, {"type": "new"}]}}, False),
+        ({"context_management": {"edits": 7}}, False),
+        ({"context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]}}, True),
+        ({"context_management": {"edits": []}}, True),
+        ({"context_management": {}}, True),
+        # A document that is fetched may have any number of tokens.
+        ({"tools": [FETCH]}, False),
+        ({"tools": [FETCH | {"max_content_tokens": 100_000}]}, False),
+        ({"tools": [FETCH | {"max_content_tokens": 10_000}]}, True),
+    ],
+)
+def test_what_the_api_may_do_for_a_request_is_bounded_or_unknown(
+    request_: dict[str, Any], bounded: bool
+) -> None:
+    profile = make_profile(resolve_options("claude-opus-5", 10, request=request_))
+    assert (estimate(sizes_of("a", 100), profile).upper_usd is not None) is bounded
+    again = msgspec.json.encode({"max_tokens": 10, "messages": []} | request_)
+    assert (again_upper_usd(plan(), [again]) < inf) is bounded
+
+
 def test_searches_cost_what_they_cost_and_must_be_bounded() -> None:
     def upper(**tool: object) -> float | None:
         tools = [{"type": "web_search_20260209", "name": "web_search", **tool}]

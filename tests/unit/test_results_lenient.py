@@ -186,6 +186,26 @@ def test_code_that_the_api_ran_leaves_the_cost_unknown() -> None:
 
 
 @pytest.mark.parametrize(
+    ("calls", "unclear"),
+    [
+        (None, False),
+        ([], False),
+        ([{"type": "message", "input_tokens": 3}, {"type": "message"}], False),
+        # The counts of the whole answer leave these out (SDK 2.14.0, types/beta/beta_iterations_usage.py).
+        ([{"type": "compaction", "input_tokens": 9_000}, {"type": "message"}], True),
+        ([{"type": "advisor_message", "model": "claude-opus-5"}], True),
+        ([{"type": "a_new_one"}], True),
+        ([{"type": None}], True),
+        ([7], True),
+        ({"type": "compaction"}, True),
+        ("many", True),
+    ],
+)
+def test_model_calls_that_the_counts_leave_out_leave_the_cost_unknown(calls: Any, unclear: bool) -> None:
+    assert read_one(usage_of("iterations", calls))["unclear"] is unclear
+
+
+@pytest.mark.parametrize(
     ("whole", "minutes", "hour", "known"),
     [
         (30, 10, 20, (10, 20)),

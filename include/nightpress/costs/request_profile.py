@@ -118,7 +118,10 @@ def _skeleton(options: RequestOptions) -> tuple[int, ...]:
 
 
 def count_searches(extra_parameters: Mapping[str, object]) -> int | None:
-    """Return how many times at most the API itself may search or fetch for a request; None if there is no limit."""
+    """Return how many times at most the API itself may search or fetch for a request.
+
+    :return: None if there is no limit on it, or on what else the API does for a request.
+    """
     tools = extra_parameters.get("tools")
     total = 0
     for tool in tools if isinstance(tools, list) else []:
@@ -126,7 +129,27 @@ def count_searches(extra_parameters: Mapping[str, object]) -> int | None:
         if kind is None or kind == "custom":
             continue  # a tool of the client: the API only names it
         uses = tool.get("max_uses")
-        if not str(kind).startswith(("web_search", "web_fetch")) or type(uses) is not int or uses < 0:
+        if not _is_bounded(str(kind), tool) or type(uses) is not int or uses < 0:
             return None
         total += uses
-    return None if extra_parameters.get("mcp_servers") else total
+    more = extra_parameters.get("mcp_servers") or _compacts(extra_parameters.get("context_management"))
+    return None if more else total
+
+
+def _is_bounded(kind: str, tool: Mapping[str, object]) -> bool:
+    """Return whether one use of a server tool adds a bounded number of tokens; a fetched document may have any."""
+    if not kind.startswith("web_fetch"):
+        return kind.startswith("web_search")
+    most = tool.get("max_content_tokens")
+    return type(most) is int and 0 < most <= SEARCH_RESULT_TOKENS
+
+
+def _compacts(context_management: object) -> bool:
+    """Return whether the API may sum up the context, which it bills like another request; clearing costs nothing."""
+    if context_management is None:
+        return False
+    edits = context_management.get("edits") if isinstance(context_management, Mapping) else None
+    if not isinstance(edits, list):
+        return edits is not None
+    kinds = [edit.get("type") if isinstance(edit, Mapping) else None for edit in edits]
+    return not all(str(kind).startswith("clear_") for kind in kinds)

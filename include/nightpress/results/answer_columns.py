@@ -186,10 +186,7 @@ def _usage_columns(given: list[Usage | None]) -> dict[str, pa.Array]:
 
     details = [usage.output_tokens_details for usage in usages]
     tools = [usage.server_tool_use for usage in usages]
-    unclear = [
-        usage.unclear or bool(tool and tool.code_execution_requests)
-        for usage, tool in zip(usages, tools, strict=True)
-    ]
+    unclear = [not usage.complete for usage in usages]
     minutes, hour = _cache_writes(usages)
     return {
         "unclear": _column("unclear", unclear),

@@ -56,9 +56,17 @@ class ServerToolUse(msgspec.Struct, gc=False):
     code_execution_requests: Count | None = None
 
 
+class Iteration(msgspec.Struct, gc=False):
+    """One of several model calls behind an answer."""
+
+    type: Name | None = None
+
+
 class Usage(msgspec.Struct, gc=False):
     """Tokens of an answer (API documentation, "Usage"); None where the API does not state them.
 
+    :param iterations: the model calls behind the answer (betas); the counts above include only those of type
+        ``message``, not what compacting the context or another model's advice took (SDK 2.14.0, types/beta).
     :param unclear: a field that is billed has a value that cannot be read; unlike a missing one, it is not 0.
     """
 
@@ -71,7 +79,15 @@ class Usage(msgspec.Struct, gc=False):
     server_tool_use: ServerToolUse | None = None
     service_tier: Name | None = None
     inference_geo: Name | None = None
+    iterations: list[Iteration] | None = None
     unclear: bool = msgspec.field(default=False, name="(never sent)")
+
+    @property
+    def complete(self) -> bool:
+        """False when the counts leave out tokens that are billed, or may do so."""
+        if self.unclear or (self.server_tool_use and self.server_tool_use.code_execution_requests):
+            return False
+        return not self.iterations or all(each.type == "message" for each in self.iterations)
 
 
 class ContentBlock(msgspec.Struct, gc=False):
@@ -272,8 +288,17 @@ def _usage(value: object) -> Usage | None:
         server_tool_use=ServerToolUse(_count(tools.get("web_search_requests"))),
         service_tier=_name(value.get("service_tier")),
         inference_geo=_name(value.get("inference_geo")),
+        iterations=_iterations(value.get("iterations")),
         unclear=_is_unclear(value, written, tools),
     )
+
+
+def _iterations(value: object) -> list[Iteration]:
+    """Read the model calls; one that cannot be read has no type, as one of a new type."""
+    if value is None:
+        return []
+    calls = value if isinstance(value, list) else [value]
+    return [Iteration(_name(call.get("type")) if isinstance(call, dict) else None) for call in calls]
 
 
 def _is_unclear(usage: dict[str, Any], written: dict[str, Any], tools: dict[str, Any]) -> bool:

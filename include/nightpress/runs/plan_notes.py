@@ -68,7 +68,10 @@ def notes_on_cost(
     if prices is None:
         notes.append(f"The price of {profile.model} is not known, so the cost is not either.")
     elif profile.searches is None:
-        notes.append("Tools that the API runs are not limited by max_uses, so nothing bounds the cost.")
+        notes.append(
+            "Nothing bounds the cost: the API may run tools without max_uses (for web_fetch also max_content_tokens), "
+            "or compact the context."
+        )
     elif prices.assumed:
         notes.append(f"No batch price of {profile.model} is known: half of its list price is assumed.")
     if profile.searches:
