@@ -45,7 +45,7 @@ _WHOSE = (
     r"((your|the|this|an?) )?((account|organization|org|workspace|team|project|key|user|api|prepaid|monthly|weekly"
     r"|daily|max|current|available|remaining)('s)? )*"
 )
-_LIMIT = r"(usage|spend|spending|cost|billing|credit)( hard)? limits?"
+_LIMIT = r"(usage|spend|spending|cost|billing|credit|budget)( hard)? (limit|cap)s?"
 _OVER = r"(exhausted|depleted|used up|reached|exceeded|insufficient|empty|too low|not enough)"
 _IS = r"((is|are|was|were|has been|have been) )?"
 
@@ -68,15 +68,22 @@ ACCOUNT_WORDS: tuple[tuple[str, str], ...] = (
         r"(required|failed|declined|is|was|has|could not)\b",
         "fix the payment of the account",
     ),
-    (r"please add (more )?(credits?|funds|a payment method)", "add credit to the account"),
+    (
+        r"(please )?(add|buy|purchase) (more )?(credits?|funds|a payment method)"
+        rf"|{_WHOSE}(you )?((do not|don't) have|not) enough (\w+ )?credits?\b",
+        "add credit to the account",
+    ),
+    # OpenRouter's words for a request that the remaining credits do not cover.
+    (r"this request requires more credits\b", "add credit to the account"),
+    (rf"{_WHOSE}(billing (is )?not (enabled|active)|card was declined)", "fix the payment of the account"),
     # Reported by users in 2026, with and without "workspace"; the other wordings are our guess.
     (
-        r"you( have|'ve) (reached|exceeded|hit) (your|the) ((specified|workspace|organization|account|monthly|api) )*"
-        r"(usage|spend|spending|cost) limits?\b",
+        r"(you( have|'ve) (reached|exceeded|hit)|this (request|batch) would (reach|exceed)) "
+        rf"(your|the) ((specified|workspace|organization|team|account|monthly|daily|api)('s)? )*{_LIMIT}\b",
         "raise the spend limit that was set for the API, or wait until it is renewed",
     ),
     (
-        rf"{_WHOSE}(has (reached|exceeded|hit) (its|the) (monthly )?{_LIMIT}\b"
+        rf"{_WHOSE}((has )?(reached|exceeded|hit) (its|the) (monthly )?{_LIMIT}\b"
         rf"|{_LIMIT}( (for|of) (your|this|the) \w+)? (has been |was |is )?(reached|exceeded))",
         "raise the spend limit that was set for the API, or wait until it is renewed",
     ),
@@ -89,7 +96,7 @@ ACCOUNT_WORDS: tuple[tuple[str, str], ...] = (
     (
         r"((your|the|this) )?(account|organization|workspace|access( to the api)?) ((is|was|has been) )?"
         r"((put|placed) )?"
-        r"(disabled|suspended|archived|deactivated|on hold|closed|locked|past due|not active|inactive)\b",
+        r"(disabled|suspended|archived|deactivated|deleted|on hold|closed|locked|past due|not active|inactive)\b",
         "ask the vendor's support",
     ),
     (
@@ -97,7 +104,7 @@ ACCOUNT_WORDS: tuple[tuple[str, str], ...] = (
         "check what the account may do",
     ),
     (
-        r"(message batches|human review) (are|is) (disabled|not enabled|not available)",
+        r"(message batches|batch processing|human review) (are|is) (disabled|not enabled|not available)",
         "use a workspace that takes batches",
     ),
     (

@@ -33,11 +33,13 @@ _LATER_STATUS = {429, 529}
 _ACCOUNT_STATUS = {401, 402, 403}
 
 _WRAPPING = re.compile(
-    r"""(?:\s|["'] | \[\d{3}\] | (?:api\ error|error\ code):?\ (?:\d{3}\b)?[\s:-]*
-    | (?:upstream\ )?[\w.]*(?:error|exception)\s*[:-]\s+)*""",
+    r"""(?:\s|["'] | \[[\w.-]{1,40}\] | (?:api\ error|error\ code):?\ (?:\d{3}\b)?[\s:-]*
+    | (?:[\w.-]{1,40}\ ){0,3}[\w.]*(?:error|exception|returned)(?:\ \d{3})?
+      (?:\ from\ [\w.-]{1,40}(?:\ \([\w.-]{1,40}\))?)?\s*[:-]\s+)*""",
     re.IGNORECASE | re.VERBOSE,
 )
-"""Prefixes that gateways put before the vendor's message: ``litellm.BadRequestError: AnthropicException - ``."""
+"""Prefixes that gateways put before the vendor's message: ``litellm.BadRequestError: AnthropicException - ``,
+``anthropic error: ``, ``Provider returned error: ``."""
 
 NOT_ACCOUNT_CODES = {"ramp_limit_exceeded"}
 """A limit on how fast usage may grow: it is temporary, and ``retry-after`` says when it ends."""

@@ -22,13 +22,21 @@ _CAUSES = (
     (
         "credit",
         re.compile(
-            r"credit.balance|balance (is|has)|(out of|no) (\w+ )?credit|credits? (limit|is|are|has|have|exhausted)"
+            r"credit.balance|balance (is|has)|(out of|no|more|enough) (\w+ )?credit"
+            r"|credits? (limit|is|are|has|have|exhausted)"
             r"|insufficient|payment.(required|method|is|was|has)|billing_(error|unavailable)|subscription|trial has"
+            r"|card was|billing (is )?not"
             r"|HTTP 402",
             re.IGNORECASE,
         ),
     ),
-    ("limit", re.compile(r"usage limit|spend[_ ]limit|budget|current quota|HTTP 429", re.IGNORECASE)),
+    (
+        "limit",
+        re.compile(
+            r"usage limit|spend[_ ]limit|(spend|cost|usage|billing) cap|budget|current quota|HTTP 429",
+            re.IGNORECASE,
+        ),
+    ),
     ("organization", re.compile(r"organization_on_hold|on hold|cmek_key|human_review", re.IGNORECASE)),
     ("key", re.compile(r"authentication_error|HTTP 401|no credentials", re.IGNORECASE)),
     ("permission", re.compile(r"permission_error|HTTP 403", re.IGNORECASE)),
