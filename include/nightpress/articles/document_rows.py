@@ -99,8 +99,16 @@ def _markdown(text: str, file: str) -> dict[str, Any]:
             f"{file}: its front matter cannot be parsed; fix the lines between the first two ---"
         )
     fields, content = dict(found[0]), found[1]
+    if not fields and _has_words_before(text, content):
+        return {"title": _first_heading(text), "content": text}  # its first line is a rule, not front matter
     title = fields.pop("title", None) or _first_heading(content)
     return {**fields, "title": None if title is None else str(title), "content": content}
+
+
+def _has_words_before(text: str, content: str) -> bool:
+    """Return whether the part before the content is more than the marks around empty front matter."""
+    before = text.strip()[: -len(content) or None]
+    return bool(before.strip("-+{}; \t\r\n"))
 
 
 def _parse_toml(text: str) -> tuple[Mapping[str, Any], str]:

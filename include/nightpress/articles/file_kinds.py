@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+from nightpress.articles.table_dialect import header_delimiter
+
 SUFFIXES = {
     **dict.fromkeys((".json",), "json"),
     **dict.fromkeys((".jsonl", ".ndjson", ".jsonlines", ".jl"), "jsonl"),
@@ -104,3 +108,18 @@ def other_kind(name: str) -> str:
 def why_unknown(name: str) -> str:
     """Return why a file with this name is skipped while files beside it are read."""
     return other_kind(name) or "its name says nothing about its format; name it alone, or with format="
+
+
+def data_in_text(start: str) -> str:
+    """Return what the beginning of a text file shows it to be, and the setting that reads it; empty for a text."""
+    said = "though its name says that it is a text; say"
+    if header_delimiter(start.partition("\n")[0]):
+        return f"a table, {said} format='csv'"
+    if re.match(r'\[\s*\{\s*"|\{\s*"(?:[^"\\]|\\.){1,200}"\s*:', start):
+        return f"JSON, {said} format='json'"
+    if re.match(r"<\?xml\s", start):
+        return f"XML, {said} format='xml'"
+    rows = [line.strip().count("\t") for line in start.split("\n")[:-1] if line.strip()]
+    if len(rows) > 2 and min(rows) == max(rows) > 0:  # prose has no tabs, least of all as many in each line
+        return f"a table without a header, {said} format='tsv' and columns=['id', 'content', …]"
+    return ""

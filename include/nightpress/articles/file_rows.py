@@ -22,7 +22,14 @@ from nightpress.articles.byte_streams import (
     seekable,
 )
 from nightpress.articles.csv_rows import TableText
-from nightpress.articles.file_kinds import DOCUMENTS, KNOWN_SUFFIXES, STRANGERS, format_of, other_kind
+from nightpress.articles.file_kinds import (
+    DOCUMENTS,
+    KNOWN_SUFFIXES,
+    STRANGERS,
+    data_in_text,
+    format_of,
+    other_kind,
+)
 from nightpress.articles.json_rows import iter_json
 from nightpress.articles.json_shape import Shape, detect_shape
 from nightpress.articles.movable_type import is_movable_type, iter_entries
@@ -30,7 +37,7 @@ from nightpress.articles.raw_row import FileRows, check_columns
 from nightpress.articles.reading_options import Reading
 from nightpress.articles.sheet_rows import open_sheet
 from nightpress.articles.source_files import SourceFile
-from nightpress.articles.table_dialect import detect_dialect, header_delimiter
+from nightpress.articles.table_dialect import detect_dialect
 from nightpress.articles.text_encoding import Encoding, Utf8Stream, detect_encoding
 from nightpress.articles.zip_archives import is_zip, open_archive, open_member
 from nightpress.errors import InputError
@@ -165,8 +172,7 @@ class _Opener:
         self._tell({"parquet": "Parquet", "arrow": "Arrow", "orc": "ORC"}[kind])
 
         table = open_arrow(stream, self._shown, kind)
-        if self._options.metadata is None:
-            check_columns(self._shown, table.schema.names, self._options.limits)
+        check_columns(self._shown, table.schema.names, self._reading)
         return FileRows(
             self._shown, iter_batches(table, self._shown), table.schema.names, schema=table.schema
         )
@@ -193,10 +199,10 @@ class _Opener:
         if kind == "text" and self._options.format is None and is_movable_type(start):
             self._tell("Movable Type export", encoding)
             return FileRows(self._shown, iter_entries(stream, self._shown, self._reading))
-        if kind == "text" and self._options.format is None and header_delimiter(start.split("\n")[0]):
+        if kind == "text" and self._options.format is None and (other := data_in_text(start)):
             raise InputError(
-                f"{self._shown} looks like a table, though its name says that it is a text; say format='csv', or "
-                "format='text' if the file is one article. No article is sent until then"
+                f"{self._shown} looks like {other}, or format='text' if the file is one article. No article is sent "
+                "until then"
             )
         self._tell({"markdown": "Markdown", "text": "text", "html": "HTML"}[kind], encoding)
         return open_document(stream, kind, self._shown, self._name, self._options.limits)
@@ -264,8 +270,7 @@ class _Opener:
         for doubt in dialect.doubts:
             self._report.warn(doubt, self._shown)
         table = TableText(stream, self._shown, dialect, self._reading)
-        if self._options.metadata is None:
-            check_columns(self._shown, table.columns, self._options.limits)
+        check_columns(self._shown, table.columns, self._reading)
         self._tell(f"{kind.upper()}, {dialect.shown}", encoding)
         return FileRows(self._shown, table.iter_rows(), table.columns, by_lines=True)
 

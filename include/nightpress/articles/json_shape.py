@@ -23,6 +23,7 @@ from nightpress.articles.reading_options import FieldMap, Reading
 from nightpress.errors import InputError
 
 Kind = Literal["array", "lines", "objects", "list", "columns", "split", "mapping", "empty"]
+_SAMPLE_LINES = 500
 _NAMED = frozenset({*ID_NAMES, *LINK_NAMES, *TITLE_NAMES})
 
 
@@ -71,7 +72,7 @@ def detect_shape(sample: str, whole: bool, by_lines: bool, reading: Reading, fil
         return Shape("lines", "JSON lines") if by_lines else Shape("array", "JSON array")
     rest = rest.strip()
     if isinstance(value, dict) and (rest or by_lines):
-        return _shape_of_lines(first, reading.fields, file)
+        return _shape_of_lines(text, reading.fields, file)
     if value is None and by_lines and not _is_pretty(first):
         return Shape("lines", "JSON lines")  # the first line is broken or very long; its parser says so
     return _shape_of_object(text, whole, reading.fields, file)
@@ -92,14 +93,23 @@ def _shape_of_array(text: str, fields: FieldMap, file: str) -> Shape:
     return Shape("array", "JSON array")
 
 
-def _shape_of_lines(first: str, fields: FieldMap, file: str) -> Shape:
-    """An object a line: an article, or the page of an API with a list of articles."""
-    survey = survey_json(first)
+def _shape_of_lines(text: str, fields: FieldMap, file: str) -> Shape:
+    """An object a line: an article, or the page of an API with a list of articles.
+
+    An article may lack its text or its title, so the first line alone does not decide.
+    """
+    survey = survey_json(text.partition("\n")[0])
     if fields.content is None and not any(map(_is_content, survey.top)):
         shape = _shape_of_lists(_only_named(survey.lists), survey.lists, file)
-        if shape is not None and not _is_article(survey.top):
-            return shape
+        if shape is not None and not _is_article(names := _names_in_lines(text)):
+            return Shape("lines", "JSON lines") if any(map(_is_content, names)) else shape
     return Shape("lines", "JSON lines")
+
+
+def _names_in_lines(text: str) -> set[str]:
+    """Return the fields of the objects in the first lines."""
+    values = map(parse_value, text.split("\n", _SAMPLE_LINES)[:_SAMPLE_LINES])
+    return {name for value in values if isinstance(value, dict) for name in value}
 
 
 def _shape_of_object(text: str, whole: bool, fields: FieldMap, file: str) -> Shape:
@@ -199,7 +209,7 @@ def _only_named(lists: dict[Path, set[str]]) -> dict[Path, set[str]]:
     return {path: keys for path, keys in lists.items() if any(map(_is_content, keys)) and _has_names(keys)}
 
 
-def _is_article(top: dict[str, str]) -> bool:
+def _is_article(top: Collection[str]) -> bool:
     """Return whether an object has a title of its own, so that the lists in it are its parts."""
     return any(plain(name) in TITLE_NAMES for name in top)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from nightpress.articles.field_names import show_names
-from nightpress.articles.reading_options import ReadLimits
+from nightpress.articles.field_names import known_name, show_names
+from nightpress.articles.reading_options import Reading
 from nightpress.errors import InputError
 
 Row: TypeAlias = tuple[int, Any]
@@ -39,14 +40,22 @@ class FileRows:
     schema: Any = None
 
 
-def check_columns(file: str, columns: Sequence[str], limits: ReadLimits) -> None:
-    """Raise InputError if a table has a repeated column name or too many columns."""
-    if len(columns) > limits.max_columns:
+def check_columns(file: str, columns: Sequence[str], reading: Reading) -> None:
+    """Raise InputError if a table has a repeated column name or too many columns.
+
+    If only some fields are kept, the others may be many, and repeated if their names are not usual ones.
+    """
+    fields, limits, kept = reading.fields, reading.options.limits, reading.options.metadata
+    named = {*(kept or ()), *(name for name in (fields.id, fields.content, fields.title) if name)}
+
+    def used(name: str) -> bool:
+        return kept is None or known_name(name) or name in named
+
+    if kept is None and len(columns) > limits.max_columns:
         raise InputError(
             f"{file} has {len(columns):,} columns, more than max_columns={limits.max_columns:,}; raise it if that is "
             "right, or say which ones to keep with metadata="
         )
-    if len(set(columns)) < len(columns):
-        seen: set[str] = set()
-        repeated = next(name for name in columns if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+    repeated = next((name for name, count in Counter(columns).items() if count > 1 and used(name)), None)
+    if repeated is not None:
         raise InputError(f"{file} has the column {show_names([repeated])} more than once; rename one of them")

@@ -253,9 +253,16 @@ def _read_id(value: object, name: str) -> str:
 def _number_id(value: object, name: str) -> str:
     if isinstance(value, UUID) or type(value) is int:
         return str(value)
-    whole = isinstance(value, (float, Decimal)) and math.isfinite(value) and value == math.floor(value)
-    if whole and abs(value) < _EXACT_FLOAT:  # type: ignore[arg-type]
-        return str(int(value))  # type: ignore[call-overload]
+    if isinstance(value, float) and math.isfinite(value) and abs(value) >= _EXACT_FLOAT:
+        raise _Unusable(
+            "bad_id",
+            f"the field {name!r} has a floating-point number of 2^53 or more, whose last digits are lost; write ids as "
+            "text or as whole numbers",
+        )
+    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() < _MAX_ID_CHARS:
+        return str(int(value)) if value == int(value) else str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)) or not math.isfinite(value):
         kind = type(value).__name__
         raise _Unusable(

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from nightpress.articles.byte_streams import read_whole
 from nightpress.articles.extras import import_extra
 from nightpress.articles.field_names import content_rank, known_name, plain
-from nightpress.articles.raw_row import FileRows, Row, check_columns
+from nightpress.articles.raw_row import BadRow, FileRows, Row, check_columns
 from nightpress.articles.reading_options import FieldMap, Reading, ReadOptions
 from nightpress.errors import InputError
 
@@ -43,7 +43,7 @@ def open_sheet(stream: BinaryIO, file: str, reading: Reading) -> FileRows:
         columns, first = list(options.columns), 0
     else:
         columns, first = _header(rows)
-    check_columns(file, columns, options.limits)
+    check_columns(file, columns, reading)
     report.detected(file, f"spreadsheet, sheet {name!r}")
     return FileRows(file, _iter_rows(rows, columns, first), columns)
 
@@ -81,14 +81,22 @@ def _header(rows: list[list[Any]]) -> tuple[list[str], int]:
     for number, row in enumerate(rows):
         names = [str(cell).strip() for cell in row]
         if any(names):
-            while not names[-1]:
-                names.pop()
+            width = max(map(_width, rows[number:]))  # notes beside the table are fields, too
+            names = (names + [""] * width)[:width]
             return [name or f"column_{n}" for n, name in enumerate(names, start=1)], number + 1
     return [], len(rows)
 
 
+def _width(row: list[Any]) -> int:
+    """Return the number of cells up to the last one with a value."""
+    return next((number for number in range(len(row), 0, -1) if str(row[number - 1]).strip()), 0)
+
+
 def _iter_rows(rows: list[list[Any]], columns: list[str], first: int) -> Iterator[Row]:
     for number, row in enumerate(rows[first:], start=first + 1):
+        if (width := _width(row)) > len(columns):
+            yield number, BadRow(width, len(columns))
+            continue
         values = [None if cell == "" else cell for cell in row[: len(columns)]]
         if any(value is not None for value in values):
             values += [None] * (len(columns) - len(values))

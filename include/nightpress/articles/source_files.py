@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ from fsspec.asyn import AsyncFileSystem
 from upath import UPath
 from upath.extensions import ProxyUPath
 
-from nightpress.articles.file_kinds import DOCUMENTS, KNOWN_SUFFIXES, format_of, why_unknown
+from nightpress.articles.file_kinds import KNOWN_SUFFIXES, format_of
 from nightpress.articles.source_access import check_scheme, no_permission
 from nightpress.articles.source_report import SourceReport
+from nightpress.articles.usable_files import choose_usable, nothing_usable
 from nightpress.errors import InputError
 from nightpress.storage import StoragePath, is_local
 
-_TABLE_FOLDERS = {"_delta_log": "delta", "metadata": "iceberg"}
 _FOLDERS_OF_ARTICLES = frozenset({"_posts"})
 """Jekyll's folder of articles, whose name begins like that of a tool's folder."""
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
@@ -126,9 +126,9 @@ def _find(place: StoragePath, missing_ok: bool, format_: str, report: SourceRepo
     if isinstance(listed, SourceFile):
         return [listed if not format_ else SourceFile(place, listed.name, format_, listed.size_bytes)]
     entries, globbed = listed
-    chosen = _choose(place, entries, globbed, format_, report)
+    chosen = choose_usable(place, entries, globbed, format_, report)
     if not chosen and not missing_ok:
-        raise InputError(_nothing_usable(place, {}))
+        raise InputError(nothing_usable(place, {}))
     return chosen
 
 
@@ -218,8 +218,11 @@ def _bare(path: StoragePath) -> str:
 
 
 def _format_of_entry(name: str, info: dict[str, Any]) -> str:
-    """Return the format; ``other`` for anything but a file, such as a pipe or a device."""
-    return format_of(name.rsplit("/", 1)[-1]) if info.get("type") in {"file", "link"} else "other"
+    """Return the format; ``other`` for anything but a file or a link, such as a pipe or a device."""
+    file = info.get("type") in {"file", "link"} or info.get(
+        "islink"
+    )  # of a link, its target is checked later
+    return format_of(name.rsplit("/", 1)[-1]) if file else "other"
 
 
 def _ignored(parts: Sequence[str]) -> bool:
@@ -244,56 +247,3 @@ def _size_of_regular(path: StoragePath) -> int | None:
             f"{path} is not a regular file but a pipe, a socket or a device; name a file or a folder"
         )
     return status.st_size
-
-
-def _choose(
-    place: StoragePath, entries: Iterable[SourceFile], globbed: bool, format_: str, report: SourceReport
-) -> list[SourceFile]:
-    """Return the files that hold articles, and report the others.
-
-    :raises InputError: there are files, but none can be read.
-    """
-    chosen: dict[str, SourceFile] = {}
-    skipped: dict[str, str] = {}
-    for file in entries:
-        if file.format == "other" or (is_local(file.path) and not _is_regular(file)):
-            skipped[str(file.path)] = _why_not_regular(file)
-        elif format_:
-            chosen[str(file.path)] = SourceFile(file.path, file.name, format_, file.size_bytes)
-        elif file.format:
-            chosen[str(file.path)] = file
-        else:
-            skipped[str(file.path)] = why_unknown(file.path.name)
-    if not globbed and not format_ and {file.format for file in chosen.values()} - DOCUMENTS:
-        for name in [name for name, file in chosen.items() if file.format in DOCUMENTS]:
-            del chosen[name]
-            skipped[name] = "it is a document beside data; name it, or use a glob such as *.txt, to read it"
-    for name, reason in skipped.items():
-        report.skip(name, reason)
-    if skipped and not chosen:
-        raise InputError(_nothing_usable(place, skipped))
-    return list(chosen.values())
-
-
-def _is_regular(file: SourceFile) -> bool:
-    if file.format in _TABLE_FOLDERS.values():
-        return True
-    try:
-        return stat.S_ISREG(Path(file.path.path).stat().st_mode)
-    except OSError:
-        return False
-
-
-def _why_not_regular(file: SourceFile) -> str:
-    if Path(file.path.path).is_dir():
-        return "it is a link to a folder, which is not followed; name that folder too, to read it"
-    return "it is a link to nothing" if Path(file.path.path).is_symlink() else "it is not a regular file"
-
-
-def _nothing_usable(place: StoragePath, skipped: dict[str, str]) -> str:
-    if not skipped:
-        return f"{place} is empty: there is no file in it or in its subfolders; name the folder that holds the articles"
-    shown = "; ".join(f"{name.rsplit('/', 1)[-1]!r}: {why}" for name, why in list(skipped.items())[:5])
-    more = f"; and {len(skipped) - 5:,} more" if len(skipped) > 5 else ""
-    held = f"{place} holds {len(skipped):,} file(s), none of which can be read"
-    return f"{held}: {shown}{more}. Known are {KNOWN_SUFFIXES}"
