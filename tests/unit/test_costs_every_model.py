@@ -211,6 +211,23 @@ def test_counts_that_cannot_be_bound_nothing(runs: PricedRuns, told: int) -> Non
         runs.models = honest
 
 
+class OtherTokenizer(SdkModelApi):
+    """A gateway that counts with a tokenizer of its own."""
+
+    def count_tokens(self, params: bytes) -> int | None:
+        counted = super().count_tokens(params)
+        return None if counted is None else round(0.7 * counted)
+
+
+@pytest.mark.parametrize("model", ["claude-haiku-4-5", "claude-opus-5"])
+def test_what_a_gateway_counts_is_no_upper_bound(runs: PricedRuns, model: str) -> None:
+    honest, runs.models = runs.models, OtherTokenizer(runs.client, "gateway.example")
+    try:
+        check(runs.price(TEXTS[:1] * 5, ask(model, 1)))
+    finally:
+        runs.models = honest
+
+
 @pytest.mark.parametrize(
     "answer", ["context_window", "pause_turn", "empty", "thinking_only", "redacted_thinking"]
 )

@@ -22,6 +22,11 @@ def scope_of(base_url: str, *, offline: bool) -> str:
     return f"{host}.host" if host in {"", "offline"} else host
 
 
+def is_vendor_scope(scope: str) -> bool:
+    """Return whether a name that :func:`scope_of` gave is the vendor's, or that of the offline API in its place."""
+    return scope == "offline" or scope.endswith(".anthropic.com")
+
+
 def origin_of(url: str) -> tuple[str, str, int | None]:
     """Return scheme, host and port of a URL; the scheme's default port when it names none.
 

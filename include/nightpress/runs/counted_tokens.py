@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from nightpress.batches.api_addresses import is_vendor_scope
 from nightpress.batches.model_api import ModelApi
 from nightpress.costs.request_profile import RequestProfile
 from nightpress.costs.text_sizes import measure_requests
@@ -49,12 +50,15 @@ class CountedTokens:
     :param expected_share: counted tokens divided by expected tokens.
     :param upper_share: counted tokens divided by the upper bound, for the request with the highest quotient.
     :param tokens: input tokens of all counted requests.
+    :param by_vendor: the vendor itself counted. A gateway may count with another tokenizer, as some do for models that
+        they do not know; such a count makes no upper bound, and can only raise one.
     """
 
     requests: int = 0
     expected_share: float | None = None
     upper_share: float | None = None
     tokens: int = 0
+    by_vendor: bool = False
 
 
 def count_requests(
@@ -84,7 +88,7 @@ def count_requests(
         highest = max(highest, tokens / max(upper, 1))
     if not requests or not expected or counted < MIN_SHARE * expected:
         return CountedTokens()
-    return CountedTokens(requests, counted / expected, highest, counted)
+    return CountedTokens(requests, counted / expected, highest, counted, is_vendor_scope(api.scope))
 
 
 def _iter_chosen(shards: Sequence[Shard], folder: StoragePath) -> Iterator[bytes]:

@@ -64,7 +64,7 @@ def make_plan(  # noqa: PLR0917 - called once
     cached_tokens = _cached_tokens(template, prefix, profile)
     profile = replace(profile, cached_tokens=cached_tokens)
     attached, billed, settled_usd = _split_by_ledger(run, report, profile)
-    all_counted = not attached and counted.requests == billed.requests
+    all_counted = counted.by_vendor and not attached and counted.requests == billed.requests
     history = replace(
         history,
         input_share=counted.expected_share,
