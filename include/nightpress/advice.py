@@ -14,7 +14,7 @@ from typing import get_args
 from nightpress.batches.account_problems import API_ACCOUNT_TYPES
 from nightpress.batches.refusals import find_account_remedy
 from nightpress.outputs.problems import Reason
-from nightpress.statuses import ERRORED, INVALID_OUTPUT, REFUSED, STATUSES, Again, Billed
+from nightpress.statuses import ERRORED, INVALID_OUTPUT, REFUSED, STATUSES, UNKNOWN_RESULT, Again, Billed
 
 ALL_ANEW = (
     "A changed prompt, model or max_tokens asks and pays for all articles again; the plan says so first."
@@ -85,7 +85,9 @@ _ERROR_TYPES = {
         "never",
     ),
     "not_found_error": _error(
-        "The API does not know the model's name.", "Correct it, then run the day again.", "never"
+        "The API does not know the model's name, or the account may not use it.",
+        "Correct it, then run the day again: only these are paid for.",
+        "never",
     ),
     "authentication_error": _error("The API key was refused.", _ACCOUNT),
     "billing_error": _error("The account has no credit.", f"Add credit. {_ACCOUNT}"),
@@ -117,6 +119,14 @@ _UNKNOWN = Advice(
 )
 
 
+_OF_NEW_TYPE = Advice(
+    "A result of a type that is not known here.",
+    _BILLED["unknown"],
+    _AGAIN["never"],
+    f"Look at the vendor's bill before the day is run again. {RUN_AGAIN}",
+)
+
+
 def advise(kind: str, status: str = "", messages: Sequence[str] = ()) -> Advice:
     """Return what a kind of failure means.
 
@@ -132,6 +142,8 @@ def advise(kind: str, status: str = "", messages: Sequence[str] = ()) -> Advice:
         )
     if kind in _ADVICE:
         return _ADVICE[kind]
+    if kind.startswith(UNKNOWN_RESULT):
+        return _OF_NEW_TYPE
     return _of_status(status) if status in STATUSES and status != ERRORED else _UNKNOWN
 
 

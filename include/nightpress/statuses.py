@@ -145,6 +145,9 @@ STATUSES: Mapping[str, Status] = {
 }
 """All statuses by name, in the order in which they are shown."""
 
+UNKNOWN_RESULT = "unknown result "
+"""Beginning of the error type of a result of a new type. It is shown as errored, but may have been billed."""
+
 MAX_KINDS = 100
 """Kinds of failures that are counted by name; a gateway may give each request a kind of its own."""
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 from upath import UPath
@@ -14,6 +15,7 @@ from nightpress.days.publish import DayParts, publish_day
 from nightpress.days.second_round import MAX_TOKENS_CAP, SecondRound, WrongAnswer, judge, write_second_round
 from nightpress.errors import ResultsError
 from nightpress.outputs.problems import Problem
+from nightpress.runs.failed_articles import collect_failures
 from nightpress.settings import ShardLimits
 from nightpress.shards.kept_bodies import packed_path, read_body
 from nightpress.shards.request_keys import custom_id
@@ -71,6 +73,54 @@ def test_what_may_pass_is_sent_again_as_it_was(tmp_path: Path, kind: str) -> Non
 @pytest.mark.parametrize("kind", ["invalid_request_error", "not_found_error", "refusal", "succeeded"])
 def test_what_would_come_back_the_same_is_not(tmp_path: Path, kind: str) -> None:
     assert again(collected(tmp_path, "succeeded", kind)) == []
+
+
+@pytest.mark.parametrize("kind", ["gateway_error", "unknown_error", "conflict_error", None])
+def test_an_error_of_a_new_type_is_sent_again_as_its_advice_says(tmp_path: Path, kind: str | None) -> None:
+    """An errored request is not billed, whatever its type."""
+    ended = EndedShard(tmp_path, 2, topic="t")
+    error = {"type": "error", "error": {"type": kind, "message": "No."}}
+    ended.collect(
+        EndedBatchApi(ended.lines(lambda _, n: line(n, {"type": "errored", "error": error})), total=2)
+    )
+    assert judge([(ended.shard, results(ended.shard))]).articles == 2
+    (shown,) = {row["error_type"] for row in ended.rows()}
+    assert advise(str(shown)).again == "Sent once more by the run itself."
+
+
+def test_a_result_of_a_new_type_may_have_been_billed_and_is_not_sent_again(tmp_path: Path) -> None:
+    ended = EndedShard(tmp_path, 2, topic="t")
+    ended.collect(EndedBatchApi(ended.lines(lambda _, name: line(name, {"type": "brand_new"})), total=2))
+    assert judge([(ended.shard, results(ended.shard))], {ended.shard.name}).articles == 0
+    (shown,) = {row["error_type"] for row in ended.rows()}
+    assert (advise(str(shown)).billed, advise(str(shown)).again) == (
+        "not known whether billed",
+        "Not sent again.",
+    )
+
+
+@pytest.mark.parametrize("kind", ["invalid_request_error", "not_found_error", "request_too_large"])
+def test_a_refused_request_is_sent_again_by_another_run_only(tmp_path: Path, kind: str) -> None:
+    """It was not billed, and what was wrong may be set right, such as the account's access to the model."""
+    ended = collected(tmp_path, kind, kind)
+    assert judge([(ended.shard, results(ended.shard))]).articles == 0
+    chosen = judge([(ended.shard, results(ended.shard))], {ended.shard.name})
+    assert chosen.reasons == {kind: 2}
+    assert not chosen.account
+
+
+@pytest.mark.parametrize(("sender", "articles"), [("earlier", 2), ("this", 0), ("", 0)])
+def test_a_dead_batch_of_an_earlier_run_does_not_stop_a_later_one_for_ever(
+    tmp_path: Path, sender: str, articles: int
+) -> None:
+    ended = collected(tmp_path, "not_found_error", "not_found_error")
+    entry = ended.ledger.load(ended.shard.key)
+    assert entry is not None
+    run = tmp_path.name if sender == "this" else sender
+    ended.ledger.save(msgspec.structs.replace(entry, run=run))
+    found = [{"uri": ended.root.reference(results(ended.shard)), "cost_usd": 0.0}]
+    resend = collect_failures([ended.shard], found, None, ended.ledger, ended.root, LIMITS)
+    assert sum(shard.articles for shard in resend.shards) == articles
 
 
 @pytest.mark.parametrize("kind", ["billing_error", "permission_error", "authentication_error"])

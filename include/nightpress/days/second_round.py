@@ -4,22 +4,26 @@
 outcome                                       second round
 ============================================  =====================================================
 expired, canceled, missing                    the same request again
-errored: the API's fault                      the same request again
+errored: the API's fault, or of a new type    the same request again
+errored: the request is refused               never in the run that sent it; another run sends it again
 errored: credit, permission, authentication   the run pauses once, then the same request again
 truncated by ``max_tokens``                   again with twice the ``max_tokens``, up to a cap, unless
                                               so many are truncated that the setting is too low
 invalid_output                                the request with its answer and the reason it is invalid
 truncated by the context window; refused;     never: the result would be the same
-empty; unfinished; errored: invalid request
+empty; unfinished
+a result of a new type                        never: it may have been billed
 ============================================  =====================================================
 
-(API documentation, "Errors" and "Handling stop reasons".)
+(API documentation, "Errors" and "Handling stop reasons".) Errored requests are not billed. What was wrong with one
+may be set right elsewhere, such as the account's access to the model; so a run that finds a batch of an earlier run
+sends them again. Else a batch without any answer would be found for ever.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,10 +41,12 @@ from nightpress.shards.requests import RequestParams, canonical_params, iter_par
 from nightpress.shards.shard import SECOND_ROUND_PREFIX, Shard, ShardFiles
 from nightpress.shards.shard_writer import StagedRequest, fit_limits
 from nightpress.shards.writer import write_staged_shards
-from nightpress.statuses import ERRORED, INVALID_OUTPUT, STATUSES, SUCCEEDED
+from nightpress.statuses import ERRORED, INVALID_OUTPUT, STATUSES, SUCCEEDED, UNKNOWN_RESULT
 from nightpress.storage import INVALID_JSON, StoragePath
 
-PASSING_ERRORS = ("api_error", "overloaded_error", "rate_limit_error", "timeout_error")
+REFUSED_REQUESTS = ("invalid_request_error", "not_found_error", "request_too_large")
+"""Error types of requests that would fail in the same way again."""
+
 MAX_TOKENS_CAP = 4_096
 """Cap for doubling ``max_tokens``; a request that had more keeps its value."""
 
@@ -92,10 +98,11 @@ class SecondRound:
         return sum(map(len, self.picked.values()))
 
 
-def judge(results: Iterable[tuple[Shard, StoragePath]]) -> SecondRound:
+def judge(results: Iterable[tuple[Shard, StoragePath]], of_others: Collection[str] = ()) -> SecondRound:
     """Check the results of all shards and choose the articles that are worth a second round.
 
     :param results: each shard with its ``results-*.parquet``, in order.
+    :param of_others: names of the shards that an earlier run sent.
     """
     chosen = SecondRound()
     for shard, path in results:
@@ -103,7 +110,7 @@ def judge(results: Iterable[tuple[Shard, StoragePath]]) -> SecondRound:
         # Most rows succeeded; only the others are converted to Python objects.
         ordinals = pc.indices_nonzero(pc.not_equal(table["status"], SUCCEEDED))
         for ordinal, row in zip(ordinals.to_pylist(), table.take(ordinals).to_pylist(), strict=True):
-            _pick(chosen, shard.name, ordinal, row)
+            _pick(chosen, shard.name, ordinal, row, shard.name in of_others)
         if len(chosen.longer.get(shard.name, ())) > MAX_CUT_OFF_SHARE * shard.articles:
             _leave_cut_off(chosen, shard.name)
     return chosen
@@ -116,8 +123,8 @@ def _leave_cut_off(chosen: SecondRound, name: str) -> None:
     chosen.picked[name] = [ordinal for ordinal in chosen.picked[name] if ordinal not in ordinals]
 
 
-def _pick(chosen: SecondRound, name: str, ordinal: int, row: dict[str, Any]) -> None:
-    reason = _reason(row)
+def _pick(chosen: SecondRound, name: str, ordinal: int, row: dict[str, Any], of_another: bool) -> None:
+    reason = _reason(row, of_another)
     if reason is None:
         return
     if reason == INVALID_OUTPUT:
@@ -134,7 +141,7 @@ def _pick(chosen: SecondRound, name: str, ordinal: int, row: dict[str, Any]) -> 
     chosen.picked.setdefault(name, []).append(ordinal)
 
 
-def _reason(row: dict[str, Any]) -> str | None:
+def _reason(row: dict[str, Any], of_another: bool) -> str | None:
     """Return why a row is sent again, or None if it is not."""
     status = STATUSES.get(row["status"])
     if status is None or status.again == "never":
@@ -143,10 +150,11 @@ def _reason(row: dict[str, Any]) -> str | None:
         return _CUT_OFF if row["stop_reason"] == _CUT_OFF else None
     if status.name != ERRORED:
         return status.name
-    kind = row["error_type"]
-    if kind in PASSING_ERRORS or is_account_trouble(kind, row["error_message"]):
-        return str(kind)
-    return None
+    kind = str(row["error_type"] or ERRORED)
+    if kind.startswith(UNKNOWN_RESULT):
+        return None
+    refused = kind in REFUSED_REQUESTS and not is_account_trouble(kind, row["error_message"])
+    return None if refused and not of_another else kind
 
 
 def write_second_round(

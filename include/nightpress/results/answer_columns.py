@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from nightpress.results.answers_schema import output_fields
 from nightpress.results.billing import TOKEN_COLUMNS
 from nightpress.results.result_lines import FAILED, ContentBlock, Message, Outcome, Usage
-from nightpress.statuses import EMPTY, ERRORED, REFUSED, SUCCEEDED, TRUNCATED, UNFINISHED
+from nightpress.statuses import EMPTY, ERRORED, REFUSED, SUCCEEDED, TRUNCATED, UNFINISHED, UNKNOWN_RESULT
 
 TEXT_COLUMNS = ("status", "text", "stop_reason", "model", "error_type", "error_message", "message_id")
 """Columns of decoded answers that are published unchanged."""
@@ -235,4 +235,4 @@ def _error_type(outcome: Outcome) -> str | None:
         return kind
     if outcome.type in FAILED:
         return "unknown_error" if outcome.error else None
-    return f"unknown result {outcome.type}"[:100]
+    return f"{UNKNOWN_RESULT}{outcome.type}"[:100]

@@ -79,9 +79,9 @@ def collect_failures(  # noqa: PLR0917 - all are needed
     files = {shard.uri: results_path(shard.uri, root) for shard in shards}
     sent = [shard for shard in shards if root.reference(files[shard.uri]) in written]
     unsent = [shard for shard in shards if shard not in sent]
-    chosen = judge((shard, files[shard.uri]) for shard in sent)
     folder = root.open(shards[0].uri).parent
     mine = {shard.name for shard in sent if _run_of(ledger.load(shard.key)) in {None, folder.name}}
+    chosen = judge(((shard, files[shard.uri]) for shard in sent), {shard.name for shard in sent} - mine)
     resumed = pause_once(folder, [*_refused_shards(unsent, ledger), *refused_articles(chosen, mine)])
     again = [_relative(shard, folder, root) for shard in write_second_round(chosen, sent, folder, limits)]
     affordable = within_budget(
