@@ -194,7 +194,7 @@ def test_an_unknown_suffix(tmp_path: Path) -> None:
             list(iter_articles(UPath(tmp_path / name)))
     found = find_files(UPath(tmp_path))
     assert [file.name for file in found] == ["d.csv"]
-    assert [Path(name).name for name in found.report.skipped] == ["a.docx", "c"]
+    assert [Path(name).name for name in found.report.skipped] == ["_f.csv", "a.docx", "c"]
     assert "a.docx" in found.report.notes()[0]
 
 

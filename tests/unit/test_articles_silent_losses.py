@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import deltalake
 import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from upath import UPath
 
 from nightpress.articles.article import Article, ReadStats
+from nightpress.articles.csv_rows import TableText
 from nightpress.articles.reader import iter_articles
-from nightpress.articles.reading_options import ReadOptions
+from nightpress.articles.reading_options import FieldMap, Reading, ReadOptions
+from nightpress.articles.source_report import SourceReport
+from nightpress.articles.table_dialect import Dialect
 from nightpress.errors import InputError
 
 MARKER = "Anna wrote this letter"
@@ -151,3 +158,111 @@ def test_an_id_that_has_lost_its_last_digits_is_rejected(tmp_path: Path) -> None
     exact = pa.array([1790000000000000123], pa.int64()).cast(pa.decimal128(21, 2))
     pq.write_table(pa.table({"id": exact, "content": ["a"]}), tmp_path / "b.parquet")
     assert [row.article_id for row in read(tmp_path / "b.parquet")[0]] == ["1790000000000000123"]
+
+
+def test_files_of_a_delta_table_are_never_read_one_by_one(tmp_path: Path) -> None:
+    table = tmp_path / "tables" / "news"
+    rows = [{"id": str(n), "content": text, "Lang": "en"} for n, text in enumerate(["deleted", "One."])]
+    for row, mode in zip(rows, ("error", "overwrite"), strict=True):
+        deltalake.write_deltalake(str(table), pa.Table.from_pylist([row]), mode=mode, partition_by=["Lang"])
+    for whole in (table, tmp_path / "tables", tmp_path, tmp_path / "tables" / "*"):
+        assert [row.content for row in read(whole)[0]] == ["One."]
+    for pattern in ("tables/**/*.parquet", "tables/news/*/*.parquet", "tables/news/*", "tables/news/Lang=en"):
+        with pytest.raises(InputError, match=r"Delta table .*/news"):
+            read(tmp_path / pattern)
+
+
+def test_data_under_a_tools_name_is_reported_and_can_be_named(tmp_path: Path) -> None:
+    for number, name in enumerate(
+        ["_a.jsonl", "b.jsonl", "README_c.csv", "_old/d.jsonl", "_SUCCESS", "README.md"]
+    ):
+        write(tmp_path / name, lines({"id": number, "content": f"Number {number}."}))
+    rows, stats = read(tmp_path)
+    assert [row.article_id for row in rows] == ["1"]
+    assert {Path(path).name for path in stats.source.skipped} == {"_a.jsonl", "README_c.csv", "d.jsonl"}
+    assert [row.article_id for row in read(tmp_path / "_*.jsonl")[0]] == ["0"]
+    assert [row.article_id for row in read(tmp_path / "_old")[0]] == ["3"]
+
+
+def test_a_folder_of_documents_is_not_reduced_to_the_data_beside_them(tmp_path: Path) -> None:
+    write(tmp_path / "package.json", json.dumps({"name": "blog", "description": MARKER}))
+    for number in range(5):
+        write(tmp_path / f"{number}.md", "A post.")
+    with pytest.raises(InputError, match=r"5 documents.*1 file.*glob") as caught:
+        read(tmp_path)
+    assert MARKER not in str(caught.value)
+    assert len(read(tmp_path / "*.md")[0]) == 5
+    (tmp_path / "4.md").unlink()
+    assert len(read(tmp_path)[1].source.skipped) == 4
+
+
+@pytest.mark.parametrize("encoding", ["iso-8859-1", "windows-1252", "koi8-r"])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "<a><item><title>T</title><body>{}</body></item></a>",
+        "<rss version='2.0'><channel><item><guid>1</guid><description>{}</description></item></channel></rss>",
+    ],
+)
+def test_the_encoding_that_an_xml_file_declares_is_used(shape: str, encoding: str, tmp_path: Path) -> None:
+    word = "\u0434\u0430" if encoding == "koi8-r" else "\xe9t\xe9"
+    text = f'<?xml version="1.0" encoding="{encoding}"?>' + shape.format(word)
+    (tmp_path / "a.xml").write_bytes(text.encode(encoding))
+    rows, stats = read(tmp_path / "a.xml")
+    assert [row.content for row in rows] == [word]
+    assert not any("guess" in warning for warning in stats.source.warnings)
+
+
+def test_a_break_in_xml_separates_words(tmp_path: Path) -> None:
+    text = "<a><item><title>T</title><body>One<br/>two<b> three</b></body></item></a>"
+    assert [row.content for row in read(write(tmp_path / "a.xml", text))[0]] == ["One\ntwo three"]
+
+
+@pytest.mark.parametrize(
+    ("text", "contents"),
+    [
+        ('id, content\n1, "One, ""two"""\n2, "Three\nfour"\n', ['One, "two"', "Three\nfour"]),
+        ('"id", "content"\n1, plain\n2, "a, b"\n', ["plain", "a, b"]),
+        ('id,content\n1," ""Said"", she"\n2, bare\n', [' "Said", she', "bare"]),
+        ('id,content\n1,He said "no"\n2,x\n', ['He said "no"', "x"]),
+    ],
+)
+def test_spaces_before_quotes_do_not_make_quotes_text(text: str, contents: list[str], tmp_path: Path) -> None:
+    assert [row.content for row in read(write(tmp_path / "a.csv", text))[0]] == contents
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (f"'id','content'\n'1','{MARKER}'\n", "single quotes"),
+        (f'id,content\n1,"a ""{MARKER}"" c"\n2,"x\\"y"\n', "line 2"),
+        (f'id,content\n1,"x\\"y"\n2,"a\n""{MARKER}"" c"\n', "line 4"),
+    ],
+)
+def test_quotes_that_would_become_text_are_refused(text: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        read(write(tmp_path / "a.csv", text))
+    assert words in str(caught.value)
+    assert MARKER not in str(caught.value)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.lists(st.text('a"\\,\n ', max_size=6), min_size=2, max_size=2), min_size=1, max_size=5))
+def test_escaped_quotes_come_out_as_they_went_in(rows: list[list[str]]) -> None:
+    def quoted(value: str) -> str:
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    data = "id,content\n" + "".join(",".join(map(quoted, row)) + "\n" for row in rows)
+    dialect = Dialect(",", quoting="backslash")
+    reading = Reading(FieldMap(), ReadOptions(quoting="backslash"), SourceReport())
+    table = TableText(io.BytesIO(data.encode()), "a.csv", dialect, reading)
+    found = [(row["id"] or "", row["content"] or "") for _, row in table.iter_rows()]
+    assert found == [tuple(row) for row in rows]
+
+
+@pytest.mark.parametrize("word", ["NULL", "nan", "<NA>", "#N/A", "(null)"])
+def test_a_word_for_no_value_is_not_paid_for(word: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", f"id,content\n1,{word}\n2,{word} and more\n")
+    first, second = read(path)[0]
+    assert (first.reason, word in first.detail) == ("missing_content", True)
+    assert second.content == f"{word} and more"

@@ -14,7 +14,7 @@ PATHS = {
     "include/nightpress/layout.py": "where everything is below the data root",
     "include/nightpress/folders.py": "what is inside a run's and a ledger's folder",
     "include/nightpress/articles/lake_tables.py": "files of a Delta or Iceberg table, whose format names them",
-    "include/nightpress/articles/source_files.py": "the same, to tell a table from a folder of files",
+    "include/nightpress/articles/lake_folders.py": "the same, to tell a table from a folder of files",
     "include/nightpress/results/row_buckets.py": "temporary files of this machine",
     "plugins/message_batches/config.py": "the checkout's examples",
     "plugins/message_batches/page/routes.py": "the page's own files in this package",

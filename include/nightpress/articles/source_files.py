@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -13,7 +14,8 @@ from fsspec.asyn import AsyncFileSystem
 from upath import UPath
 from upath.extensions import ProxyUPath
 
-from nightpress.articles.file_kinds import KNOWN_SUFFIXES, format_of
+from nightpress.articles.file_kinds import DOCUMENTS, KNOWN_SUFFIXES, format_of
+from nightpress.articles.lake_folders import refuse_parts_of_a_table, table_format, tables_among
 from nightpress.articles.source_access import check_scheme, no_permission
 from nightpress.articles.source_report import SourceReport
 from nightpress.articles.usable_files import choose_usable, nothing_usable
@@ -135,8 +137,10 @@ def _find(place: StoragePath, missing_ok: bool, format_: str, report: SourceRepo
 def _list(place: StoragePath) -> SourceFile | tuple[list[SourceFile], bool] | None:
     """Return a file, or the files of a folder or glob and whether it is a glob; None if nothing exists."""
     if place.is_dir():
-        if (table := _table_format(place)) is not None:
+        if (table := table_format(place)) is not None:
             return SourceFile(place, place.name, table)
+        if "=" in place.name:
+            refuse_parts_of_a_table(place, set())
         return list(_walk(place)), False
     if place.exists():
         return SourceFile(place, place.name, format_of(place.name), _size_of_regular(place))
@@ -152,30 +156,23 @@ def _list(place: StoragePath) -> SourceFile | tuple[list[SourceFile], bool] | No
     return (found, True) if found else None
 
 
-def _table_format(folder: StoragePath) -> str | None:
-    if (folder / "_delta_log").is_dir():
-        return "delta"
-    metadata = folder / "metadata"
-    if metadata.is_dir() and any(path.name.endswith(".metadata.json") for path in metadata.iterdir()):
-        return "iceberg"
-    return None
-
-
 def _walk(folder: StoragePath, base: StoragePath | None = None) -> Iterator[SourceFile]:
-    """Yield the files below a folder, in the order of their paths."""
+    """Yield the files below a folder, in the order of their paths; a Delta or Iceberg table as one."""
     prefix = _bare(folder)
     name_prefix = prefix if base is None else _bare(base)
-    tables: list[str] = []
-    for bare, info in sorted(_entries(folder), key=lambda entry: entry[0]):
-        parts = bare[len(prefix) :].lstrip("/").split("/")
-        if "_delta_log" in parts[:-1]:
-            table = folder.joinpath(*parts[: parts.index("_delta_log")])
-            if _bare(table) not in tables:
-                tables.append(_bare(table))
-                yield SourceFile(table, table.name, "delta")
-        elif not _ignored(parts) and not any(bare.startswith(f"{table}/") for table in tables):
+    listed = sorted(_entries(folder), key=lambda entry: entry[0])
+    entries = [(tuple(bare[len(prefix) :].lstrip("/").split("/")), bare, info) for bare, info in listed]
+    tables = tables_among(parts for parts, _, _ in entries)
+    for parts, bare, info in entries:
+        inside = [parts[:length] for length in range(len(parts)) if parts[:length] in tables]
+        if not inside:
             name = bare[len(name_prefix) :].lstrip("/")
-            yield SourceFile(folder.joinpath(*parts), name, _format_of_entry(name, info), info.get("size"))
+            if (format_ := _format_unless_hidden(parts, info)) is not None:
+                yield SourceFile(folder.joinpath(*parts), name, format_, info.get("size"))
+        elif kind := tables[inside[0]]:
+            tables[inside[0]] = ""  # it is yielded once
+            table = folder.joinpath(*inside[0])
+            yield SourceFile(table, table.name, kind)
 
 
 def _entries(folder: StoragePath) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -200,38 +197,55 @@ def _entries(folder: StoragePath) -> Iterator[tuple[str, dict[str, Any]]]:
 def _glob(base: StoragePath, pattern: str) -> Iterator[SourceFile]:
     prefix = _bare(base)
     found = base.fs.glob(f"{prefix}/{pattern}", detail=True)
+    named = [part for part in pattern.split("/") if part.startswith("_")]
+    folders: set[StoragePath] = set()
     for name, info in sorted(found.items(), key=lambda entry: str(entry[0])):
         relative = str(name).rstrip("/")[len(prefix) :].lstrip("/")
-        parts = relative.split("/")
-        if not relative or _ignored(parts):
+        parts = tuple(relative.split("/"))
+        if not relative:
             continue
         path = base.joinpath(*parts)
         if info.get("type") == "directory":
-            if not pattern.endswith("**"):  # such a pattern also finds the files inside
-                yield from _walk(path, base)
-        else:
-            yield SourceFile(path, relative, _format_of_entry(relative, info), info.get("size"))
+            if not pattern.endswith("**") and _format_unless_hidden(parts, info, named) not in (
+                None,
+                "ignored",
+            ):
+                refuse_parts_of_a_table(path, folders)
+                yield from _walk(path, base)  # a pattern with ** at its end also finds the files inside
+        elif (format_ := _format_unless_hidden(parts, info, named)) is not None:
+            if format_ == "parquet":
+                refuse_parts_of_a_table(path, folders)
+            yield SourceFile(path, relative, format_, info.get("size"))
 
 
 def _bare(path: StoragePath) -> str:
     return str(path.fs._strip_protocol(path.path)).rstrip("/")
 
 
-def _format_of_entry(name: str, info: dict[str, Any]) -> str:
-    """Return the format; ``other`` for anything but a file or a link, such as a pipe or a device."""
-    file = info.get("type") in {"file", "link"} or info.get(
-        "islink"
-    )  # of a link, its target is checked later
-    return format_of(name.rsplit("/", 1)[-1]) if file else "other"
+def _format_unless_hidden(
+    parts: Sequence[str], info: dict[str, Any], named: Sequence[str] = ()
+) -> str | None:
+    """Return the format by the name; None for what is no data by its name: hidden, of a tool, or a README.
 
+    ``other`` is anything but a file or a link, such as a pipe; ``ignored`` a file that may be data after all.
 
-def _ignored(parts: Sequence[str]) -> bool:
-    """Return whether a name shows that a file is not data: hidden, of a tool, or a README."""
-    hidden = any(
-        part.startswith((".", "_", "~$")) and "=" not in part and part not in _FOLDERS_OF_ARTICLES
+    :param named: patterns of a glob that names files or folders whose names begin with an underscore.
+    """
+    last = parts[-1]
+    if any(part.startswith((".", "~$")) and "=" not in part for part in parts):
+        return None
+    if last.lower() in ("thumbs.db", "desktop.ini"):
+        return None
+    format_ = format_of(last)
+    of_a_tool = any(
+        part.startswith("_") and "=" not in part and part not in _FOLDERS_OF_ARTICLES
         for part in parts
+        if not any(fnmatchcase(part, pattern) for pattern in named)
     )
-    return hidden or parts[-1].startswith("README") or parts[-1].lower() in ("thumbs.db", "desktop.ini")
+    if of_a_tool or last.startswith("README"):
+        return "ignored" if format_ and not (format_ in DOCUMENTS and last.startswith("README")) else None
+    # Of a link, the target is checked later.
+    return format_ if info.get("type") in {"file", "link", "directory"} or info.get("islink") else "other"
 
 
 def _size_of_regular(path: StoragePath) -> int | None:

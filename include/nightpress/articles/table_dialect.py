@@ -35,6 +35,7 @@ class Dialect:
     :param line_break: the end of a row; other line breaks are text, or refused if that is not certain.
     :param header: True if the first line holds the names.
     :param strict_escapes: backslashes were only seen before quotes; any other backslash is refused.
+    :param spaced: values in quotes may stand after spaces, which are dropped.
     :param doubts: doubtful detections, and how to override them.
     """
 
@@ -46,6 +47,7 @@ class Dialect:
     doubts: tuple[str, ...] = ()
     skip_bytes: int = 0
     line_break: LineBreak = "\n"
+    spaced: bool = False
 
     @property
     def shown(self) -> str:
@@ -57,11 +59,15 @@ class Dialect:
     @property
     def splits(self) -> bool:
         """Whether well-formed rows are split without the parser, which checks the end of each line."""
-        return self.line_break in ("\n", "\r\n") and self.quoting in ("double", "none")
+        return self.line_break in ("\n", "\r\n") and self.quoting in ("double", "none") and not self.spaced
 
     def reader_options(self) -> dict[str, object]:
         """Return the arguments of :func:`csv.reader`."""
-        options: dict[str, object] = {"delimiter": self.delimiter, "strict": True}
+        options: dict[str, object] = {
+            "delimiter": self.delimiter,
+            "strict": True,
+            "skipinitialspace": self.spaced,
+        }
         if self.quoting == "none":
             options |= {"quoting": csv.QUOTE_NONE}
         elif self.quoting == "backslash":
@@ -89,7 +95,13 @@ def detect_dialect(sample: str, whole: bool, kind: str, reading: Reading, file: 
     said = options.line_break
     first = Dialect(",", line_break=line_break_of(text) if said is None else SAID[said])
     first = replace(first, delimiter=given or _delimiter(text, _BY_FORMAT.get(kind, ","), reading, first))
+    first = replace(first, spaced=options.quoting in (None, "double") and _spaced_quotes(text, first))
     quoting, strict, doubts = _quoting(text, first, options, file)
+    if first.spaced:
+        doubts = [
+            *doubts,
+            "spaces before values are dropped, as some are in quotes; if not, say quoting='none'",
+        ]
     dialect = replace(
         first,
         quoting=quoting,
@@ -216,6 +228,14 @@ def _quoting(text: str, dialect: Dialect, options: ReadOptions, file: str) -> tu
     return "double", False, [_null_doubt()] if has_null else []
 
 
+def _spaced_quotes(text: str, dialect: Dialect) -> bool:
+    """Return whether spaces stand before quoted values, as in ``1, "One, two"``."""
+    rows = _parse(text, dialect) or ()
+    if not any(value[:1] == " " and value.lstrip(" ")[:1] == '"' for row in rows for value in row):
+        return False
+    return _regular(_parse(text, replace(dialect, spaced=True)))
+
+
 def _without_quotes(text: str, dialect: Dialect, has_null: bool) -> tuple[str, bool, list[str]]:
     if has_null:
         return "escaped", False, [_null_doubt()]
@@ -263,6 +283,15 @@ def other_escapes(file: str, line: int | None = None) -> str:
     )
 
 
+def doubled_quotes(file: str, line: int) -> str:
+    """Return the message that a value goes on after its closing quote in a table with escaped quotes."""
+    return (
+        f"{file}: line {line:,}: a value goes on after its closing quote, though a backslash escapes quotes in it; say "
+        "quoting='double' if quotes are doubled, or write the file again with a CSV library. No article is sent until "
+        "then"
+    )
+
+
 def ambiguous_quotes(file: str) -> str:
     """Return the message that quotes in texts may have merged rows."""
     return (
@@ -294,6 +323,11 @@ def _null_doubt() -> str:
 def _check_header(text: str, dialect: Dialect, fields: FieldMap, file: str) -> None:
     """Refuse a table whose first line is not a header, without quoting it, as it may be personal data."""
     names = _header(text, dialect.delimiter)
+    if dialect.quoting != "none" and len(names) > 1 and all(re.fullmatch("'.+'", name) for name in names):
+        raise InputError(
+            f"{file}: the names of its columns stand in single quotes, and so do its values, it seems; write the file "
+            "again with double quotes, or say quoting='none' if single quotes are text. No article is sent until then"
+        )
     content, known = _header_score(names, fields)
     if (
         content

@@ -7,14 +7,16 @@ It still decides all other cases: in strict mode, it parses all rows that are no
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from itertools import chain
 
-from nightpress.articles.table_dialect import Dialect, other_escapes, split_escaped
+from nightpress.articles.table_dialect import Dialect, doubled_quotes, other_escapes, split_escaped
 from nightpress.articles.table_lines import ENDS, TableLines, mixed_line_breaks, with_line_breaks
 from nightpress.errors import InputError
 
 _MAX_JOINED = 1024 * 1024
+_IN_QUOTES = re.compile(r'(?:[^"\\]|\\.)*+(?P<end>")?', re.DOTALL)
 
 
 class TableValues:
@@ -36,7 +38,8 @@ class TableValues:
         if dialect.quoting == "escaped":
             rows = split_escaped(self._counted(), dialect.delimiter)
         else:
-            rows = self._parsed(self._checked() if dialect.strict_escapes else self._lines)
+            lines = self._checked() if dialect.strict_escapes else self._lines
+            rows = self._parsed(self._closed(lines) if dialect.quoting == "backslash" else lines)
         for values in rows:
             yield self._plain(values) if self._source.mixed else values
 
@@ -61,6 +64,25 @@ class TableValues:
         for number, line in enumerate(self._lines, start=self.number + 1):
             if "\\" in line.replace('\\"', ""):
                 raise InputError(other_escapes(self._file, number))
+            yield line
+
+    def _closed(self, lines: Iterator[str]) -> Iterator[str]:
+        """Refuse text after a closing quote, which the parser would add to the value, quotes included."""
+        delimiter, quoted = self._dialect.delimiter, False
+        plain = re.compile(rf"(?:[^\\{re.escape(delimiter)}]|\\.)*+.?", re.DOTALL)
+        ends = ("", delimiter, "\r", "\n", *ENDS)
+        for number, line in enumerate(lines, start=self.number + 1):
+            position = 0
+            while position < len(line):
+                if not quoted and line[position] != '"':
+                    position = _match(plain, line, position).end()  # to the next value
+                    continue
+                match = _match(_IN_QUOTES, line, position + (not quoted))
+                position, quoted = match.end() + 1, match["end"] is None
+                if not quoted and line[match.end() : position] not in ends:
+                    raise InputError(doubled_quotes(self._file, number))
+                if quoted:
+                    break  # the value continues on the next line
             yield line
 
     def _split(self) -> Iterator[list[str]]:
@@ -130,6 +152,12 @@ class TableValues:
         for values in reader:
             self.number = before + reader.line_num
             yield values
+
+
+def _match(pattern: re.Pattern[str], line: str, position: int) -> re.Match[str]:
+    match = pattern.match(line, position)
+    assert match is not None  # it also matches nothing
+    return match
 
 
 OPEN: list[str] = ["a quote is open at the end of the line"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +63,8 @@ def detect_encoding(sample: bytes, whole: bool, file: str, given: str | None = N
     if bom:
         return Encoding(name, len(bom))
     bad_byte = _first_bad_byte(sample, whole)
+    if bad_byte is not None and (declared := _declared_in_xml(sample)):
+        return Encoding(declared)
     if bad_byte is None:
         if b"\x00" in sample and (name := _utf16_without_mark(sample)):
             return Encoding(name, 0, f"it has no byte order mark and looks like {name}")
@@ -69,6 +72,16 @@ def detect_encoding(sample: bytes, whole: bool, file: str, given: str | None = N
     if (name := _utf16_without_mark(sample)) != "":
         return Encoding(name, 0, f"it has no byte order mark and looks like {name}")
     return _guess(sample, bad_byte, file)
+
+
+def _declared_in_xml(sample: bytes) -> str:
+    """Return the encoding that an XML file declares, which its parser uses; empty if it cannot be right."""
+    found = re.match(rb"""<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([\w.:-]{1,40})["']""", sample)
+    try:
+        name = codecs.lookup(found[1].decode()).name if found else ""
+    except LookupError:
+        return ""
+    return name if name and _decodes(sample, name) else ""
 
 
 def _given_encoding(given: str, bom: bytes, marked: str) -> Encoding:

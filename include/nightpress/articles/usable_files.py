@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from nightpress.articles.source_files import SourceFile
 
 
+_FEW_DOCUMENTS = 4
+"""So many may lie beside data: a licence, notes."""
+
+
 def choose_usable(
     place: StoragePath, entries: Iterable[SourceFile], globbed: bool, format_: str, report: SourceReport
 ) -> list[SourceFile]:
@@ -29,6 +33,10 @@ def choose_usable(
     for file in entries:
         if file.format == "other" or (is_local(file.path) and not _is_regular(file)):
             skipped[str(file.path)] = _why_not_regular(file)
+        elif file.format == "ignored":
+            skipped[str(file.path)] = (
+                "its name, or a folder's, is one that tools use; name it alone to read it"
+            )
         elif format_:
             chosen[str(file.path)] = replace(file, format=format_)
         elif file.format:
@@ -36,14 +44,34 @@ def choose_usable(
         else:
             skipped[str(file.path)] = why_unknown(file.path.name)
     if not globbed and not format_ and {file.format for file in chosen.values()} - DOCUMENTS:
-        for name in [name for name, file in chosen.items() if file.format in DOCUMENTS]:
-            del chosen[name]
-            skipped[name] = "it is a document beside data; name it, or use a glob such as *.txt, to read it"
+        _skip_documents(place, chosen, skipped)
     for name, reason in skipped.items():
         report.skip(name, reason)
     if skipped and not chosen:
         raise InputError(nothing_usable(place, skipped))
     return list(chosen.values())
+
+
+def _skip_documents(place: StoragePath, chosen: dict[str, SourceFile], skipped: dict[str, str]) -> None:
+    """Skip the documents beside data.
+
+    :raises InputError: there are so many that they may be the articles, and the data something beside them.
+    """
+    documents = [name for name, file in chosen.items() if file.format in DOCUMENTS]
+    if len(documents) > max(_FEW_DOCUMENTS, len(chosen) - len(documents)):
+        raise InputError(_mostly_documents(place, documents, set(chosen) - set(documents)))
+    for name in documents:
+        del chosen[name]
+        skipped[name] = "it is a document beside data; name it, or use a glob such as *.txt, to read it"
+
+
+def _mostly_documents(place: StoragePath, documents: list[str], data: set[str]) -> str:
+    first, second = documents[0].rpartition(".")[2], min(data)
+    return (
+        f"{place} holds {len(documents):,} documents ({documents[0]!r}, for example) and {len(data):,} file(s) of data "
+        f"({second!r}), so it is unclear which are the articles; say so with a glob such as {place}/**/*.{first}, or "
+        "name the data. No article is sent until then"
+    )
 
 
 def _is_regular(file: SourceFile) -> bool:

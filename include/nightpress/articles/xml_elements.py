@@ -107,6 +107,7 @@ PROSE_TAGS = frozenset(
 _NAMED_TAGS = frozenset(
     {"field", "str", "int", "long", "float", "double", "bool", "date", "arr", "column", "property"}
 )
+_BREAK_TAGS = frozenset({"br", "lb", "break"})
 _MAX_DEPTH = 100
 
 
@@ -169,13 +170,19 @@ def _value_of(element: Any, depth: int) -> Any:
     tags = {bare_tag(child.tag).lower() for child in element}
     mixed = (element.text or "").strip() or any((child.tail or "").strip() for child in element)
     if (mixed and not tags & PROSE_TAGS) or tags <= INLINE_TAGS or depth > _MAX_DEPTH:
-        return _labelled(element, "".join(element.itertext()))
+        return _labelled(element, _text_with_breaks(element))
     if mixed:
         return text_of_element(element)
     value = TextObject(_fields_of(element, depth))
     if tags & PROSE_TAGS:
         value.text = text_of_element(element)
     return value
+
+
+def _text_with_breaks(element: Any) -> str:
+    """Return the text in an element and its parts; an empty ``<br/>`` separates words."""
+    own = element.text or ("\n" if bare_tag(element.tag).lower() in _BREAK_TAGS else "")
+    return own + "".join(_text_with_breaks(child) + (child.tail or "") for child in element)
 
 
 def _labelled(element: Any, text: str | None) -> str | None:
@@ -190,7 +197,7 @@ def text_of_element(element: Any, depth: int = 0) -> str:
     sentence = [element.text or ""]
     for child in element:
         if bare_tag(child.tag).lower() in INLINE_TAGS or depth > _MAX_DEPTH:
-            sentence.append("".join(child.itertext()))
+            sentence.append(_text_with_breaks(child))
         else:
             blocks += ["".join(sentence), text_of_element(child, depth + 1)]
             sentence = []
