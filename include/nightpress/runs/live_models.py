@@ -78,10 +78,12 @@ def check_model(
     if found.takes_batches is False:
         raise _unusable(f"the API says that {model.id} does not take batches", today)
     # The list does not include limits that betas raise.
-    if found.max_tokens and not options.betas and options.max_tokens > found.max_tokens:
+    if found.max_tokens and not options.betas and options.request_max_tokens > found.max_tokens:
+        room = options.thinking.room_tokens
+        more = f" and room for thinking {room:,}" if room else ""
         raise _unusable(
-            f"max_tokens is {options.max_tokens:,}; the API says that {model.id} answers with at most "
-            f"{found.max_tokens:,} tokens",
+            f"max_tokens is {options.max_tokens:,}{more}; the API says that {model.id} answers with at most "
+            f"{found.max_tokens:,} tokens{', so set a smaller thinking_room' if room else ''}",
             today,
         )
     if found.lifecycle == "deprecated":
