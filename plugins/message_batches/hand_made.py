@@ -40,8 +40,10 @@ def send_requests(
 ) -> Any:
     """Add tasks that send your own requests as one batch to the current DAG: submit, wait, write.
 
-    The batch is paid for exactly once, whatever is retried or cleared; a new run sends the requests again. With
-    ``max_cost_usd`` the DAG's trigger form gets that field, which can only lower it.
+    The batch is paid for exactly once, whatever is retried or cleared; a later run with exactly the same requests gets
+    the same answers. If all requests failed, a later run sends them again; the same run does so, once its submit task
+    is cleared, if an account problem was the cause. With ``max_cost_usd`` the DAG's trigger form gets that field, which
+    can only lower it.
 
     :param name: of the pipeline and of the task group; its results are ``runs/<name>/<day>/<run>/results-*.parquet``.
     :param requests: a list, the path of a file with one request a line, a function of Airflow's context that yields

@@ -590,6 +590,41 @@ def test_betas_of_the_shard_go_with_its_body(sender: ShardSender) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "run", "answered", "errors", "again"),
+    [
+        ("given-slogans-00000", "night", 0, {"billing_error": 3}, True),
+        ("given-slogans-00000", "later", 0, {"billing_error": 3}, True),
+        ("given-slogans-00000", "later", 0, {"not_found_error": 3}, True),
+        ("given-slogans-00000", "night", 0, {"not_found_error": 3}, False),
+        ("given-slogans-00000", "later", 1, {"billing_error": 2}, False),
+        # The second round of the shard may have answers.
+        ("00000", "later", 0, {"billing_error": 3}, False),
+    ],
+)
+def test_hand_made_requests_that_bought_nothing_are_sent_again(  # noqa: PLR0917 - a table
+    sender: ShardSender, name: str, run: str, answered: int, errors: dict[str, int], again: bool
+) -> None:
+    """They have no second round: else every later run found the dead batch."""
+    shard = sender.shard
+    intent = Entry(
+        key=shard.key,
+        requests=shard.articles,
+        bytes=shard.bytes,
+        run="night",
+        uri=f"runs/p/2026-11-22/night/requests-{name}.json",
+    )
+    body = Body(UPath(shard.uri), shard.bytes)
+    first = submit_shard(intent, body, sender.api, sender.ledger, sender.clock)
+    dead = {"answered": answered, "collected_at": datetime.now(UTC), "errors": errors}
+    sender.ledger.save(msgspec.structs.replace(sender.entry(), **dead))
+    later = msgspec.structs.replace(intent, run=run)
+    second = submit_shard(later, body, sender.api, sender.ledger, sender.clock)
+    assert isinstance(first, Submitted)
+    assert isinstance(second, Submitted)
+    assert (second.batch_id != first.batch_id) is again
+
+
+@pytest.mark.parametrize(
     ("errors", "message", "again"),
     [
         ({"billing_error": 3}, "", True),

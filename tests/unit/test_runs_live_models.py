@@ -100,7 +100,7 @@ def test_what_the_api_does_not_say_refuses_nothing(tmp_path: Path, odd: LiveMode
 def test_the_room_for_thinking_must_fit_too(tmp_path: Path) -> None:
     """Else every request of a model that the catalogue does not know would fail."""
     small = live("of-my-gateway", max_tokens=4_096)
-    with pytest.raises(ConfigurationError, match="room for thinking 8,192.*4,096 tokens, so set a smaller"):
+    with pytest.raises(ConfigurationError, match=r"room for thinking 8,192.*4,096 tokens, so set a smaller"):
         check(tmp_path, Api(small), "of-my-gateway")
     assert check(tmp_path, Api(small), "of-my-gateway", thinking_room=256) is not None
 

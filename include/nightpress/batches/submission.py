@@ -37,6 +37,7 @@ from nightpress.batches.streamed_body import POST_SECONDS
 from nightpress.batches.submission_records import Submitted, Wait, end_post, mark_attempt, record_batch
 from nightpress.batches.unknown_outcome import SETTLING_SECONDS, resolve_last_post
 from nightpress.errors import LedgerError, UnknownOutcomeError
+from nightpress.shards.shard import has_no_second_round
 from nightpress.storage import StoragePath
 
 log = logging.getLogger(__name__)
@@ -96,12 +97,12 @@ def submit_shard(  # noqa: PLR0917 - the shard, and where it goes
 
 
 def _may_start_over(entry: Entry, intent: Entry) -> bool:
-    """Return whether a second-round shard whose batch got no answers is sent again.
+    """Return whether a shard whose batch got no answers is sent again: of a second round, or of hand-made requests.
 
     Another run sends it again. The same run does so only when the account caused every error, since it went on
     only because a person has fixed the account.
     """
-    if entry.answered != 0 or intent.round <= 1:
+    if entry.answered != 0 or not (intent.round > 1 or has_no_second_round(intent.uri)):
         return False
     return entry.run != intent.run or _is_account_trouble_only(entry)
 
@@ -112,9 +113,9 @@ def _is_account_trouble_only(entry: Entry) -> bool:
 
 
 def _start_over(entry: Entry, intent: Entry, ledger: Ledger) -> Entry:
-    """Record that a second-round shard is sent again: its batch ended without an answer and was not billed.
+    """Record that a shard is sent again: its batch ended without an answer and was not billed.
 
-    A first-round shard is not sent again: its second round may have answers, and is found by attaching to it.
+    Any other first-round shard is not sent again: its second round may have answers, and is found by attaching to it.
     """
     log.info("batch %s of shard %s got no answers; the shard is sent again", entry.batch_id, entry.key[:16])
     earlier = (*entry.earlier, *filter(None, [entry.batch_id]))

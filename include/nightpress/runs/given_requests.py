@@ -26,7 +26,7 @@ from nightpress.runs.ceilings import MAX_ANSWER_TOKENS
 from nightpress.runs.given_cost import GivenCost, GivenPlan, read_given_plan, write_given_plan
 from nightpress.settings import API_MAX_BYTES, API_MAX_REQUESTS, ShardLimits
 from nightpress.shards.requests import canonical_params
-from nightpress.shards.shard import Shard, ShardFiles
+from nightpress.shards.shard import GIVEN_PREFIX, Shard, ShardFiles
 from nightpress.shards.shard_writer import StagedRequest
 from nightpress.shards.writer import write_staged_shards
 from nightpress.storage import INVALID_JSON, StoragePath, write_atomically
@@ -63,7 +63,12 @@ def stage_requests(
         pass
     cost = GivenCost()
     shards = write_staged_shards(
-        _iter_staged(requests, cost), folder, limits=_ONE_BATCH, prefix=f"given-{name}-", salt="", betas=betas
+        _iter_staged(requests, cost),
+        folder,
+        limits=_ONE_BATCH,
+        prefix=f"{GIVEN_PREFIX}{name}-",
+        salt="",
+        betas=betas,
     )
     if len(shards) != 1:
         found = (

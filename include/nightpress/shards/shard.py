@@ -19,6 +19,15 @@ _REQUESTS = re.compile(r"requests-(?P<name>[0-9a-z-]+)\.json")
 SECOND_ROUND_PREFIX = "r2-"
 """Prefix of the names of a second round's shards."""
 
+GIVEN_PREFIX = "given-"
+"""Prefix of the names of shards of hand-made requests."""
+
+
+def has_no_second_round(uri: str) -> bool:
+    """Return whether what a shard's batch leaves unanswered goes into no other shard: a second round, or hand-made."""
+    matched = _REQUESTS.fullmatch(uri.rsplit("/", 1)[-1])
+    return bool(matched) and matched["name"].startswith((SECOND_ROUND_PREFIX, GIVEN_PREFIX))
+
 
 class _Reference(msgspec.Struct):
     uri: Annotated[str, Meta(max_length=4_000)]
