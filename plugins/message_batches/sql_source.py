@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nightpress.errors import ConfigurationError
+from nightpress.errors import ConfigurationError, InputError
 
 _FETCHED_ROWS = 1_000
 
@@ -29,6 +30,7 @@ class SqlSource:
         one.
 
         :raises ConfigurationError: the connection is not one of a database, or its provider is not installed.
+        :raises InputError: two columns have one name, or a value cannot be converted as the query asks.
         """
         try:
             from airflow.providers.common.sql.hooks.sql import DbApiHook
@@ -38,6 +40,7 @@ class SqlSource:
             ) from None
         from airflow.sdk import BaseHook
         from sqlalchemy import text
+        from sqlalchemy.exc import DataError
 
         hook = BaseHook.get_hook(self.conn_id)
         if not isinstance(hook, DbApiHook):
@@ -45,16 +48,34 @@ class SqlSource:
                 f"the connection {self.conn_id!r} is of a kind that does not run SQL ({type(hook).__name__})"
             )
         bound = {"day": day, **self.parameters} if ":day" in self.query else dict(self.parameters)
-        engine = hook.get_sqlalchemy_engine()
+        # The messages of SQLAlchemy would quote the parameters, which may be secret.
+        engine = hook.get_sqlalchemy_engine({"hide_parameters": True})
+        problem = ""
         try:
             with engine.connect() as connection:
                 options = {"stream_results": True, "yield_per": _FETCHED_ROWS}
                 found = connection.execution_options(**options).execute(text(self.query), bound)
                 names = list(found.keys())
+                _check_names(names, self.shown)
                 for row in found:
                     yield dict(zip(names, row, strict=True))
+        except DataError:  # its message may quote a row
+            problem = (
+                "a value in it does not fit its type in the query; cast it otherwise, or leave such rows out"
+            )
         finally:
             engine.dispose()
+        if problem:
+            raise InputError(f"{self.shown}: {problem}. No article is sent until then")
+
+
+def _check_names(names: list[str], shown: str) -> None:
+    """Raise InputError if two columns have the same name: only one of them would be read."""
+    repeated = next((name for name, count in Counter(names).items() if count > 1), None)
+    if repeated is not None:
+        raise InputError(
+            f"{shown} gives the column {repeated!r:.60} more than once; name them differently in the query: AS …"
+        )
 
 
 def sql(query: str, *, conn_id: str, parameters: Mapping[str, Any] | None = None) -> SqlSource:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import sqlite3
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,44 @@ def test_a_row_has_bounds(tmp_path: Path) -> None:
         stage_rows(long, DAY, UPath(tmp_path), ReadLimits(max_row_bytes=1_000))
 
 
+def test_stored_rows_are_read_as_the_preview_reads_them(tmp_path: Path) -> None:
+    zoned = datetime(2026, 11, 22, 5, 6, tzinfo=UTC)
+    rows: list[dict[str, Any]] = [
+        {"id": 1, "content": ["One.", "Two."], "tags": ["a"], "seen": date(2026, 11, 22), "at": zoned},
+        {
+            "id": 2,
+            "content": "Three.",
+            "tags": "b",
+            "seen": datetime(2026, 11, 22, 5, 6),
+            "at": datetime(2026, 1, 1),
+        },
+        {"id": 3, "content": {"rendered": "Four."}, "about": {"n": [1, None]}},
+        {"id": 4, "content": [{"type": "paragraph", "children": [{"text": "Fi"}, {"text": "ve."}]}]},
+    ]
+    wrapped = [{"_id": str(row["id"]), "_source": row} for row in rows[:2]]
+    for number, given in enumerate((rows[:2], rows[2:3], rows[3:], wrapped)):
+        source = FunctionSource(lambda _day, given=given: given)
+        seen = list(iter_row_articles(source, DAY))
+        stored = list(iter_articles(stage_rows(source, DAY, UPath(tmp_path / str(number))), options=OPTIONS))
+        assert [row.content for row in stored] == [row.content for row in seen]
+        assert all("rendered" not in row.content and "[" not in row.content for row in stored)
+    first, second = iter_articles(stage_rows(source, DAY, UPath(tmp_path / "0")), options=OPTIONS)
+    assert (first.content, second.content) == ("One.\n\nTwo.", "Three.")
+    assert (first.metadata["tags"], second.metadata["tags"]) == ('["a"]', "b")
+    assert "05:06" in str(second.metadata["seen"])
+    assert [first.metadata["at"], second.metadata["at"]] == [
+        "2026-11-22 05:06:00+00:00",
+        "2026-01-01 00:00:00",
+    ]
+
+
+@pytest.mark.parametrize("value", ["Anna \ud800", ["Anna \ud800"], {"Anna": "\ud800"}])
+def test_half_a_character_is_named_without_its_text(value: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="lone surrogate") as caught:
+        stage_rows(FunctionSource(lambda _day: [{"id": 1, "x": value}]), DAY, UPath(tmp_path))
+    assert "Anna" not in str(caught.value)
+
+
 def test_a_path_is_no_row_source() -> None:
     assert [as_row_source(source) for source in ("a.csv", None, ["a", "b"], dict)] == [None] * 4
 
@@ -138,6 +177,13 @@ def test_sql_through_an_airflow_connection(tmp_path: Path, monkeypatch: pytest.M
     assert isinstance(articles[0], Article)
     assert (articles[0].content, articles[0].metadata) == ("Mail 1; it's a text", {"country": "fr"})
     assert "fr" not in repr(source)
+    twice = sql("SELECT id, body, day AS body FROM mails", conn_id="MAILS")
+    with pytest.raises(InputError, match="'body' more than once"):
+        next(twice.iter_rows(DAY))
+    failing = sql("SELECT body FROM letters WHERE key = :key", conn_id="MAILS", parameters={"key": "s3cret"})
+    with pytest.raises(Exception, match="no such table") as caught:
+        next(failing.iter_rows(DAY))
+    assert "s3cret" not in str(caught.value)
     hostile = as_row_source(sql(query, conn_id="MAILS", parameters={"country": "x' OR '1'='1"}))
     assert hostile is not None
     assert list(hostile.iter_rows(DAY)) == []
@@ -165,6 +211,9 @@ def test_sql_from_postgres(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         source = as_row_source(sql("SELECT * FROM mails WHERE day = :day ORDER BY id", conn_id="WAREHOUSE"))
         assert source is not None
         files = stage_rows(source, DAY, UPath(tmp_path / "run"))
+        with pytest.raises(InputError, match="does not fit its type") as caught:
+            next(sql("SELECT body::int FROM mails", conn_id="WAREHOUSE").iter_rows(DAY))
+        assert "Mail" not in "".join(traceback.format_exception(caught.value))
     # The rows are in the run's folder by now, whatever becomes of the database.
     articles = [row for row in iter_articles(files, options=OPTIONS) if isinstance(row, Article)]
     assert [row.article_id for row in articles] == [str(n) for n in range(1, 2_501)]

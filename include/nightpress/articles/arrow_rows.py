@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -18,6 +19,8 @@ _BATCH_BYTES = 1024 * 1024
 _MAX_BATCH_ROWS = 1_024
 _MICROSECONDS = {pa.duration("ns"): pa.duration("us"), pa.time64("ns"): pa.time64("us")}
 _READ_BUFFER = 64 * 1024
+AS_JSON = {b"nightpress": b"json"}
+"""Metadata of a column of stored rows whose values are JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ def iter_batches(table: ArrowTable, file: str) -> Iterator[Row]:
     :raises InputError: a part is damaged; the message names the last row that could be read.
     """
     names, position, damaged = table.schema.names, 0, False
+    read = [_json_values if field.metadata == AS_JSON else _values for field in table.schema]
     batches = iter(table.batches)
     while True:
         rows: list[tuple[Any, ...]] | None = None
@@ -105,7 +109,9 @@ def iter_batches(table: ArrowTable, file: str) -> Iterator[Row]:
                 return
             for start in range(0, batch.num_rows, _MAX_BATCH_ROWS):
                 part = batch.slice(start, _MAX_BATCH_ROWS)
-                rows = list(zip(*map(_values, part.columns), strict=True))
+                rows = list(
+                    zip(*(get(column) for get, column in zip(read, part.columns, strict=True)), strict=True)
+                )
                 for values in rows:
                     position += 1
                     yield position, dict(zip(names, values, strict=True))
@@ -175,6 +181,10 @@ def _may_hold_text(kind: pa.DataType) -> bool:
     if any(test(kind) for test in lists):
         return _is_text(kind.value_type) or _may_hold_text(kind.value_type)
     return bool(pa.types.is_struct(kind))
+
+
+def _json_values(column: pa.Array) -> list[Any]:
+    return [None if text is None else msgspec.json.decode(text) for text in column.to_pylist()]
 
 
 def _values(column: pa.Array) -> list[Any]:

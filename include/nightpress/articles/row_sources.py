@@ -6,12 +6,15 @@ A query may give other rows a minute later, and a task may be retried; the rows 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import date
 from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 import pyarrow as pa
 
+from nightpress.articles.arrow_rows import AS_JSON
 from nightpress.articles.reading_options import ReadLimits
 from nightpress.articles.source_files import SourceFile, SourceFiles
 from nightpress.errors import InputError
@@ -108,7 +111,7 @@ def _next_block(rows: Iterator[Mapping[str, Any]], limits: ReadLimits, shown: st
     block: list[dict[str, Any]] = []
     size = 0
     for row in islice(rows, _ROWS_IN_FILE):
-        plain = {str(name): _plain(value) for name, value in row.items()}
+        plain = _plain_row(row, shown)
         row_bytes = sum(len(value) for value in plain.values() if isinstance(value, (str, bytes)))
         if row_bytes > limits.max_row_bytes:
             raise InputError(
@@ -126,23 +129,74 @@ def _next_block(rows: Iterator[Mapping[str, Any]], limits: ReadLimits, shown: st
     return block
 
 
+def _plain_row(row: Mapping[str, Any], shown: str) -> dict[str, Any]:
+    """Return a row that Parquet can hold.
+
+    :raises InputError: a text has lone surrogates.
+    """
+    with suppress(UnicodeEncodeError):
+        plain = {str(name): _plain(value) for name, value in row.items()}
+        for value in (*plain, *plain.values()):
+            if isinstance(value, str) and not value.isascii():
+                value.encode()
+        return plain
+    raise InputError(
+        f"{shown}: a row has half a character (a lone surrogate); decode its bytes with errors='replace', or drop it. "
+        "No article is sent until then"
+    )
+
+
+class _Nested(str):
+    """A list or an object as JSON."""
+
+
 def _plain(value: object) -> object:
-    """Return a value that Parquet can hold: objects and lists as JSON, except lists of texts."""
-    if isinstance(value, (list, tuple)) and all(isinstance(part, str) for part in value):
-        return list(value)
+    """Return a value that Parquet can hold: objects and lists as JSON."""
     if isinstance(value, (dict, list, tuple, set)):
-        return msgspec.json.encode(value, enc_hook=str).decode()
+        return _Nested(msgspec.json.encode(value, enc_hook=str).decode())
     return value
 
 
 def _as_table(rows: list[dict[str, Any]]) -> pa.Table:
     names = dict.fromkeys(name for row in rows for name in row)
-    return pa.table({name: _column([row.get(name) for row in rows]) for name in names})
+    fields, columns = [], []
+    for name in names:
+        values = [row.get(name) for row in rows]
+        nested = any(type(value) is _Nested for value in values)
+        column = _column_of_json(values) if nested else _column(values)
+        fields.append(pa.field(name, column.type, metadata=AS_JSON if nested else None))
+        columns.append(column)
+    return pa.table(columns, schema=pa.schema(fields))
+
+
+def _column_of_json(values: list[Any]) -> pa.Array:
+    """Return a column whose reader gets back lists, objects and the texts beside them."""
+    texts = [
+        value
+        if value is None or type(value) is _Nested
+        else msgspec.json.encode(value, enc_hook=str).decode()
+        for value in values
+    ]
+    return pa.array(texts, pa.string())
 
 
 def _column(values: list[Any]) -> pa.Array:
     """Return a column of the narrowest type that holds the values; text if they are of several kinds."""
     try:
-        return pa.array(values)
+        return pa.array(_texts(values) if _loses_time(values) else values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, pa.ArrowNotImplementedError):
-        return pa.array([None if value is None else str(value) for value in values], pa.string())
+        return pa.array(_texts(values), pa.string())
+
+
+def _texts(values: list[Any]) -> list[str | None]:
+    return [None if value is None else str(value) for value in values]
+
+
+def _loses_time(values: list[Any]) -> bool:
+    """Return whether Arrow would drop the time of some, or guess its zone: dates, or both kinds of times, mixed."""
+    kinds = {
+        (type(value) is date, getattr(value, "tzinfo", None) is None)
+        for value in values
+        if isinstance(value, date)
+    }
+    return len(kinds) > 1
