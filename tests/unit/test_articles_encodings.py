@@ -9,6 +9,7 @@ from upath import UPath
 
 from nightpress.articles.reader import iter_articles
 from nightpress.articles.text_encoding import detect_encoding
+from nightpress.errors import InputError
 
 # fmt: off
 TEXTS = {
@@ -65,3 +66,24 @@ def test_what_the_sample_did_not_show_is_read_too(
     assert path.stat().st_size > 256 * 1024
     found = [row.content for row in iter_articles(UPath(path)) if hasattr(row, "content")]
     assert found == [text * 12_000, later]
+
+
+@pytest.mark.parametrize("times", [1, 30])
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("café naïve “quoted” – déjà vu €5", "cp1252"),
+        ("The café’s naïve “owner” said déjà vu – €5. ", "cp1252"),
+        ("café naïve déjà vu üöä", "cp850"),
+        ("café naïve déjà vu üöä", "mac_roman"),
+        ("Příliš žluťoučký kůň úpěl ďábelské ódy; žába čte", "cp1250"),
+    ],
+)
+def test_no_guess_puts_letters_of_another_alphabet_into_words(text: str, encoding: str, times: int) -> None:
+    data = f"{text}\n".encode(encoding) * times
+    try:
+        found = detect_encoding(data, whole=True, file="a.csv")
+    except InputError as error:
+        assert "encoding=" in str(error)
+    else:
+        assert data.decode(found.name) == f"{text}\n" * times

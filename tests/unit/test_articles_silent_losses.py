@@ -266,3 +266,17 @@ def test_a_word_for_no_value_is_not_paid_for(word: str, tmp_path: Path) -> None:
     first, second = read(path)[0]
     assert (first.reason, word in first.detail) == ("missing_content", True)
     assert second.content == f"{word} and more"
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_backslashes_that_escape_nothing_are_not_dropped(name: str, tmp_path: Path) -> None:
+    mark = "," if name == "a.csv" else "\t"
+    text = f"id{mark}content\n1{mark}\\N\n2{mark}C:\\Windows\\new\n"
+    with pytest.raises(InputError, match="none of their escapes") as caught:
+        read(write(tmp_path / name, text))
+    assert "Windows" not in str(caught.value)
+    first, second = read(tmp_path / name, quoting="none")[0]
+    assert (first.reason, second.content) == ("missing_content", "C:\\Windows\\new")
+    rows, stats = read(write(tmp_path / name, text.replace("C:\\Windows\\new", "one\\ntwo")))
+    assert rows[1].content == "one\ntwo"
+    assert any("escapes" in warning for warning in stats.source.warnings)

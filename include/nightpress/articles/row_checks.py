@@ -28,7 +28,7 @@ from nightpress.errors import InputError
 _MAX_ID_CHARS = 1_000
 _MAX_SHOWN_ID = 200
 _EXACT_FLOAT = 2**53
-_NO_TEXTS = frozenset({"NULL", "(null)", "NaN", "nan", "<NA>", "#N/A"})
+_NO_TEXTS = frozenset({"\\N", "NULL", "(null)", "NaN", "nan", "<NA>", "#N/A"})
 """What databases, pandas and Excel write into a file where there is no value."""
 _no_text = re.compile("[\x00\ud800-\udfff]")
 

@@ -212,14 +212,14 @@ def _quoting(text: str, dialect: Dialect, options: ReadOptions, file: str) -> tu
     delimiter = dialect.delimiter
     has_null = re.search(_CELL_NULL.format(re.escape(delimiter)), text, re.MULTILINE) is not None
     if '"' not in text:
-        return _without_quotes(text, dialect, has_null)
+        return _without_quotes(text, dialect, has_null, file)
     double, plain_text = _parse(text, dialect), _parse(text, replace(dialect, quoting="none"))
     if '\\"' in text:
         found = _with_backslashes(text, dialect, double, file)
         if found is not None:
             return found
     if has_null and not _opens_quotes(text, delimiter):
-        return "escaped", False, [_null_doubt()]
+        return "escaped", False, [_escapes_doubt(text, delimiter, file)]
     if double is None and _regular(plain_text):
         doubt = "quotes in it are text, not around values; if that is wrong, say quoting='double'"
         return "none", False, [doubt]
@@ -236,9 +236,9 @@ def _spaced_quotes(text: str, dialect: Dialect) -> bool:
     return _regular(_parse(text, replace(dialect, spaced=True)))
 
 
-def _without_quotes(text: str, dialect: Dialect, has_null: bool) -> tuple[str, bool, list[str]]:
+def _without_quotes(text: str, dialect: Dialect, has_null: bool, file: str) -> tuple[str, bool, list[str]]:
     if has_null:
-        return "escaped", False, [_null_doubt()]
+        return "escaped", False, [_escapes_doubt(text, dialect.delimiter, file)]
     if "\\" not in text:
         return "double", False, []
     escaped = _parse(text, replace(dialect, quoting="escaped"))
@@ -314,6 +314,21 @@ def _opens_quotes(text: str, delimiter: str) -> bool:
         re.search(f'(?:^|{re.escape(delimiter)})"[^"]*"(?:{re.escape(delimiter)}|\r?$)', text, re.MULTILINE)
         is not None
     )
+
+
+def _escapes_doubt(text: str, delimiter: str, file: str) -> str:
+    r"""Return what is said about a table with values ``\N``, in which backslashes escape.
+
+    :raises InputError: other backslashes escape nothing, so it was not MySQL or Postgres that wrote it.
+    """
+    escaped = set(re.findall(r"\\(.)", text, re.DOTALL)) - {"N"}
+    if not escaped <= {*_ESCAPED, "\\", "\r", "\n", '"', "'", delimiter}:
+        raise InputError(
+            rf"{file} has values \N, as MySQL and Postgres write them, but also backslashes that are none of their "
+            "escapes; say quoting='escaped' if backslashes escape, or quoting='none' if they are text. No article is "
+            "sent until then"
+        )
+    return _null_doubt() + (r", and \n, \t and \\ as escapes; if not, say quoting='none'" if escaped else "")
 
 
 def _null_doubt() -> str:

@@ -17,6 +17,8 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_FOREIGN_WORDS = re.compile("[A-Za-z]*[\u0370-\u1cff][A-Za-z\u0370-\u1cff]*")
+"""Words with a letter of an alphabet such as Greek, Cyrillic or Hebrew, which are not mixed with Latin letters."""
 _MIN_FOREIGN = 6  # a guess from fewer non-ASCII characters is no better than chance
 _WIDER = {
     **dict.fromkeys(("ascii", "iso8859-1", "iso8859-15"), "cp1252"),
@@ -122,7 +124,11 @@ def _guess(sample: bytes, bad_byte: int, file: str) -> Encoding:
     foreign = sum(byte >= 0x80 for byte in sample)
     part = sample[max(0, bad_byte - 20_000) : bad_byte + 60_000]
     name = _widen(str(chardet.detect(part)["encoding"] or "").lower(), sample)
-    if name and foreign >= _MIN_FOREIGN and _decodes(sample, name):
+    if name and not (_decodes(sample, name) and is_plausible(_decode_start(sample, name))):
+        name = (
+            "cp1252" if _decodes(sample, "cp1252") and is_plausible(_decode_start(sample, "cp1252")) else ""
+        )
+    elif name and foreign >= _MIN_FOREIGN:
         return Encoding(
             name, 0, f"it is not UTF-8 (byte {bad_byte + 1:,}) and was read as {name}, which is a guess"
         )
@@ -133,6 +139,21 @@ def _guess(sample: bytes, bad_byte: int, file: str) -> Encoding:
         f"{hint}. Say what the file is in, e.g. encoding='cp1252', 'gb18030' or 'utf-16', or save it as UTF-8. No "
         "article is sent until then"
     )
+
+
+def is_plausible(text: str) -> bool:
+    r"""Return whether a decoded text can be right: no control characters, and words of one alphabet.
+
+    A detector takes a few accents and typographic quotes for Cyrillic or Hebrew letters inside Latin words.
+
+    >>> is_plausible("caf\xe9, d\xe9j\xe0 vu"), is_plausible("caf\u0439, d\u0439j\u0430 vu")
+    (True, False)
+    """
+    if re.search("[\x80-\x84\x86-\x9f]", text):
+        return False
+    foreign = _FOREIGN_WORDS.findall(text)
+    inside = sum(1 for word in foreign if re.search("[A-Za-z]", word))
+    return inside * 5 <= len(foreign)
 
 
 def _widen(name: str, sample: bytes) -> str:
