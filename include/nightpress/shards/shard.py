@@ -26,7 +26,7 @@ GIVEN_PREFIX = "given-"
 def has_no_second_round(uri: str) -> bool:
     """Return whether what a shard's batch leaves unanswered goes into no other shard: a second round, or hand-made."""
     matched = _REQUESTS.fullmatch(uri.rsplit("/", 1)[-1])
-    return bool(matched) and matched["name"].startswith((SECOND_ROUND_PREFIX, GIVEN_PREFIX))
+    return matched is not None and matched["name"].startswith((SECOND_ROUND_PREFIX, GIVEN_PREFIX))
 
 
 class _Reference(msgspec.Struct):
