@@ -79,6 +79,7 @@ class SecondRound:
     :param longer: of those, the ordinals that need more tokens.
     :param unbegun: of those, the ordinals truncated before any text.
     :param wrong: of those, the answers that did not fit the schema, and why.
+    :param billed: of those, the ordinals whose first request was, or may have been, billed.
     :param reasons: number of articles by the reason for sending them again.
     :param account: articles that failed because of the account, by the shard's name and the API's message.
     :param cut_off: answers truncated by ``max_tokens`` that are not sent again, because they are too many.
@@ -88,6 +89,7 @@ class SecondRound:
     longer: dict[str, set[int]] = field(default_factory=dict)
     unbegun: dict[str, set[int]] = field(default_factory=dict)
     wrong: dict[str, dict[int, WrongAnswer]] = field(default_factory=dict)
+    billed: dict[str, set[int]] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     account: dict[str, Counter[str]] = field(default_factory=dict)
     cut_off: int = 0
@@ -137,6 +139,8 @@ def _pick(chosen: SecondRound, name: str, ordinal: int, row: dict[str, Any], of_
     elif row["status"] == ERRORED and is_account_trouble(reason, row["error_message"]):
         said = f"{reason}: {(row['error_message'] or '')[:200]}".rstrip(": ")
         chosen.account.setdefault(name, Counter())[said] += 1
+    if STATUSES[row["status"]].billed != "no":
+        chosen.billed.setdefault(name, set()).add(ordinal)
     chosen.reasons[reason] += 1
     chosen.picked.setdefault(name, []).append(ordinal)
 

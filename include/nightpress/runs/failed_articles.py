@@ -11,8 +11,10 @@ from typing import Any, TypeGuard
 
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.costs.plan import Plan, again_upper_usd, second_round_upper
+from nightpress.days.day_rows import ORIGIN
 from nightpress.days.second_round import SecondRound, judge, write_second_round
 from nightpress.layout import DataRoot, run_folder_name
+from nightpress.parquet_files import read_parquet
 from nightpress.runs.account_pause import AccountTrouble, pause_once
 from nightpress.settings import ShardLimits
 from nightpress.shards.kept_bodies import DamagedBodyError, read_body
@@ -92,6 +94,7 @@ def collect_failures(  # noqa: PLR0917 - all are needed
         lambda shard: upper_usd_of_sending(shard, plan, root),
         lambda shard: ledger.load(shard.key),
         folder.name,
+        _not_billed(again, sent, chosen, plan, ledger, root),
     )
     return Resend(
         unsent,
@@ -111,8 +114,12 @@ def within_budget(  # noqa: PLR0917 - all are needed
     upper_usd: Callable[[Shard], float] | None = None,
     find_entry: Callable[[Shard], Entry | None] | None = None,
     run_folder: str = "",
+    not_billed: Collection[Shard] = (),
 ) -> list[Shard]:
     """Return the shards that fit the rest of the run's budget and of its plan's upper bound, in order.
+
+    The plan's bound covers each request once, so requests that were sent without being billed always fit it: to
+    measure them anew would give a higher bound than the plan's, which may rest on counted tokens.
 
     Paid amounts count. Missing articles may have been answered and billed, so they count at the plan's upper
     bound. Shards that were not submitted yet count at their own: the plan's average is no bound for one of them.
@@ -125,13 +132,20 @@ def within_budget(  # noqa: PLR0917 - all are needed
     :param upper_usd: returns the most that sending a shard may cost; None computes it from the shard's size.
     :param find_entry: returns the ledger entry of a shard.
     :param run_folder: name of the run's folder; batches that another run sent are not its expense.
+    :param not_billed: of the shards, those that hold only such requests, and whose requests the plan counted.
     """
     if not again or plan is None or plan.ceiling_usd == inf:
         return list(again)
     upper_usd = upper_usd or (lambda shard: second_round_upper(plan, shard.articles, shard.bytes))
     entries = [find_entry(shard) if find_entry else None for shard in again]
     spent = sum(paid_at_most(result, plan) for result in results)
-    spent += sum(map(upper_usd, unsent))
+    promised = plan.cost_upper_usd is not None and not plan.may_exceed_budget
+    covered = [
+        shard
+        for shard, entry in zip(again, entries, strict=True)
+        if promised and shard in not_billed and not _has_paid_batch(entry)
+    ]
+    spent += sum(map(upper_usd, [*unsent, *covered]))
     for shard, entry in zip(again, entries, strict=True):
         if _has_paid_batch(entry) and _run_of(entry) in {None, run_folder}:
             spent += upper_usd(shard) if entry.cost_usd is None else entry.cost_usd
@@ -139,7 +153,7 @@ def within_budget(  # noqa: PLR0917 - all are needed
     left = plan.ceiling_usd - spent
     affordable = []
     for shard, entry in zip(again, entries, strict=True):
-        if _has_paid_batch(entry):
+        if _has_paid_batch(entry) or shard in covered:
             affordable.append(shard)
             continue
         sent = entry is not None and entry.batch_id is None and entry.may_have_batch
@@ -150,6 +164,35 @@ def within_budget(  # noqa: PLR0917 - all are needed
             affordable.append(shard if fits else replace(shard, look_only=True))
             left, budget = (-inf if upper == inf else amount - upper for amount in (left, budget))
     return affordable
+
+
+def _not_billed(  # noqa: PLR0917 - called once
+    again: Sequence[Shard],
+    first: Sequence[Shard],
+    chosen: SecondRound,
+    plan: Plan | None,
+    ledger: Ledger,
+    root: DataRoot,
+) -> list[Shard]:
+    """Return the shards of which no request was or may have been billed, and all are in the plan of this day.
+
+    :param first: shards of the first round that the others were made of.
+    """
+    if plan is None:
+        return []
+    entries = {shard.name: ledger.load(shard.key) for shard in first if shard.name in chosen.picked}
+    planned = {
+        name
+        for name, entry in entries.items()
+        if entry and (entry.pipeline, entry.day) == (plan.pipeline, plan.day)
+    }
+    found = []
+    for shard in again:
+        table = read_parquet(ShardFiles.beside(root.open(shard.uri)).articles, [*ORIGIN])
+        origins = set(zip(table[ORIGIN[0]].to_pylist(), table[ORIGIN[1]].to_pylist(), strict=True))
+        if all(name in planned and ordinal not in chosen.billed.get(name, ()) for name, ordinal in origins):
+            found.append(shard)
+    return found
 
 
 def _has_paid_batch(entry: Entry | None) -> TypeGuard[Entry]:

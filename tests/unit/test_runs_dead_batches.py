@@ -1,0 +1,54 @@
+"""A batch that answered nothing is sent again within the plan's bound, which covers each request once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+
+import pytest
+
+from nightpress.runs.failed_articles import Resend, collect_failures
+from nightpress.settings import ShardLimits
+from nightpress.shards.prompts import PromptTemplate
+from nightpress.shards.requests import RequestTemplate
+from tests.support.offline_api_server import LocalApiServer
+from tests.support.priced_runs import PricedRuns
+
+TEMPLATE = RequestTemplate("claude-haiku-4-5", 1, PromptTemplate("Sum it up.\n<article>{content}</article>"))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PricedRuns]:
+    folder = tmp_path_factory.mktemp("dead_batches")
+    with LocalApiServer(folder / "api", seconds_per_batch=0.05) as server:
+        yield PricedRuns(server, folder / "data")
+
+
+def send_and_look(runs: PricedRuns, mark: str, articles: int, budget: float | None, **rule: object) -> Resend:
+    """Send articles whose batch goes wrong, and choose what is sent again."""
+    texts = [
+        f"{mark} {n}: the council met on Monday and approved a new bridge. " * 9 for n in range(articles)
+    ]
+    prepared = runs.prepare(texts, TEMPLATE, mark)
+    upper = prepared.plan.cost_upper_usd or 0.0
+    plan = replace(prepared.plan, max_cost_usd=None if budget is None else budget * upper)
+    runs.server.faults({"endpoint": "create", "kind": "rows"} | rule)
+    results = [asdict(runs._send(shard, mark)) for shard in prepared.shards]
+    runs.server.request("DELETE", "/local/faults")
+    return collect_failures(prepared.shards, results, plan, runs.ledger, runs.root, ShardLimits())
+
+
+@pytest.mark.parametrize("articles", [5, 120], ids=["all counted", "a sample counted"])
+@pytest.mark.parametrize("rule", [{"errored": 1.0, "error_type": "overloaded_error"}, {"expired": 1.0}])
+@pytest.mark.parametrize("budget", [None, 1.0])
+def test_a_batch_without_answers_is_sent_again_as_a_whole(
+    runs: PricedRuns, articles: int, rule: dict[str, object], budget: float | None
+) -> None:
+    mark = f"dead-{articles}-{len(rule)}-{budget is None}"
+    resend = send_and_look(runs, mark, articles, budget, **rule)
+    assert (sum(shard.articles for shard in resend.again), resend.over_budget) == (articles, 0)
+
+
+def test_a_budget_that_was_lowered_since_holds(runs: PricedRuns) -> None:
+    resend = send_and_look(runs, "lowered", 5, 0.5, expired=1.0)
+    assert (list(resend.again), resend.over_budget) == ([], 5)
