@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 
 import pytest
 
+from nightpress.batches.ledger import Entry
+from nightpress.results.collect import collect_batch
+from nightpress.results.shard_rows import Provenance
 from nightpress.runs.failed_articles import Resend, collect_failures
 from nightpress.settings import ShardLimits
 from nightpress.shards.prompts import PromptTemplate
+from nightpress.shards.request_keys import custom_id
 from nightpress.shards.requests import RequestTemplate
+from tests.support.ended_batches import EndedBatchApi
 from tests.support.offline_api_server import LocalApiServer
-from tests.support.priced_runs import PricedRuns
+from tests.support.priced_runs import DAY, PricedRuns
+from tests.support.result_lines import errored, succeeded
 
 TEMPLATE = RequestTemplate("claude-haiku-4-5", 1, PromptTemplate("Sum it up.\n<article>{content}</article>"))
 
@@ -52,3 +58,36 @@ def test_a_batch_without_answers_is_sent_again_as_a_whole(
 def test_a_budget_that_was_lowered_since_holds(runs: PricedRuns) -> None:
     resend = send_and_look(runs, "lowered", 5, 0.5, expired=1.0)
     assert (list(resend.again), resend.over_budget) == ([], 5)
+
+
+def collected(runs: PricedRuns, mark: str, max_tokens: int, outcome: Callable[[int, str], bytes]) -> Resend:
+    """Collect a batch of 20 articles with given results, and choose what is sent again."""
+    texts = [f"{mark} {n}: the council met on Monday and approved a new bridge. " * 9 for n in range(20)]
+    prepared = runs.prepare(texts, replace(TEMPLATE, max_tokens=max_tokens), mark)
+    (shard,) = prepared.shards
+    runs.ledger.intend(
+        Entry(key=shard.key, requests=20, bytes=shard.bytes, pipeline=mark, day=DAY, uri=shard.uri)
+    )
+    lines = b"".join(outcome(n, custom_id(shard.key, n)) for n in range(20))
+    api = EndedBatchApi(lines, total=20)
+    results = collect_batch(shard, runs.root, Provenance(mark, DAY, "msgbatch_1"), api, runs.ledger)
+    return collect_failures([shard], [asdict(results)], prepared.plan, runs.ledger, runs.root, ShardLimits())
+
+
+@pytest.mark.parametrize(
+    ("used", "again"),
+    [(20, 18), (200, 0)],
+    ids=["what answers left unused is enough for a longer one", "nothing was left unused"],
+)
+def test_what_is_asked_differently_has_to_fit_what_the_answers_left_unused(
+    runs: PricedRuns, used: int, again: int
+) -> None:
+    usage = {"input_tokens": 150, "output_tokens": used}
+
+    def outcome(number: int, name: str) -> bytes:
+        if number > 2:
+            return errored(name, "overloaded_error")
+        return succeeded(name, "Yes.", usage=usage, stop_reason="end_turn" if number else "max_tokens")
+
+    resend = collected(runs, f"mixed-{used}", 200, outcome)
+    assert sum(shard.articles for shard in resend.again) == again

@@ -11,11 +11,10 @@ from typing import Any, TypeGuard
 
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.costs.plan import Plan, again_upper_usd, second_round_upper
-from nightpress.days.day_rows import ORIGIN
 from nightpress.days.second_round import SecondRound, judge, write_second_round
 from nightpress.layout import DataRoot, run_folder_name
-from nightpress.parquet_files import read_parquet
 from nightpress.runs.account_pause import AccountTrouble, pause_once
+from nightpress.runs.again_in_plan import billed_before, within_plan
 from nightpress.settings import ShardLimits
 from nightpress.shards.kept_bodies import DamagedBodyError, read_body
 from nightpress.shards.requests import iter_params
@@ -86,6 +85,7 @@ def collect_failures(  # noqa: PLR0917 - all are needed
     chosen = judge(((shard, files[shard.uri]) for shard in sent), {shard.name for shard in sent} - mine)
     resumed = pause_once(folder, [*_refused_shards(unsent, ledger), *refused_articles(chosen, mine)])
     again = [_relative(shard, folder, root) for shard in write_second_round(chosen, sent, folder, limits)]
+    billed = billed_before(again, sent, chosen, plan, ledger, root)
     affordable = within_budget(
         again,
         unsent,
@@ -94,8 +94,12 @@ def collect_failures(  # noqa: PLR0917 - all are needed
         lambda shard: upper_usd_of_sending(shard, plan, root),
         lambda shard: ledger.load(shard.key),
         folder.name,
-        _not_billed(again, sent, chosen, plan, ledger, root),
+        [shard for shard in again if billed.get(shard.uri) == []],
     )
+    if len(affordable) < len(again):
+        extra = {shard.uri: upper_usd_of_sending(shard, plan, root, billed.get(shard.uri)) for shard in again}
+        by_plan = within_plan(again, results, plan, extra, ledger)
+        affordable = max(affordable, by_plan, key=_articles)
     return Resend(
         unsent,
         affordable,
@@ -166,46 +170,23 @@ def within_budget(  # noqa: PLR0917 - all are needed
     return affordable
 
 
-def _not_billed(  # noqa: PLR0917 - called once
-    again: Sequence[Shard],
-    first: Sequence[Shard],
-    chosen: SecondRound,
-    plan: Plan | None,
-    ledger: Ledger,
-    root: DataRoot,
-) -> list[Shard]:
-    """Return the shards of which no request was or may have been billed, and all are in the plan of this day.
-
-    :param first: shards of the first round that the others were made of.
-    """
-    if plan is None:
-        return []
-    entries = {shard.name: ledger.load(shard.key) for shard in first if shard.name in chosen.picked}
-    planned = {
-        name
-        for name, entry in entries.items()
-        if entry and (entry.pipeline, entry.day) == (plan.pipeline, plan.day)
-    }
-    found = []
-    for shard in again:
-        table = read_parquet(ShardFiles.beside(root.open(shard.uri)).articles, [*ORIGIN])
-        origins = set(zip(table[ORIGIN[0]].to_pylist(), table[ORIGIN[1]].to_pylist(), strict=True))
-        if all(name in planned and ordinal not in chosen.billed.get(name, ()) for name, ordinal in origins):
-            found.append(shard)
-    return found
-
-
 def _has_paid_batch(entry: Entry | None) -> TypeGuard[Entry]:
     """Return whether a shard has a batch; one without any answer cost nothing, and its shard may be sent again."""
     return entry is not None and entry.batch_id is not None and entry.answered != 0
 
 
-def upper_usd_of_sending(shard: Shard, plan: Plan | None, root: DataRoot) -> float:
-    """Return the most that sending a shard may cost, in USD; infinite when its body is gone."""
+def upper_usd_of_sending(
+    shard: Shard, plan: Plan | None, root: DataRoot, places: Sequence[int] | None = None
+) -> float:
+    """Return the most that sending a shard may cost, in USD; infinite when its body is gone.
+
+    :param places: only these of its requests; None takes all.
+    """
     if plan is None:
         return 0.0
     try:
-        return again_upper_usd(plan, list(iter_params(read_body(root.open(shard.uri)))))
+        params = list(iter_params(read_body(root.open(shard.uri))))
+        return again_upper_usd(plan, params if places is None else [params[place] for place in places])
     except (FileNotFoundError, DamagedBodyError):
         return inf
 
