@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -280,3 +281,46 @@ def test_backslashes_that_escape_nothing_are_not_dropped(name: str, tmp_path: Pa
     rows, stats = read(write(tmp_path / name, text.replace("C:\\Windows\\new", "one\\ntwo")))
     assert rows[1].content == "one\ntwo"
     assert any("escapes" in warning for warning in stats.source.warnings)
+
+
+def zipped(path: Path, members: dict[str, str]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    return path
+
+
+def test_files_of_an_archive_are_read_under_any_path(tmp_path: Path) -> None:
+    names = ["./a.jsonl", "../b.jsonl", "x/./c.jsonl", ".hidden/d.jsonl", "__MACOSX/._a.jsonl"]
+    members = {name: lines({"id": name, "content": "Words."}) for name in names}
+    rows, _ = read(zipped(tmp_path / "a.zip", members))
+    assert {row.article_id for row in rows} == set(names[:3])
+
+
+def test_an_archive_of_documents_or_of_a_table_is_not_reduced(tmp_path: Path) -> None:
+    posts = {f"{number}.md": "A post." for number in range(5)}
+    with pytest.raises(InputError, match="5 documents"):
+        read(zipped(tmp_path / "a.zip", {"package.json": json.dumps({"description": MARKER}), **posts}))
+    with pytest.raises(InputError, match="Delta table"):
+        read(zipped(tmp_path / "b.zip", {"t/_delta_log/0.json": "{}", "t/a.jsonl": lines({"content": "x"})}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<articles><article id='1'><title>T</title><p>One.</p></article>"
+        "<article id='2'><title>U</title><p>Two.</p></article></articles>",
+        "<articles><article id='1'>One.</article><article id='2'>Two.</article></articles>",
+        "<reviews><review>One.</review><review>Two.</review></reviews>",
+        "<a><b><document><id>1</id><p>One.</p></document><document><id>2</id><p>Two.</p></document></b></a>",
+        "<all><text id='1'>One.</text><text id='2'>Two.</text></all>",
+    ],
+)
+def test_articles_side_by_side_in_xml_do_not_become_one(text: str, tmp_path: Path) -> None:
+    rows, _ = read(write(tmp_path / "a.xml", text))
+    assert [row.content for row in rows] == ["One.", "Two."]
+
+
+def test_paragraphs_of_an_article_in_xml_stay_together(tmp_path: Path) -> None:
+    text = "<a><item><title>T</title><text>One.</text><text>Two.</text></item></a>"
+    assert [row.content for row in read(write(tmp_path / "a.xml", text))[0]] == ["One.\n\nTwo."]

@@ -39,6 +39,7 @@ from nightpress.articles.sheet_rows import open_sheet
 from nightpress.articles.source_files import SourceFile
 from nightpress.articles.table_dialect import detect_dialect
 from nightpress.articles.text_encoding import Encoding, Utf8Stream, detect_encoding
+from nightpress.articles.usable_files import check_members
 from nightpress.articles.zip_archives import is_zip, open_archive, open_member
 from nightpress.errors import InputError
 from nightpress.plain_text import for_log
@@ -95,6 +96,8 @@ def _iter_archive(
         said = reading.options.format
         kinds = {member.filename: said or format_of(member.filename) for member in members}
         data = set(kinds.values()) - DOCUMENTS - {""}
+        if not said:
+            check_members(file.path, kinds)
         usable = [member for member in members if kinds[member.filename] in (data or DOCUMENTS)]
         for member in members:
             if member not in usable:

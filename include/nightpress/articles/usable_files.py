@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightpress.articles.file_kinds import DOCUMENTS, KNOWN_SUFFIXES, why_unknown
+from nightpress.articles.file_kinds import DOCUMENTS, KNOWN_SUFFIXES, format_of, why_unknown
 from nightpress.articles.source_report import SourceReport
 from nightpress.errors import InputError
 from nightpress.storage import StoragePath, is_local
@@ -55,23 +55,38 @@ def choose_usable(
 def _skip_documents(place: StoragePath, chosen: dict[str, SourceFile], skipped: dict[str, str]) -> None:
     """Skip the documents beside data.
 
-    :raises InputError: there are so many that they may be the articles, and the data something beside them.
+    :raises InputError: they may be the articles, and the data something beside them.
     """
-    documents = [name for name, file in chosen.items() if file.format in DOCUMENTS]
-    if len(documents) > max(_FEW_DOCUMENTS, len(chosen) - len(documents)):
-        raise InputError(_mostly_documents(place, documents, set(chosen) - set(documents)))
-    for name in documents:
+    refuse_mostly_documents(place, list(chosen))
+    for name in [name for name, file in chosen.items() if file.format in DOCUMENTS]:
         del chosen[name]
         skipped[name] = "it is a document beside data; name it, or use a glob such as *.txt, to read it"
 
 
-def _mostly_documents(place: StoragePath, documents: list[str], data: set[str]) -> str:
-    first, second = documents[0].rpartition(".")[2], min(data)
-    return (
-        f"{place} holds {len(documents):,} documents ({documents[0]!r}, for example) and {len(data):,} file(s) of data "
-        f"({second!r}), so it is unclear which are the articles; say so with a glob such as {place}/**/*.{first}, or "
-        "name the data. No article is sent until then"
-    )
+def check_members(archive: StoragePath, kinds: Mapping[str, str]) -> None:
+    """Raise InputError if it is unclear which files of an archive are the articles, or which rows are deleted.
+
+    :param kinds: their formats by their names.
+    """
+    if any("_delta_log/" in name for name in kinds):
+        raise InputError(f"{archive} is an archive of a Delta table; unpack it, and name the table's folder")
+    refuse_mostly_documents(archive, [name for name, kind in kinds.items() if kind])
+
+
+def refuse_mostly_documents(place: StoragePath, names: Sequence[str]) -> None:
+    """Raise InputError if there are so many documents beside data that they may be the articles.
+
+    :param names: of files whose names show their formats.
+    """
+    documents = [name for name in names if format_of(name.rsplit("/", 1)[-1]) in DOCUMENTS]
+    taken = set(documents)
+    data = [name for name in names if name not in taken]
+    if data and len(documents) > max(_FEW_DOCUMENTS, len(data)):
+        raise InputError(
+            f"{place} holds {len(documents):,} documents ({documents[0]!r}, for example) and {len(data):,} file(s) of "
+            f"data ({data[0]!r}), so it is unclear which are the articles; say so with a glob of a folder, such as "
+            f"**/*.{documents[0].rpartition('.')[2]}, or name the data. No article is sent until then"
+        )
 
 
 def _is_regular(file: SourceFile) -> bool:

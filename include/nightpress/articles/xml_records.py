@@ -20,6 +20,8 @@ from nightpress.articles.xml_elements import INLINE_TAGS, PROSE_TAGS, bare_tag, 
 from nightpress.errors import InputError
 
 _NAMES = frozenset({*ID_NAMES, *LINK_NAMES, *TITLE_NAMES})
+_RECORD_NAMES = frozenset({"article", "document", "post", "story", "review", "message", "comment"})
+"""Usual names of a text that, if they are repeated, rather name the articles."""
 _MAX_PATHS = 20_000
 _MAX_CHAIN = 7
 _MAX_DEPTH = 60
@@ -136,6 +138,8 @@ def _has_content(path: Path, doubtful: bool, survey: XmlSurvey) -> bool:
         for outer in level:
             for name in survey.parts.get(outer, ()):
                 inner = (*outer, name)
+                if _is_record(inner, survey):
+                    continue
                 is_text = inner in survey.with_text or inner not in survey.counts or _is_prose(inner, survey)
                 if is_text and _is_usual(name, doubtful) and survey.most[outer] * (outer != path) <= 1:
                     return True
@@ -143,6 +147,13 @@ def _has_content(path: Path, doubtful: bool, survey: XmlSurvey) -> bool:
                     deeper.append(inner)
         level = deeper
     return not doubtful and _is_prose(path, survey) and _has_title(path, survey)
+
+
+def _is_record(path: Path, survey: XmlSurvey) -> bool:
+    """Return whether a repeated element with a usual name of a text is an article, as in ``<articles><article>``."""
+    if survey.most[path] < 2:
+        return False
+    return plain(path[-1]) in _RECORD_NAMES or bool({*map(plain, survey.parts.get(path, ()))} & _NAMES)
 
 
 def _is_text_itself(path: Path, survey: XmlSurvey) -> bool:
@@ -171,7 +182,7 @@ def _by_other_names(paths: list[Path], survey: XmlSurvey, file: str) -> str:
 
     :raises InputError: there is none; the message names the repeated tags.
     """
-    good = [path for path in paths if survey.most[path] > 1 and {*map(plain, survey.parts[path])} & _NAMES]
+    good = [path for path in paths if _is_record(path, survey)]
     if good and plain(paths[0][-1]) not in ("urlset", "sitemapindex"):
         return max(good, key=lambda path: survey.counts[path])[-1]
     repeated = [path[-1] for path in paths if survey.most[path] > 1 and survey.parts[path]]

@@ -77,4 +77,5 @@ def _read_zip(read: Callable[[], T]) -> T:
 
 
 def _is_hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX", "~$")) for part in name.split("/"))
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in (".", "..")]
+    return any(part.startswith((".", "__MACOSX", "~$")) for part in parts)
