@@ -29,6 +29,7 @@ _NOT_IN_LINES = re.compile(
 )
 _SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _MARKDOWN_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;", ":": "&#58;", "$": "&#36;"}
+_QUERY = re.compile(r"""(\bhttps?://[^\s?'"<>]+\?)[^\s'"<>,;)]+""", re.IGNORECASE)
 _NUMBERED = "|".join(rf"(?<=^\d{{{digits}}})[.)]" for digits in range(1, 10))
 _MARKDOWN = re.compile(rf"([\\`*_\[\]|~])|([&<>@$])|(:(?=/))|((?<=[wW]{{3}})\.)|(^[#+=-])|({_NUMBERED})")
 
@@ -98,6 +99,15 @@ def for_log(value: object, max_chars: int = 2_000) -> str:
 def for_markdown(value: object) -> str:
     """Return text on one line in which nothing is markup, a link or a mention."""
     return _MARKDOWN.sub(_to_markdown, " ".join(for_document(value).split()))
+
+
+def without_queries(text: str) -> str:
+    """Return text with the queries of web addresses left out: those of signed downloads hold keys.
+
+    >>> without_queries("https://example.org/a.csv?sig=abc&x=1 is not there")
+    'https://example.org/a.csv?… is not there'
+    """
+    return _QUERY.sub(r"\1…", text)
 
 
 def shorten(text: str, max_chars: int) -> str:

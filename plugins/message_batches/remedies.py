@@ -17,6 +17,7 @@ from nightpress.errors import (
     RETRY_CANNOT_HELP,
     NightpressError,
 )
+from nightpress.plain_text import without_queries
 
 FAILURE = "failure"
 """XCom key under which a failing task keeps what the Batches page shows of it."""
@@ -62,6 +63,7 @@ def fail_without_retry() -> Iterator[None]:
     try:
         yield
     except NightpressError as error:
+        error.args = (without_queries(str(error)),)
         message = with_remedy(error, _current_task_id())
         _tell_page(error, message)
         if isinstance(error, RETRY_CANNOT_HELP) or error.code in _NO_RETRY_CODES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from types import SimpleNamespace
 from typing import Any
 
@@ -46,6 +47,15 @@ def test_an_error_that_a_retry_cannot_help_fails_at_once_with_its_kind() -> None
         raise AccountTroubleError("no credit.")
     with pytest.raises(AirflowFailException, match="submit_batch"), fail_without_retry():
         raise ResultsError("gone", code="shards_without_results")
+
+
+def test_no_key_of_a_signed_address_is_in_an_error() -> None:
+    address = "https://example.org/a.csv?sig=s3cret&x=1"
+    for kind in (InputError, SubmitLaterError):
+        with pytest.raises(Exception, match=r"a\.csv\?… is not there") as caught, fail_without_retry():
+            raise kind(f"{address} is not there")
+        assert "s3cret" not in "".join(traceback.format_exception_only(caught.value))
+        assert "s3cret" not in str(caught.value.__cause__)
 
 
 def test_an_error_that_a_retry_may_help_stays_what_it_is() -> None:

@@ -324,3 +324,11 @@ def test_articles_side_by_side_in_xml_do_not_become_one(text: str, tmp_path: Pat
 def test_paragraphs_of_an_article_in_xml_stay_together(tmp_path: Path) -> None:
     text = "<a><item><title>T</title><text>One.</text><text>Two.</text></item></a>"
     assert [row.content for row in read(write(tmp_path / "a.xml", text))[0]] == ["One.\n\nTwo."]
+
+
+def test_no_key_of_a_signed_address_is_in_a_report() -> None:
+    report, address = SourceReport(), "https://example.org/a.csv?sig=s3cret&x=1"
+    report.warn("it is not UTF-8", address)
+    report.skip(address, "its name says nothing")
+    assert "s3cret" not in " ".join(report.notes())
+    assert all("https://example.org/a.csv?…" in note for note in report.notes())

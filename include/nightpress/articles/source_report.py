@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from nightpress.plain_text import without_queries
+
 _MAX_SHOWN = 20
 _MAX_KEPT = 1_000
 
@@ -35,7 +37,11 @@ class SourceReport:
     def warnings(self) -> list[str]:
         """Each warning once, with the number of files if there are several."""
         return [
-            f"{file}: {what}" + (f" (and {count - 1:,} more files)" if count > 1 else "") if file else what
+            (f"{without_queries(file)}: " if file else "")
+            + what
+            + (f" (and {count - 1:,} more files)" if count > 1 else "")
+            if file
+            else what
             for what, (file, count) in self._warnings.items()
         ]
 
@@ -77,7 +83,7 @@ class SourceReport:
             shown = "; ".join(f"{path} ({why})" for path, why in list(self.skipped.items())[:5])
             more = f"; and {self.skipped_count - 5:,} more" if self.skipped_count > 5 else ""
             notes.append(f"Not read: {self.skipped_count:,} files: {shown}{more}.")
-        return notes
+        return [without_queries(note) for note in notes]
 
     def notes(self) -> list[str]:
         """Return everything worth knowing before money is spent, one sentence each."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from message_batches import config
 from nightpress.errors import ConfigurationError
+from nightpress.plain_text import without_queries
 
 if TYPE_CHECKING:
     from nightpress.articles.allowed_sources import AllowedSources
@@ -120,5 +121,5 @@ class SourceChoice:
         files = find_files(places, missing_ok=not given or may_be_absent, format=options.format)
         if allowed is not None:
             allowed.check_files(files)
-        shown = ", ".join(map(str, places))
+        shown = without_queries(", ".join(map(str, places)))
         return Source(shown, files, FieldMap.of(self.fields), limit=self.limit, options=options)
