@@ -381,6 +381,20 @@ def test_what_is_missing_or_out_of_bounds_is_unknown(strange: dict[str, Any]) ->
     assert found.created_at is None or found.created_at.tzinfo is not None
 
 
+@pytest.mark.parametrize(
+    ("ended_at", "ended"), [("2026-11-22T02:00:00Z", True), (None, False), ("0001-01-01T00:00:00Z", False)]
+)
+def test_a_batch_whose_status_a_gateway_drops_has_ended_when_it_says_when(
+    ended_at: str | None, ended: bool
+) -> None:
+    """Else its answers, which are paid for, are never collected."""
+    for status in ({"processing_status": None}, {}):
+        content = batch(9, ended_at=ended_at)
+        del content["processing_status"]
+        found = decode_batch(json.dumps(content | status).encode())
+        assert found.ended is ended
+
+
 @pytest.mark.parametrize("zero", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
 @pytest.mark.parametrize("strict", [True, False])
 def test_the_zero_of_a_gateways_language_is_no_time(zero: str, strict: bool) -> None:

@@ -63,7 +63,8 @@ class RequestCounts(msgspec.Struct, frozen=True, gc=False):
 class Batch(msgspec.Struct, frozen=True, gc=False):
     """The state of a Message Batch (API documentation, "The Message Batch object").
 
-    :param processing_status: ``in_progress``, ``canceling`` or ``ended``; ``unknown`` when the reply has none.
+    :param processing_status: ``in_progress``, ``canceling`` or ``ended``; when the reply has none, ``ended`` if it says
+        when the batch ended, else ``unknown``.
     :param created_at: None when the reply has none.
     """
 
@@ -199,13 +200,14 @@ def _read_leniently(content: Any) -> Batch | OddBatch:
     if not is_batch_id(batch_id) or not isinstance(kind, (str, type(None))):
         return OddBatch(kind if isinstance(kind, str) else "message_batch", created, counts.total or None)
     status, url = content.get("processing_status"), content.get("results_url")
+    ended = _read_moment(content.get("ended_at"))
     return Batch(
         id=str(batch_id),
-        processing_status=status if isinstance(status, str) else "unknown",
+        processing_status=status if isinstance(status, str) else "ended" if ended else "unknown",
         created_at=created,
         request_counts=counts,
         expires_at=_read_moment(content.get("expires_at")),
-        ended_at=_read_moment(content.get("ended_at")),
+        ended_at=ended,
         archived_at=_read_moment(content.get("archived_at")),
         cancel_initiated_at=_read_moment(content.get("cancel_initiated_at")),
         results_url=url if isinstance(url, str) else None,
