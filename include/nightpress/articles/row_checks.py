@@ -28,8 +28,8 @@ from nightpress.errors import InputError
 _MAX_ID_CHARS = 1_000
 _MAX_SHOWN_ID = 200
 _EXACT_FLOAT = 2**53
-_NO_TEXTS = frozenset({"\\N", "NULL", "(null)", "NaN", "nan", "<NA>", "#N/A"})
-"""What databases, pandas and Excel write into a file where there is no value."""
+_NO_VALUES = frozenset({"", "\\N", "NULL", "(null)", "NaN", "nan", "<NA>", "#N/A"})
+"""What databases, pandas and Excel write into a file where there is no value; all are short."""
 _no_text = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -98,7 +98,7 @@ class RowChecker:
         if type(content) is not str:
             text = text_of_content(content)
             content = content if text is None else text
-        if type(content) is not str or not content or content.isspace() or content in _NO_TEXTS:
+        if type(content) is not str or content.isspace() or (len(content) < 7 and content in _NO_VALUES):
             raise _without_text(content, ".".join(mapping.content), article_id or None)
         content = self._clean(content)
         if not article_id:
@@ -221,7 +221,7 @@ def _without_text(content: object, name: str, article_id: str | None) -> _Unusab
         return _Unusable("missing_content", f"the field {name!r} is absent or empty", article_id)
     if isinstance(content, str):
         what = "is only white space" if content else "is empty"
-        what = f"has the word {content} for no value" if content in _NO_TEXTS else what
+        what = f"has the word {content} for no value" if content and content in _NO_VALUES else what
         return _Unusable("missing_content", f"the field {name!r} {what}", article_id)
     detail = f"the field {name!r} is of type {type(content).__name__}"
     inside = longest_text([{name: content}]) if isinstance(content, (list, Mapping)) else None
