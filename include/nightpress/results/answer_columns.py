@@ -186,7 +186,10 @@ def _usage_columns(given: list[Usage | None]) -> dict[str, pa.Array]:
 
     details = [usage.output_tokens_details for usage in usages]
     tools = [usage.server_tool_use for usage in usages]
-    unclear = [not usage.complete for usage in usages]
+    unclear = [
+        bool(usage.unclear or usage.iterations or usage.server_tool_use) and not usage.complete
+        for usage in usages
+    ]
     minutes, hour = _cache_writes(usages)
     return {
         "unclear": _column("unclear", unclear),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import BinaryIO, NamedTuple
 
 import msgspec
@@ -133,9 +134,8 @@ class _LineReader:
         except _UNREADABLE:
             return None
         outcomes = [line.result for line in lines]
-        if len(lines) != count or any(
-            [outcome.message is None and not outcome.usable for outcome in outcomes]
-        ):
+        failed = [outcome.message is None for outcome in outcomes]
+        if len(lines) != count or not all([outcome.usable for outcome in compress(outcomes, failed)]):
             return None
         ordinals = _read_ordinals([line.custom_id for line in lines], self._prefix, self._articles)
         if ordinals is None or self._seen[ordinals].any():
@@ -145,7 +145,7 @@ class _LineReader:
             self._seen[ordinals] = False
             return None
         self._report.lines += count
-        self._failed[ordinals] = [outcome.message is None for outcome in outcomes]
+        self._failed[ordinals] = failed
         return Block(ordinals, outcomes)
 
     def _read_each(self, text: bytes) -> Block:
