@@ -330,13 +330,31 @@ def test_a_reply_without_any_result_is_not_a_batch_without_answers(
     assert ended.collect(EndedBatchApi(ended.lines(), total=articles)).by_status == {"succeeded": articles}
 
 
-def test_a_batch_that_answered_nothing_may_have_no_results(
-    ended: EndedShard, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("content", [b"", b'{"error": "no results"}\n', b"<html>\nnone\n</html>\n"])
+@pytest.mark.parametrize(
+    ("counts", "paid"),
+    [
+        (RequestCounts(expired=5), False),
+        (RequestCounts(errored=2, expired=1, canceled=2), False),
+        (RequestCounts(errored=4, succeeded=1), True),
+        # The counts of a moment at which the batch had not ended, as a gateway may keep them, tell nothing.
+        (RequestCounts(processing=5), True),
+        (RequestCounts(processing=3, errored=2), True),
+        (RequestCounts(errored=2), True),
+        (RequestCounts(), True),
+    ],
+)
+def test_only_a_batch_that_surely_answered_nothing_may_have_no_results(
+    ended: EndedShard, monkeypatch: pytest.MonkeyPatch, counts: RequestCounts, paid: bool, content: bytes
 ) -> None:
-    api = EndedBatchApi(b"", total=0)
-    found = msgspec.structs.replace(api.retrieve("msgbatch_1"), request_counts=RequestCounts(expired=5))
+    api = EndedBatchApi(content, total=0)
+    found = msgspec.structs.replace(api.retrieve("msgbatch_1"), request_counts=counts)
     monkeypatch.setattr(api, "retrieve", lambda _: found)
-    assert ended.collect(api).by_status == {"missing": 5}
+    if paid:
+        with pytest.raises(ResultsError, match="nothing is sent again"):
+            ended.collect(api)
+    else:
+        assert ended.collect(api).by_status == {"missing": 5}
 
 
 @pytest.mark.parametrize(("articles", "prefix"), [(1, ""), (5, SECOND_ROUND_PREFIX)])

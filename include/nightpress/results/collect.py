@@ -156,13 +156,13 @@ def _download(  # noqa: PLR0917 - private, called once
 def _are_unusable(batch: Batch, shard: Shard, report: StreamReport) -> bool:
     """Return whether no line is a result of the shard: something between changes all of them, or holds them back.
 
-    A single line may be damaged by chance; and what is missing after the second round is not sent again. Without any
-    line, the batch's own counts tell whether there was anything to pay for.
+    A single line may be damaged by chance; and what is missing after the second round is not sent again. The batch's
+    own counts tell whether there was anything to pay for; those that still say ``processing`` are of an earlier moment.
     """
     if report.good or shard.round != 1:
         return False
     counts = batch.request_counts
-    if not report.lines and counts.total and not counts.succeeded:
+    if not counts.succeeded and counts.errored + counts.expired + counts.canceled >= shard.articles:
         return False
     return report.lines != 1 or shard.articles > 1
 
