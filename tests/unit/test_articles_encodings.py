@@ -87,3 +87,10 @@ def test_no_guess_puts_letters_of_another_alphabet_into_words(text: str, encodin
         assert "encoding=" in str(error)
     else:
         assert data.decode(found.name) == f"{text}\n" * times
+
+
+@pytest.mark.parametrize("times", [1, 30])
+def test_english_with_typographic_quotes_only_is_cp1252(times: int) -> None:
+    text = "It’s what he said – “don’t” and “won’t”… They’re here.\n" * times
+    found = detect_encoding(text.encode("cp1252"), whole=True, file="a.txt")
+    assert (found.name, "guess" in found.doubt) == ("cp1252", True)

@@ -83,6 +83,8 @@ def test_data_called_a_text_is_not_one_article(text: str, words: str, tmp_path: 
         "{braces} in prose\n",
         "\tindented\n\tlines\n\tof a poem\n",
         "a\tb\nno tab\na\tb\n",
+        "ANNA:\tGood morning.\nBEN:\tGood morning.\nANNA:\tHow are you?\n",
+        "1.\tOne thing.\n2.\tAnother.\n3.\tA third.\n",
         "a\tb\n",
     ],
 )
@@ -332,3 +334,15 @@ def test_no_key_of_a_signed_address_is_in_a_report() -> None:
     report.skip(address, "its name says nothing")
     assert "s3cret" not in " ".join(report.notes())
     assert all("https://example.org/a.csv?…" in note for note in report.notes())
+
+
+@pytest.mark.parametrize("line", ["ID,Title,CONTENT", "--,-----,-------", "--  ,----- ,-------"])
+def test_a_header_in_other_capitals_and_a_line_under_it_are_no_articles(line: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", f"id,title,content\n{line}\n1,T,One.\n2,-,-\n")
+    rows, _ = read(path)
+    assert [getattr(row, "reason", "") or row.content for row in rows] == ["repeated_header", "One.", "-"]
+
+
+def test_a_content_in_front_matter_is_not_lost(tmp_path: Path) -> None:
+    rows, _ = read(write(tmp_path / "a.md", "---\ntitle: T\ncontent: Said before.\n---\nBody.\n"))
+    assert [(row.content, row.metadata) for row in rows] == [("Body.", {"source_content": "Said before."})]

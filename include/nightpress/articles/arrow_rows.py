@@ -102,17 +102,16 @@ def iter_batches(table: ArrowTable, file: str) -> Iterator[Row]:
     read = [_json_values if field.metadata == AS_JSON else _values for field in table.schema]
     batches = iter(table.batches)
     while True:
-        rows: list[tuple[Any, ...]] | None = None
         try:
             batch = next(batches, None)
             if batch is None:
                 return
             for start in range(0, batch.num_rows, _MAX_BATCH_ROWS):
                 part = batch.slice(start, _MAX_BATCH_ROWS)
-                rows = list(
-                    zip(*(get(column) for get, column in zip(read, part.columns, strict=True)), strict=True)
-                )
-                for values in rows:
+                columns = [get(column) for get, column in zip(read, part.columns, strict=True)]
+                for values in zip(
+                    *columns, strict=True
+                ):  # no list of them: it would cost a tuple for each row
                     position += 1
                     yield position, dict(zip(names, values, strict=True))
         except (

@@ -72,16 +72,18 @@ class TableText:
         )
         known_nulls = self._options.quoting is None or self._options.quoting == "escaped"
         unnamed = [name for name in names if name.startswith("column_")] if self._dialect.header else []
-        # Concatenated files repeat the header, possibly after a byte order mark.
-        header = self._first if len(self._first) == width > 1 else None
-        marked = header and [f"\ufeff{header[0]}", *header[1:]]
+        header, marked = self._headers()
         last: list[str] = []
         line = read.number + 1
         for values in self._rows:
             last = values
             if len(values) != width and not any(values[width:]):
                 del values[width:]
-            if len(values) != width or values in (header, marked):
+            if (
+                len(values) != width
+                or values in (header, marked)
+                or (header and _is_header_again(values, header))
+            ):
                 if values:
                     yield line, BadRow(len(values), width)
             else:
@@ -100,6 +102,11 @@ class TableText:
             self._line = line = read.number + 1
         self._report.nulls += nulls
         self._check_end(last)
+
+    def _headers(self) -> tuple[list[str] | None, list[str] | None]:
+        """Return the header, which concatenated files repeat, possibly after a byte order mark."""
+        header = self._first if len(self._first) == len(self.columns) > 1 else None
+        return header, header and [f"\ufeff{header[0]}", *header[1:]]
 
     def _check_end(self, last: list[str]) -> None:
         """Refuse a table that may be cut off in its last value: neither a quote nor a line break ends it."""
@@ -140,3 +147,13 @@ class TableText:
                 )
         if problem:
             raise InputError(f"{self._file}: {problem}. No article is sent until then")
+
+
+def _is_header_again(values: list[str], header: list[str]) -> bool:
+    """Return whether a row is the header in other capitals, or the line of dashes that SQL Server puts under it."""
+    if values[0][:1] == "-":
+        dashes = [value.strip() for value in values]
+        return not "".join(dashes).strip("-") and all(dashes) and max(map(len, dashes)) > 2
+    if len(values[0]) != len(header[0]) or values[0].lower() != header[0].lower():
+        return False
+    return [value.lower() for value in values] == [name.lower() for name in header]

@@ -102,6 +102,8 @@ def _markdown(text: str, file: str) -> dict[str, Any]:
     if not fields and _has_words_before(text, content):
         return {"title": _first_heading(text), "content": text}  # its first line is a rule, not front matter
     title = fields.pop("title", None) or _first_heading(content)
+    if "content" in fields:
+        fields["source_content"] = fields.pop("content")  # it is no part of the text, and is not lost
     return {**fields, "title": None if title is None else str(title), "content": content}
 
 

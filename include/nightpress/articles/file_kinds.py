@@ -120,6 +120,9 @@ def data_in_text(start: str) -> str:
     if re.match(r"<\?xml\s", start):
         return f"XML, {said} format='xml'"
     rows = [line.strip().count("\t") for line in start.split("\n")[:-1] if line.strip()]
-    if len(rows) > 2 and min(rows) == max(rows) > 0:  # prose has no tabs, least of all as many in each line
+    labelled = re.match(r"\s*[^\t\n]{0,40}[.:)]\t", start)  # a numbered list, or who speaks
+    if (
+        len(rows) > 2 and min(rows) == max(rows) > 0 and not labelled
+    ):  # other prose has no tabs, least of all as many in each line
         return f"a table without a header, {said} format='tsv' and columns=['id', 'content', …]"
     return ""

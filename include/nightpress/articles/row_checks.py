@@ -211,7 +211,10 @@ def _has_value(value: object) -> bool:
 def _not_a_row(row: object) -> _Unusable:
     if isinstance(row, BadRow):
         if row.values == row.columns:
-            return _Unusable("repeated_header", "the names of the columns once more: were files joined?")
+            return _Unusable(
+                "repeated_header",
+                "the names of the columns once more (were files joined?), or a line under them",
+            )
         return _Unusable("bad_row", f"{row.values} values where the header has {row.columns} columns")
     return _Unusable("not_an_object", f"it is of type {type(row).__name__}")
 

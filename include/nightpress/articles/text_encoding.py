@@ -122,6 +122,10 @@ def _guess(sample: bytes, bad_byte: int, file: str) -> Encoding:
     import chardet
 
     foreign = sum(byte >= 0x80 for byte in sample)
+    if foreign >= _MIN_FOREIGN and _is_typographic(sample):
+        return Encoding(
+            "cp1252", 0, f"it is not UTF-8 (byte {bad_byte + 1:,}) and was read as cp1252, which is a guess"
+        )
     part = sample[max(0, bad_byte - 20_000) : bad_byte + 60_000]
     name = _widen(str(chardet.detect(part)["encoding"] or "").lower(), sample)
     if name and not (_decodes(sample, name) and is_plausible(_decode_start(sample, name))):
@@ -138,6 +142,14 @@ def _guess(sample: bytes, bad_byte: int, file: str) -> Encoding:
         f"{file}: byte {bad_byte + 1:,} (line {line:,}) is not UTF-8, and there is too little to tell what it is"
         f"{hint}. Say what the file is in, e.g. encoding='cp1252', 'gb18030' or 'utf-16', or save it as UTF-8. No "
         "article is sent until then"
+    )
+
+
+def _is_typographic(sample: bytes) -> bool:
+    """Return whether an English text has only Windows' quotes and dashes, which a detector takes for letters."""
+    strange = set(sample) - set(range(0x80))
+    return strange <= set(b"\x85\x91\x92\x93\x94\x96\x97") and bool(
+        re.search(rb"n\x92t\b|[a-z]\x92(?:re|ve|ll)\b", sample)
     )
 
 
