@@ -94,3 +94,11 @@ def test_english_with_typographic_quotes_only_is_cp1252(times: int) -> None:
     text = "It’s what he said – “don’t” and “won’t”… They’re here.\n" * times
     found = detect_encoding(text.encode("cp1252"), whole=True, file="a.txt")
     assert (found.name, "guess" in found.doubt) == ("cp1252", True)
+
+
+def test_a_refused_guess_is_named_in_the_message() -> None:
+    text = (
+        "ה-iPhone. השתמשו בGoogle ובFacebook ולTwitter, מYouTube לInstagram. הWhatsApp שלי לא עובד היום בבית."
+    )
+    with pytest.raises(InputError, match="may be windows-1255 or cp1252"):
+        detect_encoding(text.encode("cp1255"), whole=True, file="a.txt")

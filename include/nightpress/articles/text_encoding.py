@@ -128,6 +128,7 @@ def _guess(sample: bytes, bad_byte: int, file: str) -> Encoding:
         )
     part = sample[max(0, bad_byte - 20_000) : bad_byte + 60_000]
     name = _widen(str(chardet.detect(part)["encoding"] or "").lower(), sample)
+    guessed = name if name and _decodes(sample, name) else ""
     if name and not (_decodes(sample, name) and is_plausible(_decode_start(sample, name))):
         name = (
             "cp1252" if _decodes(sample, "cp1252") and is_plausible(_decode_start(sample, "cp1252")) else ""
@@ -137,7 +138,8 @@ def _guess(sample: bytes, bad_byte: int, file: str) -> Encoding:
             name, 0, f"it is not UTF-8 (byte {bad_byte + 1:,}) and was read as {name}, which is a guess"
         )
     line = sample.count(b"\n", 0, bad_byte) + 1
-    hint = f"; it may be {name}" if name else ""
+    likely = " or ".join(dict.fromkeys(filter(None, (guessed, name))))
+    hint = f"; it may be {likely}" if likely else ""
     raise InputError(
         f"{file}: byte {bad_byte + 1:,} (line {line:,}) is not UTF-8, and there is too little to tell what it is"
         f"{hint}. Say what the file is in, e.g. encoding='cp1252', 'gb18030' or 'utf-16', or save it as UTF-8. No "
