@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 
+import msgspec
 import pytest
 
 from nightpress.batches.ledger import Entry
+from nightpress.costs.plan import Limits
 from nightpress.results.collect import collect_batch
 from nightpress.results.shard_rows import Provenance
 from nightpress.runs.failed_articles import Resend, collect_failures
+from nightpress.runs.preparation import Prepared, prepare_run
+from nightpress.runs.run import Reuse, Run
 from nightpress.settings import ShardLimits
 from nightpress.shards.prompts import PromptTemplate
 from nightpress.shards.request_keys import custom_id
 from nightpress.shards.requests import RequestTemplate
 from tests.support.ended_batches import EndedBatchApi
 from tests.support.offline_api_server import LocalApiServer
-from tests.support.priced_runs import DAY, PricedRuns
+from tests.support.priced_runs import DAY, PricedRuns, TextSource
 from tests.support.result_lines import errored, succeeded
 
 TEMPLATE = RequestTemplate("claude-haiku-4-5", 1, PromptTemplate("Sum it up.\n<article>{content}</article>"))
@@ -91,3 +95,39 @@ def test_what_is_asked_differently_has_to_fit_what_the_answers_left_unused(
 
     resend = collected(runs, f"mixed-{used}", 200, outcome)
     assert sum(shard.articles for shard in resend.again) == again
+
+
+def prepare(runs: PricedRuns, texts: list[str], pipeline: str, day: str) -> Prepared:
+    return prepare_run(
+        Run(pipeline, day, f"run-{pipeline}-{day}", runs.root, runs.ledger),
+        TextSource(texts),  # type: ignore[arg-type]
+        TEMPLATE,
+        shard_limits=ShardLimits(),
+        max_rejected_share=0.0,
+        reuse=Reuse(),
+        limits=Limits(),
+    )
+
+
+@pytest.mark.parametrize("articles", [5, 120])
+@pytest.mark.parametrize(("pipeline", "day"), [("p", "2026-11-23"), ("other", DAY)])
+@pytest.mark.parametrize("collected_before", [True, False], ids=["collected", "not collected"])
+def test_a_dead_batch_of_another_day_is_sent_again_if_the_plan_counted_it(
+    runs: PricedRuns, articles: int, pipeline: str, day: str, collected_before: bool
+) -> None:
+    """Else a backfill with the same articles found it for ever."""
+    mark = f"elsewhere-{articles}-{pipeline}-{collected_before}"
+    texts = [f"{mark} {n}: the council met on Monday and approved a bridge. " * 9 for n in range(articles)]
+    (shard,) = prepare(runs, texts, "p", DAY).shards
+    runs.server.faults({"endpoint": "create", "kind": "rows", "expired": 1.0})
+    sent = runs._send(shard, "p")
+    runs.server.request("DELETE", "/local/faults")
+    entry = runs.ledger.load(shard.key)
+    assert entry is not None
+    if not collected_before:
+        runs.ledger.save(msgspec.structs.replace(entry, collected_at=None, answered=None, by_status={}))
+    plan = prepare(runs, texts, pipeline, day).plan
+    runs.ledger.save(entry)
+    resend = collect_failures([shard], [asdict(sent)], plan, runs.ledger, runs.root, ShardLimits())
+    assert plan.uncounted == ([] if collected_before else [shard.name])
+    assert sum(shard.articles for shard in resend.again) == (articles if collected_before else 0)

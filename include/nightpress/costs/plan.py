@@ -76,6 +76,8 @@ class Plan:
     :param room_upper_usd: the part of ``cost_upper_usd`` that is room for thinking.
     :param settled_usd: the most that the day's batches cost that were collected before this plan was made;
         ``cost_upper_usd`` does not include it. None in records of earlier versions.
+    :param uncounted: shards that the amounts leave out, because a batch of another day has them and was not collected;
+        None in plans of earlier versions.
     :param template: SHA-256 of the model, the prompt and its settings; tells whether they changed.
     :param cached_tokens: most input tokens of each request that may be written to the prompt cache.
     :param reused_files: how many ``reused-*.parquet`` there are in the run's folder.
@@ -125,6 +127,7 @@ class Plan:
     other_models: Sequence[ModelCost] = field(default_factory=tuple)
     room_upper_usd: float | None = None
     settled_usd: float | None = None
+    uncounted: Sequence[str] | None = None
     schema_version: int = PLAN_VERSION
     unknown_fields: Mapping[str, Any] = field(default_factory=dict)
 

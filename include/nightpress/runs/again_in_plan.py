@@ -30,7 +30,7 @@ def billed_before(  # noqa: PLR0917 - called once
 ) -> dict[str, list[int]]:
     """Return by the reference of each shard which of its requests were, or may have been, billed before.
 
-    Shards that the plan of this day does not count are left out.
+    Shards that the plan does not count are left out: a batch of another day that was not collected then.
 
     :param first: shards of the first round that the others were made of.
     """
@@ -40,7 +40,12 @@ def billed_before(  # noqa: PLR0917 - called once
     planned = {
         name
         for name, entry in entries.items()
-        if entry and (entry.pipeline, entry.day) == (plan.pipeline, plan.day)
+        if entry
+        and (
+            name not in plan.uncounted
+            if plan.uncounted is not None
+            else (entry.pipeline, entry.day) == (plan.pipeline, plan.day)
+        )
     }
     found = {}
     for shard in again:

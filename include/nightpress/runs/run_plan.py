@@ -63,6 +63,7 @@ def make_plan(  # noqa: PLR0917 - called once
     )
     cached_tokens = _cached_tokens(template, prefix, profile)
     profile = replace(profile, cached_tokens=cached_tokens)
+    uncounted = _find_uncounted(run, report)
     attached, billed, settled_usd = _split_by_ledger(run, report, profile)
     all_counted = counted.by_vendor and not attached and counted.requests == billed.requests
     history = replace(
@@ -110,6 +111,7 @@ def make_plan(  # noqa: PLR0917 - called once
         asks=describe_request_parts(template),
         room_upper_usd=cost.room_usd,
         settled_usd=settled_usd,
+        uncounted=uncounted,
         other_models=_other_models(template, billed, profile, history.counted_tokens, today),
         notes=[
             *notes_on_the_day(run, source, report, reuse, digest),
@@ -211,6 +213,17 @@ def _split_by_ledger(
         elif (entry.pipeline, entry.day) == (run.pipeline, run.day):
             billed += sizes
     return attached, billed, settled_usd
+
+
+def _find_uncounted(run: Run, report: ReadReport) -> list[str]:
+    """Return the names of the shards of which :func:`_split_by_ledger` counts nothing: others wait for their batch."""
+    found = []
+    for shard in report.shards:
+        entry = run.ledger.load(shard.key) if run.ledger is not None else None
+        elsewhere = entry is not None and (entry.pipeline, entry.day) != (run.pipeline, run.day)
+        if entry is not None and elsewhere and entry.batch_id is not None and entry.collected_at is None:
+            found.append(shard.name)
+    return found
 
 
 def _paid_at_most(run: Run, entry: Entry, sizes: RequestSizes, profile: RequestProfile) -> float:
