@@ -235,12 +235,13 @@ def _without_text(content: object, name: str, article_id: str | None) -> _Unusab
 
 def _read_id(value: object, name: str) -> str:
     """Return an id as text: stripped, numbers in decimal (1.0 is ``1``); of a list of ids, the first."""
-    if isinstance(value, list) and value and isinstance(value[0], str):
-        return _read_id(value[0], name)
     if type(value) is str:
         article_id = value.strip()
-        if article_id[:1] == "\ufeff":  # concatenated files may have byte order marks
-            article_id = article_id.lstrip("\ufeff").lstrip()
+        if article_id.isprintable() and 0 < len(article_id) <= _MAX_ID_CHARS:
+            return article_id  # as nearly all are
+        article_id = article_id.lstrip("\ufeff").lstrip()  # concatenated files may have byte order marks
+    elif isinstance(value, list) and value and isinstance(value[0], str):
+        return _read_id(value[0], name)
     elif value is None or (isinstance(value, float) and math.isnan(value)):
         article_id = ""
     else:
