@@ -11,6 +11,7 @@ Every second is attributed from the times that the API and Airflow recorded:
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 import time
@@ -18,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 from benchmarks.contest import Goal, Outcome, say
 from benchmarks.end_to_end import ARTICLES_A_SHARD, DAG_ID, DAY, epoch, write_articles
@@ -35,7 +36,6 @@ _INBOX = f"inbox/day={DAY}/articles.jsonl"
 _EXECUTE, _AFTER = "::endgroup::", "::group::Post Execute"
 _LOOK, _OURS = "until the next look", "execute"
 _EVENT, _SCHEDULER, _PROCESS = ("Airflow: its event", "Airflow: scheduler", "Airflow: task's start and end")
-
 Json = dict[str, Any]
 Stages = dict[str, float]
 """Seconds, by what the time was spent on."""
@@ -84,7 +84,31 @@ def _celery(folder: Path) -> Iterator[AirflowApi]:
     with Cluster(folder / "cluster", seconds_per_batch=BATCH_SECONDS) as cluster:
         target = f"{BUCKET}/nightpress/{_INBOX}"
         cluster.servers.file_system().put_file(str(folder / "articles.jsonl"), target)
-        yield cluster.api
+        yield cast("AirflowApi", _LogsOnDisk(cluster.api, folder / "cluster"))
+
+
+class _LogsOnDisk:
+    """An Airflow whose workers and triggerers serve no logs, and keep them below a folder."""
+
+    def __init__(self, api: AirflowApi, folder: Path) -> None:
+        self._api, self._folder = api, folder
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._api, name)
+
+    def log(self, dag_id: str, run_id: str, task_id: str, *, try_number: int, map_index: int) -> list[Json]:
+        """Return the lines of all files of a try, in order of time."""
+        mapped = f"map_index={map_index}/" if map_index >= 0 else ""
+        pattern = f"**/dag_id={dag_id}/run_id={run_id}/task_id={task_id}/{mapped}attempt={try_number}.log*"
+        lines = [
+            json.loads(line)
+            for path in self._folder.glob(pattern)
+            for line in path.read_text().splitlines()
+            if line.startswith("{")
+        ]
+        return sorted(
+            (line for line in lines if line.get("timestamp")), key=lambda line: str(line["timestamp"])
+        )
 
 
 def _publish(api: AirflowApi) -> str:
@@ -113,12 +137,13 @@ def _to_rows(api: AirflowApi, run_id: str, number: int, instances: list[Json]) -
     seen = next(
         at for event, at in _events(api, run_id, wait) if event.startswith("batch ") and " ended: " in event
     )
+    waited = epoch(wait["end_date"])
     begun, done = _executed(api, run_id, write)
     start, end = epoch(write["start_date"]), epoch(write["end_date"])
     return {
         _LOOK: seen - ended,
-        _EVENT: epoch(wait["end_date"]) - seen,
-        _SCHEDULER: start - epoch(wait["end_date"]),
+        _EVENT: waited - seen,
+        _SCHEDULER: start - waited,
         _PROCESS: begun - start + end - done,
         _OURS: done - begun,
     }
