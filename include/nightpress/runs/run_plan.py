@@ -63,8 +63,7 @@ def make_plan(  # noqa: PLR0917 - called once
     )
     cached_tokens = _cached_tokens(template, prefix, profile)
     profile = replace(profile, cached_tokens=cached_tokens)
-    uncounted = _find_uncounted(run, report)
-    attached, billed, settled_usd = _split_by_ledger(run, report, profile)
+    attached, billed, settled_usd, uncounted = _split_by_ledger(run, report, profile)
     all_counted = counted.by_vendor and not attached and counted.requests == billed.requests
     history = replace(
         history,
@@ -192,9 +191,14 @@ def _other_models(
 
 def _split_by_ledger(
     run: Run, report: ReadReport, profile: RequestProfile
-) -> tuple[int, RequestSizes, float]:
-    """Return the articles in shards that may have a batch, the request sizes to be billed, and USD paid at most."""
+) -> tuple[int, RequestSizes, float, list[str]]:
+    """Look up the batches of the shards.
+
+    :return: the articles in shards that may have a batch, the request sizes to be billed, USD paid at most, and the
+        names of shards whose batch of another day is not collected yet: nothing of these is counted.
+    """
     attached, billed, settled_usd = 0, RequestSizes(), 0.0
+    uncounted: list[str] = []
     for shard, sizes in zip(report.shards, report.sizes, strict=True):
         entry = run.ledger.load(shard.key) if run.ledger is not None else None
         if entry is None or not entry.may_have_batch:
@@ -212,18 +216,9 @@ def _split_by_ledger(
             settled_usd += _paid_at_most(run, entry, sizes, profile)
         elif (entry.pipeline, entry.day) == (run.pipeline, run.day):
             billed += sizes
-    return attached, billed, settled_usd
-
-
-def _find_uncounted(run: Run, report: ReadReport) -> list[str]:
-    """Return the names of the shards of which :func:`_split_by_ledger` counts nothing: others wait for their batch."""
-    found = []
-    for shard in report.shards:
-        entry = run.ledger.load(shard.key) if run.ledger is not None else None
-        elsewhere = entry is not None and (entry.pipeline, entry.day) != (run.pipeline, run.day)
-        if entry is not None and elsewhere and entry.batch_id is not None and entry.collected_at is None:
-            found.append(shard.name)
-    return found
+        else:
+            uncounted.append(shard.name)
+    return attached, billed, settled_usd, uncounted
 
 
 def _paid_at_most(run: Run, entry: Entry, sizes: RequestSizes, profile: RequestProfile) -> float:
