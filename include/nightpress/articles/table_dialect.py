@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from nightpress.articles.escaped_rows import ESCAPES, split_escaped
 from nightpress.articles.field_names import NO_RANK, content_rank, known_name, plain
 from nightpress.articles.reading_options import FieldMap, Reading, ReadOptions
 from nightpress.articles.table_lines import SAID, LineBreak, line_break_of, split_lines
@@ -322,7 +323,7 @@ def _escapes_doubt(text: str, delimiter: str, file: str) -> str:
     :raises InputError: other backslashes escape nothing, so it was not MySQL or Postgres that wrote it.
     """
     escaped = set(re.findall(r"\\(.)", text, re.DOTALL)) - {"N"}
-    if not escaped <= {*_ESCAPED, "\\", "\r", "\n", '"', "'", delimiter}:
+    if not escaped <= {*ESCAPES, "\\", "\r", "\n", '"', "'", delimiter}:
         raise InputError(
             rf"{file} has values \N, as MySQL and Postgres write them, but also backslashes that are none of their "
             "escapes; say quoting='escaped' if backslashes escape, or quoting='none' if they are text. No article is "
@@ -363,41 +364,3 @@ def _check_header(text: str, dialect: Dialect, fields: FieldMap, file: str) -> N
         "if it has one, say which is the content: fields={'content': '…'}; if the values are separated otherwise, say "
         "delimiter=. No article is sent until then"
     )
-
-
-_ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "0": "\0", "Z": "\x1a"}
-
-
-def split_escaped(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
-    r"""Yield the rows of a table without quotes but with backslash escapes, as MySQL and Postgres write it.
-
-    >>> list(split_escaped(iter(["1\ta\\tb\\\n", "c\t\\N\n"]), "\t"))
-    [['1', 'a\tb\nc', '\\N']]
-    """
-    cell = re.compile(rf"(?:[^\\{re.escape(delimiter)}]|\\.)*", re.DOTALL)
-    for line in lines:
-        row = line
-        while (len(row.rstrip("\r\n")) - len(row.rstrip("\r\n").rstrip("\\"))) % 2:
-            more = next(lines, None)
-            if more is None:
-                break
-            row += more
-        row = row.removesuffix("\n").removesuffix("\r")
-        if "\\" not in row:
-            yield row.split(delimiter)
-            continue
-        cells, position = [], 0
-        while True:
-            match = cell.match(row, position)
-            assert match is not None
-            cells.append(_unescape(match[0]))
-            position = match.end() + 1
-            if position > len(row):
-                break
-        yield cells
-
-
-def _unescape(cell: str) -> str:
-    if "\\" not in cell or cell == "\\N":
-        return cell
-    return re.sub(r"\\(.)", lambda match: _ESCAPED.get(match[1], match[1]), cell, flags=re.DOTALL)

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 
-from nightpress.articles.table_dialect import Dialect, doubled_quotes, other_escapes, split_escaped
+from nightpress.articles.escaped_rows import split_escaped
+from nightpress.articles.table_dialect import Dialect, doubled_quotes, other_escapes
 from nightpress.articles.table_lines import ENDS, TableLines, mixed_line_breaks, with_line_breaks
 from nightpress.errors import InputError
 
