@@ -27,10 +27,10 @@ def main(words: Sequence[str]) -> int:
     code = _pytest(*SIDE_BY_SIDE, f"--ignore={CLUSTER}")
     if code not in (0, 1):
         return code
-    types = subprocess.Popen(TYPES, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     missing = missing_programs()
-    code = (0 if missing else _pytest(CLUSTER)) or code
-    print(types.communicate()[0], end="", flush=True)
+    with subprocess.Popen(TYPES, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as types:
+        code = (0 if missing else _pytest(CLUSTER)) or code
+        print(types.communicate()[0], end="", flush=True)
     if missing:
         print(f"NOT RUN: {CLUSTER}, since this machine has no {', no '.join(missing)}", flush=True)
     return code or types.returncode or (NOT_RUN if missing else 0)
