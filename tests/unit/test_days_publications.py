@@ -138,8 +138,22 @@ def test_the_oldest_can_be_brought_back_when_no_more_can_be_kept(root: DataRoot)
         run(root, name, number, rules=rules)
     current, oldest = list_publications(root, PIPELINE, DAY)
     assert (current.run, oldest.run) == ("three", "two")
-    restore_publication(root, PIPELINE, DAY, oldest.name, keep=1)
+    restore_publication(root, PIPELINE, DAY, oldest.name)
     assert [kept.run for kept in list_publications(root, PIPELINE, DAY)] == ["two", "three"]
+
+
+@pytest.mark.parametrize("keep", [1, 2, 3, 4, 5, 7])
+def test_restoring_loses_no_publication_however_many_a_pipeline_keeps(root: DataRoot, keep: int) -> None:
+    """The command does not know the pipeline's ``keep_publications``."""
+    for number in range(1, keep + 3):
+        run(root, f"run_{number}", number, rules=Replacing(keep=keep))
+    before = list_publications(root, PIPELINE, DAY)
+    assert len(before) == keep + 1
+    for publication in before[:0:-1]:
+        restored = restore_publication(root, PIPELINE, DAY, publication.name)
+        assert texts(root) == [restored.run] * restored.answered
+        after = list_publications(root, PIPELINE, DAY)
+        assert {each.run for each in after} == {each.run for each in before}
 
 
 @pytest.mark.parametrize(

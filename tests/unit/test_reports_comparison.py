@@ -93,6 +93,16 @@ def test_the_figures_are_those_worked_out_by_hand(root: UPath) -> None:
     ]  # fmt: skip
 
 
+def test_a_reused_refusal_is_no_reused_answer(root: UPath) -> None:
+    compare(
+        root, a=[answer(1), answer(2, status="refused", reused=True)], b=[answer(1), answer(2, reused=True)]
+    )
+    assert [(each.answered, each.reused) for each in read_comparison(DataRoot(root), "c", DAY).variants] == [
+        (1, 0),
+        (2, 1),
+    ]
+
+
 def test_the_page_tells_it_all_as_text(root: UPath) -> None:
     given: dict[str, Any] = {"title": EVIL, "article_id": EVIL, "text": EVIL, "model": EVIL}
     hostile = given | {"tags": (EVIL, "<b>y</b>" * 20)}

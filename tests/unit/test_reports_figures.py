@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from upath import UPath
 
 from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot
 from nightpress.reports.day.categories import MAX_VALUES, find_categories, tabulate
+from nightpress.reports.day.day_plots import draw_plots
+from nightpress.reports.day.day_report import gather
+from nightpress.reports.day.day_wording import numbers_table
 from nightpress.reports.day.figures import DayFigures, compute, read_earlier_figures, read_frame
 from nightpress.reports.plots import histogram
 from nightpress.reports.stored_days import find_receipt
+from nightpress.statuses import STATUSES
 from tests.support.published_days import DAY, PIPELINE, answer, publish, write_receipt
 
 
@@ -51,6 +60,32 @@ def test_a_day_added_up_by_hand(root: UPath) -> None:
     assert found.models == ["claude-haiku-4-5"]
     assert found.offline is False
     assert (found.rejected, found.seconds, found.unused_usd, found.latencies) == (None, None, None, [])
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
+@given(st.lists(st.tuples(st.sampled_from(list(STATUSES)), st.booleans()), min_size=1, max_size=12))
+def test_parts_add_up_to_the_whole_however_rows_ended(root: UPath, rows: list[tuple[str, bool]]) -> None:
+    """Of a day that is run again, refused and truncated articles are reused too."""
+    publish(root, [answer(n, status=status, reused=reused) for n, (status, reused) in enumerate(rows)])
+    (day,) = gather(DataRoot(root), DAY, None, datetime(2026, 11, 23, tzinfo=UTC)).pipelines
+    shown = [(name, int(cell)) for name, cell, *_ in numbers_table(day).rows[:6] if cell.isdigit()]
+    whole = dict(shown)
+    assert whole["Articles"] == whole["answered"] + whole["failed"] == len(rows)
+    for (above, number), (name, part) in pairwise(shown):
+        if name == "of them reused":
+            assert part == sum(
+                reused and (status == "succeeded") == (above == "answered") for status, reused in rows
+            )
+            assert part <= number
+    (outcomes,) = [plot for plot in draw_plots(day) if plot.title == "How the articles ended"]
+    bars = [int(found) for found in re.findall(r" (-?\d+) \(", outcomes.text)]
+    assert min(bars) > 0
+    assert sum(bars) == len(rows)
 
 
 def test_the_receipt_is_what_was_paid_and_how_long_it_took(root: UPath) -> None:

@@ -15,6 +15,7 @@ from message_batches.command.main import main
 from nightpress.articles.article import Article
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.days.day_sources import KEY, SCHEMA_VERSION, read_sources
+from nightpress.days.publications import keep_publication, list_publications
 from nightpress.days.publish import DayParts, publish_day
 from nightpress.days.replay import DIFFERS, IDENTICAL, SAME_ROWS, WAS_GONE, ReplayReport, replay_day
 from nightpress.days.second_round import judge, write_second_round
@@ -144,6 +145,25 @@ def test_rows_columns_and_damage_are_told_apart(day: Day) -> None:
     assert details[1].startswith("columns ")
     assert "cannot be read" in details[2]
     assert day.contents() == day.before
+
+
+def test_a_replay_deletes_no_earlier_publication(day: Day) -> None:
+    """A pipeline may keep more of them than others; a replay does not know how many."""
+    table = pq.read_table(day.published.path)
+    for number in range(5):
+        about = {**(table.schema.metadata or {}), b"run": b"run_%d" % number}
+        pq.write_table(table.replace_schema_metadata(about), day.published.path)
+        keep_publication(day.root, "summaries", DAY, keep=9)
+    text = pa.array(["tampered", *table["text"].to_pylist()[1:]], table["text"].type)
+    index = table.schema.get_field_index("text")
+    pq.write_table(table.set_column(index, table.schema.field(index), text), day.published.path)
+    assert not day.replay().equal
+    kept = list_publications(day.root, "summaries", DAY)
+    assert [each.run for each in kept] == [
+        "run_1",
+        "run_1",
+        *(f"run_{number}" for number in range(4, -1, -1)),
+    ]
 
 
 def test_a_day_never_published_says_so(tmp_path: Path) -> None:

@@ -87,18 +87,18 @@ def keep_publication(
     pipeline: str,
     day: str,
     *,
-    keep: int = DEFAULT_KEPT_PUBLICATIONS,
+    keep: int | None = DEFAULT_KEPT_PUBLICATIONS,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> StoragePath | None:
     """Store a copy of the published day before it is replaced, and delete the oldest copies above ``keep``.
 
-    :param keep: number of copies; 0 keeps none.
+    :param keep: number of copies; 0 keeps none, None deletes none.
     :return: the copy; None if nothing is published or nothing is kept.
     """
     current = root.answers(pipeline, day)
     folder = root.publications(pipeline, day)
     kept = None
-    if keep > 0 and current.exists():
+    if keep != 0 and current.exists():
         digest = _digest(current)
         kept = root.publication(pipeline, day, f"{now().astimezone(UTC).strftime(_FORM)}-{digest}.parquet")
         same = [name for name in _kept_names(folder) if name[24:40] == digest]
@@ -107,7 +107,7 @@ def keep_publication(
             if name != kept.name:
                 (folder / name).unlink()
     names = _kept_names(folder)
-    for name in names[: max(len(names) - keep, 0)]:
+    for name in names[: 0 if keep is None else max(len(names) - keep, 0)]:
         (folder / name).unlink()
     return kept
 
@@ -118,12 +118,12 @@ def restore_publication(
     day: str,
     name: str,
     *,
-    keep: int = DEFAULT_KEPT_PUBLICATIONS,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> StoredPublication:
     """Make an earlier publication the current one again; the one that it replaces is stored in its place.
 
     Nothing is sent or paid. The day's receipt stays: it states what was paid, whichever answers are shown.
+    No publication is deleted: how many are kept is a setting of the pipeline, which is not known here.
 
     :param name: a name from :func:`list_publications`.
     :raises ResultsError: there is no such publication, or it cannot be read.
@@ -139,8 +139,7 @@ def restore_publication(
     target = root.answers(pipeline, day)
     if target.exists() and name[24:40] == _digest(target):
         return restored
-    # Keep one more copy, so that storing the current day does not delete the publication to restore.
-    keep_publication(root, pipeline, day, keep=max(keep, 1) + 1, now=now)
+    keep_publication(root, pipeline, day, keep=None, now=now)
     _copy(folder / name, target)
     (folder / name).unlink()
     return restored

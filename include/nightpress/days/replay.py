@@ -124,7 +124,7 @@ def replay_day(
         write_day(root, made_day, pipeline, day, parts, earlier)
         report.day = _compare(made_day, published)
         if write and report.day.outcome != IDENTICAL:
-            keep_publication(root, pipeline, day)
+            keep_publication(root, pipeline, day, keep=None)
             _replace(made_day, published)
     tell(f"{published}: {_say(report.day)}")
     return report

@@ -43,6 +43,7 @@ class VariantFigures:
 
     :param failed: articles without an answer, by the API's error type or the status.
     :param absent: articles of other variants that this one does not have.
+    :param reused: of the answers, those paid for earlier.
     :param per_thousand_usd: cost of 1,000 of its articles at batch prices, with reused answers; None if the
         price of a model is unknown or there are no articles.
     :param paid_usd: USD paid over all runs of its day, from the receipt; None if unknown.
@@ -195,7 +196,7 @@ class _Sums:
         reused = pc.fill_null(rows.field("reused"), False)
         self.articles += len(rows)
         self.answered += pc.sum(answered).as_py() or 0
-        self.reused += pc.sum(reused).as_py() or 0
+        self.reused += pc.sum(pc.and_(reused, answered)).as_py() or 0
         kinds = pc.coalesce(rows.field("error_type"), status).filter(pc.invert(answered))
         self.failed.update(kinds.to_pylist())
         self.models.update(model for model in pc.unique(rows.field("model")).to_pylist() if model)

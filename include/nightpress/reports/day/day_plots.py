@@ -41,8 +41,8 @@ def draw_plots(day: PipelineDay) -> list[Plot]:
 
 
 def _outcomes(today: DayFigures) -> Plot:
-    fresh = today.succeeded - today.reused
-    rows = [("answered", fresh, ACCENT), ("reused", today.reused, SECOND)]
+    fresh = today.succeeded - today.reused_answers
+    rows = [("answered", fresh, ACCENT), ("reused", today.reused_answers, SECOND)]
     rows += [(kind, number, BAD) for kind, number in today.failed.items()]
     rows += [("rejected", today.rejected or 0, QUIET)]
     rows = [row for row in rows if row[1]] or [("answered", 0, ACCENT)]

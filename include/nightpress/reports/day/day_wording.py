@@ -20,6 +20,7 @@ _MAX_NAME_CHARS = 80
 Number: TypeAlias = float | None
 _Take: TypeAlias = Callable[[DayFigures], Number]
 _Write: TypeAlias = Callable[[Number], str]
+_Line: TypeAlias = tuple[str, _Take, _Write, bool]
 
 
 def verdict(day: PipelineDay) -> str:
@@ -94,32 +95,37 @@ def numbers_table(day: PipelineDay) -> Table:
     return Table(headings, rows, frozenset(inset))
 
 
-def _lines(day: PipelineDay) -> list[tuple[str, _Take, _Write, bool]]:
-    kinds = dict.fromkeys([*day.today.failed, *(day.before[-1].failed if day.before else ())])
-    lines: list[tuple[str, _Take, _Write, bool]] = [
+def _outcome_lines(day: PipelineDay) -> list[_Line]:
+    shown = (day.today, *day.before[-1:])
+    kinds = dict.fromkeys(kind for figures in shown for kind in figures.failed)
+    kept = any(figures.reused_failures for figures in shown)
+    failures: list[_Line] = [("of them reused", lambda figures: figures.reused_failures, _whole, True)]
+    return [
         ("Articles", lambda figures: figures.articles, _whole, False),
         ("answered", lambda figures: figures.succeeded, _whole, True),
-        ("of them reused", lambda figures: figures.reused, _whole, True),
+        ("of them reused", lambda figures: figures.reused_answers, _whole, True),
         ("failed", lambda figures: figures.failures, _whole, True),
+        *(failures if kept else ()),
+        *((f"\u2013\u00a0{label(kind)}", _failed(kind), _whole, True) for kind in kinds),
     ]
-    lines += [(f"\u2013\u00a0{label(kind)}", _failed(kind), _whole, True) for kind in kinds]
+
+
+def _lines(day: PipelineDay) -> list[_Line]:
     cached = any(figures.cache_saved_usd for figures in (day.today, *day.before[-1:]))
-    caching: list[tuple[str, _Take, _Write, bool]] = [
+    caching: list[_Line] = [
         ("and by the prompt cache", lambda figures: figures.cache_saved_usd, _recorded_usd, True)
     ]
     thought = any(figures.thinking_tokens for figures in (day.today, *day.before[-1:]))
-    thinking: list[tuple[str, _Take, _Write, bool]] = [
-        ("of them thinking", lambda figures: figures.thinking_tokens, _whole, True)
-    ]
-    unknown: list[tuple[str, _Take, _Write, bool]] = [
+    thinking: list[_Line] = [("of them thinking", lambda figures: figures.thinking_tokens, _whole, True)]
+    unknown: list[_Line] = [
         ("answers that do not tell theirs", lambda figures: figures.tokens_unknown, _whole, True)
     ]
-    in_part: list[tuple[str, _Take, _Write, bool]] = [
+    in_part: list[_Line] = [
         ("of that known", lambda figures: figures.known_paid_usd, dollars, True),
         ("requests of unknown cost", lambda figures: figures.unknown_requests, _whole, True),
     ]
     return [
-        *lines,
+        *_outcome_lines(day),
         ("Rejected before sending", lambda figures: figures.rejected, _whole, False),
         ("Batches", lambda figures: figures.batches, _whole, False),
         ("Tokens in", lambda figures: figures.input_tokens, _whole, False),

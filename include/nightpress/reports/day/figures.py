@@ -40,7 +40,8 @@ class DayFigures:
     :param failed: articles without an answer, by the API's error type or, without one, by status.
     :param statuses: the status of each kind in ``failed``.
     :param rejected: rows not sent; None if that was not recorded.
-    :param reused: answers paid for earlier.
+    :param reused: rows paid for earlier: answers, and outcomes without an answer that would be the same again.
+    :param reused_answers: those of them with an answer.
     :param input_tokens: input tokens of new answers, including those of the cache.
     :param thinking_tokens: part of ``output_tokens``; None if no answer stated them.
     :param tokens_unknown: new answers without token counts, which are therefore in no sum.
@@ -64,6 +65,7 @@ class DayFigures:
     statuses: Mapping[str, str]
     rejected: int | None
     reused: int
+    reused_answers: int
     batches: int
     input_tokens: int
     output_tokens: int
@@ -87,6 +89,11 @@ class DayFigures:
     def failures(self) -> int:
         """Articles without an answer."""
         return sum(self.failed.values())
+
+    @property
+    def reused_failures(self) -> int:
+        """Articles without an answer whose outcome was paid for earlier and is kept, such as a refusal."""
+        return self.reused - self.reused_answers
 
 
 def read_frame(path: StoragePath, extra: Sequence[str] = ()) -> pd.DataFrame:
@@ -141,6 +148,7 @@ def compute(
         statuses=_statuses(frame),
         rejected=rejected if rejected is not None else _count(receipt, "rejected"),
         reused=int(frame["reused"].sum()),
+        reused_answers=int((frame["reused"] & frame["status"].eq(SUCCEEDED)).sum()),
         batches=len(ids),
         input_tokens=int(new["tokens_in"].sum()),
         output_tokens=int(new["output_tokens"].sum()),
