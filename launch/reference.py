@@ -127,7 +127,11 @@ def _commands() -> str:
     for name, command in sorted(getattr(group, "commands", {}).items()):
         summary = (command.help or "").strip().split("\n\n")[0]
         lines.append(f"| `nightpress {name}` | {' '.join(_plain(summary).split())} |")
-    return "\n".join(lines) + "\n\nEach explains its options: `nightpress COMMAND --help`.\n"
+    return (
+        "\n".join(lines)
+        + "\n\nEach explains its options: `nightpress COMMAND --help`. `nightpress --version` prints the "
+        "version, and those of Airflow and the SDK.\n"
+    )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -144,6 +145,8 @@ def test_the_command_works_beside_an_airflow(installed: Installed) -> None:
     plan = installed.run("nightpress", "plan", "--pipeline", "letters", "--from", DAY, "--json")
     assert json.loads(plan.stdout)["plans"][0]["articles"] == 7
     assert json.loads(installed.run("nightpress", "ledger", "--json").stdout)["totals"]["open"] == 0
+    version = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+    assert installed.run("nightpress", "--version").stdout.startswith(f"nightpress {version}, Airflow 3.")
     refused = installed.run("nightpress", "up", check=False)
     assert (refused.returncode, "needs a checkout of the project" in refused.stderr) == (2, True)
     unknown = installed.run("nightpress", "ledger", check=False, NIGHTPRESS_ROOT="")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,7 @@ from typer.main import get_command
 
 from launch import commands
 from message_batches import config
-from message_batches.command import command_settings
+from message_batches.command import command_settings, version_text
 from message_batches.command import main as command
 from message_batches.command.main import build_command, main
 from nightpress.errors import ConfigurationError
@@ -41,6 +44,22 @@ def test_every_command_has_help_with_an_example_that_names_it() -> None:
     del found["nightpress"]
     missing = [name for name, text in found.items() if f"Example: `{name}" not in text]
     assert missing == []
+
+
+def test_the_version_is_that_of_the_package(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+    assert main(["--version"], checkout=commands.app) == 0
+    said, _ = capsys.readouterr()
+    assert said.startswith(f"nightpress {declared} (checkout), Airflow 3.")
+    assert said.rstrip().endswith(f"anthropic {version('anthropic')}, Python {platform.python_version()}")
+    assert len(said.splitlines()) == 1
+    # Installed from a wheel, there is no pyproject.toml.
+    monkeypatch.setattr(version_text, "find_declaration", lambda: None)
+    monkeypatch.setattr(version_text, "version", lambda package: {"nightpress": "9.8.7"}.get(package, "1"))
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("nightpress 9.8.7, Airflow 1, anthropic 1, Python 3.")
 
 
 def test_examples_name_options_that_exist() -> None:

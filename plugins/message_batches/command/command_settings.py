@@ -41,6 +41,12 @@ def find_checkout() -> Path | None:
     return folder if (folder / "launch" / "__main__.py").is_file() else None
 
 
+def find_declaration() -> Path | None:
+    """Return the ``pyproject.toml`` of the checkout, None outside of one."""
+    checkout = find_checkout()
+    return checkout / "pyproject.toml" if checkout else None
+
+
 def read_settings() -> dict[str, str]:
     """Return the environment, and in a checkout also its ``.env``; the environment wins.
 

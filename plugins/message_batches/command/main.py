@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
+from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
@@ -25,6 +26,7 @@ from message_batches.command import (
 )
 from message_batches.command.command_settings import CommandError
 from message_batches.command.console import warn
+from message_batches.command.version_text import show_version
 from nightpress.errors import ConfigurationError, NightpressError
 
 CHECKOUT_COMMANDS = "nightpress.commands"
@@ -90,6 +92,7 @@ def build_command(checkout: typer.Typer | None = None) -> typer.Typer:
     if not found:
         for name, text in _ONLY_IN_A_CHECKOUT.items():
             app.command(name, help=f"{text} Only in a checkout of the project.", hidden=True)(_refuse)
+    app.callback()(_nightpress)
     app.command("plan")(plan_command.plan)
     app.command("look")(look_command.look)
     app.add_typer(ledger_command.app, name="ledger")
@@ -100,6 +103,21 @@ def build_command(checkout: typer.Typer | None = None) -> typer.Typer:
     app.command("restore")(history_command.restore)
     app.command("prune")(prune_command.prune)
     return app
+
+
+def _nightpress(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version, and those of Airflow and the SDK.",
+            callback=show_version,
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
+    """Options of the command itself."""
 
 
 def _refuse(context: typer.Context) -> None:
