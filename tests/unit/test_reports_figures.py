@@ -173,6 +173,39 @@ def test_paid_for_and_not_used(
     assert found == (expected if expected is None else pytest.approx(expected))
 
 
+@pytest.mark.parametrize(
+    ("kept", "sent", "expected"),
+    [
+        (range(5), range(0), 0.01),
+        (range(5), range(5, 7), 0.01),
+        (range(0), range(0), 0.05),
+        # Which of the other rows was sent twice is not known.
+        (range(3), range(0), None),
+    ],
+    ids=["all of them are reused", "and others are sent", "all are sent anew", "some are left out"],
+)
+def test_what_a_second_round_replaced_stays_on_the_report_when_the_day_is_run_again(
+    root: UPath, kept: range, sent: range, expected: float | None
+) -> None:
+    earlier = {"requests": 6, "by_status": {"succeeded": 5, "expired": 1}}
+    batches = [
+        batch("b1", "noon", 0.05, **earlier),
+        batch("b2", "night", 0.01 * len(sent), requests=len(sent)),
+    ]
+    reused = {"reused": True, "cost_usd": 0.0, "list_cost_usd": 0.02, "batch_id": "b1"}
+    # One of the five rows cost 0.02 in two rounds, and each of the others 0.0075.
+    rows = [answer(n, **reused | {"list_cost_usd": 0.04 if n == 0 else 0.015}) for n in kept]
+    rows += [answer(n, batch_id="b2") for n in sent]
+    receipt = {
+        "paid_usd": 0.05 + 0.01 * len(sent),
+        "wasted_usd": 0.01,
+        "wasted_by_run": {"noon": 0.01, "night": 0.0},
+        "batches": batches,
+    }
+    publish(root, rows, receipt=receipt)
+    assert figures(root).unused_usd == (expected if expected is None else pytest.approx(expected))
+
+
 def test_an_unknown_price_is_unknown_not_nothing(root: UPath) -> None:
     publish(root, [answer(0), answer(1, cost_usd=None, list_cost_usd=None)])
     assert (figures(root).paid_usd, figures(root).saved_usd) == (None, None)

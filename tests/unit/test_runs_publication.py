@@ -1,4 +1,4 @@
-"""The order of a run's results, and the message when some are missing."""
+"""A run publishes its day: the order of its results, what is missing, and what the receipt then says."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from nightpress.batches.ledger import Attempt, Entry, Ledger
 from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot
 from nightpress.runs.publication import order_results
-from nightpress.runs.run import Run
+from nightpress.runs.run import Reuse, Run
+from tests.support.result_lines import errored, succeeded
+from tests.support.whole_runs import WholeRuns, answered
 
 FOLDER = "runs/p/2026-11-22/one"
 
@@ -68,3 +70,45 @@ def test_a_shard_without_results_is_named_with_the_reason_that_the_ledger_knows(
     ) as caught:
         order_results(run, shards, [result(run, "00000")])
     assert caught.value.code == "shards_without_results"
+
+
+def cut_off_first(number: int, custom_id: str, round_number: int) -> bytes:
+    """Cut off the first of many answers; the second round answers it, and the first answer was paid for nothing."""
+    cut = number == 0 and round_number == 1
+    return succeeded(custom_id, "cut", stop_reason="max_tokens") if cut else succeeded(custom_id, "whole")
+
+
+def test_a_publication_that_fails_changes_nothing_of_what_the_receipt_said(tmp_path: Path) -> None:
+    """Such as when the last task of a run is cleared after a later run has published the day."""
+    runs = WholeRuns(tmp_path)
+    articles = [{"content": f"text {n}"} for n in range(10)]
+    runs.publish("one", articles, cut_off_first)
+    wasted = runs.receipt().wasted_usd
+    assert wasted
+    runs.publish("two", articles, answered, reuse=Reuse(fresh=True))
+    paid = runs.receipt().paid_usd
+    before = runs.rows()
+    runs.root.open("runs/p/2026-11-22/one/results-00000.parquet").unlink()
+    with pytest.raises(ResultsError, match="are gone"):
+        runs.publish_again("one")
+    assert runs.rows().equals(before)
+    receipt = runs.receipt()
+    assert (receipt.run, receipt.paid_usd, receipt.wasted_usd) == ("two", paid, wasted)
+    assert receipt.wasted_by_run == {"one": wasted, "two": 0.0}
+
+
+def test_what_a_run_paid_is_on_the_receipt_although_it_never_published(tmp_path: Path) -> None:
+    runs = WholeRuns(tmp_path)
+    runs.publish("one", [{}, {}])
+    paid = runs.receipt().paid_usd or 0.0
+    with pytest.raises(ResultsError, match="is not replaced"):
+        runs.publish(
+            "two",
+            [{}, {}],
+            lambda n, name, _: errored(name) if n else succeeded(name, "", stop_reason="refusal"),
+            reuse=Reuse(fresh=True),
+        )
+    receipt = runs.receipt()
+    assert (receipt.run, len(receipt.batches)) == ("one", 2)
+    assert (receipt.paid_usd or 0.0) > paid
+    assert receipt.numbers["succeeded"] == 2

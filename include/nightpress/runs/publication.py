@@ -166,7 +166,8 @@ def _receipt(
     published_at: datetime | None = None,
 ) -> DayReceipt:
     """Return the receipt of the run, with the numbers of the publication once there is one."""
-    about: dict[str, Any] = {}
+    # Before it is published, the run says nothing of what its second round replaced, which it may have said before.
+    about: dict[str, Any] = {"wasted_by_run": {}}
     if summary is not None:
         about = {
             "published_at": published_at,

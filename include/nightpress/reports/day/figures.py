@@ -29,6 +29,7 @@ _TEXT = ["status", "error_type", "stop_reason", "model", "batch_id"]
 _TOKENS_IN = ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"]
 _NUMBERS = [*_TOKENS_IN, "output_tokens", "thinking_tokens", "cost_usd", "list_cost_usd"]
 _BATCH_SHARE = 0.5
+_NOT_BILLED = [name for name, status in STATUSES.items() if status.billed == "no"]
 _BILLED = [name for name, status in STATUSES.items() if status.billed in {"yes", "usage"}]
 COLUMNS = [*_TEXT, *_NUMBERS, "reused"]
 
@@ -190,9 +191,31 @@ def _unused(frame: pd.DataFrame, receipt: DayReceipt | None) -> float | None:
     worth = rows["cost_usd"].where(~rows["reused"], rows["list_cost_usd"] * _BATCH_SHARE)
     if worth.isna().any():
         return None
-    replaced = receipt.wasted_by_run.get(receipt.run, receipt.wasted_usd) or 0.0
+    replaced = _replaced(rows, receipt)
+    if replaced is None:
+        return None
     unused = receipt.paid_usd - float(worth.sum()) + replaced
     return unused if unused > 1e-9 else 0.0
+
+
+def _replaced(rows: pd.DataFrame, receipt: DayReceipt) -> float | None:
+    """Return the USD that second rounds of the published rows replaced; None if that is not known.
+
+    Of an earlier run it is known if the day still has all of its billed rows, or none: rows do not say which part of
+    their cost was replaced.
+    """
+    published = rows["batch_id"].astype(str).value_counts()
+    replaced = 0.0
+    for run, wasted in (receipt.wasted_by_run or {receipt.run: receipt.wasted_usd}).items():
+        batches = [batch for batch in receipt.batches if batch.run == run and not batch.reused]
+        used = sum(int(published.get(batch.batch_id, 0)) for batch in batches)
+        if run == receipt.run or (wasted and used):
+            sent = sum(batch.requests for batch in batches if batch.round == 1)
+            not_billed = sum(batch.by_status.get(name, 0) for batch in batches for name in _NOT_BILLED)
+            if run != receipt.run and sent - used > not_billed:
+                return None
+            replaced += wasted or 0.0
+    return replaced
 
 
 def read_earlier_figures(root: DataRoot, pipeline: str, day: str) -> list[DayFigures]:
