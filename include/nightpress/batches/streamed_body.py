@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import BinaryIO, cast
 
 from nightpress.batches.refusals import BodyNotSentError
 from nightpress.storage import StoragePath, block_size
@@ -48,7 +49,17 @@ class StreamedBody:
             yield chunk
 
     def _read(self) -> Iterator[bytes]:
-        # Not path.open: with a lineage plug-in Airflow would report this file, and load all providers for it.
-        with self.path.fs.open(self.path.path, "rb", **block_size(self.path.fs)) as stream:
+        with _open(self.path) as stream:
             while chunk := stream.read(_CHUNK):
                 yield chunk
+
+
+def read_beginning(path: StoragePath, size_bytes: int) -> bytes:
+    """Return the first bytes of a body."""
+    with _open(path, size_bytes) as stream:
+        return bytes(stream.read(size_bytes))
+
+
+def _open(path: StoragePath, *block_bytes: int) -> BinaryIO:
+    # Not path.open: with a lineage plug-in Airflow would report this file, and load all providers for it.
+    return cast("BinaryIO", path.fs.open(path.path, "rb", **block_size(path.fs, *block_bytes)))

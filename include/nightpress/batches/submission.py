@@ -24,6 +24,7 @@ No step guesses.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -33,10 +34,11 @@ from nightpress.batches.batch_api import BatchApi
 from nightpress.batches.ledger import Entry, Ledger
 from nightpress.batches.redaction import describe_error
 from nightpress.batches.refusals import is_account_trouble, read_failure
-from nightpress.batches.streamed_body import POST_SECONDS
+from nightpress.batches.streamed_body import POST_SECONDS, read_beginning
 from nightpress.batches.submission_records import Submitted, Wait, end_post, mark_attempt, record_batch
 from nightpress.batches.unknown_outcome import SETTLING_SECONDS, resolve_last_post
 from nightpress.errors import LedgerError, UnknownOutcomeError
+from nightpress.shards.request_keys import custom_id_prefix
 from nightpress.shards.shard import has_no_second_round
 from nightpress.storage import StoragePath
 
@@ -173,10 +175,30 @@ def _check_before_post(entry: Entry, body: Body) -> None:
     if actual != body.size:
         raise LedgerError(
             f"{body.path} has {actual:,} bytes, the shard {body.size:,}: it was changed after it was staged. "
-            "Nothing was sent; read the articles again."
+            "Nothing was sent; read the articles again.",
+            code="body_gone",
+        )
+    if _names_another_shard(entry, body):
+        raise LedgerError(
+            f"{body.path} holds the requests of another shard than {entry.key[:16]}: the articles were read again "
+            "after it was staged, and have changed. Nothing was sent; read the articles again.",
+            code="body_gone",
         )
     if sum(attempt.outcome == "lost" for attempt in entry.attempts) >= MAX_LOST_ATTEMPTS:
         raise UnknownOutcomeError(
             f"shard {entry.key[:16]} was POSTed {MAX_LOST_ATTEMPTS} times without an answer, and no batch was "
             "ever found; nothing more is sent until a person has looked at the API's list of batches"
         )
+
+
+def _names_another_shard(entry: Entry, body: Body) -> bool:
+    """Return whether a body's first custom_id is that of another shard: a body of equal size may have replaced it.
+
+    Its results would be the other shard's, so that they are paid for and never found.
+    """
+    named = _FIRST_ID.match(read_beginning(body.path, _BEGINNING))
+    return named is not None and named[1].decode() != custom_id_prefix(entry.key)
+
+
+_BEGINNING = 200
+_FIRST_ID = re.compile(rb'\{"requests":\[\{"custom_id":"([0-9a-f]{16}-)0"')

@@ -80,6 +80,7 @@ class SecondRound:
     :param unbegun: of those, the ordinals truncated before any text.
     :param wrong: of those, the answers that did not fit the schema, and why.
     :param billed: of those, the ordinals whose first request was, or may have been, billed.
+    :param refused: of those, the ordinals that only another run than the one that sent the shard sends again.
     :param reasons: number of articles by the reason for sending them again.
     :param account: articles that failed because of the account, by the shard's name and the API's message.
     :param cut_off: answers truncated by ``max_tokens`` that are not sent again, because they are too many.
@@ -90,6 +91,7 @@ class SecondRound:
     unbegun: dict[str, set[int]] = field(default_factory=dict)
     wrong: dict[str, dict[int, WrongAnswer]] = field(default_factory=dict)
     billed: dict[str, set[int]] = field(default_factory=dict)
+    refused: dict[str, set[int]] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
     account: dict[str, Counter[str]] = field(default_factory=dict)
     cut_off: int = 0
@@ -141,6 +143,8 @@ def _pick(chosen: SecondRound, name: str, ordinal: int, row: dict[str, Any], of_
         chosen.account.setdefault(name, Counter())[said] += 1
     if STATUSES[row["status"]].billed != "no":
         chosen.billed.setdefault(name, set()).add(ordinal)
+    if _is_refused(row):
+        chosen.refused.setdefault(name, set()).add(ordinal)
     chosen.reasons[reason] += 1
     chosen.picked.setdefault(name, []).append(ordinal)
 
@@ -157,8 +161,13 @@ def _reason(row: dict[str, Any], of_another: bool) -> str | None:
     kind = str(row["error_type"] or ERRORED)
     if kind.startswith(UNKNOWN_RESULT):
         return None
-    refused = kind in REFUSED_REQUESTS and not is_account_trouble(kind, row["error_message"])
-    return None if refused and not of_another else kind
+    return None if _is_refused(row) and not of_another else kind
+
+
+def _is_refused(row: dict[str, Any]) -> bool:
+    kind = str(row["error_type"] or ERRORED)
+    refused = row["status"] == ERRORED and kind in REFUSED_REQUESTS
+    return refused and not is_account_trouble(kind, row["error_message"])
 
 
 def write_second_round(
@@ -167,29 +176,47 @@ def write_second_round(
     """Write the chosen articles of each shard into a new shard, named after it.
 
     The new shard depends on that one shard only. So another run of the same shard makes the same second
-    shard, whatever happened to other shards, and finds the batch that was paid for it.
+    shard, whatever happened to other shards, and finds the batch that was paid for it. Requests that only
+    another run sends again are in a shard of their own, so that the rest is the shard that the first run made.
 
     :param shards: shards of the first round, in order; their bodies and articles are read.
     :param folder: folder of the run.
     :raises ResultsError: a body or the articles of a shard are not what was sent.
     """
-    return [
-        second
-        for shard in shards
-        if (staged := list(_iter_staged(chosen, shard, folder)))
-        for second in write_staged_shards(
-            staged,
-            folder,
-            limits=fit_limits(limits, max(len(request.params) for request in staged)),
-            prefix=f"{SECOND_ROUND_PREFIX}{shard.name}-",
-            salt=f"second round of {shard.key}",
-            betas=shard.betas,
-        )
-    ]
+    found = []
+    for shard in shards:
+        refused, picked = chosen.refused.get(shard.name, set()), chosen.picked.get(shard.name, [])
+        usual = [ordinal for ordinal in picked if ordinal not in refused]
+        found += _write_part(chosen, shard, usual, folder, limits)
+        late = [ordinal for ordinal in picked if ordinal in refused]
+        found += _write_part(chosen, shard, late, folder, limits, part="refused-")
+    return found
 
 
-def _iter_staged(chosen: SecondRound, shard: Shard, folder: StoragePath) -> Iterator[StagedRequest]:
-    ordinals = chosen.picked.get(shard.name)
+def _write_part(  # noqa: PLR0917 - private, called twice
+    chosen: SecondRound,
+    shard: Shard,
+    ordinals: Sequence[int],
+    folder: StoragePath,
+    limits: ShardLimits,
+    part: str = "",
+) -> list[Shard]:
+    staged = list(_iter_staged(chosen, shard, ordinals, folder))
+    if not staged:
+        return []
+    return write_staged_shards(
+        staged,
+        folder,
+        limits=fit_limits(limits, max(len(request.params) for request in staged)),
+        prefix=f"{SECOND_ROUND_PREFIX}{shard.name}-{part}",
+        salt=f"second round of {part}{shard.key}",
+        betas=shard.betas,
+    )
+
+
+def _iter_staged(
+    chosen: SecondRound, shard: Shard, ordinals: Sequence[int], folder: StoragePath
+) -> Iterator[StagedRequest]:
     if not ordinals:
         return
     longer, wrong = chosen.longer.get(shard.name, set()), chosen.wrong.get(shard.name, {})
