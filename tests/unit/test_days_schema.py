@@ -24,6 +24,7 @@ from nightpress.days.replay import replay_day
 from nightpress.layout import DataRoot
 from nightpress.results import answers_schema as results_schema
 from nightpress.results.answers_schema import HEAD, TAIL, answers_schema
+from nightpress.shards.metadata_columns import metadata_column
 from tests.support.ended_batches import EndedBatchApi, EndedShard
 from tests.support.report_pages import check_harmless, message, report
 from tests.support.result_lines import succeeded
@@ -201,6 +202,56 @@ def test_what_cannot_be_kept_is_told(
         assert [int(float(value)) if abs(second) < 2**53 else int(value) for value in expected] == [
             second
         ] * 2
+
+
+@pytest.mark.parametrize(
+    ("days", "kind", "changed"),
+    [
+        ([["99.99"], ["100.00"], ["3.5"], ["-12345.67"]], "decimal128(38, 2)", 0),
+        ([["1.5"], ["1.25"], ["2.5"]], "decimal128(38, 2)", 1),
+        ([["1.5"], [7], ["2.5"]], "decimal128(38, 1)", 0),
+        ([[7], ["1.5"], [8]], "decimal128(38, 1)", 1),
+        ([["1e30"], ["1.5"], ["2.25"]], "decimal128(38, 2)", 2),
+        ([["1.5"], ["x"], ["2.5"]], "string", 1),
+        ([["1.123456789"], ["12345678901234567890123456789012"]], "string", 1),
+        ([["1.5", "22.25", 3]], "decimal128(38, 2)", 0),
+    ],
+)
+def test_a_decimal_stays_one_however_many_digits_its_values_have(
+    root: DataRoot, days: list[list[Any]], kind: str, changed: int
+) -> None:
+    """Arrow gives a column as many digits as its longest value: prices up to 99.99 and up to 100.00 differ."""
+    told = 0
+    for number, values in enumerate(days):
+        given = [value if value in ("x", 3, 7, 8) else Decimal(value) for value in values]
+        summary = publish(root, f"2026-11-2{number}", *({"price": value} for value in given))
+        told += bool(summary.changed_types)
+        found = pq.read_table(root.answers(PIPELINE, f"2026-11-2{number}").path)["price"].to_pylist()
+        expected = [value for value in given for _ in range(2)]
+        assert [
+            value if isinstance(wanted, str) else Decimal(value)
+            for value, wanted in zip(found, expected, strict=True)
+        ] == expected
+        replayed = replay_day(root, PIPELINE, f"2026-11-2{number}", tell=lambda _: None).day
+        assert replayed is not None
+        assert replayed.outcome == "identical"
+    assert columns(root, f"2026-11-2{len(days) - 1}")["price"] == kind
+    assert told == changed
+
+
+def test_a_decimal_of_an_earlier_version_keeps_its_type_while_the_values_fit() -> None:
+    earlier = answers_schema([pa.field("price", pa.decimal128(5, 2))])
+    assert plan_schema([], None, earlier).schema.field("price").type == pa.decimal128(5, 2)
+
+
+@pytest.mark.parametrize(
+    "value", [True, 1, 1.0, 2.5, 1e20, dt.date(2026, 1, 2), dt.datetime(2026, 1, 2, 3), Decimal("1.50")]
+)
+def test_a_value_has_one_text_whatever_else_is_in_its_file(root: DataRoot, value: Any) -> None:
+    publish(root, "2026-11-22", {"value": value}, {"value": "x"})
+    found = pq.read_table(root.answers(PIPELINE, "2026-11-22").path)["value"].to_pylist()
+    assert found[2:] == ["x", "x"]
+    assert metadata_column([None, "x", value, value]).to_pylist() == [None, "x", *found[:2]]
 
 
 def test_large_whole_numbers_beside_fractions_stay_exact(root: DataRoot) -> None:

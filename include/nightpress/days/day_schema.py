@@ -21,7 +21,7 @@ from nightpress.outputs.arrow_columns import arrow_fields
 from nightpress.outputs.output_schema import OutputSchema
 from nightpress.parquet_files import open_parquet
 from nightpress.results.answers_schema import HEAD, TAIL, metadata_fields, published_schema, with_large_text
-from nightpress.shards.metadata_columns import common_type
+from nightpress.shards.metadata_columns import MAX_DIGITS, common_type, digits_of, text_column
 from nightpress.storage import StoragePath
 
 _EXACT = 2**53
@@ -86,7 +86,7 @@ def plan_schema(
                     inexact.add(name)
     changed = {}
     for name, types in kinds.items():
-        kind = common_type([*types, before[name]] if name in before else types)
+        kind = _published_type(types, before.get(name))
         if pa.types.is_floating(kind) and name in inexact:
             kind = pa.string()
         if name in before and kind != before[name]:
@@ -94,6 +94,34 @@ def plan_schema(
         found[name] = kind
     metadata = [pa.field(name, kind) for name, kind in found.items()]
     return DaySchema(published_schema(metadata, typed), names, changed)
+
+
+def _published_type(types: Sequence[pa.DataType], before: pa.DataType | None) -> pa.DataType:
+    """Return the type of a column.
+
+    The digits of a decimal column are those of the day's longest value, so they differ from day to day. A column with
+    room for all that a value can have keeps its type.
+
+    >>> _published_type([pa.decimal128(4, 2)], None), _published_type([pa.decimal128(4, 2)], pa.decimal128(5, 2))
+    (Decimal128Type(decimal128(38, 2)), Decimal128Type(decimal128(5, 2)))
+
+    :param types: of the day's files.
+    :param before: of the last published day; None if it has no such column.
+    """
+    if before is not None and all(map(pa.types.is_null, types)):
+        return before
+    today = common_type(types)
+    known = [today] if before is None else [today, before]
+    exact = all(pa.types.is_decimal128(kind) or pa.types.is_integer(kind) for kind in known)
+    if not exact or not any(map(pa.types.is_decimal128, known)):
+        return common_type(known)
+    whole, scale = digits_of(today)
+    if before is not None and pa.types.is_decimal128(before):
+        room, places = digits_of(before)
+        if whole <= room and scale <= places:
+            return before
+        scale = max(scale, places)
+    return pa.decimal128(MAX_DIGITS, scale) if whole + scale <= MAX_DIGITS else pa.string()
 
 
 def last_published_schema(root: DataRoot, pipeline: str, day: str) -> pa.Schema | None:
@@ -174,10 +202,4 @@ def _holds_large(file: pq.ParquetFile, column: str) -> bool:
 
 
 def _cast(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    try:
-        return values.cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        # Arrow has no such cast, e.g. from a list to text; use Python's str.
-        return pa.chunked_array(
-            [[None if value is None else str(value) for value in values.to_pylist()]], kind
-        )
+    return text_column(values) if pa.types.is_string(kind) else values.cast(kind)

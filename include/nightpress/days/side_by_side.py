@@ -19,7 +19,7 @@ from nightpress.errors import ResultsError
 from nightpress.parquet_files import open_parquet, parquet_writer
 from nightpress.results.answers_schema import HEAD, TAIL, metadata_fields, output_fields
 from nightpress.shards.column_names import AMOUNT_COLUMNS, TOKEN_COLUMNS
-from nightpress.shards.metadata_columns import common_type
+from nightpress.shards.metadata_columns import common_type, text_column
 from nightpress.storage import StoragePath
 
 VARIANTS = "variants"
@@ -239,7 +239,4 @@ def _whole(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
     chunks = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     if chunks.type == kind:
         return chunks
-    if pa.types.is_string(kind) and not pa.types.is_dictionary(chunks.type):
-        # Arrow cannot cast these values to text; use Python's str.
-        return pa.array([None if value is None else str(value) for value in chunks.to_pylist()], kind)
-    return chunks.cast(kind)
+    return text_column(chunks) if pa.types.is_string(kind) else chunks.cast(kind)
