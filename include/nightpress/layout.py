@@ -134,6 +134,11 @@ class DataRoot:
         """Return the folder of the runs of a pipeline's day."""
         return self.path / "runs" / pipeline / day
 
+    def run_folders(self, pipeline: str, day: str) -> list[StoragePath]:
+        """Return the folders of all runs of a pipeline's day."""
+        folder = self.runs(pipeline, day)
+        return [folder / name for name in list_names(folder) if is_run_folder_name(name)]
+
     def run_folder(self, pipeline: str, day: str, run_id: str) -> StoragePath:
         """Return the folder of one run's files."""
         return self.runs(pipeline, day) / run_folder_name(run_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -157,3 +157,47 @@ def test_the_request_says_what_is_asked_by_length_and_field_names_only() -> None
     shown = _to_markdown(plan(asks=asks))
     assert "a prompt of 50 characters with \\{title\\}" in shown
     assert "secret" not in shown
+
+
+class OwnXCom:
+    """A task that keeps what it pushes while it waits for a person."""
+
+    id, try_number = UUID(int=1), 1
+
+    def __init__(self) -> None:
+        self.pushed: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.pushed[key] = value
+
+    def xcom_pull(self, task_ids: str, key: str) -> Any:
+        assert task_ids == "approve_plan"
+        return self.pushed.get(key)
+
+
+@pytest.mark.parametrize(
+    ("change", "refused"),
+    [
+        ({}, False),
+        ({"to_send": 5_000, "articles": 5_000}, True),
+        ({"cost_upper_usd": 9.0}, True),
+        ({"model": "claude-opus-4-8"}, True),
+        ({"asks": "a prompt of 9,000 characters"}, True),
+        ({"notes": ["3 rows were rejected"]}, True),
+        ({"approve_above_usd": None}, True),
+    ],
+)
+def test_what_was_approved_is_what_is_sent(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], refused: bool
+) -> None:
+    """While a plan waits, read_articles may be cleared alone; the waiting task then has the new plan and shards."""
+    monkeypatch.setattr("airflow.providers.standard.operators.hitl.HITLOperator.execute", lambda *_: None)
+    task, shown = OwnXCom(), plan(approve_above_usd=0.5)
+    context: Any = {"ti": task, "dag_run": SimpleNamespace(triggering_user_name="x")}
+    approve(asdict(shown)).execute(context)
+    waiting = approve(asdict(replace(shown, **change)))
+    if not refused:
+        assert waiting.execute_complete(context, answered(ANNA)) == SHARDS
+        return
+    with pytest.raises(AirflowFailException, match=r"the plan is now .*nothing was sent"):
+        waiting.execute_complete(context, answered(ANNA))

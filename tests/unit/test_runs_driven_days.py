@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from nightpress.errors import LedgerError
+from nightpress.runs.run import Reuse
 from tests.support.driven_days import Books, DrivenRun, texts, unique
 from tests.support.offline_api_server import LocalApiServer
 from tests.support.priced_runs import PricedRuns
@@ -73,3 +74,45 @@ def test_a_body_of_equal_size_that_replaced_a_shards_own_is_not_sent(runs: Price
     assert (refused.value.code, books.batches) == ("body_gone", {})
     assert run.write(new, run.submit(new))["by_status"] == {"succeeded": 4}
     assert len(books.batches) == 1
+
+
+@pytest.mark.parametrize("same_run", [False, True], ids=["another run", "read_articles cleared"])
+@pytest.mark.parametrize("step", ["planned", "submitted", "collected", "second round", "published"])
+def test_articles_that_change_while_a_run_is_under_way_are_not_paid_for_twice_unasked(
+    runs: PricedRuns, step: str, same_run: bool
+) -> None:
+    """Two articles come while five are under way: all seven are a new shard, which the ledger does not know."""
+    name = unique("changed")
+    articles, first = texts(name, 7), DrivenRun(runs, name, max_requests=100)
+    shards = first.read(articles[:5])
+    if step != "planned":
+        runs.server.faults({"endpoint": "create", "kind": "rows", "expired": 0.2, "count": 1})
+        batch_id = first.submit(shards[0])
+    if step not in {"planned", "submitted"}:
+        results = [first.write(shards[0], batch_id)]
+    if step == "second round":
+        first.send(first.collect(results).again)
+    if step == "published":
+        first.publish(results)
+    later = DrivenRun(runs, name, "run-1" if same_run else "run-2", max_requests=100)
+    later.read(articles)
+    assert later.plan is not None
+    again = {"submitted": 5, "collected": 4, "second round": 5}.get(step, 0)
+    assert (later.plan.needs_approval, later.plan.to_send) == (again > 0, 3 if step == "published" else 7)
+    assert later.plan.notes[0].startswith(f"{again} of these") if again else True
+    fresh = DrivenRun(runs, name, "run-3", reuse=Reuse(fresh=True))
+    fresh.read(articles)
+    assert fresh.plan is not None and not fresh.plan.needs_approval
+
+
+def test_the_same_articles_are_found_without_asking(runs: PricedRuns) -> None:
+    name = unique("found")
+    books, articles, first = Books.open(runs), texts(name, 7), DrivenRun(runs, name, max_requests=2)
+    for shard in first.read(articles)[:2]:
+        first.submit(shard)
+    later = DrivenRun(runs, name, "run-2", max_requests=2)
+    later.read(articles)
+    assert later.plan is not None
+    assert (later.plan.needs_approval, later.plan.attached, later.plan.to_send) == (False, 4, 3)
+    later.whole(articles)
+    assert (books.paid_twice(), len(books.batches)) == ([], 4)

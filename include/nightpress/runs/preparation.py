@@ -19,6 +19,7 @@ from nightpress.runs.counted_tokens import CountedTokens, count_requests
 from nightpress.runs.live_models import check_model, today_of
 from nightpress.runs.run import Reuse, Run, Source
 from nightpress.runs.run_plan import make_plan
+from nightpress.runs.unpublished_runs import ask_before_paying_twice, find_unpublished
 from nightpress.settings import ShardLimits
 from nightpress.shards.requests import RequestTemplate
 from nightpress.shards.shard import Shard
@@ -66,6 +67,7 @@ def prepare_run(
     checked = check_model(template.options, today_of(now()), model_api, run.root, now(), keep=write)
     if write and not plan_only:
         _protect_what_was_paid(run)
+    unpublished = find_unpublished(run) if write and not reuse.fresh else []
     stats = ReadStats()
     if write:
         keep_output(template.output, run.folder)
@@ -80,19 +82,15 @@ def prepare_run(
         answered=reused,
         write=write,
     )
-    counted = CountedTokens()
-    if model_api is not None and write and not plan_only:
-        # A plan alone must not send any article to the API, not even to count tokens.
-        profile = make_profile(template.options, typed=template.output is not None)
-        counted = count_requests(report.shards, run.folder, model_api, profile, now)
+    limits, warnings = ask_before_paying_twice(run, report.shards, unpublished, limits)
+    # A plan alone must not send any article to the API, not even to count tokens.
+    counter = model_api if write and not plan_only else None
+    counted = _count_tokens(run, report.shards, template, counter, now)
     plan = make_plan(
         run, source, template, report, reuse, limits, counted=counted, plan_only=plan_only, now=now
     )
-    plan = replace(
-        plan,
-        reused_files=len(reused.files),
-        notes=[*notes, *checked.notes, *plan.notes, *stats.source.notes(), *report.notes(template)],
-    )
+    notes = [*warnings, *notes, *checked.notes, *plan.notes, *stats.source.notes(), *report.notes(template)]
+    plan = replace(plan, reused_files=len(reused.files), notes=notes)
     if write:
         write_plan(plan, run.folder)
     # A plan above the budget is accepted only if all its shards were sent before; none of them is sent again.
@@ -102,6 +100,19 @@ def prepare_run(
         for shard in report.shards
     ]
     return Prepared(shards, plan, stats)
+
+
+def _count_tokens(
+    run: Run,
+    shards: Sequence[Shard],
+    template: RequestTemplate,
+    model_api: ModelApi | None,
+    now: Callable[[], float],
+) -> CountedTokens:
+    if model_api is None:
+        return CountedTokens()
+    profile = make_profile(template.options, typed=template.output is not None)
+    return count_requests(shards, run.folder, model_api, profile, now)
 
 
 def _file_name(shard: Shard) -> str:

@@ -29,6 +29,15 @@ def has_no_second_round(uri: str) -> bool:
     return matched is not None and matched["name"].startswith((SECOND_ROUND_PREFIX, GIVEN_PREFIX))
 
 
+_ARTICLES = re.compile(r"articles-(?P<name>[0-9a-z-]+)\.parquet")
+
+
+def name_of_articles(file_name: str) -> str | None:
+    """Return the name of the shard whose articles a file of this name has; None for another file."""
+    matched = _ARTICLES.fullmatch(file_name)
+    return matched["name"] if matched else None
+
+
 class _Reference(msgspec.Struct):
     uri: Annotated[str, Meta(max_length=4_000)]
     articles: Annotated[int, Meta(ge=0, le=1_000_000_000)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -26,13 +27,18 @@ if TYPE_CHECKING:
     from nightpress.costs.plan import Plan
 
 
+ASKED = "asked"
+"""XCom key of the digest of the plan that a person is asked about."""
+
+
 class ApprovePlanOperator(ApprovalOperator):
     """Let a run continue, ask a person first, or end it after the plan; nothing has been sent yet.
 
     Returns the shards that it was given, so that the tasks that are mapped over them wait for the approval. A plan
     above its ``approve_above_usd`` waits under *Required Actions*, where Airflow shows the plan. *Reject* ends the
     run cleanly, and so does ``plan_only``: all downstream tasks are skipped, and nothing is spent. When it is
-    cleared, it asks again; if the plan has changed since, it fails, because Airflow would show the old plan.
+    cleared, it asks again; if the plan has changed since, it fails, because Airflow would show the old plan. It also
+    fails if the plan changed while it waited: what was approved is not what would be sent.
 
     :param shards: what :class:`ReadArticlesOperator` returned.
     :param plan: its XCom ``plan``.
@@ -71,7 +77,6 @@ class ApprovePlanOperator(ApprovalOperator):
 
     def execute(self, context: Context) -> Any:
         """Return the shards, or defer the task until a person has answered."""
-        from nightpress.costs.money import dollars
         from nightpress.costs.plan import read_plan
 
         plan = read_plan(self.plan)
@@ -81,11 +86,8 @@ class ApprovePlanOperator(ApprovalOperator):
             return None
         if not plan.needs_approval:
             return as_list(self.shards)
-        paid = plan.to_send + plan.attached
-        self.subject = (
-            f"{plan.pipeline} {plan.day}: {paid:,} articles, at most {dollars(plan.cost_upper_usd)}"
-        )
-        self.body = _to_markdown(plan)
+        self.subject, self.body = _subject(plan), _to_markdown(plan)
+        context["ti"].xcom_push(key=ASKED, value=_digest(plan))
         if context["ti"].try_number > 1:
             with fail_without_retry():
                 self._refuse_to_show_another_plan(context["ti"].id)
@@ -119,6 +121,7 @@ class ApprovePlanOperator(ApprovalOperator):
         who = user.get("name") or user.get("id") or "someone"
         if chosen == self.APPROVE:
             self._check_approver(context, user)
+            self._check_plan(context)
             self.log.info("approved by %s", who)
             return as_list(self.shards)
         self.log.info("rejected by %s: the run ends here, nothing was sent", who)
@@ -147,6 +150,23 @@ class ApprovePlanOperator(ApprovalOperator):
                 f"who triggered the run; nothing was sent. Clear this task to ask again."
             )
 
+    def _check_plan(self, context: Context) -> None:
+        """Check that the plan is the one that was shown: the articles may have been read again while it waited.
+
+        :raises AirflowFailException: it is another one, which nobody approved.
+        """
+        from nightpress.costs.plan import read_plan
+
+        task = context.get("ti")
+        asked = task.xcom_pull(task_ids=self.task_id, key=ASKED) if task is not None else None
+        plan = read_plan(self.plan)
+        if asked not in {None, _digest(plan)}:
+            raise AirflowFailException(
+                f"the plan is now “{_subject(plan)}”, because the articles were read again after this run had asked "
+                "about another plan, which was approved; nothing was sent. Trigger a new run of the day: it asks "
+                "with the plan as it is."
+            )
+
     def _refuse_to_show_another_plan(self, ti_id: UUID) -> None:
         """Check that the request shows this plan: Airflow 3.3.2 keeps the request of a task's first try.
 
@@ -168,6 +188,18 @@ class ApprovePlanOperator(ApprovalOperator):
         tasks = list(context["task"].get_flat_relatives(upstream=False))
         if tasks:
             self.skip(ti=context["ti"], tasks=tasks)
+
+
+def _subject(plan: Plan) -> str:
+    from nightpress.costs.money import dollars
+
+    paid = plan.to_send + plan.attached
+    return f"{plan.pipeline} {plan.day}: {paid:,} articles, at most {dollars(plan.cost_upper_usd)}"
+
+
+def _digest(plan: Plan) -> str:
+    """Return a digest of what a person is shown of a plan."""
+    return hashlib.sha256(f"{_subject(plan)}\n{_to_markdown(plan)}".encode()).hexdigest()
 
 
 def _to_markdown(plan: Plan) -> str:

@@ -264,8 +264,14 @@ def test_a_cleared_approval_asks_again_but_never_with_the_plan_of_before(newsroo
     agreed = newsroom.start(day, approve_above_usd=0.0001)
     newsroom.airflow.wait_for_state(agreed, "approve_plan", "awaiting_input")
     assert newsroom.asked(agreed).startswith(f"{DAG} {day}: 40 articles")
-    newsroom.answer(agreed, "Reject")
-    assert newsroom.airflow.wait(agreed)["state"] == "success"
+    newsroom.write_day(day, 41)
+    newsroom.airflow.api.clear(DAG, agreed, ["read_articles"])
+    newsroom.airflow.wait_for_state(agreed, "read_articles", "success")
+    newsroom.answer(agreed, "Approve")
+    assert newsroom.airflow.wait(agreed)["state"] == "failed"
+    assert "which was approved; nothing was sent" in str(
+        newsroom.airflow.api.last_error(DAG, agreed, "approve_plan")
+    )
     assert (newsroom.billed(), newsroom.is_published(day)) == (before, False)
 
 
