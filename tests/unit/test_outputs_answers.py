@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from enum import Enum
 from time import process_time
 from typing import Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, create_model, field_validator
 
-from nightpress.errors import ResultsError
+from nightpress.errors import ConfigurationError, ResultsError
+from nightpress.outputs.arrow_columns import answer_columns
 from nightpress.outputs.output_schema import OutputSchema
 from nightpress.outputs.problems import Problem, is_repair, repair_params
 
@@ -284,3 +286,54 @@ def test_the_capitals_of_a_choice_may_differ(choices: list[str], given: str, rea
         assert found.reason == "unknown_value"
     else:
         assert found == {"kind": read, "all": [read, None], "size": 0.1}
+
+
+class Tone(Enum):
+    CALM = "calm"
+
+
+class Size(BaseModel):
+    width: float = 0.25
+    price: Decimal | None = Decimal("1.5")
+
+
+SIZE = {"width": 0.25, "price": Decimal("1.5")}
+DEFAULTS: list[tuple[Any, Any, Any]] = [
+    (float, 1.5, 1.5),
+    (float, 1, 1.0),
+    (float, 1e300, 1e300),
+    (float | None, 2.5, 2.5),
+    (list[float], [1.5, 2], [1.5, 2.0]),
+    (list[list[float]], [[0.5]], [[0.5]]),
+    (Decimal, Decimal("1.50"), Decimal("1.5")),
+    (list[Decimal], [Decimal("0.1")], [Decimal("0.1")]),
+    (int, 3, 3),
+    (bool, False, False),
+    (str, "", ""),
+    (Tone, Tone.CALM, "calm"),
+    (list[Tone], [Tone.CALM], ["calm"]),
+    (date, date(2026, 1, 2), date(2026, 1, 2)),
+    (datetime, datetime(2026, 1, 2, 3, tzinfo=UTC), datetime(2026, 1, 2, 3, tzinfo=UTC)),
+    (time, time(3, 4), time(3, 4)),
+    (Size, Size(), SIZE),
+    (Size | None, Size(width=2.5, price=None), {"width": 2.5, "price": None}),
+    (list[Size], [Size()], [SIZE]),
+]
+
+
+@pytest.mark.parametrize(("kind", "default", "expected"), DEFAULTS)
+def test_a_default_of_any_type_is_the_value_of_an_answer_without_the_field(
+    kind: Any, default: Any, expected: Any
+) -> None:
+    schema = OutputSchema.of(create_model("Answer", value=(kind, default), other=(int, ...)))
+    for each in (schema, OutputSchema.from_json(schema.to_json())):
+        values = each.reader().read('{"other": 1}')
+        assert not isinstance(values, Problem)
+        assert answer_columns(each, [values])["value"].to_pylist() == [expected]
+
+
+@pytest.mark.parametrize("default", ["x", float("inf"), True, object()])
+def test_a_default_that_does_not_fit_is_refused(default: Any) -> None:
+    field = {"type": "number", "default": default}
+    with pytest.raises(ConfigurationError, match="value: its default does not fit"):
+        OutputSchema.of({"type": "object", "properties": {"value": field}, "required": []})

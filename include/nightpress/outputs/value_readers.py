@@ -6,6 +6,7 @@ number, 1 is not true.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -109,13 +110,15 @@ def _absent_value(field: Field) -> Any:
     if field.default is ABSENT:
         return None
     read = value_reader(field.node)
+    # As it would stand in an answer, where a number with a point is read as a Decimal.
+    default = json.loads(json.dumps(field.default, default=str), parse_float=Decimal)
     try:
-        read(field.default)
+        read(default)
     except MisfitError as misfit:
         raise ConfigurationError(
             f"output field {field.name}: its default does not fit it: {misfit.problem().message}"
         ) from misfit
-    return lambda: read(field.default)
+    return lambda: read(default)
 
 
 def _list_reader(node: Node) -> Read:
