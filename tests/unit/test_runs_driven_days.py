@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from nightpress.errors import LedgerError
+from nightpress.batches.manual_ledger import adopt_batch, find_ledger_line
+from nightpress.errors import LedgerError, SubmitLaterError
+from nightpress.outputs.output_schema import OutputSchema
 from nightpress.runs.run import Reuse
-from tests.support.driven_days import Books, DrivenRun, texts, unique
+from nightpress.shards.prompts import PromptTemplate
+from tests.support.driven_days import TEMPLATE, Books, DrivenRun, texts, unique
 from tests.support.offline_api_server import LocalApiServer
 from tests.support.priced_runs import PricedRuns
+
+ANSWER = {
+    "type": "object",
+    "properties": {"topic": {"type": "string"}, "score": {"type": "integer"}},
+    "required": ["topic", "score"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +126,66 @@ def test_the_same_articles_are_found_without_asking(runs: PricedRuns) -> None:
     assert (later.plan.needs_approval, later.plan.attached, later.plan.to_send) == (False, 4, 3)
     later.whole(articles)
     assert (books.paid_twice(), len(books.batches)) == ([], 4)
+
+
+OTHER_PROMPT = replace(TEMPLATE, prompt=PromptTemplate("Sum it up in a line.\n{content}"))
+
+
+@pytest.mark.parametrize("kind", ["fewer articles", "another prompt", "other articles"])
+def test_what_a_publication_leaves_out_is_not_paid_for_again(runs: PricedRuns, kind: str) -> None:
+    """For instance a run with a limit, to try something on a day that was published whole."""
+    name = unique("left_out")
+    books, articles, more = Books.open(runs), texts(name, 8), texts(f"{name} more", 2)
+    DrivenRun(runs, name).whole(articles)
+    between = {"fewer articles": articles[:3], "another prompt": articles, "other articles": more}[kind]
+    template = OTHER_PROMPT if kind == "another prompt" else TEMPLATE
+    DrivenRun(runs, name, "run-2", template=template).whole(between)
+    last = DrivenRun(runs, name, "run-3")
+    last.whole([*articles, *more])
+    assert books.paid_twice() == []
+    assert last.plan is not None
+    assert (last.plan.to_send, last.plan.reused) == ((0, 10) if between == more else (2, 8))
+    assert last.receipt().paid_usd == pytest.approx(books.billed_usd, abs=1e-12)
+    assert [row["article_id"] for row in last.rows()] == [f"id-{number}" for number in range(10)]
+    assert {row["status"] for row in last.rows()} == {"succeeded"}
+
+
+def test_fresh_answers_are_preferred_to_those_that_they_replaced(runs: PricedRuns) -> None:
+    name = unique("fresh")
+    articles = texts(name, 4)
+    DrivenRun(runs, name).whole(articles)
+    fresh = DrivenRun(runs, name, "run-2", reuse=Reuse(fresh=True))
+    fresh.whole(articles)
+    newest = {row["batch_id"] for row in fresh.rows()}
+    later = DrivenRun(runs, name, "run-3")
+    later.whole(articles)
+    assert {row["batch_id"] for row in later.rows()} == newest
+
+
+def test_a_batch_without_answers_is_not_adopted_for_the_shard_that_left_it(runs: PricedRuns) -> None:
+    """Every later run would find it, and the articles would never be answered."""
+    name = unique("dead")
+    articles, first = texts(name, 5), DrivenRun(runs, name)
+    runs.server.faults({"endpoint": "create", "kind": "rows", "expired": 1.0, "count": 2})
+    (dead,) = first.send(first.collect(first.send(first.read(articles))).again)
+    later = DrivenRun(runs, name, "run-2")
+    (shard,) = later.collect(later.send(later.read(articles))).again
+    runs.server.faults({"endpoint": "create", "kind": "status", "status": 529, "count": 1})
+    with pytest.raises(SubmitLaterError):
+        later.submit(shard)
+    line = find_ledger_line(runs.root, shard.key)
+    with pytest.raises(LedgerError, match=r"ended without any answer.*Nothing was recorded"):
+        adopt_batch(line, dead["batch_id"], runs.api, runs.ledger)
+    assert later.send([shard])[0]["by_status"] == {"succeeded": 5}
+
+
+def test_a_run_that_is_cleared_does_not_forget_what_its_second_round_replaced(runs: PricedRuns) -> None:
+    name = unique("wasted")
+    run = DrivenRun(runs, name, template=replace(TEMPLATE, output=OutputSchema.of(ANSWER)))
+    runs.server.faults({"endpoint": "create", "kind": "misfits", "share": 0.2, "count": 1})
+    run.whole(texts(name, 10))
+    wasted = run.receipt().wasted_usd
+    for _ in range(2):
+        run.whole(texts(name, 10))
+        assert (run.receipt().wasted_usd, run.receipt().paid_usd) == (wasted, run.receipt().paid_usd)
+    assert wasted

@@ -212,6 +212,11 @@ def _check_adoptable(line: LedgerLine, batch_id: str, api: BatchApi, ledger: Led
         )
     if entry.batch_id is not None:
         raise LedgerError(f"shard {short} is {entry.state} already, as batch {entry.batch_id}")
+    if batch_id in entry.earlier:
+        raise LedgerError(
+            f"batch {batch_id} ended without any answer, and shard {short} was to be sent again because of that: "
+            "with this batch it would never be answered. Nothing was recorded."
+        )
     owner = ledger.owner(batch_id)
     if owner not in {None, entry.key}:
         raise LedgerError(f"batch {batch_id} belongs to shard {owner}; a batch has one shard")

@@ -134,7 +134,12 @@ def add_earlier(receipt: DayReceipt, earlier: DayReceipt) -> DayReceipt:
         msgspec.structs.replace(now.pop(batch.batch_id), run=batch.run) if batch.batch_id in now else batch
         for batch in earlier.batches
     ]
-    wasted = {**(earlier.wasted_by_run or {earlier.run: earlier.wasted_usd}), **receipt.wasted_by_run}
+    wasted = dict(earlier.wasted_by_run or {earlier.run: earlier.wasted_usd})
+    wasted |= {
+        run: usd
+        for run, usd in receipt.wasted_by_run.items()
+        if usd != 0 or not _was_read_again(run, receipt, earlier)
+    }
     last = earlier if receipt.published_at is None else receipt
     return make_receipt(
         [*kept, *now.values()],
@@ -149,6 +154,12 @@ def add_earlier(receipt: DayReceipt, earlier: DayReceipt) -> DayReceipt:
         numbers=last.numbers,
         unknown_fields={**earlier.unknown_fields, **receipt.unknown_fields},
     )
+
+
+def _was_read_again(run: str, receipt: DayReceipt, earlier: DayReceipt) -> bool:
+    """Return whether a run that has published was cleared: it found its own answers, and its batches not again."""
+    now = {batch.batch_id for batch in receipt.batches}
+    return any(batch.run == run and batch.batch_id not in now for batch in earlier.batches)
 
 
 def batch_receipt(results: Mapping[str, Any], run: str = "") -> BatchReceipt:

@@ -46,20 +46,31 @@ class AnswerIndex:
         replaces the other.
     :param same_day: the file of the day itself. In it, paid outcomes without an answer count as well, because
         the same request would end the same way. In files of other days only answers count.
+    :param replaced: earlier publications of the day; they count like its file, for requests that it lacks. A run
+        with fewer articles replaces the day, and what it leaves out is paid for all the same.
     """
 
     def __init__(
-        self, published: Iterable[StoragePath], *, offline: bool, same_day: StoragePath | None = None
+        self,
+        published: Iterable[StoragePath],
+        *,
+        offline: bool,
+        same_day: StoragePath | None = None,
+        replaced: Sequence[StoragePath] = (),
     ) -> None:
-        self._offline, self._same_day = offline, same_day
+        self._offline, self._same_day = offline, (same_day, *replaced)
         self.files: list[StoragePath] = []
         self.rows = 0
         heads, self._keys = [np.empty(0, np.uint64)], []
-        for path in published:
+        for path in (*published, *replaced):
             keys = _read_keys(path, self._statuses(path), offline)
             if keys is None:
                 continue
             found, rows = keys
+            if path in replaced:
+                # Most of them are in the day's file: an index of them all would take as much memory again.
+                new = ~np.isin(_heads(found), np.concatenate(heads))
+                found, rows = found[new], rows[new]
             heads.append(_heads(found))
             self._keys.append((self.rows, found.ravel().data, rows.data))
             self.files.append(path)
@@ -100,7 +111,7 @@ class AnswerIndex:
         return _read_rows(path, rows, self._statuses(path), self._offline)
 
     def _statuses(self, path: StoragePath) -> Sequence[str]:
-        return _KEPT if path == self._same_day else (SUCCEEDED,)
+        return _KEPT if path in self._same_day else (SUCCEEDED,)
 
 
 def _read_keys(

@@ -12,6 +12,7 @@ from nightpress.batches.model_api import ModelApi
 from nightpress.costs.plan import Limits, Plan, write_plan
 from nightpress.costs.request_profile import make_profile
 from nightpress.days.day_sources import OFFLINE, read_published
+from nightpress.days.publications import list_publication_files
 from nightpress.days.reuse import AnswerIndex, ReusedRows
 from nightpress.errors import ConfigurationError
 from nightpress.results.typed_answers import keep_output
@@ -134,4 +135,6 @@ def _open_index(run: Run, reuse: Reuse) -> AnswerIndex:
         return AnswerIndex([], offline=False)
     day = date.fromisoformat(run.day)
     days = [run.day, *((day - timedelta(days=back)).isoformat() for back in range(1, reuse.days + 1))]
-    return AnswerIndex(map(run.published, days), offline=run.offline, same_day=run.published(run.day))
+    today = run.published(run.day)
+    replaced = [path for path in list_publication_files(run.root, run.pipeline, run.day) if path != today]
+    return AnswerIndex(map(run.published, days), offline=run.offline, same_day=today, replaced=replaced)
