@@ -56,6 +56,10 @@ class RunFolder:
         """Return a shard's result stream, untouched."""
         return self.path / f"raw-{shard}.jsonl.zst"
 
+    def paid(self, key: str) -> StoragePath:
+        """Return the keys of the requests of a submitted shard whose files another shard of the run replaced."""
+        return self.path / f"paid-{key}.parquet"
+
     def checks(self, shard: str) -> StoragePath:
         """Return the file of answers that the output model's own validators refused, by ordinal."""
         return self.path / f"checks-{shard}.json"

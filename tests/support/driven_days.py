@@ -165,12 +165,12 @@ class Books:
         return sum(self.batches.values())
 
     def answers(self) -> Counter[str]:
-        """Return how many whole answers the API gave to each text."""
+        """Return how many whole answers the API gave to each request; the repair of an answer is another one."""
         found: Counter[str] = Counter()
         server = self.runs.server
         for batch_id in self.batches:
             body = server.get(f"/local/batches/{batch_id}/requests")
-            sent = {each["custom_id"]: each["params"]["messages"][0]["content"] for each in body["requests"]}
+            sent = {each["custom_id"]: json.dumps(each["params"]["messages"]) for each in body["requests"]}
             stream = server.get(f"/v1/messages/batches/{batch_id}/results")
             lines = [stream] if isinstance(stream, dict) else map(json.loads, stream.splitlines())
             for line in lines:
@@ -180,5 +180,5 @@ class Books:
         return found
 
     def paid_twice(self) -> list[str]:
-        """Return the texts that were answered more than once."""
-        return [text for text, count in self.answers().items() if count > 1]
+        """Return the requests that were answered more than once."""
+        return [request for request, count in self.answers().items() if count > 1]

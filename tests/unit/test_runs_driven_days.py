@@ -109,6 +109,10 @@ def test_articles_that_change_while_a_run_is_under_way_are_not_paid_for_twice_un
     assert later.plan is not None
     again = {"submitted": 5, "collected": 4, "second round": 5}.get(step, 0)
     assert (later.plan.needs_approval, later.plan.to_send) == (again > 0, 3 if step == "published" else 7)
+    later.read(articles[1:])  # the files of the first plan are replaced now, if it is the same run
+    assert later.plan.needs_approval == (again > 0)
+    later.read(articles)
+    assert later.plan.needs_approval == (again > 0)
     assert later.plan.notes[0].startswith(f"{again} of these") if again else True
     fresh = DrivenRun(runs, name, "run-3", reuse=Reuse(fresh=True))
     fresh.read(articles)

@@ -7,7 +7,9 @@ say whether it is sent again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -19,13 +21,14 @@ from nightpress.costs.plan import Limits
 from nightpress.costs.receipt_files import decode_receipt
 from nightpress.folders import RunFolder
 from nightpress.layout import list_names
-from nightpress.parquet_files import open_parquet, read_parquet
+from nightpress.parquet_files import open_parquet, read_parquet, write_parquet
 from nightpress.runs.run import Run
 from nightpress.runs.unrequested_runs import ASK_ABOVE_USD
 from nightpress.shards.shard import Shard, ShardFiles, name_of_articles
 from nightpress.statuses import STATUSES
 from nightpress.storage import INVALID_JSON, StoragePath
 
+_KEPT = re.compile(r"paid-([0-9a-f]{64})\.parquet")
 _PAID = pa.array([status.name for status in STATUSES.values() if status.kept])
 
 
@@ -46,39 +49,50 @@ class UnpublishedShard:
 def find_unpublished(run: Run) -> list[UnpublishedShard]:
     """Return the submitted shards of the day's runs, this one included, that have not published it.
 
-    Call it before the run's own articles are written, which replaces those of an earlier try.
+    Call it before the run's own articles are written, which replaces those of an earlier try: their requests are
+    kept, so that the next try knows of them, too.
     """
-    return list(_iter_unpublished(run)) if run.ledger is not None else []
+    found = {each.key: each for each in _iter_unpublished(run)} if run.ledger is not None else {}
+    for each in found.values():
+        if each.run == run.folder.name:
+            write_parquet(pa.table({"request_key": each.requests}), RunFolder(run.folder).paid(each.key))
+    return list(found.values())
 
 
 def _iter_unpublished(run: Run) -> Iterator[UnpublishedShard]:
     for folder in run.root.run_folders(run.pipeline, run.day):
-        names = [name for name in map(name_of_articles, list_names(folder)) if name is not None]
-        if not names or _has_published(run, folder):
+        names = list_names(folder)
+        if _has_published(run, folder):
             continue
-        for name in names:
-            try:
-                shard = _read_unpublished(run, ShardFiles(folder, name))
-            except (FileNotFoundError, pa.ArrowInvalid):
-                continue
-            if shard is not None:
-                yield shard
+        for name in filter(None, map(name_of_articles, names)):
+            with suppress(FileNotFoundError, pa.ArrowInvalid):
+                yield from _read_unpublished(run, ShardFiles(folder, name))
+        for key in _kept_keys(names):
+            if _find_paid(run, key) is not None:
+                requests = read_parquet(RunFolder(folder).paid(key), ["request_key"])["request_key"]
+                yield UnpublishedShard(folder.name, key, requests)
 
 
-def _read_unpublished(run: Run, files: ShardFiles) -> UnpublishedShard | None:
-    """Return a shard of another run's folder, or of an earlier try's; None if it was not paid for this day."""
+def _read_unpublished(run: Run, files: ShardFiles) -> Iterator[UnpublishedShard]:
+    """Yield the shard of another run's folder, or of an earlier try's, if it was paid for this day."""
     with open_parquet(files.articles) as staged:
         key = (staged.schema_arrow.metadata or {}).get(b"shard_key", b"").decode()
-        entry = run.ledger.load(key) if run.ledger is not None and key else None
-        if entry is None or not _is_paid_by(entry, run):
-            return None
-        requests = staged.read(["request_key"])["request_key"]
-    return UnpublishedShard(files.folder.name, key, _paid_requests(entry, files, requests))
+        entry = _find_paid(run, key)
+        if entry is not None:
+            requests = staged.read(["request_key"])["request_key"]
+            yield UnpublishedShard(files.folder.name, key, _paid_requests(entry, files, requests))
 
 
-def _is_paid_by(entry: Entry, run: Run) -> bool:
-    mine = (entry.pipeline, entry.day) == (run.pipeline, run.day)
-    return mine and entry.may_have_batch and entry.answered != 0
+def _kept_keys(names: Iterable[str]) -> list[str]:
+    return [matched[1] for matched in map(_KEPT.fullmatch, names) if matched]
+
+
+def _find_paid(run: Run, key: str) -> Entry | None:
+    """Return the entry of a shard that may have a batch of the day, and did not end without any answer."""
+    entry = run.ledger.load(key) if run.ledger is not None and key else None
+    if entry is None or (entry.pipeline, entry.day) != (run.pipeline, run.day):
+        return None
+    return entry if entry.may_have_batch and entry.answered != 0 else None
 
 
 def _paid_requests(entry: Entry, files: ShardFiles, requests: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -115,6 +129,9 @@ def ask_before_paying_twice(
     :return: the limits, and a note that says why.
     """
     own = {shard.key for shard in shards}
+    for each in unpublished:
+        if each.key in own and each.run == run.folder.name:
+            RunFolder(run.folder).paid(each.key).unlink(missing_ok=True)
     others = [each for each in unpublished if each.key not in own]
     if not others:
         return limits, []
