@@ -14,6 +14,7 @@ from typing import get_args
 from nightpress.batches.account_problems import API_ACCOUNT_TYPES
 from nightpress.batches.refusals import find_account_remedy
 from nightpress.outputs.problems import Reason
+from nightpress.plain_text import shorten
 from nightpress.statuses import ERRORED, INVALID_OUTPUT, REFUSED, STATUSES, UNKNOWN_RESULT, Again, Billed
 
 ALL_ANEW = (
@@ -25,6 +26,9 @@ REJECTED = (
     "the day again."
 )
 CUT_OFF = f"These answers end in mid-sentence: raise max_tokens. {ALL_ANEW}"
+
+_MAX_KIND_CHARS = 100
+"""As in the ledger; a gateway may put anything into an error type."""
 
 _ACCOUNT = (
     "Correct it for the connection that the pipeline uses, then run the day again; only these are paid for."
@@ -149,4 +153,4 @@ def advise(kind: str, status: str = "", messages: Sequence[str] = ()) -> Advice:
 
 def label(kind: str) -> str:
     """Return the name to show for a kind: the label of a status, or the API's error type unchanged."""
-    return STATUSES[kind].label if kind in STATUSES else kind
+    return STATUSES[kind].label if kind in STATUSES else shorten(kind, _MAX_KIND_CHARS)

@@ -25,6 +25,8 @@ from nightpress.results.answers_schema import answers_schema
 from nightpress.statuses import STATUSES
 from tests.support.published_days import DAY, PIPELINE, answer, publish
 from tests.support.report_pages import EVIL, NOW, check_harmless, message, report
+from tests.support.result_lines import errored, succeeded
+from tests.support.whole_runs import WholeRuns
 
 
 @pytest.fixture
@@ -350,6 +352,30 @@ def test_long_titles_and_names_are_cut(root: UPath) -> None:
     html, markdown = report(root)
     assert len(html) < 200_000
     assert len(markdown) < 20_000
+
+
+def test_of_very_many_kinds_of_failures_the_report_names_the_most_frequent_as_the_receipt_does(
+    tmp_path: Path,
+) -> None:
+    """A gateway may give each request an error type of its own, of any length."""
+    runs = WholeRuns(tmp_path)
+    runs.publish(
+        "night",
+        [{"content": f"text {n}"} for n in range(400)],
+        lambda n, name, _: (
+            errored(name, f"error_{n if n % 2 else 0}_{'x' * 3_000}") if n else succeeded(name)
+        ),
+    )
+    html, text = report(UPath(tmp_path))
+    check_harmless(html)
+    (day,) = gather(runs.root, DAY, None, NOW).pipelines
+    # The first article of each round was answered.
+    for told in (day.today.failed, runs.receipt().numbers["failed"]):
+        assert (len(told), told["other kinds"], sum(told.values())) == (101, 100, 398)
+    assert max(map(len, day.today.failed)) > 3_000
+    assert "x" * 200 not in html
+    assert "x" * 200 not in text
+    assert text.count("error_") < 1_000
 
 
 def test_control_characters_in_an_error_type_do_not_cost_the_report(root: UPath) -> None:

@@ -19,7 +19,7 @@ from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot
 from nightpress.reports.comparison.agreement import Agreement, Difference, Tally, numbers
 from nightpress.reports.stored_days import find_receipt, open_answers
-from nightpress.statuses import SUCCEEDED
+from nightpress.statuses import SUCCEEDED, most_frequent
 from nightpress.storage import StoragePath
 
 BATCH_SHARE = 0.5
@@ -217,7 +217,7 @@ class _Sums:
             pipeline=pipeline,
             articles=self.articles,
             answered=self.answered,
-            failed=dict(self.failed.most_common()),
+            failed=most_frequent(self.failed),
             absent=articles - self.articles,
             reused=self.reused,
             models=sorted(self.models),

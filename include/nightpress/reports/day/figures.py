@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +23,7 @@ from nightpress.reports.stored_days import (
     rejected_path,
 )
 from nightpress.settings import is_offline
-from nightpress.statuses import STATUSES, SUCCEEDED
+from nightpress.statuses import STATUSES, SUCCEEDED, most_frequent
 from nightpress.storage import StoragePath
 
 _TEXT = ["status", "error_type", "stop_reason", "model", "batch_id"]
@@ -38,7 +39,8 @@ COLUMNS = [*_TEXT, *_NUMBERS, "reused"]
 class DayFigures:
     """The numbers of a pipeline's day. An unknown amount is None, never 0.
 
-    :param failed: articles without an answer, by the API's error type or, without one, by status.
+    :param failed: articles without an answer, by the API's error type or, without one, by status; of very many
+        kinds the most frequent ones.
     :param statuses: the status of each kind in ``failed``.
     :param rejected: rows not sent; None if that was not recorded.
     :param reused: rows paid for earlier: answers, and outcomes without an answer that would be the same again.
@@ -145,7 +147,7 @@ def compute(
         day=day,
         articles=len(frame),
         succeeded=int(frame["status"].eq(SUCCEEDED).sum()),
-        failed={str(kind): int(number) for kind, number in frame["failure"].value_counts().items()},
+        failed=_count_failures(frame["failure"]),
         statuses=_statuses(frame),
         rejected=rejected if rejected is not None else _count(receipt, "rejected"),
         reused=int(frame["reused"].sum()),
@@ -171,6 +173,10 @@ def compute(
         models=sorted(frame["model"].dropna().astype(str).unique()),
         offline=offline or bool(receipt and receipt.offline) or any(map(is_offline, ids)),
     )
+
+
+def _count_failures(kinds: pd.Series) -> dict[str, int]:
+    return most_frequent(Counter({str(kind): int(number) for kind, number in kinds.value_counts().items()}))
 
 
 def _statuses(frame: pd.DataFrame) -> dict[str, str]:
