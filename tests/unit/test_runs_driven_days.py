@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
+from nightpress.batches.ledger import Ledger
 from nightpress.batches.manual_ledger import adopt_batch, find_ledger_line
 from nightpress.errors import LedgerError, SubmitLaterError
 from nightpress.outputs.output_schema import OutputSchema
@@ -193,3 +195,17 @@ def test_a_run_that_is_cleared_does_not_forget_what_its_second_round_replaced(ru
         run.whole(texts(name, 10))
         assert (run.receipt().wasted_usd, run.receipt().paid_usd) == (wasted, run.receipt().paid_usd)
     assert wasted
+
+
+def test_choosing_what_is_sent_again_reads_each_entry_of_the_ledger_once(
+    runs: PricedRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = unique("entries")
+    run = DrivenRun(runs, name, max_requests=4)
+    runs.server.faults({"endpoint": "create", "kind": "rows", "expired": 0.5})
+    results = run.send(run.read(texts(name, 12)))
+    loaded: Counter[str] = Counter()
+    load = Ledger.load
+    monkeypatch.setattr(Ledger, "load", lambda own, key: [loaded.update([key]), load(own, key)][1])
+    again = run.collect(results).again
+    assert loaded == dict.fromkeys([*(shard.key for shard in [*run.shards, *again])], 1)

@@ -7,10 +7,10 @@ not billed fit it by themselves, and only what is asked differently has to fit w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
-from nightpress.batches.ledger import Ledger
+from nightpress.batches.ledger import Entry
 from nightpress.costs.plan import Plan
 from nightpress.costs.prices import find_prices
 from nightpress.days.day_rows import ORIGIN
@@ -19,13 +19,16 @@ from nightpress.layout import DataRoot
 from nightpress.parquet_files import read_parquet
 from nightpress.shards.shard import Shard, ShardFiles
 
+FindEntry: TypeAlias = Callable[[str], Entry | None]
+"""Returns the ledger entry of a shard by its key."""
+
 
 def billed_before(  # noqa: PLR0917 - called once
     again: Sequence[Shard],
     first: Sequence[Shard],
     chosen: SecondRound,
     plan: Plan | None,
-    ledger: Ledger,
+    find_entry: FindEntry,
     root: DataRoot,
 ) -> dict[str, list[int]]:
     """Return by the reference of each shard which of its requests were, or may have been, billed before.
@@ -36,7 +39,7 @@ def billed_before(  # noqa: PLR0917 - called once
     """
     if plan is None:
         return {}
-    entries = {shard.name: ledger.load(shard.key) for shard in first if shard.name in chosen.picked}
+    entries = {shard.name: find_entry(shard.key) for shard in first if shard.name in chosen.picked}
     planned = {
         name
         for name, entry in entries.items()
@@ -80,7 +83,7 @@ def within_plan(
     results: Sequence[Mapping[str, Any]],
     plan: Plan | None,
     extra_usd: Mapping[str, float],
-    ledger: Ledger,
+    find_entry: FindEntry,
 ) -> list[Shard]:
     """Return the shards whose requests that were billed before fit what is left of the plan for them.
 
@@ -88,7 +91,7 @@ def within_plan(
 
     :param extra_usd: the most that the former may cost, by the reference of each shard.
     """
-    if plan is None or plan.may_exceed_budget or any(ledger.load(shard.key) is not None for shard in again):
+    if plan is None or plan.may_exceed_budget or any(find_entry(shard.key) is not None for shard in again):
         return []
     left, affordable = unused_output_usd(results, plan), []
     for shard in again:

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from math import inf
 from typing import Any, TypeGuard
 
@@ -14,7 +15,7 @@ from nightpress.costs.plan import Plan, again_upper_usd, second_round_upper
 from nightpress.days.second_round import SecondRound, judge, write_second_round
 from nightpress.layout import DataRoot, run_folder_name
 from nightpress.runs.account_pause import AccountTrouble, pause_once
-from nightpress.runs.again_in_plan import billed_before, within_plan
+from nightpress.runs.again_in_plan import FindEntry, billed_before, within_plan
 from nightpress.settings import ShardLimits
 from nightpress.shards.kept_bodies import DamagedBodyError, read_body
 from nightpress.shards.requests import iter_params
@@ -81,24 +82,26 @@ def collect_failures(  # noqa: PLR0917 - all are needed
     sent = [shard for shard in shards if root.reference(files[shard.uri]) in written]
     unsent = [shard for shard in shards if shard not in sent]
     folder = root.open(shards[0].uri).parent
-    mine = {shard.name for shard in sent if _run_of(ledger.load(shard.key)) in {None, folder.name}}
+    # Each entry is two files, and is needed up to four times.
+    find_entry = cache(ledger.load)
+    mine = {shard.name for shard in sent if _run_of(find_entry(shard.key)) in {None, folder.name}}
     chosen = judge(((shard, files[shard.uri]) for shard in sent), {shard.name for shard in sent} - mine)
-    resumed = pause_once(folder, [*_refused_shards(unsent, ledger), *refused_articles(chosen, mine)])
+    resumed = pause_once(folder, [*_refused_shards(unsent, find_entry), *refused_articles(chosen, mine)])
     again = [_relative(shard, folder, root) for shard in write_second_round(chosen, sent, folder, limits)]
-    billed = billed_before(again, sent, chosen, plan, ledger, root)
+    billed = billed_before(again, sent, chosen, plan, find_entry, root)
     affordable = within_budget(
         again,
         unsent,
         results,
         plan,
         lambda shard: upper_usd_of_sending(shard, plan, root),
-        lambda shard: ledger.load(shard.key),
+        lambda shard: find_entry(shard.key),
         folder.name,
         [shard for shard in again if billed.get(shard.uri) == []],
     )
     if len(affordable) < len(again):
         extra = {shard.uri: upper_usd_of_sending(shard, plan, root, billed.get(shard.uri)) for shard in again}
-        by_plan = within_plan(again, results, plan, extra, ledger)
+        by_plan = within_plan(again, results, plan, extra, find_entry)
         affordable = max(affordable, by_plan, key=_articles)
     return Resend(
         unsent,
@@ -207,12 +210,12 @@ def paid_at_most(result: Mapping[str, Any], plan: Plan) -> float:
     return float(cost) + (missing * plan.upper_usd_each if missing else 0.0)
 
 
-def _refused_shards(unsent: Sequence[Shard], ledger: Ledger) -> list[AccountTrouble]:
+def _refused_shards(unsent: Sequence[Shard], find_entry: FindEntry) -> list[AccountTrouble]:
     """Return why shards were not submitted, from the API's messages in the ledger."""
     articles: Counter[str] = Counter()
     shards: Counter[str] = Counter()
     for shard in unsent:
-        entry = ledger.load(shard.key)
+        entry = find_entry(shard.key)
         reason = entry.attempts[-1].detail if entry and entry.attempts else "no reason is recorded"
         # Each refusal has its own request id; without it, equal reasons are grouped.
         reason = _REQUEST_ID.sub("", reason)
