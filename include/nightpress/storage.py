@@ -47,6 +47,7 @@ _DRIVERS = {
 }
 
 _BLOCK_BYTES = 8 * 2**20
+_WRITE_BYTES = 128 * 1024
 _PART_BYTES = 8 * 2**20
 _PARTS_AT_ONCE = 4
 _MAX_PARTS = 10_000
@@ -97,7 +98,7 @@ def atomic_writer(path: StoragePath) -> Iterator[BinaryIO]:
     aside = Path(aside_name)
     try:
         # A duplicate handle, since compressors close the stream that they are given.
-        with os.fdopen(os.dup(handle), "wb") as stream:
+        with os.fdopen(os.dup(handle), "wb", _WRITE_BYTES) as stream:
             yield stream
         os.fsync(handle)
         if folder is None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nightpress.articles.article import Article
 from nightpress.costs.estimate import estimate
 from nightpress.costs.request_profile import make_profile
-from nightpress.costs.text_sizes import measure_requests
+from nightpress.costs.text_sizes import KINDS, count_kinds, measure_requests
 from nightpress.models.catalogue import CATALOGUE
 from nightpress.shards.prompts import PromptTemplate
 from nightpress.shards.requests import RequestTemplate
@@ -72,3 +72,12 @@ def test_sizes_of_a_whole_are_those_of_its_parts(texts: list[str]) -> None:
     for part in parts:
         total += measure_requests([part])
     assert total == whole
+
+
+@given(texts=TEXTS, english=st.sampled_from(["", "Mostly plain text, 9 of 10 words. " * 50]))
+def test_characters_are_counted_by_their_first_byte(texts: list[str], english: str) -> None:
+    text = "".join([*texts, english])
+    first_bytes = [character.encode()[0] for character in text]
+    assert count_kinds(text.encode()) == tuple(
+        sum(byte in kind.first_bytes for byte in first_bytes) for kind in KINDS
+    )

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upath import UPath
 
+from nightpress.days.answer_index import AnswerIndex
 from nightpress.days.day_rows import interleave
-from nightpress.days.reuse import AnswerIndex, ReusedRows, read_ordinals
+from nightpress.days.reuse import ReusedRows, read_ordinals
 from nightpress.errors import ResultsError
 from nightpress.results.answers_schema import answers_schema
 
@@ -55,7 +56,7 @@ def publish(
         "reused": [False] * count,
         "day": ["2026-11-21"] * count,
     }
-    values |= {name: [value] * count for name, value in given.items()}
+    values |= {name: value if type(value) is list else [value] * count for name, value in given.items()}
     if earlier:
         schema = schema.remove(schema.get_field_index("thinking_tokens"))
     columns = [pa.array(values.get(field.name, [None] * count), field.type) for field in schema]
@@ -66,18 +67,26 @@ def publish(
 
 def take(reused: ReusedRows, texts: list[str]) -> list[bool]:
     rows = [{"article_id": f"new {text}", "title": "new title", "section": 7} for text in texts]
-    taken = [reused.take(key_of(text), row, n) for n, (text, row) in enumerate(zip(texts, rows, strict=True))]
+    taken = reused.take(list(map(key_of, texts)), rows, 0)
     reused.flush()
-    return taken
+    return list(taken)
 
 
 def test_an_answer_is_found_by_its_whole_key(tmp_path: Path) -> None:
     index = AnswerIndex([publish(tmp_path / "a.parquet", ["a", "b", "c", "d", "e"])], offline=False)
     assert index.rows == 5
-    assert [index.find(key_of(text)) for text in "edcba"] == [(0, 4), (0, 3), (0, 2), (0, 1), (0, 0)]
+    assert index.find([key_of(text) for text in "edcba"]) == [(0, 4), (0, 3), (0, 2), (0, 1), (0, 0)]
     almost = key_of("a")[:31] + bytes([key_of("a")[31] ^ 1])
-    assert index.find(almost) is None
-    assert index.find(key_of("z")) is None
+    assert index.find([almost, key_of("z")]) == [None, None]
+
+
+@pytest.mark.parametrize("wrong", ["", "0" * 63, "0" * 65, "A" * 64, " " + "0" * 63, "x" * 64, "é" * 32])
+def test_a_row_without_a_key_of_ours_is_no_answer_and_hides_none(tmp_path: Path, wrong: str) -> None:
+    keys = [key_of("a").hex(), wrong, key_of("b").hex()]
+    path = publish(tmp_path / "a.parquet", ["a", "-", "b"], request_key=keys)
+    index = AnswerIndex([path], offline=False)
+    assert index.rows == 2
+    assert index.find([key_of("a"), bytes(32), b"\xaa" * 32, key_of("b")]) == [(0, 0), None, None, (0, 2)]
 
 
 def test_the_first_file_wins_and_one_that_is_not_there_is_no_error(tmp_path: Path) -> None:
@@ -87,15 +96,13 @@ def test_the_first_file_wins_and_one_that_is_not_there_is_no_error(tmp_path: Pat
         publish(tmp_path / "two.parquet", ["a", "b"]),
     ]
     index = AnswerIndex(files, offline=False)
-    assert (index.find(key_of("a")), index.find(key_of("b"))) == ((0, 0), (1, 1))
+    assert index.find([key_of("a"), key_of("b")]) == [(0, 0), (1, 1)]
 
 
 @pytest.mark.parametrize("status", ["errored", "expired", "canceled", "missing", "invalid_output"])
 def test_what_failed_is_no_answer(tmp_path: Path, status: str) -> None:
-    assert (
-        AnswerIndex([publish(tmp_path / "a.parquet", ["a"], status=status)], offline=False).find(key_of("a"))
-        is None
-    )
+    index = AnswerIndex([publish(tmp_path / "a.parquet", ["a"], status=status)], offline=False)
+    assert index.find([key_of("a")]) == [None]
 
 
 KEPT = ["invalid_output", "refused", "truncated", "empty", "unfinished"]
@@ -108,7 +115,7 @@ def test_of_the_day_itself_what_was_paid_for_is_kept_as_it_is(tmp_path: Path, st
     own = publish(tmp_path / "own.parquet", ["a"], status=status, stop_reason=stop, text=text)
     before = publish(tmp_path / "before.parquet", ["b"], status=status)
     index = AnswerIndex([own, before], offline=False, same_day=own)
-    assert index.find(key_of("b")) is None
+    assert index.find([key_of("b")]) == [None]
     reused = ReusedRows(index, UPath(tmp_path / "run"), DAY)
     assert take(reused, ["a"]) == [status in KEPT]
     if status in KEPT:
@@ -135,7 +142,7 @@ def test_what_an_earlier_version_called_an_answer_is_judged_anew(
 ) -> None:
     path = publish(tmp_path / "a.parquet", ["a"], stop_reason=stop_reason, text=text, earlier=True)
     index = AnswerIndex([path], offline=False)
-    assert (index.find(key_of("a")) is not None) == answered
+    assert (index.find([key_of("a")]) == [(0, 0)]) == answered
     reused = ReusedRows(index, UPath(tmp_path / "run"), DAY)
     if take(reused, ["a"]) == [True]:
         (row,) = pq.read_table(str(reused.files[0])).to_pylist()
@@ -146,13 +153,13 @@ def test_the_offline_apis_answers_never_stand_in_for_a_models(tmp_path: Path) ->
     files = [publish(tmp_path / "a.parquet", ["a"])]
     local = [publish(tmp_path / "b.parquet", ["a"], batch_id="msgbatch_local_1")]
     for offline, found in ((False, (0, 0)), (True, None)):
-        assert AnswerIndex(files, offline=offline).find(key_of("a")) == found
-        assert AnswerIndex(local, offline=not offline).find(key_of("a")) == found
+        assert AnswerIndex(files, offline=offline).find([key_of("a")]) == [found]
+        assert AnswerIndex(local, offline=not offline).find([key_of("a")]) == [found]
 
 
 def test_an_empty_day_answers_nothing(tmp_path: Path) -> None:
     index = AnswerIndex([publish(tmp_path / "a.parquet", [])], offline=False)
-    assert (index.rows, index.find(key_of("a"))) == (0, None)
+    assert (index.rows, index.find([key_of("a")]), index.find([])) == (0, [None], [])
 
 
 def test_the_answer_of_then_goes_with_the_article_of_today(tmp_path: Path) -> None:
@@ -251,5 +258,5 @@ def test_keys_that_begin_alike_are_told_apart(
         for row, key in enumerate(keys):
             expected.setdefault(key, (number, row))
     index = AnswerIndex(paths, offline=False)
-    for key in {*expected, *others}:
-        assert index.find(key) == expected.get(key)
+    asked = [*expected, *others]
+    assert index.find(asked) == list(map(expected.get, asked))

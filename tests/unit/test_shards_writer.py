@@ -90,6 +90,21 @@ def test_an_article_larger_than_a_batch_is_rejected_alone(tmp_path: Path) -> Non
     assert "2,000" in rejected[0]["detail"]
 
 
+def test_an_article_that_fits_a_batch_alone_is_sent_wherever_it_stands(tmp_path: Path) -> None:
+    longest = max_bytes_of(tmp_path / "alone", 1_500)
+    for before in (0, 1, 12):
+        rows = [*articles(before), Article("big", "", "x" * 1_500, {}, "in.jsonl", 99)]
+        report = write(rows, tmp_path / str(before), limits=ShardLimits(max_bytes=longest + 1))
+        assert (report.articles, report.shards[-1].bytes) == (before + 1, longest)
+        report = write(rows, tmp_path / f"{before} less", limits=ShardLimits(max_bytes=longest - 1))
+        assert (report.articles, report.rejected) == (before, {"too_large": 1})
+
+
+def max_bytes_of(folder: Path, characters: int) -> int:
+    (shard,) = write([Article("big", "", "x" * characters, {}, "in.jsonl", 1)], folder).shards
+    return UPath(shard.uri).stat().st_size
+
+
 def test_nothing_at_all_makes_no_shard_and_an_empty_rejects_file(tmp_path: Path) -> None:
     report = write([], tmp_path)
     assert (report.shards, report.articles) == ([], 0)

@@ -24,6 +24,9 @@ LONG_REQUEST_BYTES = 90_000
 above 100,000 tokens, and no text has more tokens than bytes."""
 
 _CHUNK_BYTES = 250_000
+_ASCII_END = 0x80
+_FEW = 16
+"""Up to one byte in this many beyond ASCII is few, as in English with typographic quotes."""
 
 
 class _Kind(NamedTuple):
@@ -206,8 +209,17 @@ def measure_requests(requests: Iterable[bytes]) -> RequestSizes:
 
 def count_kinds(text: bytes) -> tuple[int, ...]:
     """Return how many characters of each kind a text has, in the order of :data:`KINDS`."""
+    characters = np.frombuffer(text, np.uint8)
+    ascii_bytes = int(np.count_nonzero(characters < _ASCII_END))
+    if len(text) - ascii_bytes <= len(text) // _FEW:
+        # Nearly all is ASCII, whose three kinds two comparisons tell apart; only the rest is looked up.
+        others = characters[np.flatnonzero(characters >= _ASCII_END)].tobytes().translate(_TABLE)
+        rare = np.bincount(np.frombuffer(others, np.uint8), minlength=len(KINDS))
+        lower = int(np.count_nonzero((characters - _LOWER.start) < len(_LOWER)))
+        spaces = int(np.count_nonzero(characters == _SPACE[0]))
+        return lower, spaces, ascii_bytes - lower - spaces, *map(int, rare[3 : len(KINDS)])
     # Eleven comparisons of whole arrays are ten times faster than a histogram of single bytes.
-    kinds = np.frombuffer(text.translate(_TABLE), dtype=np.uint8)
+    kinds = np.frombuffer(text.translate(_TABLE), np.uint8)
     return tuple(int(np.count_nonzero(kinds == number)) for number in range(len(KINDS)))
 
 

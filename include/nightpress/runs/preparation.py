@@ -11,9 +11,10 @@ from nightpress.articles.article import ReadStats
 from nightpress.batches.model_api import ModelApi
 from nightpress.costs.plan import Limits, Plan, write_plan
 from nightpress.costs.request_profile import make_profile
+from nightpress.days.answer_index import AnswerIndex
 from nightpress.days.day_sources import OFFLINE, read_published
 from nightpress.days.publications import list_publication_files
-from nightpress.days.reuse import AnswerIndex, ReusedRows
+from nightpress.days.reuse import ReusedRows
 from nightpress.errors import ConfigurationError
 from nightpress.results.typed_answers import keep_output
 from nightpress.runs.counted_tokens import CountedTokens, count_requests

@@ -65,9 +65,7 @@ class MetadataColumnNames:
         self._output_names = output_names
         self._known: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._spelling: dict[str, str] = {}
-
-    def __len__(self) -> int:
-        return len(self._spelling)
+        self.count = 0
 
     def columns(self, fields: tuple[str, ...]) -> tuple[str, ...]:
         """Return the columns of a row's fields, in their order.
@@ -85,5 +83,6 @@ class MetadataColumnNames:
             while name.casefold() in names:
                 name = f"source_{name}"
             names[name.casefold()] = self._spelling.setdefault(name.casefold(), name)
+        self.count = len(self._spelling)
         self._known[fields] = tuple(names.values())
         return self._known[fields]

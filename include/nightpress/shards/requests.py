@@ -47,6 +47,17 @@ def iter_params(body: bytes) -> Iterator[bytes]:
         yield bytes(request.params)
 
 
+def _around_messages(params: RequestParams) -> tuple[bytes, bytes]:
+    """Return the canonical JSON of the params before and after ``messages``; ``max_tokens`` and ``model`` are there.
+
+    >>> _around_messages({"model": "m", "max_tokens": 5})
+    (b'{"max_tokens":5', b'"model":"m"}')
+    """
+    before = {name: value for name, value in params.items() if name < "messages"}
+    after = {name: value for name, value in params.items() if name > "messages"}
+    return canonical_params(before)[:-1], canonical_params(after)[1:]
+
+
 @dataclass(frozen=True, slots=True)
 class RequestTemplate:
     """How an article becomes the ``params`` of a request.
@@ -82,7 +93,11 @@ class RequestTemplate:
     output_names: frozenset[str] = field(init=False, repr=False)
     """Columns of the output, lower case."""
 
-    _fixed: dict[str, object] = field(init=False, repr=False, compare=False)
+    _before: bytes = field(init=False, repr=False, compare=False)
+    """The canonical params of every article as far as the prompt."""
+
+    _after: bytes = field(init=False, repr=False, compare=False)
+    """The canonical params after the prompt."""
 
     def __post_init__(self) -> None:
         options = resolve_options(
@@ -97,14 +112,13 @@ class RequestTemplate:
         if self.cache and not self.system:
             raise ConfigurationError("cache needs system: the shared part of the prompts is what is cached")
         fixed: RequestParams = options.params(self.output.output_config if self.output is not None else None)
-        if "output_config" in fixed:
-            # Encoded once: it is the same for every article.
-            fixed["output_config"] = msgspec.Raw(_encoder.encode(fixed["output_config"]))
         if self.system is not None:
             fixed["system"] = cached_system(self.system) if self.cache else self.system
         object.__setattr__(self, "options", options)
         object.__setattr__(self, "betas", options.betas)
-        object.__setattr__(self, "_fixed", fixed)
+        before, after = _around_messages(fixed)
+        object.__setattr__(self, "_before", before + b',"messages":[{"content":')
+        object.__setattr__(self, "_after", b',"role":"user"}],' + after)
         names = (
             frozenset(column.name.casefold() for column in self.output.fields) if self.output else frozenset()
         )
@@ -112,5 +126,4 @@ class RequestTemplate:
 
     def params(self, article: Article) -> bytes:
         """Return the canonical JSON of the request's params."""
-        message = {"role": "user", "content": self.prompt.fill(article)}
-        return canonical_params(self._fixed | {"messages": [message]})
+        return b"%b%b%b" % (self._before, _encoder.encode(self.prompt.fill(article)), self._after)

@@ -6,8 +6,10 @@ Memory is bounded by one shard, not by the input. The bytes of the file are exac
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from itertools import chain
+from typing import NamedTuple, Protocol
 
 import msgspec
 import pyarrow as pa
@@ -17,13 +19,15 @@ from nightpress.parquet_files import write_parquet
 from nightpress.settings import ShardLimits
 from nightpress.shards.column_names import MetadataColumnNames
 from nightpress.shards.metadata_columns import metadata_column
-from nightpress.shards.request_keys import custom_id, request_key, shard_key
+from nightpress.shards.request_keys import custom_id_prefix, request_key, shard_key
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.storage import StoragePath, atomic_writer
 
 _HEAD, _TAIL = b'{"requests":[', b"]}"
 _ENTRY_OVERHEAD = len('{"custom_id":"0123456789abcdef-","params":},')
 _CELL_BYTES = 8
+_PIECE_REQUESTS, _PIECE_BYTES = 256, 256 * 1024
+"""What is handled at once: few enough to stay in a processor's cache, so many that calls do not count."""
 
 
 class StagedRequest(msgspec.Struct, frozen=True, gc=False):
@@ -40,11 +44,26 @@ class StagedRequest(msgspec.Struct, frozen=True, gc=False):
 class Answered(Protocol):
     """Knows which requests were answered before, and takes their articles."""
 
-    def take(self, key: bytes, row: dict[str, object], ordinal: int) -> bool:
-        """Take the article if its request was answered before; return False when it has to be sent."""
+    def take(self, keys: Sequence[bytes], rows: Sequence[dict[str, object]], first: int) -> Sequence[bool]:
+        """Take the articles whose requests were answered before; return for each whether it was taken.
+
+        :param first: position of the first of them among all articles of the run.
+        """
 
     def flush(self) -> None:
         """Store the articles that were taken."""
+
+
+class _Waiting(NamedTuple):
+    """A request on the way to its shard.
+
+    :param staged_bytes: of its row.
+    :param row_bytes: of a row with every column known when it came; a value that a row lacks takes space as well.
+    """
+
+    request: StagedRequest
+    staged_bytes: int
+    row_bytes: int
 
 
 class ShardWriter:
@@ -70,6 +89,9 @@ class ShardWriter:
         self._ordinal = 0
         self._twins: Counter[str] = Counter()
         self.names = MetadataColumnNames()
+        self._waiting: list[_Waiting] = []
+        self._waiting_bytes = 0
+        self._max_params = limits.max_bytes - len(_HEAD) - len(_TAIL) - _ENTRY_OVERHEAD - 1
         self._begin()
 
     def _begin(self) -> None:
@@ -79,30 +101,48 @@ class ShardWriter:
         self._staged_bytes = 0
 
     def add(self, request: StagedRequest) -> bool:
-        """Put a request into the shard being filled; return False when no shard can hold it."""
-        entry = _ENTRY_OVERHEAD + len(str(len(self._requests))) + len(request.params)
-        if entry + len(_HEAD) + len(_TAIL) > self.limits.max_bytes:
+        """Put a request in line for the shard being filled; return False when no shard can hold it."""
+        size = len(request.params)
+        if size > self._max_params:
             return False
-        key = request_key(request.params, self.betas)
-        self._ordinal += 1
-        if self.answered is not None and self.answered.take(key, request.row, self._ordinal - 1):
-            self.reused += 1
-            return True
-        staged = _staged_bytes(request.row)
-        full = len(self._requests) == self.limits.max_requests
-        # A value that a row lacks still takes space in the column.
-        cells = _CELL_BYTES * len(self.names) * len(self._requests)
-        over = self._requests and self._staged_bytes + staged + cells > self.limits.max_staged_bytes
-        if full or over or self._size + entry > self.limits.max_bytes:
-            self.close_shard()
-        self._size += entry
-        self._staged_bytes += staged
-        self._requests.append(request)
-        self._keys.append(key)
+        staged = sum([len(text) if type(text) is str else _CELL_BYTES for text in request.row.values()])
+        self._waiting.append(_Waiting(request, staged, _CELL_BYTES * self.names.count))
+        self._waiting_bytes += size + staged
+        if self._waiting_bytes > _PIECE_BYTES or len(self._waiting) == _PIECE_REQUESTS:
+            self._place()
         return True
 
     def close_shard(self) -> None:
         """Write the shard being filled, if there is anything in it."""
+        self._place()
+        self._write_shard()
+
+    def _place(self) -> None:
+        """Put the waiting requests that were not answered before into shards."""
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        keys = [request_key(request.params, self.betas) for request, _, _ in waiting]
+        if self.answered is not None:
+            taken = self.answered.take(keys, [request.row for request, _, _ in waiting], self._ordinal)
+            self.reused += sum(taken)
+            waiting = [each for each, answered in zip(waiting, taken, strict=True) if not answered]
+            keys = [key for key, answered in zip(keys, taken, strict=True) if not answered]
+            self._ordinal += len(taken)
+        limits = self.limits
+        for (request, staged, row_bytes), key in zip(waiting, keys, strict=True):
+            count = len(self._requests)
+            entry = _ENTRY_OVERHEAD + len(str(count)) + len(request.params)
+            if count and (
+                count == limits.max_requests
+                or self._staged_bytes + staged + row_bytes * count > limits.max_staged_bytes
+                or self._size + entry > limits.max_bytes
+            ):
+                self._write_shard()
+            self._size += entry
+            self._staged_bytes += staged
+            self._requests.append(request)
+            self._keys.append(key)
+
+    def _write_shard(self) -> None:
         if not self._requests:
             return
         # Different articles with the same texts need their own shard, or they would share one batch and its bill.
@@ -121,26 +161,18 @@ class ShardWriter:
 
     def _write_requests(self, path: StoragePath, key: str) -> int:
         with atomic_writer(path) as stream:
+            begin = b'{"custom_id":"%b' % custom_id_prefix(key).encode()
             separator = _HEAD
             for ordinal, request in enumerate(self._requests):
-                name = custom_id(key, ordinal).encode()
-                stream.write(b'%b{"custom_id":"%b","params":%b}' % (separator, name, request.params))
+                stream.write(b'%b%b%d","params":%b}' % (separator, begin, ordinal, request.params))
                 separator = b","
             stream.write(_TAIL)
             return stream.tell()
 
     def _write_articles(self, path: StoragePath, key: str) -> None:
-        values: dict[str, list[object]] = {}
-        for number, request in enumerate(self._requests):
-            for name, value in request.row.items():
-                column = values.setdefault(name, [])
-                if len(column) < number:
-                    column += [None] * (number - len(column))
-                column.append(value)
-        rows = len(self._requests)
-        columns = {
-            name: metadata_column(column + [None] * (rows - len(column))) for name, column in values.items()
-        }
+        rows = [request.row for request in self._requests]
+        names = dict.fromkeys(chain.from_iterable(rows))
+        columns = {name: metadata_column([row.get(name) for row in rows]) for name in names}
         columns["request_key"] = pa.array([digest.hex() for digest in self._keys], pa.string())
         table = pa.table(columns).replace_schema_metadata({"shard_key": key})
         write_parquet(table, path)
@@ -150,7 +182,3 @@ def fit_limits(limits: ShardLimits, size_bytes: int) -> ShardLimits:
     """Return limits that a request with params of this size fits; a batch may hold more than our limits allow."""
     needed = size_bytes + len(_HEAD) + len(_TAIL) + _ENTRY_OVERHEAD + 10
     return limits if needed <= limits.max_bytes else replace(limits, max_bytes=needed)
-
-
-def _staged_bytes(row: dict[str, object]) -> int:
-    return sum([len(value) if type(value) is str else _CELL_BYTES for value in row.values()])

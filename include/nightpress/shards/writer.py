@@ -141,17 +141,27 @@ def write_staged_shards(
 def _add_article(
     writer: ShardWriter, article: Article, template: RequestTemplate, report: ReadReport
 ) -> Rejected | None:
-    if missing := template.prompt.missing_field(article):
+    prompt = template.prompt
+    if prompt.extra_fields and (missing := prompt.missing_field(article)):
         detail = f"the prompt names the field {missing!r}, which this row does not have"
         return _reject(article, MISSING_FIELD, detail)
-    row: dict[str, object] = {"article_id": article.article_id, "title": article.title}
-    columns = writer.names.columns(tuple(article.metadata))
-    row.update(zip(columns, article.metadata.values(), strict=True))
-    _check_width(writer, article)
-    row["source_file"], row["source_position"] = article.file, article.position
+    metadata = article.metadata
+    fields = tuple(metadata)
+    columns = writer.names.columns(fields)
+    if columns != fields:
+        metadata = dict(zip(columns, metadata.values(), strict=True))
+    if writer.names.count > writer.limits.max_metadata_columns:
+        raise _too_wide(writer.limits.max_metadata_columns, article)
+    row = {
+        "article_id": article.article_id,
+        "title": article.title,
+        **metadata,
+        "source_file": article.file,
+        "source_position": article.position,
+    }
     params = template.params(article)
     if writer.add(StagedRequest(params, row)):
-        for name, characters in template.prompt.cut_fields(article):
+        for name, characters in prompt.cut_fields(article):
             report.cut[name] += 1
             report.cut_characters += characters
         return None
@@ -159,14 +169,12 @@ def _add_article(
     return _reject(article, "too_large", detail)
 
 
-def _check_width(writer: ShardWriter, article: Article) -> None:
-    most = writer.limits.max_metadata_columns
-    if len(writer.names) > most:
-        raise InputError(
-            f"{article.file}: {show_position(article)}: up to here the articles have more than {most:,} different "
-            "fields, and each is a column. Keep the ones you need with metadata=, or raise max_metadata_columns of "
-            "limits. Nothing was sent"
-        )
+def _too_wide(most: int, article: Article) -> InputError:
+    return InputError(
+        f"{article.file}: {show_position(article)}: up to here the articles have more than {most:,} different "
+        "fields, and each is a column. Keep the ones you need with metadata=, or raise max_metadata_columns of "
+        "limits. Nothing was sent"
+    )
 
 
 def _reject(article: Article, reason: str, detail: str) -> Rejected:
