@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from nightpress.advice import label
 from nightpress.costs.money import dollars
 from nightpress.reports.day.day_report import PipelineDay
 from nightpress.reports.day.figures import DayFigures
@@ -43,7 +44,7 @@ def draw_plots(day: PipelineDay) -> list[Plot]:
 def _outcomes(today: DayFigures) -> Plot:
     fresh = today.succeeded - today.reused_answers
     rows = [("answered", fresh, ACCENT), ("reused", today.reused_answers, SECOND)]
-    rows += [(kind, number, BAD) for kind, number in today.failed.items()]
+    rows += [(label(kind), number, BAD) for kind, number in today.failed.items()]
     rows += [("rejected", today.rejected or 0, QUIET)]
     rows = [row for row in rows if row[1]] or [("answered", 0, ACCENT)]
     whole = sum(row[1] for row in rows)
