@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,9 +10,10 @@ from dataclasses import replace
 import pytest
 
 from nightpress.batches.ledger import Ledger
-from nightpress.batches.manual_ledger import adopt_batch, find_ledger_line
+from nightpress.batches.manual_ledger import adopt_batch, check_discard, discard_entry, find_ledger_line
 from nightpress.errors import LedgerError, SubmitLaterError
 from nightpress.outputs.output_schema import OutputSchema
+from nightpress.runs.discarded_batches import keep_on_receipt
 from nightpress.runs.run import Reuse
 from nightpress.shards.prompts import PromptTemplate
 from tests.support.driven_days import TEMPLATE, Books, DrivenRun, texts, unique
@@ -209,3 +211,31 @@ def test_choosing_what_is_sent_again_reads_each_entry_of_the_ledger_once(
     monkeypatch.setattr(Ledger, "load", lambda own, key: [loaded.update([key]), load(own, key)][1])
     again = run.collect(results).again
     assert loaded == dict.fromkeys([*(shard.key for shard in [*run.shards, *again])], 1)
+
+
+@pytest.mark.parametrize("state", ["submitted", "collected", "published"])
+def test_what_a_person_discards_stays_on_the_receipt(runs: PricedRuns, state: str) -> None:
+    """It was paid for, and the shard is paid for once more: the receipt has both, or says that it does not know."""
+    name = unique("discarded")
+    books, articles, run = Books.open(runs), texts(name, 4), DrivenRun(runs, name)
+    (shard,) = run.read(articles)
+    batch_id = run.submit(shard)
+    if state != "submitted":
+        results = [run.write(shard, batch_id)]
+    if state == "published":
+        run.publish(results)
+    line, now = find_ledger_line(runs.root, shard.key), time.time()
+    owned = check_discard(line, runs.ledger, now, even_submitted=True)
+    added = keep_on_receipt(line, owned, runs.root, now)
+    discard_entry(line, runs.ledger, now, even_submitted=True)
+    assert added == ([] if state == "published" else [batch_id])
+    run.publish(run.send([shard]))
+    receipt, billed = run.receipt(), books.batches
+    assert {batch.batch_id for batch in receipt.batches} == set(billed)
+    assert len(billed) == 2
+    assert receipt.run == "run-1"
+    if state != "submitted":
+        assert receipt.paid_usd == pytest.approx(books.billed_usd, abs=1e-12)
+    else:
+        assert (receipt.paid_usd, receipt.unknown_requests) == (None, 4)
+        assert receipt.known_paid_usd == pytest.approx(books.billed_usd - billed[batch_id], abs=1e-12)

@@ -194,6 +194,7 @@ def discard(
     """
     from nightpress.batches import manual_ledger
     from nightpress.batches.ledger import Ledger
+    from nightpress.runs.discarded_batches import keep_on_receipt
 
     data = connection.open_root(read_settings(), root)
     line = manual_ledger.find_ledger_line(data, key, api)
@@ -209,6 +210,10 @@ def discard(
     if not yes:
         warn("Nothing was changed. To do it: the same command with --yes.")
         raise typer.Exit(1)
+    for batch_id in keep_on_receipt(line, batches, data, now):
+        say(
+            f"On the receipt of {line.entry.pipeline} {line.entry.day}: {batch_id}, as paid for and set aside."
+        )
     aside = manual_ledger.discard_entry(line, ledger, now, even_submitted=even_submitted)
     say(f"Set aside: {local_path(str(aside))}")
     say("Clear submit_batch of the shard, or run the day again, to send it.")
