@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     import anthropic
     import httpx2
 
-_CHUNK = 256 * 1024
 _BETA = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
@@ -142,7 +141,7 @@ class MessageBatches(ApiConnection):
         :raises ResultsError: the batch has no results (any more).
         """
         with self._open_results(batch) as response:
-            yield from redact_stream(response.iter_bytes(_CHUNK), self._secrets)
+            yield from redact_stream(response.iter_bytes(), self._secrets)
 
     @contextmanager
     def _open_results(self, batch: Batch) -> Iterator[httpx2.Response]:

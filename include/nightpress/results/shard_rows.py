@@ -37,7 +37,7 @@ from nightpress.storage import StoragePath
 log = logging.getLogger(__name__)
 
 BUCKET_ROWS = 8_192
-"""Rows that are sorted at once; also the size of a row group in a shard's Parquet."""
+"""Most rows that are sorted at once; also of a row group in a shard's Parquet."""
 
 _MAX_GEOGRAPHIES = 20
 _OF_THE_SOURCE = {"source_file", "source_position"}
@@ -113,6 +113,9 @@ class ShardRows:
         self, shard: Shard, files: ShardFiles, provenance: Provenance, model: type[BaseModel] | None = None
     ) -> None:
         self._shard, self._files, self._provenance = shard, files, provenance
+        # Of equal size: while the rows of one bucket are encoded, those of the next are prepared.
+        buckets = max(-(-shard.articles // BUCKET_ROWS), 1)
+        self._bucket_rows = max(-(-shard.articles // buckets), 1)
         self._typing = ShardTyping(files, model)
         self._buckets: Buckets | None = None
         self.report = StreamReport()
@@ -132,7 +135,7 @@ class ShardRows:
     def read(self, blocks: Iterator[bytes]) -> StreamReport:
         """Decode a result stream; its rows replace those of an earlier call."""
         self._close()
-        self._buckets = buckets = Buckets(ANSWERS, self._shard.articles, BUCKET_ROWS)
+        self._buckets = buckets = Buckets(ANSWERS, self._shard.articles, self._bucket_rows)
         self.report = StreamReport()
         with _no_cyclic_gc(), SecondThread(2) as beside:
             for block in iter_blocks(blocks, self._shard.key, self._shard.articles, self.report):
@@ -155,9 +158,11 @@ class ShardRows:
                 parquet_writer(self._files.results, schema, DISTINCT, search=False) as writer,
                 SecondThread(1) as beside,
             ):
-                slices = zip(iter_slices(articles, BUCKET_ROWS), self._buckets.iter_tables(), strict=True)
+                slices = zip(
+                    iter_slices(articles, self._bucket_rows), self._buckets.iter_tables(), strict=True
+                )
                 for number, (slice_, arrived) in enumerate(slices):
-                    first = number * BUCKET_ROWS
+                    first = number * self._bucket_rows
                     typed = self._typing.read(_with_missing(arrived), first)
                     rows = _table(slice_, typed, schema, first, self._shard, self._provenance)
                     totals.add(rows, typed.answers)
