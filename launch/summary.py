@@ -10,7 +10,7 @@ from nightpress.costs.money import dollars
 
 
 def rows(published: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """List the table's lines: counts, tokens, dollars. Missing values are left out; zeros are shown."""
+    """List the lines: counts, tokens, dollars. What is missing is left out; zeros and unknown amounts are shown."""
     table: list[tuple[str, str]] = []
     for key in ("articles", "succeeded"):
         _add(table, key, published.get(key))
@@ -22,8 +22,8 @@ def rows(published: Mapping[str, Any]) -> list[tuple[str, str]]:
     _add(table, "tokens in", published.get("input_tokens"))
     _add(table, "tokens out", published.get("output_tokens"))
     for label, key in (("cost", "cost_usd"), ("list price", "list_cost_usd"), ("saved", "saved_usd")):
-        if published.get(key) is not None:
-            table.append((label, dollars(float(published[key]))))
+        if key in published:
+            table.append((label, dollars(published[key])))
     return table
 
 

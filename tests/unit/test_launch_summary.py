@@ -45,7 +45,12 @@ def test_render_is_aligned_and_says_where_and_how() -> None:
     assert not any("nothing was billed" in line for line in render_summary(PUBLISHED, offline=False))
 
 
-def test_what_is_unknown_is_left_out() -> None:
+def test_an_unknown_amount_is_shown_as_unknown() -> None:
+    unknown = PUBLISHED | {"cost_usd": None, "saved_usd": None}
+    assert rows(unknown)[-3:] == [("cost", "unknown"), ("list price", "$0.0246"), ("saved", "unknown")]
+
+
+def test_what_is_missing_is_left_out() -> None:
     assert rows({"articles": 0, "failed": {}}) == [("articles", "0"), ("failed", "0")]
 
 

@@ -112,3 +112,19 @@ def test_what_a_run_paid_is_on_the_receipt_although_it_never_published(tmp_path:
     assert (receipt.run, len(receipt.batches)) == ("one", 2)
     assert (receipt.paid_usd or 0.0) > paid
     assert receipt.numbers["succeeded"] == 2
+
+
+def test_a_day_run_again_saves_what_it_saves_on_what_it_pays(tmp_path: Path) -> None:
+    """Reused answers were paid before; what was saved on them then is no saving of now."""
+    runs = WholeRuns(tmp_path)
+    articles = [{"content": f"text {n}"} for n in range(10)]
+    first = runs.publish("one", articles[:8]).summary
+    assert first.saved_usd == pytest.approx(first.cost_usd)
+    again = runs.publish("two", articles).summary
+    assert (again.reused, again.articles) == (8, 10)
+    for name in ("cost_usd", "list_cost_usd", "saved_usd", "input_tokens", "output_tokens"):
+        assert getattr(again, name) == pytest.approx(getattr(first, name) / 4), name
+    nothing = runs.publish("three", articles).summary
+    assert (nothing.cost_usd, nothing.list_cost_usd, nothing.saved_usd, nothing.input_tokens) == (0, 0, 0, 0)
+    receipt = runs.receipt()
+    assert (first.saved_usd or 0) + (again.saved_usd or 0) == pytest.approx(receipt.saved_usd)

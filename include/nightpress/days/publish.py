@@ -37,6 +37,7 @@ class DaySummary:
     """The numbers of a published day; small enough to travel by XCom.
 
     :param failed: articles without an answer, by the API's error type, or by status if there is none.
+    :param input_tokens: of new answers, as all other tokens and amounts; reused ones were counted when they were paid.
     :param cost_usd: USD paid; None if a model's price is unknown.
     :param wasted_usd: USD paid for answers that the second round replaced.
     :param changed_types: metadata columns whose type differs from the last published day's, such as
@@ -232,9 +233,12 @@ class _Numbers:
             else:
                 self.failed[row["error_type"] or row["status"]] += row["count_all"]
         self.reused += pc.sum(table["reused"]).as_py() or 0
+        self.see_batches(table)
+        if pc.any(table["reused"]).as_py():
+            # Their tokens and list price are those of an earlier payment.
+            table = table.filter(pc.invert(table["reused"]))
         self.input_tokens += pc.sum(table["input_tokens"]).as_py() or 0
         self.output_tokens += pc.sum(table["output_tokens"]).as_py() or 0
-        self.see_batches(table)
         self.cost = _add(self.cost, table["cost_usd"])
         self.list_cost = _add(self.list_cost, table["list_cost_usd"])
 
