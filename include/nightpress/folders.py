@@ -130,9 +130,18 @@ class LedgerFolder:
         """Return the file that records that a shard may own a batch."""
         return self.owned(key) / f"{batch_id}.json"
 
+    @property
+    def all_discarded(self) -> StoragePath:
+        """The folder of everything that a person set aside."""
+        return self.path / "discarded"
+
     def discarded(self, stamp: str, key: str) -> StoragePath:
         """Return the folder of a shard's entry and attempts that a person set aside."""
-        return self.path / "discarded" / f"{stamp}-{key}"
+        return self.all_discarded / f"{stamp}-{key}"
+
+    def discarded_entry_in(self, name: str) -> StoragePath:
+        """Return the entry in a folder of what a person set aside."""
+        return self.all_discarded / name / "entry.json"
 
     def discarded_entry(self, stamp: str, key: str) -> StoragePath:
         """Return the entry that was set aside."""

@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from nightpress.batches.ledger import Ledger
 from nightpress.batches.manual_ledger import adopt_batch, check_discard, discard_entry, find_ledger_line
-from nightpress.errors import LedgerError, SubmitLaterError
+from nightpress.errors import LedgerError, SubmitLaterError, UnknownOutcomeError
 from nightpress.outputs.output_schema import OutputSchema
 from nightpress.runs.discarded_batches import keep_on_receipt
 from nightpress.runs.run import Reuse
@@ -239,3 +240,28 @@ def test_what_a_person_discards_stays_on_the_receipt(runs: PricedRuns, state: st
     else:
         assert (receipt.paid_usd, receipt.unknown_requests) == (None, 4)
         assert receipt.known_paid_usd == pytest.approx(books.billed_usd - billed[batch_id], abs=1e-12)
+
+
+@pytest.mark.parametrize("recorded", [True, False], ids=["recorded", "owned but not recorded"])
+def test_a_lost_reply_does_not_bring_back_the_batch_that_a_person_gave_up(
+    runs: PricedRuns, recorded: bool
+) -> None:
+    """Else the batch that was paid for instead is never collected, and the one that was given up is found for ever."""
+    name = unique("given_up")
+    books, articles, run = Books.open(runs), texts(name, 4), DrivenRun(runs, name)
+    (shard,) = run.read(articles)
+    given_up = run.submit(shard)
+    run.write(shard, given_up)
+    if not recorded:
+        entry = runs.ledger.load(shard.key)
+        assert entry is not None
+        runs.ledger.save(msgspec.structs.replace(entry, batch_id=None, collected_at=None, answered=None))
+    line = find_ledger_line(runs.root, shard.key)
+    discard_entry(line, runs.ledger, time.time(), even_submitted=True)
+    runs.server.faults({"endpoint": "create", "kind": "accept_then_drop", "count": 1})
+    with pytest.raises(UnknownOutcomeError):
+        run.submit(shard)
+    found = run.submit(shard)
+    assert found != given_up
+    assert set(books.batches) == {given_up, found}
+    assert run.write(shard, found)["by_status"] == {"succeeded": 4}

@@ -71,13 +71,13 @@ def iter_candidates(
 ) -> Iterator[Batch]:
     """Yield batches that could be this shard's: new enough, with as many requests, not owned by another shard.
 
-    A batch of unknown creation time or number of requests could be.
+    A batch of unknown creation time or number of requests could be. One that a person gave up is not.
 
     :param since: epoch seconds by the API's clock; older batches are skipped. None skips none.
     :param odd: records why the list may be incomplete.
     """
     odd = odd or Oddities()
-    known = {*entry.earlier, *list_known_before(entry)}
+    known = {*entry.earlier, *list_known_before(entry), *ledger.discarded_batches(entry.key)}
     cursors: set[str | None] = {None}
     after_id: str | None = None
     for _ in range(MAX_PAGES):

@@ -44,6 +44,7 @@ from nightpress.batches.ledger_records import (
 from nightpress.batches.ledger_snapshot import LedgerSnapshot
 from nightpress.errors import LedgerError
 from nightpress.folders import LedgerFolder
+from nightpress.layout import list_names
 from nightpress.storage import (
     StoragePath,
     check_exclusive_creates,
@@ -236,7 +237,8 @@ class Ledger:
         with suppress(LedgerError):
             entry = self.load(key)
             if entry is not None:
-                self.save(entry)
+                owned = sorted({*entry.earlier, *self.batches_of(key)})
+                self.save(msgspec.structs.replace(entry, earlier=tuple(owned)))
                 known = len(entry.attempts)
         number = missing = 0
         while number < known or missing < _GAP:
@@ -249,6 +251,16 @@ class Ledger:
         self._note_change(key, b"{}")
         _move(self.files.entry(check_shard_key(key)), self.files.discarded_entry(stamp, key))
         return self.files.discarded(stamp, key)
+
+    def discarded_batches(self, key: str) -> list[str]:
+        """Return the batches of a shard that a person gave up: none of them is the batch of a later POST."""
+        found: list[str] = []
+        for name in list_names(self.files.all_discarded):
+            if name.endswith(f"-{check_shard_key(key)}"):
+                with suppress(LedgerError):
+                    entry = self._read(Entry, self.files.discarded_entry_in(name))
+                    found += [*entry.earlier, *filter(None, [entry.batch_id])] if entry is not None else []
+        return found
 
     def count_attempts(self) -> dict[str, int]:
         """Return the highest number among each shard's attempt files."""
