@@ -182,6 +182,8 @@ def check_nightpress(words: list[str]) -> None:
     while hasattr(group, "commands"):
         if not words or words[0] == "x":
             return  # any command
+        if any(words[0] in option.opts for option in group.params):
+            return  # of the command itself, such as --version
         if words[0].startswith("--") and "list" in group.commands:
             words = ["list", *words]
         assert words[0] in group.commands, words[0]
