@@ -100,7 +100,8 @@ class RowChecker:
             content = content if text is None else text
         if type(content) is not str or content.isspace() or (len(content) < 7 and content in _NO_VALUES):
             raise _without_text(content, ".".join(mapping.content), article_id or None)
-        content = self._clean(content)
+        if not content.isascii() or "\x00" in content:
+            content = self._clean(content)
         if not article_id:
             article_id = blake2b(content.encode(), digest_size=16).hexdigest()
             self._stats.source.derived_ids += 1

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
 import pyarrow as pa
@@ -54,18 +54,6 @@ class Answered(Protocol):
         """Store the articles that were taken."""
 
 
-class _Waiting(NamedTuple):
-    """A request on the way to its shard.
-
-    :param staged_bytes: of its row.
-    :param row_bytes: of a row with every column known when it came; a value that a row lacks takes space as well.
-    """
-
-    request: StagedRequest
-    staged_bytes: int
-    row_bytes: int
-
-
 class ShardWriter:
     """Fills shards and writes each when it is full."""
 
@@ -89,7 +77,9 @@ class ShardWriter:
         self._ordinal = 0
         self._twins: Counter[str] = Counter()
         self.names = MetadataColumnNames()
-        self._waiting: list[_Waiting] = []
+        # A request, the bytes of its row, and those of a row with each column known then: a value that a row
+        # lacks takes space as well.
+        self._waiting: list[tuple[StagedRequest, int, int]] = []
         self._waiting_bytes = 0
         self._max_params = limits.max_bytes - len(_HEAD) - len(_TAIL) - _ENTRY_OVERHEAD - 1
         self._begin()
@@ -106,7 +96,7 @@ class ShardWriter:
         if size > self._max_params:
             return False
         staged = sum([len(text) if type(text) is str else _CELL_BYTES for text in request.row.values()])
-        self._waiting.append(_Waiting(request, staged, _CELL_BYTES * self.names.count))
+        self._waiting.append((request, staged, _CELL_BYTES * self.names.count))
         self._waiting_bytes += size + staged
         if self._waiting_bytes > _PIECE_BYTES or len(self._waiting) == _PIECE_REQUESTS:
             self._place()
