@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,27 @@ def test_no_value_is_lost_on_the_way(week: DataRoot) -> None:
     (last, _) = pq.read_table(week.answers(PIPELINE, "2026-11-22").path).to_pylist()
     assert (last["score"], last["tag"], last["Desk"]) == (8.0, "1.50", "5")
     assert last["at"] == dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
+
+
+def test_a_column_that_begins_on_a_later_day_is_found_as_the_docs_say(
+    root: DataRoot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(root, "2026-11-20")
+    publish(root, "2026-11-21", {"score": 1.5})
+    publish(root, "2026-11-22", {"score": 2, "topic": "news"})
+    page = (Path(__file__).resolve().parents[2] / "docs" / "answers.md").read_text()
+    (code,) = [
+        block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "unify_schemas" in block
+    ]
+    *lines, last = code.replace("data/tickets", str(root.published(PIPELINE))).strip().splitlines()
+    values: dict[str, Any] = {}
+    exec("\n".join([*lines, f"found = {last}"]), values)
+    frame = values["found"]
+    assert (len(frame), frame["score"].sum(), list(frame["topic"].dropna())) == (4, 7.0, ["news"] * 2)
+    assert set(frame["day"].astype(str)) == {"2026-11-21", "2026-11-22"}
+    (query,) = re.findall(r"FROM read_parquet\([^)]*\)", page)
+    query = query.replace("data/tickets", str(root.published(PIPELINE)))
+    assert duckdb.sql(f"SELECT count(topic), sum(score) {query}").fetchall() == [(2, 7.0)]
 
 
 @pytest.mark.parametrize("day", WEEK)
