@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow.sdk.exceptions import AirflowFailException
 
-from message_batches.config import DEFAULT_CONN_ID, connect
+from message_batches.config import DEFAULT_CONN_ID, connect, data_root, open_ledger
 from message_batches.remedies import fail_without_retry
 from message_batches.triggers import MessageBatchTrigger
+from nightpress.batches.batch import Batch
 from nightpress.batches.polling import describe_ended
-from nightpress.errors import ApiReplyError, ConfigurationError, ResultsError
+from nightpress.errors import ApiReplyError, ConfigurationError, NightpressError, ResultsError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from nightpress.batches.batch import Batch
     from nightpress.batches.client import MessageBatches
 
 _FRAMEWORK_GRACE = timedelta(minutes=10)
@@ -38,7 +38,8 @@ class MessageBatchSensor(BaseSensorOperator):
     """Wait until a message batch has ended, and return its id.
 
     It polls once; if the batch is still running, it defers, and in the triggerer one shared poll of the list of
-    batches serves all waiting tasks. It only reads, so a clear or a retry costs nothing.
+    batches serves all waiting tasks. It only reads, so a clear or a retry costs nothing. A batch whose results are
+    stored has ended, also when the API no longer has it.
 
     :param batch_id: the batch, usually the output of :class:`~message_batches.operators.SubmitBatchOperator`.
     :param conn_id: Airflow connection of type ``anthropic``.
@@ -130,8 +131,27 @@ class MessageBatchSensor(BaseSensorOperator):
         try:
             return self.api.retrieve(self.batch_id)
         except Exception as error:
+            if self._is_collected(error):
+                return Batch(self.batch_id, "ended")
             self._explain_failed_look(error)
             return None
+
+    def _is_collected(self, error: Exception) -> bool:
+        """Return whether the batch was deleted at the API after its results were stored, so that nothing is missing."""
+        import anthropic
+
+        if not isinstance(error, anthropic.NotFoundError):
+            return False
+        from nightpress.results.collect import are_results_kept
+
+        try:
+            kept = are_results_kept(self.batch_id, open_ledger(self.api.scope), data_root())
+        except NightpressError:
+            # No data root, or an entry that cannot be read: the sensor only waits then.
+            return False
+        if kept:
+            self.log.info("the API no longer has batch %s; its results are stored", self.batch_id)
+        return kept
 
     def _explain_failed_look(self, error: Exception) -> None:
         # Here and not above: a look that is answered needs nothing of the SDK, which is slow to import.

@@ -6,13 +6,19 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import TriggerEvent
+from upath import UPath
 
-from message_batches import MessageBatchTrigger
+from message_batches import MessageBatchSensor, MessageBatchTrigger
 from message_batches.shared_looks import SharedConnection, look_at_list, look_up
+from nightpress.batches.ledger import Ledger
+from tests.support.ledgers import entry, put
 from tests.support.raw_api_server import RawApiServer, Received, Reply, batch, error
 
 OFFLINE = {"x-offline-api": "message-batches"}
@@ -218,3 +224,31 @@ async def _run_for_ever() -> None:
     )
     async for _ in trigger.run():
         return
+
+
+@pytest.mark.parametrize(
+    "known", ["results stored", "results gone", "not collected", "another batch", "no root"]
+)
+def test_a_batch_deleted_after_it_was_collected_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, known: str
+) -> None:
+    """A cleared run, or another run of the day, would else fail, although all it needs is stored."""
+    raw = "runs/summaries/2026-11-22/night/raw-00000.jsonl.zst"
+    state = "submitted" if known == "not collected" else "collected"
+    collected = entry(1, state, raw=None if state == "submitted" else raw)
+    if known == "another batch":
+        collected = msgspec.structs.replace(collected, batch_id="msgbatch_2")
+    put(UPath(tmp_path), collected)
+    Ledger(UPath(tmp_path) / "ledger", "offline").take_batch("msgbatch_1", collected.key)
+    if known != "results gone":
+        (tmp_path / raw).parent.mkdir(parents=True)
+        (tmp_path / raw).write_bytes(b"stored")
+    monkeypatch.setenv("NIGHTPRESS_ROOT", "" if known == "no root" else str(tmp_path))
+    with serve(lambda _: Reply(error("not_found_error", "no such batch"), 404)) as server:
+        set_key(monkeypatch, server, "test-key")
+        waiting = MessageBatchSensor(task_id="wait", batch_id="msgbatch_1")
+        if known == "results stored":
+            assert waiting.execute({}) == "msgbatch_1"  # type: ignore[typeddict-item]
+            return
+        with pytest.raises(TaskDeferred):
+            waiting.execute({})  # type: ignore[typeddict-item]

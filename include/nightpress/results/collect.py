@@ -128,6 +128,18 @@ def _take_kept(entry: Entry, shard: Shard, files: ShardFiles, root: DataRoot) ->
     return True
 
 
+def are_results_kept(batch_id: str, ledger: Ledger, root: DataRoot) -> bool:
+    """Return whether the results of a batch are stored, so that the API is not needed to collect it again."""
+    key = ledger.owner(batch_id)
+    entry = ledger.load(key) if key is not None else None
+    if entry is None or entry.batch_id != batch_id or entry.raw is None:
+        return False
+    try:
+        return bool(root.open(entry.raw).exists())
+    except InvalidReferenceError:
+        return False
+
+
 def _download(  # noqa: PLR0917 - private, called once
     batch: Batch,
     shard: Shard,
