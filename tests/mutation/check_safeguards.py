@@ -144,8 +144,8 @@ MUTATIONS = (
         "f3",
         "a batch without answers is not a candidate",
         _CANDIDATES,
-        "    known = {*entry.earlier, *list_known_before(entry)}\n",
-        "    known = set(list_known_before(entry))\n",
+        "    known = {*entry.earlier, *list_known_before(entry), *ledger.discarded_batches(entry.key)}\n",
+        "    known = {*list_known_before(entry), *ledger.discarded_batches(entry.key)}\n",
     ),
     Mutation(
         "g",
@@ -224,6 +224,22 @@ MUTATIONS = (
         "    if shard.look_only:\n",
         "    if False:\n",
         (*_RUN_TESTS, "tests/unit/test_runs_shard_submission.py"),
+    ),
+    Mutation(
+        "p",
+        "a batch that a person gave up is not a candidate",
+        _CANDIDATES,
+        ", *ledger.discarded_batches(entry.key)}\n",
+        "}\n",
+        ("tests/unit/test_runs_driven_days.py",),
+    ),
+    Mutation(
+        "q",
+        "a body that another shard's replaced is not sent",
+        _SUBMISSION,
+        "    if _names_another_shard(entry, body):\n",
+        "    if False:\n",
+        ("tests/unit/test_runs_driven_days.py",),
     ),
 )
 
