@@ -86,23 +86,22 @@ class AnswerIndex:
         found: list[tuple[int, int] | None] = [None] * len(keys)
         wanted = np.frombuffer(b"".join(keys), np.uint64).reshape(-1, _KEY_WORDS)
         asked = np.arange(len(keys))
-        positions = np.searchsorted(self._heads, wanted[:, 0])
+        positions = self._heads.searchsorted(wanted[:, 0])
         # Different keys with the same first bytes follow one another, so those not found yet go one further.
-        while True:
+        while len(asked):
             inside = positions < self.rows
             asked, positions = asked[inside], positions[inside]
             alike = self._heads[positions] == wanted[asked, 0]
             asked, positions = asked[alike], positions[alike]
-            if not len(asked):
-                return found
             places = self._order[positions]
             equal = (self._keys[places] == wanted[asked]).all(axis=1)
             hits = places[equal]
-            numbers = np.searchsorted(self._starts, hits, side="right") - 1
+            numbers = self._starts.searchsorted(hits, side="right") - 1
             places_of = zip(numbers.tolist(), self._rows[hits].tolist(), strict=True)
             for at, place in zip(asked[equal].tolist(), places_of, strict=True):
                 found[at] = place
             asked, positions = asked[~equal], positions[~equal] + 1
+        return found
 
     def copy_rows(self, number: int, rows: np.ndarray) -> pa.Table:
         """Return rows of the ``number``-th file.
