@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from upath import UPath
 
 from message_batches.command.main import main
+from nightpress.articles.article import Article, ReadStats, Rejected
+from nightpress.articles.reader import iter_articles
 from nightpress.articles.source_preview import preview_source
 from nightpress.errors import InputError
 
@@ -33,6 +36,27 @@ def test_a_small_source_is_seen_whole(tmp_path: Path) -> None:
     assert preview.metadata == ["brand"]
     assert list(preview.report.skipped) == [str(tmp_path / "c.docx")]
     assert preview.report.fields["content"] == "'body'"
+
+
+@pytest.mark.parametrize(
+    ("second", "rejected"),
+    [
+        ('{"id": "1", "body": "Another text."}\n', {"repeated_id": 1}),
+        ('{"id": "1", "body": "A text."}\n', {"duplicate": 1}),
+        ('{"story_id": "2", "text": "Another text."}\n', {}),
+    ],
+)
+def test_the_files_of_a_source_are_seen_together_as_a_run_reads_them(
+    tmp_path: Path, second: str, rejected: dict[str, int]
+) -> None:
+    """Else the preview counts articles that the run rejects."""
+    (tmp_path / "a.jsonl").write_text('{"id": "1", "body": "A text."}\n')
+    (tmp_path / "b.jsonl").write_text(second)
+    preview, stats = preview_source(UPath(tmp_path)), ReadStats()
+    rows = list(iter_articles(UPath(tmp_path), stats=stats))
+    assert preview.rejected == rejected == Counter(row.reason for row in rows if isinstance(row, Rejected))
+    assert preview.articles == sum(isinstance(row, Article) for row in rows)
+    assert preview.report.warnings == stats.source.warnings
 
 
 def test_a_large_source_is_sampled_and_says_so(tmp_path: Path) -> None:

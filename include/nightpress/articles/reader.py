@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -59,13 +59,12 @@ def iter_articles(
     files = source if isinstance(source, SourceFiles) else find_files(source, format=options.format)
     for path, why in files.report.skipped.items():
         stats.source.skip(path, why)
-    reading = Reading(fields, options, stats.source)
-    reader = _Reader(reading, stats)
+    reader = SourceReader(fields, options, stats)
     for file in files:
         if limit is None:  # no rows to count, which would take a fiftieth of the time
-            yield from iter_file(file, reader.rows_of(file), reading)
+            yield from reader.iter_file(file)
             continue
-        for row in iter_file(file, reader.rows_of(file), reading):
+        for row in reader.iter_file(file):
             yield row
             if isinstance(row, Article):
                 left -= 1
@@ -84,7 +83,7 @@ def iter_row_articles(
 ) -> Iterator[Article | Rejected]:
     """Yield every row of a query or function like :func:`iter_articles`, unstored, for a preview."""
     stats = ReadStats() if stats is None else stats
-    reader = _Reader(Reading(fields, replace(options, partition_columns=False), stats.source), stats)
+    reader = SourceReader(fields, replace(options, partition_columns=False), stats)
     rows = enumerate((dict(row) for row in source.iter_rows(day)), start=1)
     left = math.inf if limit is None else limit
     for row in reader.check_rows(FileRows(source.shown, rows)) if left > 0 else ():
@@ -94,19 +93,20 @@ def iter_row_articles(
             return
 
 
-class _Reader:
-    """Maps the fields of each file, and checks its rows."""
+class SourceReader:
+    """Maps the fields of each file of a source, and checks its rows; it knows the ids and names of earlier files."""
 
-    def __init__(self, reading: Reading, stats: ReadStats) -> None:
-        self._fields, self._options, self._stats = reading.fields, reading.options, stats
-        self._context = CheckContext(reading.options, SeenIds(), stats)
+    def __init__(self, fields: FieldMap, options: ReadOptions, stats: ReadStats) -> None:
+        self._fields, self._options, self._stats = fields, options, stats
+        self._reading = Reading(fields, options, stats.source)
+        self._context = CheckContext(options, SeenIds(), stats)
         self._mapping: FieldPaths | None = None
         self._file: SourceFile | None = None
 
-    def rows_of(self, file: SourceFile) -> Callable[[FileRows], Iterator[Article | Rejected]]:
-        """Return a function that turns a file's rows into articles."""
+    def iter_file(self, file: SourceFile) -> Iterator[Article | Rejected]:
+        """Yield the rows of a file, checked; begin the next file only when this one is read."""
         self._file = file
-        return self.check_rows
+        return iter_file(file, self.check_rows, self._reading)
 
     def check_rows(self, rows: FileRows) -> Iterator[Article | Rejected]:
         """Yield the rows of a file, checked."""

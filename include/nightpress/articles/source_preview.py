@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nightpress.articles.article import Article, ReadStats, show_position
-from nightpress.articles.reader import iter_articles
+from nightpress.articles.article import Article, ReadStats, Rejected, show_position
+from nightpress.articles.reader import SourceReader
 from nightpress.articles.reading_options import FieldMap, ReadOptions
 from nightpress.articles.source_files import Source, SourceFile, SourceFiles, find_files
 from nightpress.articles.source_report import SourceReport
@@ -107,6 +107,7 @@ def preview_source(
     files = find_files(source, format=options.format)
     preview = SourcePreview(files, max_content_chars)
     stats = ReadStats(source=preview.report)
+    reader = SourceReader(fields or FieldMap(), options, stats)
     for path, why in files.report.skipped.items():
         preview.report.skip(path, why)
     chosen = _spread(files.files)
@@ -118,7 +119,7 @@ def preview_source(
             break
         preview.looked_at += 1
         try:
-            _look_at(file, fields or FieldMap(), options, stats, preview, lambda: clock() > end)
+            _look_at(reader.iter_file(file), preview, lambda: clock() > end)
         except InputError as error:
             preview.problem = preview.problem or str(error)
     preview.rows = stats.rows
@@ -131,17 +132,9 @@ def _spread(files: Sequence[SourceFile]) -> list[SourceFile]:
     return [files[number * (len(files) - 1) // (_MAX_FILES - 1)] for number in range(_MAX_FILES)]
 
 
-def _look_at(  # noqa: PLR0917 - private, called once
-    file: SourceFile,
-    fields: FieldMap,
-    options: ReadOptions,
-    stats: ReadStats,
-    preview: SourcePreview,
-    late: Callable[[], bool],
-) -> None:
+def _look_at(rows: Iterator[Article | Rejected], preview: SourcePreview, late: Callable[[], bool]) -> None:
     names = dict.fromkeys(preview.metadata)
     longest = preview.max_content_chars
-    rows = iter_articles(SourceFiles([file]), fields=fields, options=options, stats=stats)
     for number, row in enumerate(rows, start=1):
         if isinstance(row, Article):
             preview.articles += 1
