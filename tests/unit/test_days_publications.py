@@ -156,6 +156,32 @@ def test_restoring_loses_no_publication_however_many_a_pipeline_keeps(root: Data
         assert {each.run for each in after} == {each.run for each in before}
 
 
+@pytest.mark.parametrize("damage", [b"", b"PAR1 not at all", b"PAR1" + b"x" * 5_000 + b"PAR1"])
+@pytest.mark.parametrize("place", ["the current one", "an earlier one"])
+def test_a_damaged_publication_hides_only_itself(
+    root: DataRoot, place: str, damage: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """When the current file is damaged, the list is where a person finds what to restore."""
+    for name in ("one", "two", "three"):
+        run(root, name, 2)
+    _, two, one = list_publications(root, PIPELINE, DAY)
+    current = place == "the current one"
+    path = root.answers(PIPELINE, DAY) if current else root.publication(PIPELINE, DAY, two.name)
+    path.write_bytes(damage)
+    found = list_publications(root, PIPELINE, DAY)
+    assert [each.name for each in found] == ["current", two.name, one.name]
+    assert [each.damaged for each in found] == [current, not current, False]
+    words = ["--day", DAY, "--pipeline", PIPELINE, "--root", str(root.path)]
+    assert main(["history", *words]) == 0
+    assert capsys.readouterr().out.count("damaged") == 1
+    assert main(["restore", *words, "--name", one.name]) == 0
+    assert texts(root) == ["one"] * 2
+    assert list_publications(root, PIPELINE, DAY)[0].run == "one"
+    if not current:
+        assert main(["restore", *words, "--name", two.name]) == 1
+        assert texts(root) == ["one"] * 2
+
+
 @pytest.mark.parametrize(
     "name", ["", "current", "nope.parquet", "../../../summaries/day=2026-11-22/answers.parquet"]
 )

@@ -43,6 +43,7 @@ class StoredPublication:
     :param run: the run that published it; empty if the file does not state it.
     :param answered: articles with an answer.
     :param cost_usd: cost of its rows, reused rows at 0; None if an amount is unknown.
+    :param damaged: the file cannot be read, so its numbers are unknown; it cannot be restored.
     """
 
     name: str
@@ -51,6 +52,7 @@ class StoredPublication:
     articles: int
     answered: int
     cost_usd: float | None
+    damaged: bool = False
 
     @property
     def current(self) -> bool:
@@ -61,15 +63,16 @@ class StoredPublication:
 def list_publications(root: DataRoot, pipeline: str, day: str) -> list[StoredPublication]:
     """Return the stored publications of a day: the current one, then the others, the last replaced first.
 
-    :raises ResultsError: a publication cannot be read.
+    A damaged file hides only its own numbers: the list is what a person needs to restore another one.
     """
     found = []
     current = root.answers(pipeline, day)
     if current.exists():
-        found.append(_describe(current, CURRENT, None))
+        found.append(_describe_any(current, CURRENT, None))
     folder = root.publications(pipeline, day)
     for name in reversed(_kept_names(folder)):
-        found.append(_describe(folder / name, name, datetime.strptime(name[:23], _FORM).replace(tzinfo=UTC)))
+        replaced_at = datetime.strptime(name[:23], _FORM).replace(tzinfo=UTC)
+        found.append(_describe_any(folder / name, name, replaced_at))
     return found
 
 
@@ -177,6 +180,13 @@ def _count_answers(path: StoragePath) -> int:
             return sum(pc.sum(pc.equal(batch["status"], SUCCEEDED)).as_py() or 0 for batch in batches)
     except (pa.ArrowInvalid, FileNotFoundError):
         return 0
+
+
+def _describe_any(path: StoragePath, name: str, replaced_at: datetime | None) -> StoredPublication:
+    try:
+        return _describe(path, name, replaced_at)
+    except ResultsError:
+        return StoredPublication(name, replaced_at, "", 0, 0, None, damaged=True)
 
 
 def _describe(path: StoragePath, name: str, replaced_at: datetime | None) -> StoredPublication:

@@ -82,6 +82,7 @@ def _plain(publication: StoredPublication) -> dict[str, Any]:
         "articles": publication.articles,
         "answered": publication.answered,
         "cost_usd": publication.cost_usd,
+        "damaged": publication.damaged,
     }
 
 
@@ -89,9 +90,12 @@ def _cells(publication: StoredPublication) -> tuple[str, ...]:
     from nightpress.costs.money import dollars
 
     replaced = publication.replaced_at
+    moment = "" if replaced is None else f"{replaced:%Y-%m-%d %H:%M:%S} UTC"
+    if publication.damaged:
+        return (publication.name, moment, "damaged: it cannot be read", "", "", "")
     return (
         publication.name,
-        "" if replaced is None else f"{replaced:%Y-%m-%d %H:%M:%S} UTC",
+        moment,
         publication.run or "unknown",
         f"{publication.articles:,}",
         f"{publication.answered:,}",
