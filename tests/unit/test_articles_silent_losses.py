@@ -346,3 +346,18 @@ def test_a_header_in_other_capitals_and_a_line_under_it_are_no_articles(line: st
 def test_a_content_in_front_matter_is_not_lost(tmp_path: Path) -> None:
     rows, _ = read(write(tmp_path / "a.md", "---\ntitle: T\ncontent: Said before.\n---\nBody.\n"))
     assert [(row.content, row.metadata) for row in rows] == [("Body.", {"source_content": "Said before."})]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"<html><table><tr><td>id</td></tr></table></html>", "is HTML or XML, not a spreadsheet"),
+        (b'\xef\xbb\xbf<?xml version="1.0"?><Workbook/>', "is HTML or XML, not a spreadsheet"),
+        (b"id\tcontent\n1\tA text.\n", "is text, not a spreadsheet"),
+        (b"\xd0\xcf\x11\xe0\x00\x00", "is damaged"),
+    ],
+)
+def test_what_a_file_is_that_is_no_spreadsheet_is_told(tmp_path: Path, data: bytes, said: str) -> None:
+    (tmp_path / "a.xls").write_bytes(data)
+    with pytest.raises(InputError, match=said):
+        list(iter_articles(UPath(tmp_path / "a.xls")))

@@ -33,7 +33,7 @@ def open_sheet(stream: BinaryIO, file: str, reading: Reading) -> FileRows:
     except Exception:  # the parser's message may quote the file
         workbook = None
     if workbook is None:
-        raise InputError(f"{file} is damaged, locked by a password, or no spreadsheet; save it again")
+        raise InputError(f"{file} {_describe(data)}")
     name = _choose(sheets, file, options, reading.fields)
     rows = sheets[name]
     for other, cells in sheets.items():
@@ -101,3 +101,13 @@ def _iter_rows(rows: list[list[Any]], columns: list[str], first: int) -> Iterato
         if any(value is not None for value in values):
             values += [None] * (len(columns) - len(values))
             yield number, dict(zip(columns, values, strict=True))
+
+
+def _describe(data: bytes) -> str:
+    """Say why a file cannot be opened: some programs export a page or a text under the name of a spreadsheet."""
+    head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if head.startswith(b"<"):
+        return "is HTML or XML, not a spreadsheet; open it in a spreadsheet program and save it as .xlsx"
+    if head and b"\0" not in head:
+        return "is text, not a spreadsheet; if it is a table, give it the ending .csv or .tsv"
+    return "is damaged, locked by a password, or no spreadsheet; save it again"
