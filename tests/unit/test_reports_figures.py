@@ -236,7 +236,7 @@ def test_the_offline_api_is_known_by_its_batches(root: UPath) -> None:
 def test_damaged_answers_are_named_with_a_remedy(root: UPath) -> None:
     path = publish(root, [answer(0)])
     path.write_bytes(b"PAR1 no")
-    with pytest.raises(ResultsError, match=r"answers\.parquet cannot be read .*replay"):
+    with pytest.raises(ResultsError, match=r"answers\.parquet cannot be read .*nightpress restore"):
         figures(root)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot
 from nightpress.runs.publication import order_results
 from nightpress.runs.run import Reuse, Run
+from tests.support.ended_batches import DAY
 from tests.support.result_lines import errored, succeeded
 from tests.support.whole_runs import WholeRuns, answered
 
@@ -128,3 +130,43 @@ def test_a_day_run_again_saves_what_it_saves_on_what_it_pays(tmp_path: Path) -> 
     assert (nothing.cost_usd, nothing.list_cost_usd, nothing.saved_usd, nothing.input_tokens) == (0, 0, 0, 0)
     receipt = runs.receipt()
     assert (first.saved_usd or 0) + (again.saved_usd or 0) == pytest.approx(receipt.saved_usd)
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "cut off": lambda file: file[:-100],
+    "another file": lambda _: b"PAR1 no",
+    "damaged pages": lambda file: file[:200] + b"\xff" * 400 + file[600:],
+}
+
+
+@pytest.mark.parametrize("place", ["the day", "an earlier publication of it", "an earlier day"])
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_answers_in_a_damaged_file_are_not_paid_for_again(
+    tmp_path: Path, place: str, damage: Callable[[bytes], bytes]
+) -> None:
+    runs = WholeRuns(tmp_path)
+    articles = [{"content": f"text {n}"} for n in range(3)]
+    runs.publish("one", articles)
+    runs.publish("two", articles)
+    day = "2026-11-23" if place == "an earlier day" else DAY
+    (kept,) = (tmp_path / "publications").rglob("*.parquet")
+    path = kept if place == "an earlier publication of it" else Path(runs.root.answers("p", DAY).path)
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    reuse = Reuse(days=int(day != DAY))
+    with pytest.raises(
+        ResultsError, match=r"cannot be read .*nothing was sent.*nightpress restore"
+    ) as caught:
+        runs.publish("three", articles, day=day, reuse=reuse)
+    assert (caught.value.code, str(path) in str(caught.value)) == ("damaged_day", True)
+    if path == kept:
+        kept.unlink()
+    else:
+        # What the message says to do: the run that made it is published once more.
+        assert runs.publish_again("two").summary.succeeded == 3
+        for copy in (tmp_path / "publications").rglob("*.parquet"):
+            if copy.read_bytes() == damage(whole):
+                assert damage is DAMAGE["damaged pages"], "no reader can open it, so it is not kept"
+                copy.unlink()
+    assert runs.publish("four", articles, day=day, reuse=reuse).summary.reused == 3

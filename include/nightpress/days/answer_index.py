@@ -7,14 +7,18 @@ match of the first bytes counts only if the whole key is equal.
 from __future__ import annotations
 
 from binascii import hexlify, unhexlify
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
+from nightpress.days.day_sources import READABLE_AGAIN
 from nightpress.errors import ResultsError
 from nightpress.parquet_files import open_parquet
+from nightpress.plain_text import for_log
 from nightpress.results.answer_columns import has_earlier_statuses, with_statuses
 from nightpress.results.answers_schema import TAIL
 from nightpress.settings import OFFLINE_BATCH_PREFIX
@@ -121,7 +125,7 @@ def _read_keys(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the request keys of the rows that count, each as four numbers, and the positions of these rows."""
     try:
-        with open_parquet(path) as file:
+        with _open_answers(path) as file:
             schema = file.schema_arrow
             columns = _LOOKED_AT + (_JUDGED if has_earlier_statuses(schema) else [])
             tables = [
@@ -134,6 +138,22 @@ def _read_keys(
     rows = [rows + start for (_, rows), start in zip(tables, starts[:-1], strict=True)]
     none = np.empty((0, _KEY_WORDS), np.uint64), np.empty(0, np.int64)
     return np.concatenate([none[0], *[keys for keys, _ in tables]]), np.concatenate([none[1], *rows])
+
+
+@contextmanager
+def _open_answers(path: StoragePath) -> Iterator[pq.ParquetFile]:
+    """Open a published file; a damaged one is not passed over, because its answers would be paid for again."""
+    try:
+        with open_parquet(path) as file:
+            yield file
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, OSError) and (error.errno is not None or type(error) is not OSError):
+            raise  # the store's, not Arrow's word for a damaged page
+        raise ResultsError(
+            f"{path} cannot be read ({for_log(error, 300)}). It holds answers that were paid for, so nothing was sent. "
+            f"{READABLE_AGAIN} A damaged file of an earlier publication can also be moved away.",
+            code="damaged_day",
+        ) from None
 
 
 def _counting(table: pa.Table, statuses: Sequence[str], offline: bool) -> pa.ChunkedArray:
@@ -169,7 +189,7 @@ def _is_hexadecimal(digits: bytes) -> bool:
 
 def _read_rows(path: StoragePath, rows: np.ndarray, statuses: Sequence[str], offline: bool) -> pa.Table:
     tables = []
-    with open_parquet(path) as file:
+    with _open_answers(path) as file:
         names = [column.name for column in _ANSWER if column.name in file.schema_arrow.names]
         start = 0
         for number in range(file.num_row_groups):

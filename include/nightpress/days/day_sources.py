@@ -27,6 +27,12 @@ OFFLINE = "offline"
 CHANGED_TYPES = "changed_types"
 """Name in that metadata of a JSON object with the columns whose type differs from the last published day."""
 
+READABLE_AGAIN = (
+    "Restore an earlier publication of the day (nightpress history, nightpress restore), or publish the day of the run "
+    "that made it once more; both pay nothing."
+)
+"""What to do about a published file that cannot be read; a replay needs the list of sources that is in it."""
+
 _NOT_OF_THE_RUN = {"pipeline", "day", "shards", KEY, "ARROW:schema"}
 _COLUMNS_OF_A_SHARD = ["batch_id", "reused", "day"]
 

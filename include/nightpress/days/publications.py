@@ -96,12 +96,13 @@ def keep_publication(
     """Store a copy of the published day before it is replaced, and delete the oldest copies above ``keep``.
 
     :param keep: number of copies; 0 keeps none, None deletes none.
-    :return: the copy; None if nothing is published or nothing is kept.
+    :return: the copy; None if nothing is published or nothing is kept. A file that is no Parquet, such as one that was
+        cut off, is not kept: nothing can restore it.
     """
     current = root.answers(pipeline, day)
     folder = root.publications(pipeline, day)
     kept = None
-    if keep != 0 and current.exists():
+    if keep != 0 and current.exists() and _is_parquet(current):
         digest = _digest(current)
         kept = root.publication(pipeline, day, f"{now().astimezone(UTC).strftime(_FORM)}-{digest}.parquet")
         same = [name for name in _kept_names(folder) if name[24:40] == digest]
@@ -204,6 +205,14 @@ def _describe(path: StoragePath, name: str, replaced_at: datetime | None) -> Sto
     return StoredPublication(
         name, replaced_at, made_by.get("run", ""), articles, answered, None if unknown else cost
     )
+
+
+def _is_parquet(path: StoragePath) -> bool:
+    try:
+        with open_parquet(path):
+            return True
+    except pa.ArrowInvalid:
+        return False
 
 
 def _kept_names(folder: StoragePath) -> list[str]:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from nightpress.costs.receipt import DayReceipt
 from nightpress.costs.receipt_files import read_receipt as read_stored_receipt
-from nightpress.days.day_sources import PublishedFile, read_published, read_sources
+from nightpress.days.day_sources import READABLE_AGAIN, PublishedFile, read_published, read_sources
 from nightpress.errors import NightpressError, ResultsError
 from nightpress.layout import DataRoot, is_day, list_names
 from nightpress.parquet_files import open_parquet
@@ -88,8 +88,7 @@ def open_answers(path: StoragePath, dictionaries: Sequence[str] = ()) -> Iterato
             yield file
     except pa.ArrowInvalid as error:
         raise ResultsError(
-            f"{path} cannot be read ({for_log(error, 300)}). Publish the day again from its kept results (replay), "
-            "which pays nothing.",
+            f"{path} cannot be read ({for_log(error, 300)}). {READABLE_AGAIN}",
             code="published_day_damaged",
         ) from None
 
