@@ -26,8 +26,8 @@ from nightpress.storage import StoragePath, atomic_writer
 _HEAD, _TAIL = b'{"requests":[', b"]}"
 _ENTRY_OVERHEAD = len('{"custom_id":"0123456789abcdef-","params":},')
 _CELL_BYTES = 8
-_PIECE_REQUESTS, _PIECE_BYTES = 256, 256 * 1024
-"""What is handled at once: few enough to stay in a processor's cache, so many that calls do not count."""
+_PIECE_REQUESTS, _PIECE_BYTES = 256, 1024 * 1024
+"""What is looked up at once, so that calls do not count."""
 
 
 class StagedRequest(msgspec.Struct, frozen=True, gc=False):
@@ -77,9 +77,9 @@ class ShardWriter:
         self._ordinal = 0
         self._twins: Counter[str] = Counter()
         self.names = MetadataColumnNames()
-        # A request, the bytes of its row, and those of a row with each column known then: a value that a row
-        # lacks takes space as well.
-        self._waiting: list[tuple[StagedRequest, int, int]] = []
+        # A request, its key, the bytes of its row, and those of a row with each column known then: a value that
+        # a row lacks takes space as well.
+        self._waiting: list[tuple[StagedRequest, bytes, int, int]] = []
         self._waiting_bytes = 0
         self._max_params = limits.max_bytes - len(_HEAD) - len(_TAIL) - _ENTRY_OVERHEAD - 1
         self._begin()
@@ -96,7 +96,8 @@ class ShardWriter:
         if size > self._max_params:
             return False
         staged = sum([len(text) if type(text) is str else _CELL_BYTES for text in request.row.values()])
-        self._waiting.append((request, staged, _CELL_BYTES * self.names.count))
+        key = request_key(request.params, self.betas)
+        self._waiting.append((request, key, staged, _CELL_BYTES * self.names.count))
         self._waiting_bytes += size + staged
         if self._waiting_bytes > _PIECE_BYTES or len(self._waiting) == _PIECE_REQUESTS:
             self._place()
@@ -110,15 +111,14 @@ class ShardWriter:
     def _place(self) -> None:
         """Put the waiting requests that were not answered before into shards."""
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        keys = [request_key(request.params, self.betas) for request, _, _ in waiting]
         if self.answered is not None:
-            taken = self.answered.take(keys, [request.row for request, _, _ in waiting], self._ordinal)
+            keys, rows = [key for _, key, _, _ in waiting], [request.row for request, _, _, _ in waiting]
+            taken = self.answered.take(keys, rows, self._ordinal)
             self.reused += sum(taken)
             waiting = [each for each, answered in zip(waiting, taken, strict=True) if not answered]
-            keys = [key for key, answered in zip(keys, taken, strict=True) if not answered]
             self._ordinal += len(taken)
         limits = self.limits
-        for (request, staged, row_bytes), key in zip(waiting, keys, strict=True):
+        for request, key, staged, row_bytes in waiting:
             count = len(self._requests)
             entry = _ENTRY_OVERHEAD + len(str(count)) + len(request.params)
             if count and (
