@@ -14,25 +14,27 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
-    ("codes", "types", "missing", "expected", "calls"),
+    ("codes", "beside", "missing", "expected", "calls"),
     [
-        ((0, 0), 0, [], 0, 2),
-        ((1, 0), 0, [], 1, 2),
-        ((0, 1), 0, [], 1, 2),
-        ((0, 0), 1, [], 1, 2),
-        ((0,), 0, ["S3 (weed)"], suite.NOT_RUN, 1),
-        ((0,), 1, ["S3 (weed)"], 1, 1),
-        ((1,), 0, ["S3 (weed)"], 1, 1),
+        ((0, 0), (0, 0), [], 0, 2),
+        ((1, 0), (0, 0), [], 1, 2),
+        ((0, 1), (0, 0), [], 1, 2),
+        ((0, 0), (1, 0), [], 1, 2),
+        ((0, 0), (0, 1), [], 1, 2),
+        ((0,), (0, 0), ["S3 (weed)"], suite.NOT_RUN, 1),
+        ((0,), (1, 0), ["S3 (weed)"], 1, 1),
+        ((0,), (0, 1), ["S3 (weed)"], 1, 1),
+        ((1,), (0, 0), ["S3 (weed)"], 1, 1),
         # Interrupted: what comes after is not run.
-        ((2,), 1, [], 2, 1),
+        ((2,), (1, 1), [], 2, 1),
     ],
 )
 def test_the_exit_code_of_all_tests(
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
     *,
     codes: tuple[int, ...],
-    types: int,
+    beside: tuple[int, int],
     missing: list[str],
     expected: int,
     calls: int,
@@ -45,15 +47,21 @@ def test_the_exit_code_of_all_tests(
 
     monkeypatch.setattr(suite, "_pytest", run)
     monkeypatch.setattr(suite, "missing_programs", lambda: missing)
-    checked = f"print('types'); raise SystemExit({types})"
-    monkeypatch.setattr(suite, "TYPES", (sys.executable, "-c", checked))
+    for name, code in zip(("TYPES", "TESTS"), beside, strict=True):
+        ended = f"print({name!r}); raise SystemExit({code})"
+        monkeypatch.setattr(suite, name, (sys.executable, "-c", ended))
     assert suite.main([]) == expected
     assert len(called) == calls
-    assert f"--ignore={suite.CLUSTER}" in called[0]
+    assert {f"--ignore={path}" for path in (suite.CLUSTER, *suite.BESIDE_THE_CLUSTER)} <= {*called[0]}
     assert called[1:] == [(suite.CLUSTER,)] * (calls - 1)
     not_run = f"NOT RUN: {suite.CLUSTER}, since this machine has no {missing[0]}" if missing else ""
-    expected_lines = [line for line in ("types", not_run) if line and codes != (2,)]
-    assert capsys.readouterr().out.splitlines() == expected_lines
+    expected_lines = [line for line in ("TESTS", "TYPES", not_run) if line and codes != (2,)]
+    assert capfd.readouterr().out.splitlines() == expected_lines
+
+
+def test_no_test_is_left_out() -> None:
+    assert [path for path in suite.BESIDE_THE_CLUSTER if not (PROJECT / path).exists()] == []
+    assert suite.TESTS[3:] == suite.BESIDE_THE_CLUSTER
 
 
 def test_arguments_are_pytests(monkeypatch: pytest.MonkeyPatch) -> None:
