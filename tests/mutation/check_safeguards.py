@@ -226,7 +226,7 @@ MUTATIONS = (
         (*_RUN_TESTS, "tests/unit/test_runs_shard_submission.py"),
     ),
     Mutation(
-        "p",
+        "q",
         "a batch that a person gave up is not a candidate",
         _CANDIDATES,
         ", *ledger.discarded_batches(entry.key)}\n",
@@ -234,7 +234,7 @@ MUTATIONS = (
         ("tests/unit/test_runs_driven_days.py",),
     ),
     Mutation(
-        "q",
+        "r",
         "a body that another shard's replaced is not sent",
         _SUBMISSION,
         "    if _names_another_shard(entry, body):\n",

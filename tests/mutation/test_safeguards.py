@@ -36,6 +36,7 @@ def test_a_change_that_no_test_sees_is_told() -> None:
 
 def test_every_mutation_fits_its_source(tmp_path: Path) -> None:
     copy_tree(tmp_path)
+    assert len({mutation.name for mutation in MUTATIONS}) == len(MUTATIONS)
     for mutation in MUTATIONS:
         path = tmp_path / mutation.file
         before = path.read_text()
