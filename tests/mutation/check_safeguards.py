@@ -241,6 +241,14 @@ MUTATIONS = (
         "    if False:\n",
         ("tests/unit/test_runs_driven_days.py",),
     ),
+    Mutation(
+        "s",
+        "short results are not taken for the whole",
+        "include/nightpress/results/short_results.py",
+        "    if known and counts.succeeded <= report.answers:\n",
+        "    if True:\n",
+        ("tests/unit/test_results_collect.py",),
+    ),
 )
 
 

@@ -34,14 +34,12 @@ class EndedBatchApi(ModelApi):
     def __init__(self, *streams: bytes | Exception, total: int) -> None:
         super().__init__(Clock())
         self.streams = list(streams)
-        self.total = total
+        self.counts = RequestCounts(succeeded=total)
         self.downloads = 0
 
     def retrieve(self, batch_id: str) -> Batch:
         batch = self.put(["x"]).state()
-        return Batch(
-            batch_id, "ended", batch.created_at, RequestCounts(succeeded=self.total), results_url="x"
-        )
+        return Batch(batch_id, "ended", batch.created_at, self.counts, results_url="x")
 
     def stream_results(self, batch: Batch) -> Iterator[bytes]:
         stream = self.streams[min(self.downloads, len(self.streams) - 1)]

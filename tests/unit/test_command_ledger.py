@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anthropic
@@ -176,6 +177,46 @@ def test_discard_of_what_is_submitted_is_refused_by_name(
     assert "owns batch msgbatch_0000, which is paid for" in said.readouterr().err
     assert office.run("discard", key, "--yes", "--even-submitted") == 0
     assert "It has batch msgbatch_0000: paid for" in said.readouterr().out
+
+
+def test_accept_short_explains_what_it_costs_and_needs_yes(
+    office: Office, said: pytest.CaptureFixture[str]
+) -> None:
+    office.submit()
+    key = office.shard.key[:16]
+    assert office.run("accept-short", key, "2") == 1
+    told = said.readouterr()
+    assert "has 3 requests; 1 of them will have no result" in told.out
+    assert "paid for AGAIN" in told.out
+    assert office.entry().accepted is None
+    assert office.run("accept-short", key, "2", "--yes") == 0
+    accepted = office.entry().accepted
+    assert accepted is not None
+    assert (accepted.batch_id, accepted.lines) == (office.entry().batch_id, 2)
+    said.readouterr()
+    assert office.run("show", key) == 0
+    assert "2 lines of results" in said.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("state", "lines", "message"),
+    [
+        ("intended", "2", "has no batch"),
+        ("submitted", "3", "are not between 1 and 2"),
+        ("submitted", "9", "are not between 1 and 2"),
+        ("collected", "2", "is collected already"),
+    ],
+)
+def test_accept_short_changes_nothing_where_nothing_lacks(
+    office: Office, said: pytest.CaptureFixture[str], state: str, lines: str, message: str
+) -> None:
+    office.submit()
+    collected = datetime(2026, 11, 22, tzinfo=UTC) if state == "collected" else None
+    batch = None if state == "intended" else office.entry().batch_id
+    office.ledger.save(msgspec.structs.replace(office.entry(), batch_id=batch, collected_at=collected))
+    assert office.run("accept-short", office.shard.key[:16], lines, "--yes") == 1
+    assert message in said.readouterr().err
+    assert office.entry().accepted is None
 
 
 def test_discard_says_when_the_api_cannot_be_looked_at(

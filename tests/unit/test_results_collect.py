@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
@@ -12,7 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
+from nightpress.batches.accepted_results import accept_short
 from nightpress.batches.batch import RequestCounts
+from nightpress.batches.ledger_records import AcceptedResults
+from nightpress.batches.manual_ledger import LedgerLine
 from nightpress.days.publish import DayParts, DaySummary, publish_day
 from nightpress.errors import InvalidReferenceError, ResultsError
 from nightpress.layout import DataRoot
@@ -60,10 +64,10 @@ def test_what_did_not_succeed_costs_nothing_and_says_why(ended: EndedShard) -> N
         lambda name: errored(name, "overloaded_error"),
         lambda name: line(name, {"type": "expired"}),
         lambda name: line(name, {"type": "canceled"}),
-        lambda name: b"",
+        lambda name: b'{"custom_id": "cut\n',
         lambda name: line(name, {"type": "brand_new"}),
     ]
-    results = ended.collect(EndedBatchApi(ended.lines(lambda n, name: kinds[n](name)), total=4))
+    results = ended.collect(EndedBatchApi(ended.lines(lambda n, name: kinds[n](name)), total=5))
     rows = ended.rows()
     assert [row["status"] for row in rows] == ["errored", "expired", "canceled", "missing", "errored"]
     assert [row["error_type"] for row in rows] == [
@@ -73,7 +77,7 @@ def test_what_did_not_succeed_costs_nothing_and_says_why(ended: EndedShard) -> N
         None,
         "unknown result brand_new",
     ]
-    # Whether a missing line was billed is not known, nor what a new type of result costs.
+    # Whether a damaged line was billed is not known, nor what a new type of result costs.
     assert [row["cost_usd"] for row in rows] == [0.0, 0.0, 0.0, None, None]
     assert (results.cost_usd, results.known_cost_usd, results.unknown_cost_requests) == (None, 0.0, 2)
     assert {row["text"] for row in rows} == {row["input_tokens"] for row in rows} == {None}
@@ -123,11 +127,71 @@ def test_a_stream_cut_short_is_read_again(ended: EndedShard) -> None:
     assert api.downloads == 4
 
 
-def test_a_stream_that_is_short_in_the_same_way_every_time_is_what_there_is(ended: EndedShard) -> None:
-    whole = ended.lines()
-    api = EndedBatchApi(whole[: whole.index(b"\n") + 1], total=5)
-    assert ended.collect(api).by_status == {"succeeded": 1, "missing": 4}
+SUCCEEDED_AND_FREE = [
+    (RequestCounts(succeeded=1, errored=4), True),
+    (RequestCounts(succeeded=1, expired=1, canceled=3), True),
+    (RequestCounts(succeeded=5), False),
+    (RequestCounts(succeeded=2, expired=3), False),
+    # The counts of another moment, of another batch, or none tell nothing.
+    (RequestCounts(succeeded=1), False),
+    (RequestCounts(succeeded=1, errored=4, processing=1), False),
+    (RequestCounts(processing=5), False),
+    (RequestCounts(), False),
+]
+
+
+def short(ended: EndedShard, lines: int, counts: RequestCounts) -> EndedBatchApi:
+    """Return an API that ends the results after so many lines, each time."""
+    api = EndedBatchApi(b"".join(ended.lines().splitlines(keepends=True)[:lines]), total=5)
+    api.counts = counts
+    return api
+
+
+@pytest.mark.parametrize(("counts", "all_there_is"), SUCCEEDED_AND_FREE)
+def test_a_stream_that_is_short_each_time_is_all_there_is_only_if_no_answer_lacks(
+    ended: EndedShard, counts: RequestCounts, all_there_is: bool
+) -> None:
+    """What has no line is sent and paid again, so no answer that is paid for may be among it."""
+    api = short(ended, 1, counts)
+    if all_there_is:
+        assert ended.collect(api).by_status == {"succeeded": 1, "missing": 4}
+    else:
+        with pytest.raises(
+            ResultsError, match=r"after 1 of 5 lines, the same each time.* accept-short"
+        ) as raised:
+            ended.collect(api)
+        assert raised.value.code == "results_short"
+        assert not ended.files.raw.exists()
+        entry = ended.ledger.load(ended.shard.key)
+        assert entry is not None
+        assert entry.collected_at is None
+        assert ended.collect(EndedBatchApi(ended.lines(), total=5)).by_status == {"succeeded": 5}
     assert api.downloads == DOWNLOADS
+
+
+@pytest.mark.parametrize("read", range(5))
+def test_a_person_may_give_up_what_lacks(ended: EndedShard, read: int) -> None:
+    """As many lines as the person saw, and of that batch; no fewer."""
+    entry = ended.ledger.load(ended.shard.key)
+    assert entry is not None
+    entry = ended.ledger.save(msgspec.structs.replace(entry, batch_id="msgbatch_1"))
+    accept_short(LedgerLine("api", entry, "submitted"), 3, ended.ledger, 1.8e9)
+    api = short(ended, read, RequestCounts(succeeded=5))
+    if read >= 3:
+        assert ended.collect(api).by_status == {"succeeded": read, "missing": 5 - read}
+    else:
+        with pytest.raises(ResultsError) as raised:
+            ended.collect(api)
+        assert raised.value.code == ("results_short" if read else "results_not_ours")
+
+
+def test_what_was_accepted_of_another_batch_says_nothing(ended: EndedShard) -> None:
+    entry = ended.ledger.load(ended.shard.key)
+    assert entry is not None
+    accepted = AcceptedResults("msgbatch_0", 3, datetime(2026, 11, 22, tzinfo=UTC))
+    ended.ledger.save(msgspec.structs.replace(entry, accepted=accepted))
+    with pytest.raises(ResultsError, match="accept-short"):
+        ended.collect(short(ended, 3, RequestCounts(succeeded=5)))
 
 
 def test_a_stream_that_is_cut_at_the_same_line_again_and_again_is_not_believed_at_once(
@@ -374,7 +438,8 @@ def test_one_damaged_line_or_a_second_round_does_not_stop_the_day(
 def test_articles_read_again_since_are_not_mixed_with_old_answers(ended: EndedShard) -> None:
     shard = Shard(ended.shard.uri, 5, 10, "f" * 64)
     with pytest.raises(ResultsError, match="read again since"):
-        ended.collect(EndedBatchApi(succeeded(custom_id("f" * 64, 0)), total=1), shard)
+        lines = b"".join(succeeded(custom_id("f" * 64, n)) for n in range(5))
+        ended.collect(EndedBatchApi(lines, total=5), shard)
 
 
 def publish(folder: Path, *shards: EndedShard) -> tuple[DaySummary, pa.Table]:

@@ -37,7 +37,7 @@ def outcome(kind: str, name: str) -> bytes:
         return succeeded(name, "", stop_reason="refusal")
     if kind in {"expired", "canceled"}:
         return line(name, {"type": kind})
-    return b"" if kind == "missing" else errored(name, kind)
+    return b'{"custom_id": "cut\n' if kind == "missing" else errored(name, kind)
 
 
 def collected(folder: Path, *kinds: str) -> EndedShard:

@@ -82,6 +82,17 @@ class Example(msgspec.Struct, frozen=True):
     article_id: Text = ""
 
 
+class AcceptedResults(msgspec.Struct, frozen=True):
+    """A person's word that a batch has no more results than can be read.
+
+    :param lines: as many lines as could be read; with fewer, it does not hold.
+    """
+
+    batch_id: BatchId
+    lines: Count
+    at: Moment
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of one shard.
 
@@ -102,6 +113,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     :param betas: beta features that the shard's requests need, sent as a header with its body.
     :param organization_id: whose batch it is; None when the API did not say.
     :param workspace_id: only keys of this workspace see the batch.
+    :param accepted: set by a person when results of the batch are lost; None otherwise.
     """
 
     key: Name
@@ -133,6 +145,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     betas: tuple[Name, ...] = ()
     organization_id: Name | None = None
     workspace_id: Name | None = None
+    accepted: AcceptedResults | None = None
     schema_version: Version = SCHEMA_VERSION
     unknown_fields: Fields = msgspec.field(default_factory=dict, name=_NEVER_STORED)
 

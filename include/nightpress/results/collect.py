@@ -17,12 +17,14 @@ from pydantic import BaseModel
 from nightpress.batches.batch import Batch
 from nightpress.batches.batch_api import BatchApi
 from nightpress.batches.ledger import Entry, Example, Ledger
+from nightpress.batches.ledger_records import AcceptedResults
 from nightpress.errors import InvalidReferenceError, ResultsError
 from nightpress.layout import DataRoot
 from nightpress.parquet_files import read_parquet
 from nightpress.results.decode import StreamReport, iter_outcomes
 from nightpress.results.raw_results import keep_raw, open_raw
 from nightpress.results.shard_rows import Provenance, ShardResults, ShardRows, collect_shard
+from nightpress.results.short_results import check_short_results
 from nightpress.shards.kept_bodies import pack_body
 from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.statuses import MAX_KINDS, MISSING, SUCCEEDED, most_frequent
@@ -67,7 +69,8 @@ def collect_batch(
         if entry is not None:
             # Save now, so that the batch does not look like it is still running during a long download.
             entry = ledger.save(msgspec.structs.replace(entry, ended_at=batch.ended_at))
-        results = _download(batch, shard, files, provenance, api, model, sleep)
+        accepted = entry.accepted if entry is not None else None
+        results = _download(batch, shard, files, provenance, api, model, accepted, sleep)
     results = replace(results, uri=root.reference(files.results))
     if entry is not None:
         ledger.save(
@@ -147,16 +150,24 @@ def _download(  # noqa: PLR0917 - private, called once
     provenance: Provenance,
     api: BatchApi,
     model: type[BaseModel] | None,
+    accepted: AcceptedResults | None,
     sleep: Callable[[float], None],
 ) -> ShardResults:
     """Store and collect the results; read again while any are missing, as sending those again costs money.
 
     :raises ResultsError: no line has a result of the shard; all its articles would be sent and paid again.
     """
+
+    def check_short(report: StreamReport) -> None:
+        if not _are_unusable(batch, shard, report):
+            check_short_results(batch, shard, report, accepted)
+
     results: ShardResults | None = None
     with ShardRows(shard, files, provenance, model) as rows:
         for _ in range(READINGS):
-            lines = keep_raw(batch, files.raw, api, shard.articles, read=rows.read, sleep=sleep)
+            lines = keep_raw(
+                batch, files.raw, api, shard.articles, read=rows.read, check_short=check_short, sleep=sleep
+            )
             results = None if _are_unusable(batch, shard, rows.report) else rows.write()
             if results is not None and (lines < shard.articles or not results.by_status.get(MISSING)):
                 break

@@ -40,9 +40,11 @@ class StreamReport:
     :param lines: lines that are not blank; a readable last line counts even without a line feed.
     :param ended: false when the last line has no line feed and cannot be read.
     :param answered: a bit for each request of the shard, set when it has a result.
+    :param answers: requests of the shard whose result is an answer.
     """
 
     good: int = 0
+    answers: int = 0
     foreign: int = 0
     repeated: int = 0
     malformed: int = 0
@@ -126,6 +128,7 @@ class _LineReader:
     def finish(self) -> None:
         """Complete the report."""
         self._report.answered = np.packbits(self._seen).tobytes()
+        self._report.answers = int(np.count_nonzero(self._seen & ~self._failed))
 
     def _read_good(self, text: bytes, count: int) -> Block | None:
         """Return the outcomes if every line has one that counts; else None, and nothing is counted."""

@@ -35,18 +35,20 @@ def keep_raw(
     requests: int,
     *,
     read: Callable[[Iterator[bytes]], StreamReport],
+    check_short: Callable[[StreamReport], None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
     """Store the results of ``batch`` under ``path``, zstd-compressed, and return the number of lines.
 
     They are decoded while they arrive, so nothing is read back. A stream can end early without an error, even
     between two lines, so its lines are counted. A short stream is read again. If it is short in the same way
-    each time, the API has no more: it is stored, and the articles without a line become ``missing``. A stream
-    with a line for each request is complete, however it ended.
+    each time and ``check_short`` accepts it, it is stored, and the articles without a line become ``missing``. A
+    stream with a line for each request is complete, however it ended.
 
     :param requests: number of requests in the batch; each has one line.
     :param read: decodes a stream that comes in blocks. Each call replaces the findings of the previous one;
         they are final when this function returns.
+    :param check_short: raises an error if a stream that was equally short each time is not all there is.
     :param sleep: called with the seconds to wait before the next reading.
     :raises ResultsError: the stream was cut differently each time, or is not readable; nothing is stored.
     """
@@ -63,6 +65,7 @@ def keep_raw(
                 agreed = agreed and report.ended and not stream.broken and previous in (None, found)
                 if not agreed or download < DOWNLOADS:
                     raise _ShortError
+                check_short(report)
         if lines >= requests or (agreed and download == DOWNLOADS):
             return lines
         log.warning(

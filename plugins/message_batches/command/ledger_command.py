@@ -219,6 +219,39 @@ def discard(
     say("Clear submit_batch of the shard, or run the day again, to send it.")
 
 
+@app.command("accept-short")
+def accept(
+    *,
+    key: Key,
+    lines: Annotated[
+        int,
+        typer.Argument(
+            metavar="LINES", min=1, help="How many lines could be read, as the failed task's message says."
+        ),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without --yes it is only explained.")] = False,
+    api: OneApi = "",
+    root: Root = "",
+) -> None:
+    """Go on with a batch whose results are short each time they are read; the other answers are given up.
+
+    Example: `nightpress ledger accept-short 3f2a 9990`
+    """
+    from nightpress.batches import accepted_results, manual_ledger
+    from nightpress.batches.ledger import Ledger
+
+    data = connection.open_root(read_settings(), root)
+    line = manual_ledger.find_ledger_line(data, key, api)
+    batch_id, lost = accepted_results.check_acceptable(line, lines), line.entry.requests - lines
+    say(f"Batch {batch_id} has {line.entry.requests:,} requests; {lost:,} of them will have no result.")
+    say("Their answers may be paid for. Their articles become missing, and are sent and paid for AGAIN.")
+    if not yes:
+        warn("Nothing was changed. To do it: the same command with --yes.")
+        raise typer.Exit(1)
+    accepted_results.accept_short(line, lines, Ledger(data.ledger(), line.scope), time.time())
+    say(f"Accepted, as long as at least {lines:,} lines can be read. Clear write_results of the shard.")
+
+
 def _print_candidates(line: LedgerLine, data: DataRoot, base_url: str, now: float) -> None:
     import anthropic
 

@@ -136,6 +136,10 @@ def print_shard(line: manual_ledger.LedgerLine, batches: Sequence[str], root: Da
         ("ended", manual_ledger.utc(entry.ended_at)),
         ("collected", manual_ledger.utc(entry.collected_at)),
     ]
+    if entry.accepted is not None:
+        taken = entry.accepted
+        at = manual_ledger.utc(taken.at)
+        facts.append(("accepted", f"{taken.lines:,} lines of results of {taken.batch_id}, at {at}"))
     files = [("body", entry.uri), ("raw", entry.raw or ""), ("results", entry.results or "")]
     facts += [(name, _describe_file(uri, root)) for name, uri in files if uri]
     for attempt in entry.attempts:
