@@ -28,6 +28,11 @@ log = logging.getLogger(__name__)
 
 _NO_RETRY_CODES = frozenset({"shards_without_results", "would_lose_answers"})
 
+_STAGE_AGAIN = (
+    "Clear the task {group}read_articles with its downstream tasks: it stages the shards again and pays nothing "
+    "twice."
+)
+
 REMEDIES = {
     "account_trouble": "Then clear the task {task}, with its downstream tasks.",
     "account_trouble_again": "Then clear {group}second_round.submit_batch with its downstream tasks: only what has no "
@@ -38,8 +43,9 @@ REMEDIES = {
     "api_time_unknown": "When the API answers again, clear the task {task}: it looks for the batch first.",
     "list_unreadable": "If the retries end, clear the task {task}: it looks for the batch first.",
     "api_unreachable": "If the retries end, clear the task {task}; nothing is paid twice.",
-    "body_gone": "Clear the task {group}read_articles with its downstream tasks: it stages the shards again and pays "
-    "nothing twice.",
+    **dict.fromkeys(
+        ("body_gone", "sent_body_gone", "articles_gone", "articles_changed", "reused_gone"), _STAGE_AGAIN
+    ),
     "newer_schema": "Upgrade Nightpress on every worker, then clear the task {task}.",
     "unsafe_store": "When the store is chosen, clear the task {task}.",
     "unrequested_run": "If they are to be sent, clear the task {task}.",

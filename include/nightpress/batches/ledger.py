@@ -255,12 +255,21 @@ class Ledger:
     def discarded_batches(self, key: str) -> list[str]:
         """Return the batches of a shard that a person gave up: none of them is the batch of a later POST."""
         found: list[str] = []
+        for entry in self.iter_discarded(f"-{check_shard_key(key)}"):
+            found += [*entry.earlier, *filter(None, [entry.batch_id])]
+        return found
+
+    def iter_discarded(self, suffix: str = "") -> Iterator[Entry]:
+        """Yield the entries that a person set aside, except those that cannot be read.
+
+        :param suffix: of their folders' names, such as ``-<shard key>``; empty yields all.
+        """
         for name in list_names(self.files.all_discarded):
-            if name.endswith(f"-{check_shard_key(key)}"):
+            if name.endswith(suffix):
                 with suppress(LedgerError):
                     entry = self._read(Entry, self.files.discarded_entry_in(name))
-                    found += [*entry.earlier, *filter(None, [entry.batch_id])] if entry is not None else []
-        return found
+                    if entry is not None:
+                        yield entry
 
     def count_attempts(self) -> dict[str, int]:
         """Return the highest number among each shard's attempt files."""

@@ -180,6 +180,12 @@ def _open(path: StoragePath) -> Iterator[pq.ParquetFile]:
         try:
             file = stack.enter_context(open_parquet(path))
         except FileNotFoundError:
+            if path.name.startswith("reused-"):
+                raise ResultsError(
+                    f"the reused answers {path} are gone, so the day is not published; read the articles of the run "
+                    "once more, which pays nothing for them",
+                    code="reused_gone",
+                ) from None
             raise ResultsError(
                 f"the results {path} are gone, so the day is not published; collect that shard once more",
                 code="results_gone",

@@ -246,7 +246,9 @@ def _read_params(body: StoragePath, ordinals: Sequence[int]) -> list[bytes]:
         return [params[ordinal] for ordinal in ordinals]
     except (FileNotFoundError, DamagedBodyError, IndexError, *INVALID_JSON):
         raise ResultsError(
-            f"{body} is not the body that was sent, so nothing of it can be sent again; read the articles again"
+            f"{body} is not the body that was sent, so nothing of it can be sent again. Read the articles of the "
+            "run once more; results that are paid for are found by the ledger.",
+            code="sent_body_gone",
         ) from None
 
 

@@ -6,7 +6,7 @@ import gc
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -196,7 +196,15 @@ def collect_shard(
 
 @contextmanager
 def _open_articles(path: StoragePath, shard: Shard) -> Iterator[pq.ParquetFile]:
-    with open_parquet(path) as file:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(open_parquet(path))
+        except FileNotFoundError:
+            raise ResultsError(
+                f"{path}, the articles of shard {shard.key[:16]}, is gone, so its answers are not written. Read the "
+                "articles of the run once more; results that are paid for are found by the ledger.",
+                code="articles_gone",
+            ) from None
         found = (file.schema_arrow.metadata or {}).get(b"shard_key", b"").decode()
         if found != shard.key or file.metadata.num_rows != shard.articles:
             raise ResultsError(

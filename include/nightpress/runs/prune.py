@@ -7,7 +7,8 @@ files of a run that is younger than the given age.
 
 The following may be removed. At worst, a later step is refused with a clear message; nothing is paid twice:
 
-* **bodies**: the POST body of a shard whose results are collected. Nothing sends it again.
+* **bodies**: the POST body of a shard whose results are collected, unless the run has not published and the shard
+  has articles that a second round sends again: it is made of this body.
 * **unsent runs**: runs of which nothing was ever submitted: plans alone, rejected plans, failed reads.
 * **leftovers**: temporary files of a killed writer.
 * **replaced runs**, only on request: results of a run whose day another run has published since, if no
@@ -18,15 +19,12 @@ The following may be removed. At worst, a later step is refused with a clear mes
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from nightpress.batches.ledger import Entry, Ledger
-from nightpress.batches.manual_ledger import list_apis
-from nightpress.days.day_sources import read_sources
-from nightpress.days.publications import list_publication_files
-from nightpress.errors import ConfigurationError, InvalidReferenceError, LedgerError, ResultsError
-from nightpress.layout import DataRoot, is_day
+from nightpress.errors import ConfigurationError
+from nightpress.layout import DataRoot
+from nightpress.runs.needed_files import Needs, find_needs, is_open, waits_for_others
 from nightpress.runs.stored_files import (
     BODIES,
     LEFTOVERS,
@@ -46,6 +44,7 @@ COLLECTED_BODY = "staged bodies of collected shards"
 UNSENT_RUN = "runs of which nothing was sent"
 LEFT_ASIDE = "leftovers of killed writers"
 REPLACED_RUN = "results of runs whose day another run has published since"
+WAITING = "with a batch that is open"
 
 _DAY_SECONDS = 86_400.0
 
@@ -94,24 +93,6 @@ class PrunePlan:
         return StoredAmount(len(files), sum(file.size_bytes for file in files))
 
 
-@dataclass(slots=True)
-class _Needs:
-    """The files that are still needed.
-
-    :param folders: run folders with sources of a kept publication.
-    :param unknown: each ``(pipeline, day)`` with a publication that does not state its sources.
-    :param publishers: run folders of the current publication, by ``(pipeline, day)``.
-    :param replaced_at: epoch seconds of the first change in these folders; older runs were replaced.
-    :param entries: ledger entries by run folder.
-    """
-
-    folders: set[str] = field(default_factory=set)
-    unknown: set[tuple[str, str]] = field(default_factory=set)
-    publishers: dict[tuple[str, str], set[str]] = field(default_factory=dict)
-    replaced_at: dict[tuple[str, str], float] = field(default_factory=dict)
-    entries: defaultdict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
-
-
 def plan_prune(root: DataRoot, rules: PruneRules, now: float) -> PrunePlan:
     """Return the files that may be removed; nothing is changed.
 
@@ -120,7 +101,7 @@ def plan_prune(root: DataRoot, rules: PruneRules, now: float) -> PrunePlan:
     :raises OSError: the store cannot be reached.
     """
     files = list_files(root)
-    needs = _find_needs(root)
+    needs = find_needs(root)
     going: defaultdict[str, list[StoredFile]] = defaultdict(list)
     kept: defaultdict[str, int] = defaultdict(int)
     runs: defaultdict[str, list[StoredFile]] = defaultdict(list)
@@ -134,7 +115,7 @@ def plan_prune(root: DataRoot, rules: PruneRules, now: float) -> PrunePlan:
         if moments and None not in moments:
             needs.replaced_at[place] = min(moment for moment in moments if moment is not None)
     for run, own in runs.items():
-        why_kept, found = _judge(run, own, needs, rules, now)
+        why_kept, found = _judge(root, run, own, needs, rules, now)
         if why_kept:
             kept[why_kept] += 1
         for reason, group in found.items():
@@ -160,36 +141,47 @@ def remove_unneeded(root: DataRoot, rules: PruneRules, now: float) -> Iterator[t
                 yield reason, file
 
 
-def _judge(
-    run: str, files: Sequence[StoredFile], needs: _Needs, rules: PruneRules, now: float
+def _judge(  # noqa: PLR0917 - private, called once
+    root: DataRoot, run: str, files: Sequence[StoredFile], needs: Needs, rules: PruneRules, now: float
 ) -> tuple[str, dict[str, list[StoredFile]]]:
     """Return why a run is kept (empty if it is not), and which of its files may be removed."""
     _, pipeline, day, _ = run.split("/", 3)
     entries = needs.entries.get(run, [])
     if not _unchanged_for(rules.days, files, now):
         return "younger than asked for", {}
-    if any(entry.batch_id is None or entry.collected_at is None for entry in entries):
-        return "with a batch that is open", {}
-    if run in needs.folders or (pipeline, day) in needs.unknown:
+    if any(map(is_open, entries)):
+        return WAITING, {}
+    if run in needs.folders:
         return "needed by a publication", _bodies(files)
-    if not entries and not any(file.kind == RAW for file in files):
-        return "", {UNSENT_RUN: list(files)}
-    if any(file.name.startswith("given-") for file in files):
-        return "of hand-made requests", _bodies(files)
     replaced = _before(files, needs.replaced_at.get((pipeline, day)))
+    # A run whose day another run has published since is not continued.
+    bodies = _bodies(files) if replaced else _bodies(files, needs.never_sent_again(run))
+    if (pipeline, day) in needs.unknown:
+        return "needed by a publication", bodies
+    if not entries and run not in needs.discarded and not any(file.kind == RAW for file in files):
+        return (WAITING, {}) if waits_for_others(root, files, needs) else ("", {UNSENT_RUN: list(files)})
+    if any(file.name.startswith("given-") for file in files):
+        return "of hand-made requests", bodies
     if rules.replaced_days is None or not (replaced and _unchanged_for(rules.replaced_days, files, now)):
-        return "with answers that were paid for", _bodies(files)
+        return "with answers that were paid for", bodies
     return "", {REPLACED_RUN: list(files)}
 
 
-def _bodies(files: Sequence[StoredFile]) -> dict[str, list[StoredFile]]:
-    """Return the bodies of shards whose results exist."""
+def _bodies(
+    files: Sequence[StoredFile], never_sent_again: Collection[str] | None = None
+) -> dict[str, list[StoredFile]]:
+    """Return the bodies of shards whose results exist.
+
+    :param never_sent_again: names of the only shards whose bodies may go; None allows all.
+    """
     there = {file.name for file in files}
+    named = ((file.name.removeprefix("requests-").partition(".")[0], file) for file in files)
     found = [
         file
-        for file in files
+        for name, file in named
         if file.kind == BODIES
-        and f"results-{file.name.removeprefix('requests-').partition('.')[0]}.parquet" in there
+        and f"results-{name}.parquet" in there
+        and (never_sent_again is None or name in never_sent_again)
     ]
     return {COLLECTED_BODY: found} if found else {}
 
@@ -203,48 +195,3 @@ def _unchanged_for(days: float, files: Sequence[StoredFile], now: float) -> bool
     """Return whether no file changed for this many days; False if the store does not state it."""
     limit = now - days * _DAY_SECONDS
     return bool(files) and all(file.modified is not None and file.modified <= limit for file in files)
-
-
-def _find_needs(root: DataRoot) -> _Needs:
-    needs = _Needs()
-    for scope in list_apis(root):
-        for key, entry in Ledger(root.ledger(), scope).scan():
-            if isinstance(entry, LedgerError):
-                raise LedgerError(
-                    f"the ledger's entry {key:.16} of {scope} cannot be read, so it is unclear what is needed; "
-                    f"nothing was removed. Look at it first: {entry}"
-                )
-            for folder in {
-                _folder_of(root, name) for name in (entry.uri, entry.raw or "", entry.results or "")
-            }:
-                needs.entries[folder].append(entry)
-    replaced = root.replaced_days()
-    for pipeline in {*root.iter_pipelines(), *replaced}:
-        for day in filter(is_day, {*root.published_days(pipeline), *replaced.get(pipeline, ())}):
-            _add_publications(root, pipeline, day, needs)
-    return needs
-
-
-def _add_publications(root: DataRoot, pipeline: str, day: str, needs: _Needs) -> None:
-    for path in list_publication_files(root, pipeline, day):
-        try:
-            sources = read_sources(path)
-            named = [source.results for source in (*sources.first, *sources.second)]
-            folders = {_folder_of(root, name) for name in (*named, sources.rejected, *sources.reused)}
-        except ResultsError:
-            needs.unknown.add((pipeline, day))
-            continue
-        if "" in folders:
-            needs.unknown.add((pipeline, day))
-        needs.folders |= folders
-        if path == root.answers(pipeline, day):
-            needs.publishers[pipeline, day] = folders
-
-
-def _folder_of(root: DataRoot, reference: str) -> str:
-    """Return the run folder of a recorded reference; empty if it is in none."""
-    try:
-        relative = root.reference(root.open(reference)) if reference else ""
-    except InvalidReferenceError:
-        return ""
-    return StoredFile(relative, 0, None).run
