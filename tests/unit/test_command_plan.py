@@ -41,6 +41,8 @@ def test_a_range_is_a_row_a_day_and_a_total_and_nothing_is_stored(tmp_path: Path
     assert "[info" not in said
     rows = {line.split()[0]: line.split()[1:] for line in said.splitlines()}
     assert rows["2026-11-19"] == ["0", "0", "0", "0", "0", "0", "$0.00", "$0.00"]
+    assert "day=2026-11-19 has no article: a run of this day fails" in said
+    assert said.count("has no article") == 1
     assert rows["2026-11-20"][:6] == ["36", "36", "0", "0", "4", "1"]
     assert rows["total"][:6] == ["72", "72", "0", "0", "8", "2"]
     assert sorted(root.rglob("*")) == before

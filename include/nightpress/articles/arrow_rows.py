@@ -200,4 +200,23 @@ def _values(column: pa.Array) -> list[Any]:
     except UnicodeDecodeError:
         raise
     except (ValueError, OverflowError):
-        return column.cast(pa.string()).to_pylist()  # type: ignore[no-any-return]
+        readable = _times_as_text(kind)
+        return column.cast(pa.string() if readable == kind else readable).to_pylist()  # type: ignore[no-any-return]
+
+
+def _times_as_text(kind: pa.DataType) -> pa.DataType:
+    """Return a type with text in place of times, also inside lists and objects."""
+    types = pa.types
+    if types.is_struct(kind):
+        return pa.struct([field.with_type(_times_as_text(field.type)) for field in kind])
+    if types.is_map(kind):
+        return pa.map_(_times_as_text(kind.key_type), _times_as_text(kind.item_type))
+    if types.is_large_list(kind):
+        return pa.large_list(_times_as_text(kind.value_type))
+    if types.is_list(kind):
+        return pa.list_(_times_as_text(kind.value_type))
+    if types.is_fixed_size_list(kind):
+        return pa.list_(_times_as_text(kind.value_type), kind.list_size)
+    if types.is_dictionary(kind):
+        return _times_as_text(kind.value_type)
+    return pa.string() if types.is_temporal(kind) else kind

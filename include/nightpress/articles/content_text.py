@@ -18,6 +18,14 @@ _BRANCHES = (
     "contents",
     "data",
 )
+_INLINE = frozenset(
+    {
+        *("plain", "bold", "italic", "underline", "strikethrough", "spoiler", "code", "pre", "blockquote"),
+        *("link", "text_link", "mention", "mention_name", "hashtag", "cashtag", "bot_command"),
+        *("email", "phone", "bank_card", "custom_emoji"),
+    }
+)
+"""Types of the parts of a message in Telegram's export, which stand between plain texts."""
 _MAX_DEPTH = 40
 
 
@@ -39,6 +47,8 @@ def text_of_content(content: object) -> str | None:
     'Rich text'
     >>> text_of_content({"rain": [0, 2], "and": [1]})
     'rain and rain'
+    >>> text_of_content(["See ", {"type": "link", "text": "example.org"}, "."])
+    'See example.org.'
     """
     if isinstance(content, str):
         return content
@@ -48,6 +58,8 @@ def text_of_content(content: object) -> str | None:
         return _text_of_index(content) or _text_of_node(content, 0)
     if not isinstance(content, list) or not content:
         return None
+    if any(isinstance(part, str) for part in content) and any(map(_is_inline, content)):
+        return "".join(part if isinstance(part, str) else _text_of_node(part, 1) or "" for part in content)
     texts = [
         "" if part is None else _text_of_node(part, 1) if type(part) is dict else text_of_content(part)
         for part in content
@@ -77,6 +89,11 @@ def _text_of_node(node: Any, depth: int) -> str | None:
     if branch is not None:
         return _text_of_node(branch, depth + 1)
     return "" if depth and {"type", "_type", "nodeType", "__typename"} & node.keys() else None
+
+
+def _is_inline(part: object) -> bool:
+    """Return whether a part of a text is within its lines, as a link or bold words in Telegram's export are."""
+    return isinstance(part, Mapping) and part.get("type") in _INLINE and isinstance(part.get("text"), str)
 
 
 def _is_leaf(node: object) -> bool:

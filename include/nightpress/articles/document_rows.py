@@ -87,17 +87,21 @@ def _markdown(text: str, file: str) -> dict[str, Any]:
     if not text.lstrip().startswith(("---", "+++", "{")):
         return {"title": _first_heading(text), "content": text}
     found: tuple[Mapping[str, Any], str] | None = None
+    line: int | None = None
     toml = _TOML.match(text)
     parse = _parse_toml if toml else partial(_parse_front_matter, import_extra("frontmatter", file))
     try:
         found = parse(text)
-    except Exception:  # the parser's message may quote the file
-        found = None
+    except Exception as error:  # the parser's message may quote the file
+        found, line = None, _line_of(error, text)
     if found is not None and not _has_at_most(found[0], _MAX_VALUES):
         raise InputError(f"{file}: its front matter has more than {_MAX_VALUES:,} values; shorten it")
     if found is None:
+        mark = "+++" if toml else "---"
+        place = f"at line {line:,}" if line else f"between the first two {mark}"
         raise InputError(
-            f"{file}: its front matter cannot be parsed; fix the lines between the first two ---"
+            f"{file}: its front matter cannot be parsed; fix it {place} (a value with a colon, a quote or a bracket "
+            "needs quotes around it). No article is sent until then"
         )
     fields, content = dict(found[0]), found[1]
     if not fields and _has_words_before(text, content):
@@ -106,6 +110,21 @@ def _markdown(text: str, file: str) -> dict[str, Any]:
     if "content" in fields:
         fields["source_content"] = fields.pop("content")  # it is no part of the text, and is not lost
     return {**fields, "title": None if title is None else str(title), "content": content}
+
+
+def _line_of(error: Exception, text: str) -> int | None:
+    """Return the line of the file at which a parser of YAML, TOML or JSON stopped; None if it does not say so.
+
+    YAML is parsed from the end of the first ``---``, JSON from its brace, and TOML from the line below ``+++``.
+    """
+    mark = getattr(error, "problem_mark", None)
+    line = mark.line + 1 if mark is not None else getattr(error, "lineno", None)
+    if line is None and (said := re.search(r"at line (\d+), column", str(error))):
+        line = int(said[1])
+    if line is None:
+        return None
+    before = text[: len(text) - len(text.lstrip())].count("\n")
+    return before + int(line) + isinstance(error, tomllib.TOMLDecodeError)
 
 
 def _has_words_before(text: str, content: str) -> bool:

@@ -33,8 +33,6 @@ from nightpress.articles.nested_fields import (
 from nightpress.articles.reading_options import FieldMap
 from nightpress.errors import InputError
 
-_MIN_LINKS = 2
-
 
 @dataclass(frozen=True, slots=True)
 class FieldPaths:
@@ -87,6 +85,9 @@ def map_fields(
     search = _Search(rows, columns, content, wrapper)
     if fields.title is not None:
         title = _given(rows, columns, fields.title, "title", file)
+        if columns and title[0] not in columns:
+            absent = f"there is no field {fields.title!r}, which fields names as the title"
+            warnings.append(f"{absent}, so titles are empty; it has {show_names(columns)}")
     elif (found := search.name(TITLE_NAMES, {content})) is not None:
         title = found
         kept.add(found) if plain(found[-1]) != "title" and len(found) == 1 else None

@@ -52,6 +52,21 @@ _OTHER_KINDS = {
         (".yaml", ".yml", ".toml", ".ini", ".cfg", ".lock", ".bib"), "such files are read as no articles"
     ),
     **dict.fromkeys(
+        (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".avif", ".ico", ".bmp", ".tif", ".tiff", ".heic"),
+        "it is a picture",
+    ),
+    **dict.fromkeys(
+        (".mp3", ".m4a", ".wav", ".ogg", ".mp4", ".webm", ".mov", ".avi", ".mkv"),
+        "it is a recording; write down what is said in it first",
+    ),
+    **dict.fromkeys((".ttf", ".otf", ".woff", ".woff2", ".css"), "it only gives a web page its look"),
+    ".js": "it is JavaScript; if data is in it, save what begins at the first [ or { as .json",
+    ".ipynb": "it is a notebook; save it as Markdown",
+    **dict.fromkeys(
+        (".part", ".partial", ".crdownload", ".filepart", ".download", ".tmp"),
+        "it is still being written or copied, or was left so; wait until it has its own name",
+    ),
+    **dict.fromkeys(
         (".rst", ".adoc", ".org", ".tex", ".mdx", ".qmd", ".textile"), "name it alone, with format=text"
     ),
 }

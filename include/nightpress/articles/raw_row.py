@@ -7,7 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from nightpress.articles.field_names import known_name, show_names
+from nightpress.articles.field_names import (
+    CONTENT_NAMES,
+    ID_NAMES,
+    LINK_NAMES,
+    TITLE_NAMES,
+    plain,
+    show_names,
+)
 from nightpress.articles.reading_options import Reading
 from nightpress.errors import InputError
 
@@ -47,9 +54,14 @@ def check_columns(file: str, columns: Sequence[str], reading: Reading) -> None:
     """
     fields, limits, kept = reading.fields, reading.options.limits, reading.options.metadata
     named = {*(kept or ()), *(name for name in (fields.id, fields.content, fields.title) if name)}
+    searched = {
+        *(() if fields.content else CONTENT_NAMES),
+        *(() if fields.id else (*ID_NAMES, *LINK_NAMES)),
+        *(() if fields.title else TITLE_NAMES),
+    }
 
     def used(name: str) -> bool:
-        return kept is None or known_name(name) or name in named
+        return kept is None or name in named or plain(name) in searched
 
     if kept is None and len(columns) > limits.max_columns:
         raise InputError(
@@ -58,4 +70,7 @@ def check_columns(file: str, columns: Sequence[str], reading: Reading) -> None:
         )
     repeated = next((name for name, count in Counter(columns).items() if count > 1 and used(name)), None)
     if repeated is not None:
-        raise InputError(f"{file} has the column {show_names([repeated])} more than once; rename one of them")
+        raise InputError(
+            f"{file} has the column {show_names([repeated])} more than once; rename one of them, or say which "
+            "fields to keep with metadata= (and which are the id, title and content with fields=)"
+        )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, time, timedelta
@@ -16,6 +15,7 @@ from uuid import UUID
 import msgspec
 
 from nightpress.articles.article import Article, ReadStats, Rejected
+from nightpress.articles.article_ids import NO_TEXT, NO_VALUES, UnusableRowError, has_id, is_no_text, read_id
 from nightpress.articles.content_text import TextObject, text_of_content
 from nightpress.articles.field_mapping import FieldPaths
 from nightpress.articles.field_names import is_plain_name
@@ -25,12 +25,7 @@ from nightpress.articles.reading_options import ReadOptions
 from nightpress.articles.seen_ids import SeenIds
 from nightpress.errors import InputError
 
-_MAX_ID_CHARS = 1_000
 _MAX_SHOWN_ID = 200
-_EXACT_FLOAT = 2**53
-_NO_VALUES = frozenset({"", "\\N", "NULL", "(null)", "NaN", "nan", "<NA>", "#N/A"})
-"""What databases, pandas and Excel write into a file where there is no value; all are short."""
-_no_text = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +35,6 @@ class CheckContext:
     options: ReadOptions
     seen: SeenIds
     stats: ReadStats
-
-
-class _Unusable(Exception):  # noqa: N818 - it never leaves this module
-    """A row must be rejected.
-
-    :param article_id: the id, if it is known.
-    """
-
-    def __init__(self, reason: str, detail: str, article_id: str | None = None) -> None:
-        super().__init__(reason)
-        self.reason, self.detail, self.article_id = reason, detail, article_id
 
 
 class RowChecker:
@@ -79,8 +63,8 @@ class RowChecker:
         """Return the article of a row, or why it cannot be sent."""
         try:
             return self._article(row, position, record)
-        except _Unusable as problem:
-            shown = problem.article_id and _no_text.sub("\ufffd", problem.article_id[:_MAX_SHOWN_ID])
+        except UnusableRowError as problem:
+            shown = problem.article_id and NO_TEXT.sub("\ufffd", problem.article_id[:_MAX_SHOWN_ID])
             return Rejected(shown, self._file, position, problem.reason, problem.detail, record)
 
     def _article(self, row: Any, position: int, record: int) -> Article:
@@ -92,13 +76,13 @@ class RowChecker:
         path = mapping.id or ()
         given_id = row.get(path[0]) if len(path) == 1 else value_at(row, path) if path else None
         if mapping.id_required and path:
-            article_id = _read_id(given_id, self._id_name)
+            article_id = read_id(given_id, self._id_name)
         else:
-            article_id = _read_id(given_id, "") if _has_value(given_id) else ""
+            article_id = read_id(given_id, "") if has_id(given_id) else ""
         if type(content) is not str:
             text = text_of_content(content)
             content = content if text is None else text
-        if type(content) is not str or content.isspace() or (len(content) < 7 and content in _NO_VALUES):
+        if type(content) is not str or content.isspace() or (len(content) < 16 and is_no_text(content)):
             raise _without_text(content, ".".join(mapping.content), article_id or None)
         if not content.isascii() or "\x00" in content:
             content = self._clean(content)
@@ -107,8 +91,8 @@ class RowChecker:
             self._stats.source.derived_ids += 1
         repeat = self._remember(article_id, content)
         if repeat is not None:
-            own = mapping.id is not None and _has_value(given_id)
-            raise _Unusable(repeat, f"an earlier row has this {'id' if own else 'content'}", article_id)
+            what = "id" if mapping.id is not None and has_id(given_id) else "content"
+            raise UnusableRowError(repeat, f"an earlier row has this {what}", article_id)
         path = mapping.title or ()
         title = "" if not path else row.get(path[0]) if len(path) == 1 else value_at(row, path)
         title = self._clean(title) if type(title) is str else self._title(title)
@@ -174,7 +158,7 @@ class RowChecker:
                 pass
             else:
                 return text
-        cleaned, replaced = _no_text.subn("\ufffd", text)
+        cleaned, replaced = NO_TEXT.subn("\ufffd", text)
         self._stats.replaced_characters += replaced
         return cleaned
 
@@ -205,75 +189,27 @@ def _without(value: Mapping[str, Any], paths: list[tuple[str, ...]]) -> dict[str
     return left
 
 
-def _has_value(value: object) -> bool:
-    return bool(value.strip()) if isinstance(value, str) else value is not None
-
-
-def _not_a_row(row: object) -> _Unusable:
+def _not_a_row(row: object) -> UnusableRowError:
     if isinstance(row, BadRow):
         if row.values == row.columns:
-            return _Unusable(
+            return UnusableRowError(
                 "repeated_header",
                 "the names of the columns once more (were files joined?), or a line under them",
             )
-        return _Unusable("bad_row", f"{row.values} values where the header has {row.columns} columns")
-    return _Unusable("not_an_object", f"it is of type {type(row).__name__}")
+        return UnusableRowError("bad_row", f"{row.values} values where the header has {row.columns} columns")
+    return UnusableRowError("not_an_object", f"it is of type {type(row).__name__}")
 
 
-def _without_text(content: object, name: str, article_id: str | None) -> _Unusable:
+def _without_text(content: object, name: str, article_id: str | None) -> UnusableRowError:
     if content is None or (isinstance(content, float) and math.isnan(content)):
-        return _Unusable("missing_content", f"the field {name!r} is absent or empty", article_id)
+        return UnusableRowError("missing_content", f"the field {name!r} is absent or empty", article_id)
     if isinstance(content, str):
-        what = "is only white space" if content else "is empty"
-        what = f"has the word {content} for no value" if content and content in _NO_VALUES else what
-        return _Unusable("missing_content", f"the field {name!r} {what}", article_id)
+        what = "is empty" if not content else "is only white space"
+        what = what if not content or content.isspace() else "has no visible character"
+        what = f"has the word {content} for no value" if content and content in NO_VALUES else what
+        return UnusableRowError("missing_content", f"the field {name!r} {what}", article_id)
     detail = f"the field {name!r} is of type {type(content).__name__}"
     inside = longest_text([{name: content}]) if isinstance(content, (list, Mapping)) else None
     if inside is not None and all(map(is_plain_name, inside[1:])):
         detail += f"; a text in it is read with fields={{'content': {'.'.join(inside)!r}}}"
-    return _Unusable("bad_content", detail, article_id)
-
-
-def _read_id(value: object, name: str) -> str:
-    """Return an id as text: stripped, numbers in decimal (1.0 is ``1``); of a list of ids, the first."""
-    if type(value) is str:
-        article_id = value.strip()
-        if article_id.isprintable() and 0 < len(article_id) <= _MAX_ID_CHARS:
-            return article_id  # as nearly all are
-        article_id = article_id.lstrip("\ufeff").lstrip()  # concatenated files may have byte order marks
-    elif isinstance(value, list) and value and isinstance(value[0], str):
-        return _read_id(value[0], name)
-    elif value is None or (isinstance(value, float) and math.isnan(value)):
-        article_id = ""
-    else:
-        article_id = _number_id(value, name)
-    if not article_id:
-        raise _Unusable("missing_id", f"the field {name!r} is absent or empty")
-    if len(article_id) > _MAX_ID_CHARS:
-        raise _Unusable(
-            "bad_id", f"it has {len(article_id):,} characters; {_MAX_ID_CHARS:,} are allowed", article_id
-        )
-    if not article_id.isprintable() and _no_text.search(article_id):
-        raise _Unusable("bad_id", "it holds NUL or a lone surrogate", article_id)
-    return article_id
-
-
-def _number_id(value: object, name: str) -> str:
-    if isinstance(value, UUID) or type(value) is int:
-        return str(value)
-    if isinstance(value, float) and math.isfinite(value) and abs(value) >= _EXACT_FLOAT:
-        raise _Unusable(
-            "bad_id",
-            f"the field {name!r} has a floating-point number of 2^53 or more, whose last digits are lost; write ids as "
-            "text or as whole numbers",
-        )
-    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() < _MAX_ID_CHARS:
-        return str(int(value)) if value == int(value) else str(value)
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)) or not math.isfinite(value):
-        kind = type(value).__name__
-        raise _Unusable(
-            "bad_id", f"the field {name!r} is of type {kind} or not finite; text or a number is needed"
-        )
-    return str(value)
+    return UnusableRowError("bad_content", detail, article_id)

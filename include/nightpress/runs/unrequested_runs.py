@@ -111,6 +111,19 @@ def check_missing_day(run: Run, source: str, rule: MissingDay) -> bool:
     return True
 
 
+def missing_day_note(source: str, rule: MissingDay) -> str:
+    """Return what a run does whose day has no articles, for a preview.
+
+    :param source: the source, for messages.
+    """
+    end = {
+        "fail": "fails, and sends nothing",
+        "skip": "ends without publishing anything",
+        "publish_empty": "publishes an empty day, unless answers are published",
+    }[rule]
+    return f"{source} has no article: a run of this day {end} (on_missing_day={rule!r})."
+
+
 def end_without_articles(run: Run, plan: Plan, rule: MissingDay, start: RunStart) -> Plan:
     """Return the plan, or one that ends the run if its day has no articles and must not be published empty.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -90,6 +91,7 @@ class _Planner:
         """
         from nightpress.batches.ledger import Ledger
         from nightpress.runs.run import Run
+        from nightpress.runs.unrequested_runs import missing_day_note
 
         dag = self.reader.dag
         assert dag is not None
@@ -100,12 +102,15 @@ class _Planner:
         task.chosen_model = self.model or task.chosen_model
         task.fresh = self.fresh or task.fresh
         root = self.root
-        return task.prepare(
+        plan = task.prepare(
             Run(self.reader.pipeline, day, "preview", root, Ledger(root.ledger(), self.scope)),
             context,
             open_path=lambda path: connection.open_path(str(path)),
             write=False,
         ).plan
+        if plan.articles:
+            return plan
+        return replace(plan, notes=[missing_day_note(plan.source, task.on_missing_day), *plan.notes])
 
 
 def _print_table(days: Sequence[str], planner: _Planner) -> None:
