@@ -60,6 +60,18 @@ class RunFolder:
         """Return the keys of the requests of a submitted shard whose files another shard of the run replaced."""
         return self.path / f"paid-{key}.parquet"
 
+    @property
+    def sent_before(self) -> StoragePath:
+        """The POSTs of the day's other runs that this run's plan knows."""
+        return self.path / "sent-before.json"
+
+    def sent(self, shard: str, key: str, token: str) -> StoragePath:
+        """Return the file that tells the day's other runs of a POST of a shard.
+
+        :param token: of the attempt in the ledger.
+        """
+        return self.path / f"sent.{shard}.{key}.{token}.json"
+
     def checks(self, shard: str) -> StoragePath:
         """Return the file of answers that the output model's own validators refused, by ordinal."""
         return self.path / f"checks-{shard}.json"

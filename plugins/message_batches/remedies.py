@@ -52,6 +52,7 @@ REMEDIES = {
     "receipt_damaged": "Then clear the task {task}.",
     "budget_lowered": "Then clear the task {group}read_articles with its downstream tasks. In the second round, "
     "clearing {group}collect_failures instead leaves those articles as they ended.",
+    "sent_meanwhile": "Clear the task {group}read_articles with its downstream tasks.",
     "damaged_day": "When the file can be read again, clear the task {task}.",
     "would_lose_answers": "When more is answered, clear the task {task}.",
     "results_gone": "Clear the task write_results of that shard; it pays nothing.",

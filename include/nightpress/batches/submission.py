@@ -37,7 +37,7 @@ from nightpress.batches.refusals import is_account_trouble, read_failure
 from nightpress.batches.streamed_body import POST_SECONDS, read_beginning
 from nightpress.batches.submission_records import Submitted, Wait, end_post, mark_attempt, record_batch
 from nightpress.batches.unknown_outcome import SETTLING_SECONDS, resolve_last_post
-from nightpress.errors import LedgerError, UnknownOutcomeError
+from nightpress.errors import LedgerError, NightpressError, UnknownOutcomeError
 from nightpress.shards.request_keys import custom_id_prefix
 from nightpress.shards.shard import has_no_second_round
 from nightpress.storage import StoragePath
@@ -67,12 +67,15 @@ def submit_shard(  # noqa: PLR0917 - the shard, and where it goes
     ledger: Ledger,
     clock: Callable[[], float],
     check_before_post: Callable[[], object] | None = None,
+    check_taken: Callable[[str], object] | None = None,
 ) -> Submitted | Wait:
     """Take the next step towards exactly one batch for the shard, and return.
 
     :param intent: the shard as it should be recorded; used when the ledger does not know it yet.
     :param clock: epoch seconds.
     :param check_before_post: raises an error to forbid a POST; called once it is certain that the shard has no batch.
+    :param check_taken: the same, called with the token of the attempt once its right to POST is taken, which every
+        other process can see.
     :raises RequestRefusedError: no batch exists, and a retry cannot help.
     :raises SubmitLaterError: no batch exists, and a retry may help.
     :raises UnknownOutcomeError: a batch may exist; a retry looks for it first.
@@ -95,7 +98,7 @@ def submit_shard(  # noqa: PLR0917 - the shard, and where it goes
         entry = resolved
     if check_before_post is not None:
         check_before_post()
-    return _post(entry, body, api, ledger, clock, betas=intent.betas)
+    return _post(entry, body, api, ledger, clock, betas=intent.betas, check_taken=check_taken)
 
 
 def _may_start_over(entry: Entry, intent: Entry) -> bool:
@@ -132,6 +135,7 @@ def _post(
     clock: Callable[[], float],
     *,
     betas: tuple[str, ...],
+    check_taken: Callable[[str], object] | None,
 ) -> Submitted | Wait:
     _check_before_post(entry, body)
     identity = api.identify()
@@ -146,6 +150,8 @@ def _post(
     )
     if taken is None:
         return Wait("another process is submitting the same shard", now + SETTLING_SECONDS)
+    if check_taken is not None:
+        _check_taken(taken, ledger, check_taken)
     name = entry.key[:16]
     log.info("POST of shard %s: %s requests, %s bytes", name, f"{entry.requests:,}", f"{body.size:,}")
     try:
@@ -162,6 +168,16 @@ def _post(
         mark_attempt(taken, ledger, "refused", refusal.message)
         raise refusal.error(f"shard {name} was not accepted, and no batch exists: ") from error
     return record_batch(taken, batch, ledger, "created", api.identify())
+
+
+def _check_taken(taken: Entry, ledger: Ledger, check: Callable[[str], object]) -> None:
+    """Check a shard whose right to POST is taken; if it may not be sent, record that nothing was."""
+    try:
+        check(taken.attempts[-1].token)
+    except Exception as error:
+        reason = str(error) if isinstance(error, NightpressError) else type(error).__name__
+        mark_attempt(taken, ledger, "refused", f"not sent: {reason}")
+        raise
 
 
 def _check_before_post(entry: Entry, body: Body) -> None:

@@ -21,6 +21,7 @@ from nightpress.runs.counted_tokens import CountedTokens, count_requests
 from nightpress.runs.live_models import check_model, today_of
 from nightpress.runs.run import Reuse, Run, Source
 from nightpress.runs.run_plan import make_plan
+from nightpress.runs.sent_meanwhile import keep_sent_before
 from nightpress.runs.unpublished_runs import ask_before_paying_twice, find_unpublished
 from nightpress.settings import ShardLimits
 from nightpress.shards.requests import RequestTemplate
@@ -69,6 +70,8 @@ def prepare_run(
     checked = check_model(template.options, today_of(now()), model_api, run.root, now(), keep=write)
     if write and not plan_only:
         _protect_what_was_paid(run)
+    if write:
+        keep_sent_before(run.root, run.folder, run.pipeline, run.day, fresh=reuse.fresh)
     unpublished = find_unpublished(run) if write and not reuse.fresh else []
     stats = ReadStats()
     if write:

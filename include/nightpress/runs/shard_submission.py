@@ -19,6 +19,7 @@ from nightpress.batches.submission import Body, submit_shard
 from nightpress.batches.submission_records import Submitted, Wait
 from nightpress.errors import BudgetError, InvalidReferenceError, LedgerError, SubmitLaterError
 from nightpress.layout import DataRoot, is_day, run_folder_name
+from nightpress.runs.sent_meanwhile import check_sent_meanwhile
 from nightpress.shards.shard import Shard
 
 log = logging.getLogger(__name__)
@@ -104,7 +105,8 @@ def send_shard(  # noqa: PLR0917 - all are needed
     :param check_before_post: raises an error that forbids the POST, such as for the budget; an existing batch
         is attached or adopted anyway.
     :param observe_queue: called with the batches of the API's list after it was read.
-    :raises BudgetError: no batch exists, and the budget allows none (:attr:`Shard.look_only`).
+    :raises BudgetError: no batch exists, and the budget allows none (:attr:`Shard.look_only`), or another run has
+        sent some of its articles since the plan.
     :raises RequestRefusedError: no batch exists, and a retry cannot help.
     :raises SubmitLaterError: no batch exists, and a retry may help; the API did not say when.
     :raises UnknownOutcomeError: a batch may exist; a retry looks for it first.
@@ -121,7 +123,10 @@ def send_shard(  # noqa: PLR0917 - all are needed
             return wait
     try:
         body = Body(root.open(shard.uri), shard.bytes)
-        submit = partial(submit_shard, sender.intent(shard), body, api, ledger, clock, check_before_post)
+        check_taken = partial(check_sent_meanwhile, shard, sender.pipeline, day_of_shard(shard), root, ledger)
+        submit = partial(
+            submit_shard, sender.intent(shard), body, api, ledger, clock, check_before_post, check_taken
+        )
         return _unpack_if_gone(submit, body, shard)
     except SubmitLaterError as error:
         wait = wait_as_told(error, ledger.load(shard.key), clock())

@@ -83,6 +83,22 @@ def _read_unpublished(run: Run, files: ShardFiles) -> Iterator[UnpublishedShard]
             yield UnpublishedShard(files.folder.name, key, _paid_requests(entry, files, requests))
 
 
+def read_paid_requests(run: Run, files: ShardFiles, key: str) -> pa.ChunkedArray | None:
+    """Return the keys of a shard's requests that are, or may be, paid for; None if none is.
+
+    :param files: of the shard, unless another shard has replaced them since.
+    :raises FileNotFoundError: it is not known which requests the shard had.
+    :raises pyarrow.ArrowInvalid: the same.
+    """
+    entry = _find_paid(run, key)
+    if entry is None:
+        return None
+    with suppress(FileNotFoundError), open_parquet(files.articles) as staged:
+        if (staged.schema_arrow.metadata or {}).get(b"shard_key", b"").decode() == key:
+            return _paid_requests(entry, files, staged.read(["request_key"])["request_key"])
+    return read_parquet(RunFolder(files.folder).paid(key), ["request_key"])["request_key"]
+
+
 def _kept_keys(names: Iterable[str]) -> list[str]:
     return [matched[1] for matched in map(_KEPT.fullmatch, names) if matched]
 
