@@ -12,7 +12,7 @@ from airflow.sdk import Asset, TaskGroup
 from message_batches.dag_context import current_dag
 from message_batches.form import MODEL_PARAMS, with_form
 from message_batches.operators import WriteComparisonOperator
-from message_batches.parse_checks import check_model_options
+from message_batches.parse_checks import ask_the_same, check_model_options
 from message_batches.pipeline_tasks import FIRST_TO_SPEND, RETRIES, PipelineTasks, TaskOptions, add_tasks
 from nightpress.errors import ConfigurationError
 from nightpress.layout import check_pipeline_name
@@ -183,9 +183,12 @@ def _check(
             )
         check_model_options(settings[variant])
         for other, others in settings.items():
-            if other != variant and others == settings[variant]:
+            if other != variant and ask_the_same(others, settings[variant]):
+                models = dict.fromkeys((others["model"], settings[variant]["model"]))
+                named = f" ({' is '.join(models)})" if len(models) > 1 else ""
                 raise ConfigurationError(
-                    f"variants {other!r} and {variant!r} ask the very same, and both would be paid for; leave one out"
+                    f"variants {other!r} and {variant!r} ask the very same{named}, and both would be paid for; leave "
+                    "one out"
                 )
     return settings
 

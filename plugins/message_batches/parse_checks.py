@@ -70,6 +70,58 @@ def check_model_options(options: Mapping[str, Any]) -> None:
     resolve_options(**{"max_tokens": DEFAULT_MAX_TOKENS} | {"model_id": known.pop("model")} | known)
 
 
+def ask_the_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two sets of options make the same requests, also where they say it in different words.
+
+    A model's id with and without its date is one model. What only the run knows is compared as it stands.
+
+    :param one: ``prompt``, ``system``, ``output``, ``cache`` and what :func:`check_model_options` takes.
+    """
+    if one == other:
+        return True
+    if one["prompt"] != other["prompt"] or not (_is_known(one) and _is_known(other)):
+        return False
+    models = {one["model"], other["model"]}
+    bare = {_without_date(model) for model in models}
+    if len(bare) > 1 or (len(models) > 1 and not models & bare):
+        return False
+    (model,) = bare
+    return _sent_beside_article(one, model) == _sent_beside_article(other, model)
+
+
+def _is_known(options: Mapping[str, Any]) -> bool:
+    of_the_run = any(
+        isinstance(value, ResolveMixin) or (isinstance(value, str) and "{{" in value)
+        for name, value in options.items()
+        if name not in {"prompt", "system"}
+    )
+    return isinstance(options["model"], str) and not of_the_run
+
+
+def _without_date(model_id: str) -> str:
+    from nightpress.models.lookup import find_model
+
+    model = find_model(model_id)
+    return model.id if model is not None else model_id
+
+
+def _sent_beside_article(options: Mapping[str, Any], model: str) -> tuple[object, ...]:
+    # Not by RequestTemplate, which imports too much for a DAG file.
+    from nightpress.models.request_options import resolve_options
+
+    resolved = resolve_options(
+        model,
+        options["max_tokens"] or DEFAULT_MAX_TOKENS,
+        thinking=options["thinking"],
+        effort=options["effort"],
+        thinking_room=options["thinking_room"],
+        request=options["request"],
+        betas=options["betas"],
+    )
+    schema = read_schema(options["output"])
+    return resolved, options["system"], bool(options["cache"]), schema.digest if schema is not None else None
+
+
 def read_schema(output: type[BaseModel] | Mapping[str, Any] | None) -> OutputSchema | None:
     """Return the schema of an ``output``.
 

@@ -14,6 +14,8 @@ from nightpress.errors import ConfigurationError
 PROMPT = "Say it.\n{content}"
 TWO: dict[str, Any] = {"plain": {}, "persona": {"system": "You are a poet."}}
 
+HAIKU = {"model": "claude-haiku-5-5"}
+
 
 class Answer(BaseModel):
     topic: str
@@ -49,6 +51,20 @@ def declare(variants: Any = None, **given: Any) -> DAG:
         ({"a": {}, "b": "claude"}, {}, "'b' is 'claude'"),
         ({"a": {}, "b": {}}, {}, "'a' and 'b' ask the very same"),
         ({"a": {}, "b": {"model": "claude-haiku-4-5"}}, {}, "'a' and 'b' ask the very same"),
+        ({"a": {}, "b": {"max_tokens": 200}}, {}, "'a' and 'b' ask the very same"),
+        ({"a": {}, "b": {"max_tokens": None}}, {}, "'a' and 'b' ask the very same"),
+        ({"a": {"request": {}, "betas": []}, "b": {"request": None}}, {}, "'a' and 'b' ask the very same"),
+        (
+            {"a": {"output": Answer}, "b": {"output": Answer.model_json_schema()}},
+            {},
+            "'a' and 'b' ask the very",
+        ),
+        ({"a": {}, "b": {"thinking": {"type": "disabled"}}}, HAIKU, "'a' and 'b' ask the very same, and"),
+        (
+            {"a": {"model": "claude-haiku-4-5"}, "b": {"model": "claude-haiku-4-5-20251001"}},
+            {},
+            "very same (claude-haiku-4-5 is claude-haiku-4-5-20251001), and",
+        ),
         ({"a": {"prompt": PROMPT}, "b": {"model": "m"}}, {"prompt": None}, "'b' has no prompt"),
         ({"a": {}, "b": {"prompt": "no field"}}, {}, "{content}"),
         ({"a": {}, "b": {"cache": True}}, {}, "cache needs system"),
@@ -65,6 +81,28 @@ def test_what_is_wrong_is_refused_when_the_dag_is_parsed(
     with pytest.raises(ConfigurationError) as caught:
         declare(variants, **given)
     assert named in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"max_tokens": 201},
+        {"thinking": "auto"},
+        {"request": {"stop_sequences": ["END"]}},
+        {"betas": ["some-beta-2026-01-01"]},
+        {"output": Answer},
+        {"prompt": f"{PROMPT} "},
+        {"model": "claude-sonnet-5"},
+    ],
+    ids=str,
+)
+def test_what_makes_another_request_is_another_variant(other: dict[str, Any]) -> None:
+    assert declare({"a": {}, "b": other}, **HAIKU).has_task("compare")
+
+
+def test_two_dated_ids_of_a_model_may_be_compared() -> None:
+    models = ("claude-haiku-4-5-20251001", "claude-haiku-4-5-20260301")
+    assert declare({f"v{n}": {"model": model} for n, model in enumerate(models)}).has_task("compare")
 
 
 def test_an_option_that_nobody_knows_is_refused() -> None:

@@ -14,8 +14,9 @@ from upath import UPath
 from nightpress.days.side_by_side import write_comparison
 from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot
-from nightpress.reports.comparison.comparison_figures import read_comparison
+from nightpress.reports.comparison.comparison_figures import Spread, read_comparison
 from nightpress.reports.comparison.comparison_page import write_comparison_page
+from nightpress.reports.comparison.comparison_tables import variants_table
 from nightpress.reports.html_document import HEAD_BYTES, read_dags
 from tests.support.published_days import DAY, answer, publish
 from tests.support.report_pages import EVIL, NOW, Page, check_harmless, report
@@ -91,6 +92,39 @@ def test_the_figures_are_those_worked_out_by_hand(root: UPath) -> None:
         ("a-3", {"tags", "price"}),
         ("a-4", set()),
     ]  # fmt: skip
+
+
+def test_numbers_that_an_answer_does_not_tell_are_left_out_and_not_zero(root: UPath) -> None:
+    unknown: dict[str, Any] = {"output_tokens": None, "cost_usd": None, "list_cost_usd": None}
+    compare(
+        root,
+        a=[answer(1, **unknown), answer(2, **unknown), answer(3, output_tokens=30)],
+        b=[answer(number, **unknown) for number in (1, 2, 3)],
+        c=[answer(number, text=None) for number in (1, 2, 3)],
+    )
+    a, b, c = read_comparison(DataRoot(root), "c", DAY).variants
+    assert (a.output_tokens.median, a.output_tokens.p95, a.per_thousand_usd) == (30.0, 30.0, None)
+    assert (b.output_tokens, b.per_thousand_usd) == (Spread(), None)
+    assert c.characters == Spread()
+    table = dict((row[0], row[1:]) for row in variants_table(read_comparison(DataRoot(root), "c", DAY)).rows)
+    assert table["Tokens of an answer, median"] == ["30", "–", "20"]
+    assert table["Cost of 1,000 articles"][:2] == ["unknown", "unknown"]
+    assert page(root)
+
+
+@pytest.mark.parametrize("status", ["errored", "expired", "canceled"])
+def test_what_was_not_processed_does_not_tell_what_it_costs(root: UPath, status: str) -> None:
+    """Else the variant that answered nothing is the cheapest."""
+    free: dict[str, Any] = {"status": status, "cost_usd": 0.0, "list_cost_usd": 0.0}
+    refused: dict[str, Any] = {"status": "refused", "cost_usd": 0.0, "list_cost_usd": 0.0}
+    compare(
+        root,
+        a=[answer(1, **free), answer(2, **free)],
+        b=[answer(1), answer(2, **free)],
+        c=[answer(1, **refused)],
+    )
+    found = read_comparison(DataRoot(root), "c", DAY).variants
+    assert [variant.per_thousand_usd for variant in found] == [None, 5.0, 0.0]
 
 
 def test_a_reused_refusal_is_no_reused_answer(root: UPath) -> None:

@@ -19,13 +19,14 @@ from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot
 from nightpress.reports.comparison.agreement import Agreement, Difference, Tally, numbers
 from nightpress.reports.stored_days import find_receipt, open_answers
-from nightpress.statuses import SUCCEEDED, most_frequent
+from nightpress.statuses import STATUSES, SUCCEEDED, most_frequent
 from nightpress.storage import StoragePath
 
 BATCH_SHARE = 0.5
 """Batch price divided by list price (API documentation, "Message Batches: pricing")."""
 
 _ROWS = 2_000
+_NOT_BILLED = pa.array([name for name, status in STATUSES.items() if status.billed == "no"])
 _OURS = {*BEFORE_TYPED, *AFTER_TYPED}
 
 
@@ -45,10 +46,11 @@ class VariantFigures:
     :param absent: articles of other variants that this one does not have.
     :param reused: of the answers, those paid for earlier.
     :param per_thousand_usd: cost of 1,000 of its articles at batch prices, with reused answers; None if the
-        price of a model is unknown or there are no articles.
+        price of a model is unknown, or the API processed no article: without a bill nothing tells what they cost.
     :param paid_usd: USD paid over all runs of its day, from the receipt; None if unknown.
     :param known_paid_usd: the known part of it.
     :param unknown_requests: requests whose cost is unknown.
+    :param output_tokens: tokens of the answers that tell them.
     :param characters: length of the answer's text in characters.
     """
 
@@ -180,6 +182,7 @@ class _Sums:
     """Totals of a variant's rows; two numbers per answer are kept for the medians."""
 
     articles: int = 0
+    processed: int = 0
     answered: int = 0
     reused: int = 0
     failed: Counter[str] = field(default_factory=Counter)
@@ -195,6 +198,7 @@ class _Sums:
         answered = pc.equal(status, SUCCEEDED)
         reused = pc.fill_null(rows.field("reused"), False)
         self.articles += len(rows)
+        self.processed += len(rows) - (pc.sum(pc.is_in(status, value_set=_NOT_BILLED)).as_py() or 0)
         self.answered += pc.sum(answered).as_py() or 0
         self.reused += pc.sum(pc.and_(reused, answered)).as_py() or 0
         kinds = pc.coalesce(rows.field("error_type"), status).filter(pc.invert(answered))
@@ -205,13 +209,14 @@ class _Sums:
         costs = pc.if_else(reused, worth, rows.field("cost_usd"))
         self.unknown |= bool(costs.null_count)
         self.cost += pc.sum(costs).as_py() or 0.0
-        self.tokens.append(numbers(rows.field("output_tokens").filter(answered)))
-        self.characters.append(numbers(pc.utf8_length(rows.field("text").filter(answered))))
+        # An unknown number is no 0, which would lower the median.
+        self.tokens.append(numbers(rows.field("output_tokens").filter(answered).drop_null()))
+        self.characters.append(numbers(pc.utf8_length(rows.field("text").filter(answered)).drop_null()))
 
     def figures(
         self, variant: str, pipeline: str, articles: int, receipt: DayReceipt | None
     ) -> VariantFigures:
-        known = self.articles and not self.unknown
+        known = self.processed and not self.unknown
         return VariantFigures(
             variant=variant,
             pipeline=pipeline,

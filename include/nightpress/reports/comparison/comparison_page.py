@@ -58,7 +58,8 @@ def _body(compared: Comparison, written_at: datetime) -> Iterator[Html]:
     yield Html("</header>\n<h3>The variants</h3>{}\n").format(table_html(variants_table(compared), "plain"))
     yield Html(
         '<p class="soft small">The cost of 1,000 articles is that of these answers at batch prices, also where they '
-        "were paid for earlier and reused. Tokens and characters are those of answers.</p>\n"
+        "were paid for earlier and reused; it is unknown when an amount is, or nothing was processed. Tokens and "
+        "characters are those of answers that tell them.</p>\n"
     )
     yield from _plots(compared)
     yield from _agreement(compared)
