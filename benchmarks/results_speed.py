@@ -7,6 +7,8 @@ shuffled) from a static server to every contender in turn, each in a separate pr
 * ``SDK typed``: the official SDK's objects to a Parquet table, no checks, no order;
 * ``common-ai``: ``stream_results_to_jsonl`` of the provider as installed;
 * ``seed``: the program from which the project started, into one JSON;
+* ``bare``: what no program on these libraries can leave out: receive, decode seven fields with msgspec, one Parquet
+  file. No checks, no order, no kept stream, no costs, no ledger, everything in memory, one thread;
 * ``floor``: the official SDK's byte stream, lines counted.
 
 Rows are compared before any time counts. Every process first handles a batch of 100 results, so that imports
@@ -46,7 +48,7 @@ WORDS = SENTENCE.split()
 API_KEY = "sk-ant-api03-" + "k" * 95
 """As long as a real key, since every block of a stream is searched for it."""
 
-CONTENDERS = ("ours", "SDK typed", "common-ai", "seed", "floor")
+CONTENDERS = ("ours", "SDK typed", "common-ai", "seed", "bare", "floor")
 
 
 def run(rows: int = LARGEST, rounds: int = 3, *contenders: str) -> Outcome:
@@ -188,6 +190,7 @@ def child(name: str, place: Path, url: str) -> None:
         "SDK typed": _sdk_typed,
         "common-ai": _common_ai,
         "seed": _seed,
+        "bare": _bare,
         "floor": _floor,
     }[name]
     prepared = []
@@ -313,6 +316,56 @@ def _seed(shard: Shard, work: Path, url: str) -> Contender:
         (work / "summaries.json").write_text(json.dumps(found, ensure_ascii=False, indent=2))
 
     return run, lambda: (len(found), found[custom_id(shard.key, 12)])
+
+
+def _bare(shard: Shard, work: Path, url: str) -> Contender:
+    import msgspec
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from nightpress.batches.client import MessageBatches
+
+    api = MessageBatches(_client(url))
+    text: Any = msgspec.defstruct("Text", [("text", str)], gc=False)
+    usage = msgspec.defstruct("Usage", [("input_tokens", int), ("output_tokens", int)], gc=False)
+    message = msgspec.defstruct(
+        "Message", [("model", str), ("content", list[text]), ("usage", usage)], gc=False
+    )
+    result = msgspec.defstruct("Result", [("type", str), ("message", message | None, None)], gc=False)
+    line = msgspec.defstruct("Line", [("custom_id", str), ("result", result)], gc=False)
+    decode = msgspec.json.Decoder(line).decode_lines
+    names = ("custom_id", "status", "text", "model")
+    schema = pa.schema(
+        [(name, pa.string()) for name in names]
+        + [(name, pa.int64()) for name in ("input_tokens", "output_tokens")]
+    )
+
+    def run() -> None:
+        batches, rest = [], b""
+        for chunk in api.stream_results(api.retrieve(BATCH)):
+            whole, feed, rest = (rest + chunk).rpartition(b"\n")
+            batches.append(columns(decode(whole + feed)))
+        table = pa.Table.from_batches(batches)
+        pq.write_table(table, work / "bare.parquet", compression="zstd", use_dictionary=["status", "model"])
+
+    def columns(lines: list[Any]) -> pa.RecordBatch:
+        messages = [line.result.message for line in lines]
+        values = {
+            "custom_id": [line.custom_id for line in lines],
+            "status": [line.result.type for line in lines],
+            "text": [message and message.content[0].text for message in messages],
+            "model": [message and message.model for message in messages],
+            "input_tokens": [message and message.usage.input_tokens for message in messages],
+            "output_tokens": [message and message.usage.output_tokens for message in messages],
+        }
+        return pa.RecordBatch.from_pydict(values, schema)
+
+    def answers() -> tuple[int, str | None]:
+        table = pq.read_table(work / "bare.parquet")
+        index = table["custom_id"].to_pylist().index(custom_id(shard.key, 12))
+        return table.num_rows, table["text"][index].as_py()
+
+    return run, answers
 
 
 def _floor(shard: Shard, work: Path, url: str) -> Contender:  # noqa: ARG001
