@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from message_batches import message_batch_comparison
 from nightpress.errors import ConfigurationError
+from nightpress.runs.ceilings import RunSettings
 
 PROMPT = "Say it.\n{content}"
 TWO: dict[str, Any] = {"plain": {}, "persona": {"system": "You are a poet."}}
@@ -98,6 +99,49 @@ def test_what_is_wrong_is_refused_when_the_dag_is_parsed(
 )
 def test_what_makes_another_request_is_another_variant(other: dict[str, Any]) -> None:
     assert declare({"a": {}, "b": other}, **HAIKU).has_task("compare")
+
+
+@pytest.mark.parametrize("asked", [None, "", 1_000_000, "1e9", 2.01, 0.5])
+def test_no_form_raises_the_budget_of_any_variant(asked: object) -> None:
+    """Whatever a variant sets itself, the budget and the approval are those of the DAG file."""
+    variants = {
+        "plain": {},
+        "longer": {"max_tokens": 4_000},
+        "larger": {"model": "claude-sonnet-5-5"},
+        "asked_otherwise": {"prompt": "Otherwise.\n{content}", "system": "You are a poet."},
+    }
+    dag = declare(
+        variants,
+        max_cost_usd=2,
+        approve_above_usd=1,
+        max_tokens=300,
+        limit=9,
+        models=["claude-haiku-5-5"],
+        **HAIKU,
+    )
+    for name in variants:
+        reader: Any = dag.get_task(f"{name}.read_articles")
+        settings, _ = reader.ceilings.apply(
+            RunSettings.read(
+                # What a variant sets itself is no part of the form.
+                model=reader.model if name == "larger" else "claude-haiku-5-5",
+                max_tokens=reader.max_tokens if name == "longer" else 100_000,
+                max_cost_usd=asked,
+                approve_above_usd=asked,
+                limit=100_000,
+            )
+        )
+        assert settings.max_cost_usd == (0.5 if asked == 0.5 else 2)
+        assert settings.approve_above_usd == (0.5 if asked == 0.5 else 1)
+        assert settings.limit == 9
+        assert settings.max_tokens == (4_000 if name == "longer" else 300)
+        if name != "larger":
+            with pytest.raises(ConfigurationError, match="not one of those"):
+                reader.ceilings.apply(
+                    RunSettings.read(
+                        model="claude-opus-5", max_tokens=1, max_cost_usd=1, approve_above_usd=1, limit=1
+                    )
+                )
 
 
 def test_two_dated_ids_of_a_model_may_be_compared() -> None:

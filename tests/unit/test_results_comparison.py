@@ -88,6 +88,30 @@ def test_a_column_of_the_source_with_a_variants_name_is_renamed(root: UPath) -> 
     assert (row["source_Plain"], row["source_source_Plain"]) == ("x", 1)
 
 
+def test_a_column_that_only_a_later_day_has_keeps_its_values(root: UPath) -> None:
+    """A typed answer's column renames the source's of that variant alone."""
+    publish(
+        root,
+        [answer(n, source_topic=f"s{n}", topic="a") for n in (1, 2)],
+        pipeline="a",
+        output={"topic": ENUM},
+    )
+    publish(root, [answer(n, topic=f"s{n}") for n in (2, 3)], pipeline="b")
+    _, found = compare(root, "a", "b")
+    assert [(row["source_topic"], row["topic"]) for row in found] == [
+        ("s1", None),
+        ("s2", "s2"),
+        (None, "s3"),
+    ]
+
+
+def test_a_typed_answer_is_not_taken_for_a_column_of_the_source(root: UPath) -> None:
+    publish(root, [answer(1, pairs=[])], pipeline="a", output={"pairs": PAIRS})
+    publish(root, [answer(1, pairs=7)], pipeline="b")
+    _, (row,) = compare(root, "a", "b")
+    assert (row["pairs"], row["a"]["pairs"]) == (7, [])
+
+
 def test_columns_of_the_source_with_several_types_become_one(root: UPath) -> None:
     publish(root, [answer(1, n=1, when="x")], pipeline="a")
     publish(root, [answer(1, n=1.5, when=3), answer(2, n=2.5, when=4)], pipeline="b")

@@ -96,6 +96,7 @@ class _Day:
         self.schema = self.file.schema_arrow
         self.typed = output_fields(self.schema)
         self.metadata = metadata_fields(self.schema)
+        self.metadata_names = {field.name for field in self.metadata}
         self.offline = (self.schema.metadata or {}).get(OFFLINE.encode()) == b"yes"
         groups = range(self.file.num_row_groups)
         self._groups = np.cumsum([0, *(self.file.metadata.row_group(number).num_rows for number in groups)])
@@ -213,7 +214,11 @@ def _join(
     schema: pa.Schema,
 ) -> pa.Table:
     columns = [_first_of(rows, places, field.name, field.type) for field in HEAD]
-    columns += [_first_of(rows, places, name, field.type) for name, field in metadata.items()]
+    for name, field in metadata.items():
+        # Another variant's typed answer may have the same name.
+        having = [number for number, each in enumerate(days.values()) if name in each.metadata_names]
+        own_rows, own_places = [rows[number] for number in having], [places[number] for number in having]
+        columns.append(_first_of(own_rows, own_places, name, field.type))
     for opened_day, own, table in zip(days.values(), places, rows, strict=True):
         fields = opened_day.fields()
         children = [_whole(table[field.name], field.type) for field in fields]
@@ -224,12 +229,12 @@ def _join(
 def _first_of(
     rows: Sequence[pa.Table], places: Sequence[np.ndarray], name: str, kind: pa.DataType
 ) -> pa.Array:
-    """Return a column of the articles, each from the first day that has the article."""
+    """Return a column of the articles, each from the first of these days that has the article."""
     found = pa.nulls(len(places[0]), kind)
     missing = np.ones(len(places[0]), bool)
     for table, own in zip(rows, places, strict=True):
         here = missing & (own >= 0)
-        if name in table.column_names and here.any():
+        if here.any():
             found = pc.if_else(pa.array(here), _whole(table[name], kind), found)
         missing &= ~here
     return found
