@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from message_batches.airflow_private import ResolveMixin
@@ -47,6 +49,23 @@ def check_arguments(arguments: Mapping[str, Any]) -> None:
     for name, allowed in _CHOICES.items():
         if arguments[name] not in allowed:
             raise ConfigurationError(f"{name} is {arguments[name]!r}; use one of: {', '.join(allowed)}")
+
+
+def check_names(given: Iterable[str], *callables: Callable[..., object]) -> None:
+    """Refuse arguments that nothing takes, before Airflow does so without naming what there is.
+
+    :param callables: what takes the arguments; similar names are suggested from the first ones but the last, which
+        is Airflow's own.
+    :raises ConfigurationError: naming the argument and the most similar one.
+    """
+    names = [list(inspect.signature(one).parameters) for one in callables]
+    known = {name for some in names for name in some}
+    for name in given:
+        if name not in known and not name.startswith("_"):
+            ours = [near for some in names[:-1] for near in some]
+            near = difflib.get_close_matches(name, ours, 1) or difflib.get_close_matches(name, names[-1], 1)
+            meant = f"; did you mean {near[0]!r}?" if near else "; docs/reference.md lists them all"
+            raise ConfigurationError(f"a pipeline has no argument {name!r}{meant}")
 
 
 def check_model_options(options: Mapping[str, Any]) -> None:

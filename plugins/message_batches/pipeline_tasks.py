@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow.sdk import DAG, Asset, XComArg, task_group
+from airflow.sdk import DAG, Asset, BaseOperator, XComArg, task_group
 
 from message_batches.assets import PUBLISHED_DAYS
 from message_batches.config import DEFAULT_CONN_ID
@@ -20,6 +20,7 @@ from message_batches.operators import (
     SubmitBatchOperator,
     WriteResultsOperator,
 )
+from message_batches.parse_checks import check_names
 from message_batches.sensors import MessageBatchSensor
 from nightpress.articles.published_source import Published
 from nightpress.settings import (
@@ -117,6 +118,7 @@ def add_tasks(name: str, arguments: Mapping[str, Any], options: TaskOptions) -> 
 
 
 def _add_reader(name: str, arguments: Mapping[str, Any], options: TaskOptions) -> ReadArticlesOperator:
+    check_names(arguments, TaskOptions, ReadArticlesOperator.__init__, BaseOperator.__init__)
     chained = Published.of_source(options.source)
     return ReadArticlesOperator(
         task_id="read_articles",

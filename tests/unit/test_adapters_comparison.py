@@ -150,7 +150,7 @@ def test_two_dated_ids_of_a_model_may_be_compared() -> None:
 
 
 def test_an_option_that_nobody_knows_is_refused() -> None:
-    with pytest.raises(TypeError, match="max_token"):
+    with pytest.raises(ConfigurationError, match=r"did you mean .max_tokens"):
         declare(max_token=3)
 
 

@@ -39,6 +39,11 @@ def declare(**given: Any) -> DAG:
         ({"betas": ["output-300k-2026-03-24"]}, "window of 1M"),
         ({"betas": "output-300k-2026-03-24"}, "use a list"),
         ({"max_tokens": 64_001}, "at most 64,000"),
+        ({"max_token": 5}, "no argument 'max_token'; did you mean 'max_tokens'"),
+        ({"sytem": "x"}, "no argument 'sytem'; did you mean 'system'"),
+        ({"retry": 2}, "no argument 'retry'; did you mean 'retries'"),
+        ({"zzz": 2}, "no argument 'zzz'; docs/reference.md"),
+        ({"output": {"type": "strng"}}, "there are array, boolean, integer, number, object, string"),
     ],
 )
 def test_what_the_api_would_refuse_is_refused_when_the_dag_is_parsed(

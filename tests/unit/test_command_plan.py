@@ -7,6 +7,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from message_batches.command import plan_command
+from tests.support.plans import make_plan
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -69,3 +76,22 @@ def test_bad_words_are_named(tmp_path: Path) -> None:
     ):
         code, said = preview(tmp_path, *options)
         assert (code, named in said) == (2, True), said
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({}, ""),
+        ({"max_cost_usd": 1e-06}, "A run of this day fails: it is over the budget of"),
+        ({"approve_above_usd": 1e-06}, "A run of this day waits for approval."),
+    ],
+)
+def test_what_stops_a_run_of_the_day_is_told(
+    limits: dict[str, Any], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = make_plan(**{"max_cost_usd": None, "approve_above_usd": None, "plan_only": False} | limits)
+    assert plan.to_send
+    planner: Any = SimpleNamespace(plan=lambda day: plan)
+    plan_command._print_table([plan.day], planner)
+    said = capsys.readouterr().out
+    assert ("A run of this day" in said, words in said) == (bool(words), True)

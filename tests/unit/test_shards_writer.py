@@ -112,10 +112,26 @@ def test_nothing_at_all_makes_no_shard_and_an_empty_rejects_file(tmp_path: Path)
 
 
 def test_too_many_rejects_stop_before_anything_is_spent(tmp_path: Path) -> None:
-    bad = [Rejected(None, "in.jsonl", n, "missing_id", "") for n in range(3)]
-    with pytest.raises(TooManyRejectsError, match=r"50\.0%.*missing_id: 3.*max_rejected_share=20\.0%"):
+    bad = [
+        Rejected(None, "https://store/in.jsonl?key=k", n, "missing_id", "the field is empty")
+        for n in range(7, 10)
+    ]
+    told = (
+        r"50\.0%.*missing_id: 3.*max_rejected_share=20\.0%.* first is https:.*: row 7: the field is empty\."
+    )
+    listed = r" All are in .*rejected\.parquet"
+    with pytest.raises(TooManyRejectsError, match=told + listed) as error:
         write([*articles(3), *bad], tmp_path, max_rejected_share=0.2)
+    assert "key=" not in str(error.value)
     assert pq.read_table(tmp_path / "rejected.parquet").num_rows == 3
+
+
+def test_a_preview_names_no_file_that_it_does_not_write(tmp_path: Path) -> None:
+    bad = [Rejected(None, "in.jsonl", 1, "missing_id", "the field is empty")]
+    with pytest.raises(TooManyRejectsError, match=r"in\.jsonl: row 1: the field is empty\. Fix") as error:
+        write([*articles(1), *bad], tmp_path, max_rejected_share=0.2, write=False)
+    assert "rejected.parquet" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_exact_repeats_are_kept_track_of_but_lose_nothing(tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ def _kind(schema: Mapping[str, Any], path: Sequence[str]) -> Kind:
     if name is None:
         raise refuse(path, "it has no type (Any?); a column needs one")
     if name not in _TYPES:
-        raise refuse(path, f"no column holds the type {name!r}")
+        raise refuse(path, f"no column holds the type {name!r}; there are {', '.join(sorted(_TYPES))}")
     form = schema.get("format")
     if name == "string" and form in _UNREADABLE_FORMATS:
         raise refuse(path, f"no column holds {_UNREADABLE_FORMATS[form]}")

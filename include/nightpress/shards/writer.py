@@ -12,6 +12,7 @@ from nightpress.articles.field_names import show_names
 from nightpress.costs.text_sizes import RequestSizes
 from nightpress.errors import InputError, TooManyRejectsError
 from nightpress.folders import RunFolder
+from nightpress.plain_text import without_queries
 from nightpress.settings import ShardLimits
 from nightpress.shards.column_names import MetadataColumnNames
 from nightpress.shards.rejected_rows import RejectedFile
@@ -84,6 +85,7 @@ def write_shards(
     """
     report = ReadReport()
     fields: list[str] = []
+    first: Rejected | None = None
     writer = ShardWriter(folder, limits, salt=salt, answered=answered, write=write, betas=template.betas)
     writer.names = MetadataColumnNames(template.output_names)
     with RejectedFile(RunFolder(folder).rejected) if write else nullcontext() as rejected_file:
@@ -93,6 +95,7 @@ def write_shards(
                 if refused.reason == MISSING_FIELD and not fields and isinstance(row, Article):
                     fields = ["id", "title", "content", *row.metadata]
                 report.rejected[refused.reason] += 1
+                first = first or refused
                 if rejected_file is not None:
                     rejected_file.add(refused)
         writer.close_shard()
@@ -106,14 +109,25 @@ def write_shards(
             f"the prompt names {named}, and no row of the source has all of that; its fields are "
             f"{show_names(fields)}. Nothing was sent. Correct the prompt or the source."
         )
-    if report.rejected_share > max_rejected_share:
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in report.rejected.most_common())
-        raise TooManyRejectsError(
-            f"{report.rejected_share:.1%} of the rows were rejected ({reasons}), more than "
-            f"max_rejected_share={max_rejected_share:.1%} allows. Nothing was sent. "
-            f"See {RunFolder(folder).rejected}, fix the source, or raise max_rejected_share."
-        )
+    if report.rejected_share > max_rejected_share and first is not None:
+        listed = f"All are in {RunFolder(folder).rejected}. " if write else ""
+        raise _too_many_rejects(report, max_rejected_share, first, listed)
     return report
+
+
+def _too_many_rejects(
+    report: ReadReport, max_share: float, first: Rejected, listed: str
+) -> TooManyRejectsError:
+    """Return the error; the details of a rejected row never have a text of its article.
+
+    :param listed: where all rejected rows are; empty for a preview, which stores nothing.
+    """
+    reasons = ", ".join(f"{reason}: {count}" for reason, count in report.rejected.most_common())
+    return TooManyRejectsError(
+        f"{report.rejected_share:.1%} of the rows were rejected ({reasons}), more than "
+        f"max_rejected_share={max_share:.1%} allows. Nothing was sent. The first is {without_queries(first.file)}: "
+        f"{show_position(first)}: {first.detail}. {listed}Fix the source, or raise max_rejected_share."
+    )
 
 
 def write_staged_shards(

@@ -126,11 +126,18 @@ def _print_table(days: Sequence[str], planner: _Planner) -> None:
             continue
         plans.append(plan)
         say(_line(_cells(plan.day, [plan])))
-        for note in plan.notes:
+        for note in [*_outcome(plan), *plan.notes]:
             say(f"{'':10}  {note}")
     say(_line(_cells("total", plans)))
     if failed:
         raise typer.Exit(1)
+
+
+def _outcome(plan: Plan) -> list[str]:
+    """Return what stops a run of this plan, or makes it wait; nothing if it goes on."""
+    if plan.over_budget:
+        return [f"A run of this day fails: it is {plan.verdict}."]
+    return ["A run of this day waits for approval."] if plan.needs_approval else []
 
 
 def _print_json(days: Sequence[str], planner: _Planner) -> None:
