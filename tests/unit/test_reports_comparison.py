@@ -197,6 +197,15 @@ def test_a_comparison_of_nothing_has_a_page(root: UPath) -> None:
     assert "unknown" in page(root).text
 
 
+def test_long_typed_answers_are_shortened_as_texts_are(root: UPath) -> None:
+    long = tuple(f"tag {number} {'x' * 10_000}" for number in range(1_000))
+    compare(root, a=[typed(1, tags=long)], b=[typed(1, tags=("x",))])
+    shown = page(root).text
+    assert len(shown) < 300_000
+    assert "tag 49 xxx" in shown
+    assert "… and 950 more" in shown
+
+
 def test_only_the_ten_that_differ_most_are_shown_in_order(root: UPath) -> None:
     tones = ["calm", *(["tense"] * 30)]
     compare(

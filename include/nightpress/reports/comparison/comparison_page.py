@@ -23,6 +23,7 @@ from nightpress.storage import StoragePath, atomic_writer
 
 _MAX_ANSWER_CHARS = 3_000
 _MAX_TITLE_CHARS = 300
+_MAX_ITEMS = 50
 
 
 def write_comparison_page(root: DataRoot, name: str, day: str, *, now: datetime | None = None) -> StoragePath:
@@ -150,8 +151,21 @@ def _answer_html(row: Mapping[str, Any] | None, typed: Sequence[str], marked: fr
         kept = Html('<p class="soft" dir="auto">{} …</p>').format(shown) if shown else ""
         return Html('<p class="fail">No answer. {}</p>{}').format(why, kept)
     if typed:
-        return fields_html(((name, row[name]) for name in typed), marked)
+        return fields_html(((name, _shorten_value(row[name])) for name in typed), marked)
     if not text:
         return Html('<p class="soft">(an empty answer)</p>')
     cut = " …" if row["stop_reason"] == "max_tokens" and not text.endswith("…") else ""
     return Html('<p dir="auto">{}{}</p>').format(text, cut)
+
+
+def _shorten_value(value: Any) -> Any:
+    """Return a typed value whose texts and lists are no longer than a page can show."""
+    if isinstance(value, str):
+        return shorten(value, _MAX_ANSWER_CHARS)
+    if isinstance(value, dict):
+        return {name: _shorten_value(item) for name, item in value.items()}
+    if isinstance(value, list):
+        left = len(value) - _MAX_ITEMS
+        shown = [_shorten_value(item) for item in value[:_MAX_ITEMS]]
+        return [*shown, f"… and {left:,} more"] if left > 0 else shown
+    return value
