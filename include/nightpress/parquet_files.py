@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
@@ -46,18 +46,24 @@ def read_parquet(path: StoragePath, columns: Sequence[str] | None = None) -> pa.
 
 @contextmanager
 def parquet_writer(
-    path: StoragePath, schema: pa.Schema, distinct: Collection[str] = (), *, search: bool = True
+    path: StoragePath,
+    schema: pa.Schema,
+    distinct: Collection[str] = (),
+    *,
+    search: bool = True,
+    before_replacing: Callable[[StoragePath], object] | None = None,
 ) -> Iterator[pq.ParquetWriter]:
     """Open a Parquet file for writing; it appears under ``path``, complete, when the block ends without an error.
 
     :param distinct: columns whose values rarely repeat; a dictionary of them would take time and save no space.
     :param search: keep statistics of the ``distinct`` columns, so that readers can skip rows they do not need.
+    :param before_replacing: see :func:`nightpress.storage.atomic_writer`.
     """
     import pyarrow.parquet as pq
 
     repeating = [name for field in schema if field.name not in distinct for name in _leaves(field)]
     with (
-        atomic_writer(path) as stream,
+        atomic_writer(path, before_replacing) as stream,
         pq.ParquetWriter(
             stream, schema, compression="zstd", use_dictionary=repeating, write_statistics=search or repeating
         ) as writer,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
@@ -82,10 +82,14 @@ def is_local(path: StoragePath) -> bool:
 
 
 @contextmanager
-def atomic_writer(path: StoragePath) -> Iterator[BinaryIO]:
+def atomic_writer(
+    path: StoragePath, before_replacing: Callable[[StoragePath], object] | None = None
+) -> Iterator[BinaryIO]:
     """Open a binary file for writing; it appears under ``path``, complete, when the block ends without an error.
 
     :param path: the final name; missing parent folders are created.
+    :param before_replacing: called with the complete temporary file, on this machine, just before it appears under
+        ``path``; if it raises, ``path`` stays unchanged.
     :raises OSError: disk full, no permission, …; no file is left under the final or the temporary name.
     """
     if is_local(path):
@@ -101,6 +105,8 @@ def atomic_writer(path: StoragePath) -> Iterator[BinaryIO]:
         with os.fdopen(os.dup(handle), "wb", _WRITE_BYTES) as stream:
             yield stream
         os.fsync(handle)
+        if before_replacing is not None:
+            before_replacing(open_local(aside))
         if folder is None:
             with store_errors(path):
                 path.fs.put_file(

@@ -16,8 +16,10 @@ from upath import UPath
 
 from message_batches.command.main import main
 from nightpress.days.publications import (
+    CURRENT,
     check_replacement,
     keep_publication,
+    list_publication_files,
     list_publications,
     restore_publication,
 )
@@ -198,9 +200,10 @@ def test_the_same_bytes_are_kept_once(root: DataRoot) -> None:
     start = datetime(2026, 11, 22, tzinfo=UTC)
     for hour in range(4):
         keep_publication(root, PIPELINE, DAY, now=lambda: start + timedelta(hours=hour))  # noqa: B023
-    (_, kept) = list_publications(root, PIPELINE, DAY)
-    assert kept.replaced_at == start + timedelta(hours=3)
+    (_, kept) = list_publication_files(root, PIPELINE, DAY)
+    assert kept.name.startswith("20261122T030000")
     # It is what is shown already.
+    assert [found.name for found in list_publications(root, PIPELINE, DAY)] == [CURRENT]
     restore_publication(root, PIPELINE, DAY, kept.name)
     assert texts(root) == ["one"]
 

@@ -70,7 +70,12 @@ def list_publications(root: DataRoot, pipeline: str, day: str) -> list[StoredPub
     if current.exists():
         found.append(_describe_any(current, CURRENT, None))
     folder = root.publications(pipeline, day)
+    listed: set[str] = set()
     for name in reversed(_kept_names(folder)):
+        # Two runs that publish at once both keep the publication before.
+        if name[24:40] in listed or _is_copy(folder / name, current):
+            continue
+        listed.add(name[24:40])
         replaced_at = datetime.strptime(name[:23], _FORM).replace(tzinfo=UTC)
         found.append(_describe_any(folder / name, name, replaced_at))
     return found
@@ -91,28 +96,53 @@ def keep_publication(
     day: str,
     *,
     keep: int | None = DEFAULT_KEPT_PUBLICATIONS,
+    following: StoragePath | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> StoragePath | None:
     """Store a copy of the published day before it is replaced, and delete the oldest copies above ``keep``.
 
     :param keep: number of copies; 0 keeps none, None deletes none.
+    :param following: the file that replaces it, to be stored as well; it does not count. While it is the published
+        day, :func:`list_publications` leaves the copy out.
     :return: the copy; None if nothing is published or nothing is kept. A file that is no Parquet, such as one that was
         cut off, is not kept: nothing can restore it.
     """
     current = root.answers(pipeline, day)
     folder = root.publications(pipeline, day)
-    kept = None
+    kept = new = None
     if keep != 0 and current.exists() and _is_parquet(current):
-        digest = _digest(current)
-        kept = root.publication(pipeline, day, f"{now().astimezone(UTC).strftime(_FORM)}-{digest}.parquet")
-        same = [name for name in _kept_names(folder) if name[24:40] == digest]
-        _copy(current, kept)
-        for name in same:
-            if name != kept.name:
-                (folder / name).unlink()
-    names = _kept_names(folder)
-    for name in names[: 0 if keep is None else max(len(names) - keep, 0)]:
-        (folder / name).unlink()
+        kept = _keep(root, pipeline, day, current, now())
+    if keep != 0 and following is not None:
+        new = _keep(root, pipeline, day, following, now())
+    if keep is not None:
+        _remove_oldest(folder, keep, None if new is None else new.name)
+    return kept
+
+
+def _remove_oldest(folder: StoragePath, keep: int, new: str | None) -> None:
+    """Delete all but the last ``keep`` publications; copies of the same bytes, by two runs at once, count as one.
+
+    :param new: the file that is published next, which does not count.
+    """
+    last: set[str] = set()
+    for name in reversed(_kept_names(folder)):
+        if name == new or name[24:40] in last:
+            continue
+        if len(last) < keep:
+            last.add(name[24:40])
+        else:
+            (folder / name).unlink(missing_ok=True)
+
+
+def _keep(root: DataRoot, pipeline: str, day: str, file: StoragePath, moment: datetime) -> StoragePath:
+    """Store a copy of a file as a publication, in place of earlier copies of the same bytes; return the copy."""
+    folder, digest = root.publications(pipeline, day), _digest(file)
+    kept = root.publication(pipeline, day, f"{moment.astimezone(UTC).strftime(_FORM)}-{digest}.parquet")
+    same = [name for name in _kept_names(folder) if name[24:40] == digest]
+    _copy(file, kept)
+    for name in same:
+        if name != kept.name:
+            (folder / name).unlink(missing_ok=True)
     return kept
 
 
@@ -143,9 +173,12 @@ def restore_publication(
     target = root.answers(pipeline, day)
     if target.exists() and name[24:40] == _digest(target):
         return restored
-    keep_publication(root, pipeline, day, keep=None, now=now)
-    _copy(folder / name, target)
-    (folder / name).unlink()
+    # Its copy stays, since a run that publishes at this moment may replace the restored day without having seen it.
+    _copy(
+        folder / name,
+        target,
+        lambda made: keep_publication(root, pipeline, day, keep=None, now=now),  # noqa: ARG005
+    )
     return restored
 
 
@@ -220,6 +253,15 @@ def _kept_names(folder: StoragePath) -> list[str]:
     return [name for name in list_names(folder) if _NAME.fullmatch(name)]
 
 
+def _is_copy(kept: StoragePath, current: StoragePath) -> bool:
+    """Return whether a kept publication is the published day itself; see :func:`keep_publication`."""
+    try:
+        same_size = kept.stat().st_size == current.stat().st_size
+        return same_size and kept.name[24:40] == _digest(current)
+    except FileNotFoundError:
+        return False
+
+
 def _digest(path: StoragePath) -> str:
     digest = hashlib.sha256()
     with open_reader(path) as stream:
@@ -228,6 +270,10 @@ def _digest(path: StoragePath) -> str:
     return digest.hexdigest()[:16]
 
 
-def _copy(source: StoragePath, target: StoragePath) -> None:
-    with open_reader(source) as stream, atomic_writer(target) as copy:
+def _copy(
+    source: StoragePath,
+    target: StoragePath,
+    before_replacing: Callable[[StoragePath], object] | None = None,
+) -> None:
+    with open_reader(source) as stream, atomic_writer(target, before_replacing) as copy:
         shutil.copyfileobj(stream, copy, _BLOCK)

@@ -105,7 +105,13 @@ class Replacing:
 
 
 def publish_day(
-    root: DataRoot, pipeline: str, day: str, parts: DayParts, replacing: Replacing | None = None
+    root: DataRoot,
+    pipeline: str,
+    day: str,
+    parts: DayParts,
+    replacing: Replacing | None = None,
+    *,
+    contested: bool = False,
 ) -> DaySummary:
     """Join the results of a day's shards, in order, into the published day, which is replaced atomically.
 
@@ -113,15 +119,17 @@ def publish_day(
     copied before it is replaced, and a day with answers is not replaced by a day without.
 
     :param root: the data root; references in the file are relative to it.
+    :param contested: another run of the day may publish it at the same moment. The new file is stored as a publication
+        before it is visible, since the other run may replace it without having seen it.
     :raises ResultsError: results are missing, or the published day would lose its answers.
     """
     target = root.answers(pipeline, day)
     rules = replacing or Replacing()
 
-    def before_replacing(articles: int, answered: int) -> None:
+    def before_replacing(made: StoragePath, articles: int, answered: int) -> None:
         if not rules.lose_answers:
             check_replacement(target, articles, answered, rules.min_answered_share)
-        keep_publication(root, pipeline, day, keep=rules.keep)
+        keep_publication(root, pipeline, day, keep=rules.keep, following=made if contested else None)
 
     earlier = last_published_schema(root, pipeline, day)
     return write_day(root, target, pipeline, day, parts, earlier, before_replacing)
@@ -134,32 +142,33 @@ def write_day(  # noqa: PLR0917 - all are needed
     day: str,
     parts: DayParts,
     earlier: pa.Schema | None = None,
-    before_replacing: Callable[[int, int], None] = lambda articles, answered: None,  # noqa: ARG005
+    before_replacing: Callable[[StoragePath, int, int], None] = lambda made, articles, answered: None,  # noqa: ARG005
 ) -> DaySummary:
     """Write the file of a day; see :func:`publish_day`.
 
     :param target: the file to write; it need not be the place where the day is published.
     :param earlier: columns whose types are kept where possible.
-    :param before_replacing: called with the numbers of articles and answers when everything is written but
-        not visible yet; if it raises, ``target`` stays unchanged.
+    :param before_replacing: called with the file and its numbers of articles and answers when everything is written
+        but not visible yet; if it raises, ``target`` stays unchanged.
     """
     output = kept_output(parts.rejected.parent)
     columns = plan_schema([*parts.results, *parts.reused], output, earlier)
-    sources = describe_sources(root, parts.results, parts.second, parts.rejected, parts.reused)
-    about = {"pipeline": pipeline, "day": day, "shards": str(len(parts.results)), KEY: sources}
-    about |= {OUTPUT: output.digest} if output is not None else {}
-    about |= {CHANGED_TYPES: json.dumps(columns.changed)} if columns.changed else {}
+    metadata = _describe_file(root, pipeline, day, parts, output.digest if output is not None else "")
+    metadata |= {CHANGED_TYPES: json.dumps(columns.changed)} if columns.changed else {}
     # Sorted, because metadata that replay reads come in another order than they were written in.
-    schema = columns.schema.with_metadata(dict(sorted((about | dict(parts.made_by)).items())))
+    schema = columns.schema.with_metadata(dict(sorted((metadata | dict(parts.made_by)).items())))
     numbers = _Numbers()
     sent = (columns.fit(rows) for rows in _iter_rows(parts, numbers))
     copies = ((read_ordinals(path), columns.fit(read_parquet(path))) for path in parts.reused)
-    with parquet_writer(target, schema, DISTINCT) as writer:
+
+    def finish(made: StoragePath) -> None:
+        before_replacing(made, numbers.articles, numbers.succeeded)
+
+    with parquet_writer(target, schema, DISTINCT, before_replacing=finish) as writer:
         for table in interleave(sent, copies):
             numbers.add(table)
             for piece in iter_writable(table):
                 writer.write_table(piece, row_group_size=_ROW_GROUP)
-        before_replacing(numbers.articles, numbers.succeeded)
     return DaySummary(
         uri=str(target),
         pipeline=pipeline,
@@ -175,13 +184,17 @@ def write_day(  # noqa: PLR0917 - all are needed
         output_tokens=numbers.output_tokens,
         cost_usd=numbers.cost,
         list_cost_usd=numbers.list_cost,
-        saved_usd=None
-        if numbers.cost is None or numbers.list_cost is None
-        else numbers.list_cost - numbers.cost,
+        saved_usd=numbers.saved,
         wasted_usd=numbers.wasted,
         offline=any(map(is_offline, numbers.batches)),
         changed_types=dict(columns.changed),
     )
+
+
+def _describe_file(root: DataRoot, pipeline: str, day: str, parts: DayParts, output: str) -> dict[str, str]:
+    sources = describe_sources(root, parts.results, parts.second, parts.rejected, parts.reused)
+    about = {"pipeline": pipeline, "day": day, "shards": str(len(parts.results)), KEY: sources}
+    return about | ({OUTPUT: output} if output else {})
 
 
 def _iter_rows(parts: DayParts, numbers: _Numbers) -> Iterator[pa.Table]:
@@ -218,6 +231,10 @@ class _Numbers:
         self.cost: float | None = 0.0
         self.list_cost: float | None = 0.0
         self.wasted: float | None = 0.0
+
+    @property
+    def saved(self) -> float | None:
+        return None if self.cost is None or self.list_cost is None else self.list_cost - self.cost
 
     def see_batches(self, table: pa.Table) -> None:
         self.batches.update(pc.unique(table["batch_id"]).to_pylist())

@@ -18,6 +18,7 @@ from nightpress.folders import RunFolder
 from nightpress.runs.account_pause import pause_once
 from nightpress.runs.failed_articles import refused_articles, results_path
 from nightpress.runs.run import Run
+from nightpress.runs.unpublished_runs import others_may_publish
 from nightpress.settings import is_offline
 from nightpress.shards.shard import Shard
 from nightpress.storage import StoragePath
@@ -153,7 +154,7 @@ def publish_run(
         [files.reused(number) for number in range(plan.reused_files if plan else 0)],
         made_by,
     )
-    summary = publish_day(root, run.pipeline, run.day, parts, replacing)
+    summary = publish_day(root, run.pipeline, run.day, parts, replacing, contested=others_may_publish(run))
     receipt = _receipt(run, results, plan, summary, datetime.fromtimestamp(clock(), UTC))
     return Publication(summary, write_receipt(receipt, run.root))
 

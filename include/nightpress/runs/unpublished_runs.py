@@ -122,6 +122,12 @@ def _paid_requests(entry: Entry, files: ShardFiles, requests: pa.ChunkedArray) -
     return rows["request_key"].filter(pc.is_in(rows["status"], _PAID))
 
 
+def others_may_publish(run: Run) -> bool:
+    """Return whether another run of the day has not published it, as far as its receipt says."""
+    folders = run.root.run_folders(run.pipeline, run.day)
+    return any(not _has_published(run, folder) for folder in folders if folder.name != run.folder.name)
+
+
 class _Planned(msgspec.Struct):
     run: str
 
