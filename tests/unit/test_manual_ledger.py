@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import anthropic
@@ -257,6 +258,41 @@ def test_nothing_is_discarded_while_a_post_may_be_under_way(sender: ShardSender)
         manual_ledger.discard_entry(line(sender), sender.ledger, sender.clock(), even_submitted=True)
     manual_ledger.discard_entry(line(sender), sender.ledger, sender.clock() + POST_SECONDS)
     assert sender.ledger.load(sender.shard.key) is None
+
+
+def take_right_to_post(sender: ShardSender) -> None:
+    assert sender.ledger.take_attempt(sender.entry(), sender.clock(), sender.clock() + POST_SECONDS)
+
+
+def set_aside(sender: ShardSender) -> None:
+    manual_ledger.discard_entry(line(sender), sender.ledger, sender.clock())
+
+
+def set_aside_and_send(sender: ShardSender) -> None:
+    set_aside(sender)
+    assert sender.submit() == Submitted("msgbatch_0000", "created")
+
+
+@pytest.mark.parametrize("meanwhile", [take_right_to_post, set_aside, set_aside_and_send])
+def test_an_entry_that_changed_since_a_person_looked_is_not_set_aside(
+    sender: ShardSender, meanwhile: Callable[[ShardSender], None]
+) -> None:
+    """As when two people mend it at once, or while a task sends the shard: it could be sent twice."""
+    lose(sender, "drop")
+    seen = line(sender)
+    meanwhile(sender)
+    there = sender.ledger.load(sender.shard.key)
+    with pytest.raises(LedgerError, match="by another process since it was looked at") as refused:
+        manual_ledger.discard_entry(seen, sender.ledger, sender.clock(), even_submitted=True)
+    assert refused.value.code == "changed_meanwhile"
+    assert sender.ledger.load(sender.shard.key) == there
+
+
+def test_setting_aside_what_is_gone_says_so(sender: ShardSender) -> None:
+    lose(sender, "drop")
+    set_aside(sender)
+    with pytest.raises(LedgerError, match="by another process"):
+        sender.ledger.set_aside(sender.shard.key, "20261122T000000.000000Z")
 
 
 def test_what_has_a_batch_is_discarded_only_when_asked_for_by_name(sender: ShardSender) -> None:

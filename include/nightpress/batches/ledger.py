@@ -227,19 +227,25 @@ class Ledger:
             if decode(Owner, data, str(folder / name)).key == key
         )
 
-    def set_aside(self, key: str, stamp: str) -> StoragePath:
+    def set_aside(self, key: str, stamp: str, seen: Entry | None = None) -> StoragePath:
         """Move a shard's entry and attempts into ``discarded/<stamp>-<key>`` and return that folder.
+
+        :param seen: the entry that a person decided about; None if it cannot be read.
+        :raises LedgerError: it has changed since: the shard may be sent at this moment.
 
         The attempts are moved first: after an interruption the entry is still there, knows all of them, and
         can be set aside again. Owners stay, so that the shard's batches never become another shard's.
         """
-        known = 0
+        entry, known = None, 0
         with suppress(LedgerError):
             entry = self.load(key)
-            if entry is not None:
+        if seen is not None and entry != seen:
+            raise _changed(key)
+        if entry is not None:
+            with suppress(LedgerError):
                 owned = sorted({*entry.earlier, *self.batches_of(key)})
                 self.save(msgspec.structs.replace(entry, earlier=tuple(owned)))
-                known = len(entry.attempts)
+            known = len(entry.attempts)
         number = missing = 0
         while number < known or missing < _GAP:
             number += 1
@@ -249,7 +255,10 @@ class Ledger:
             except FileNotFoundError:
                 missing += 1
         self._note_change(key, b"{}")
-        _move(self.files.entry(check_shard_key(key)), self.files.discarded_entry(stamp, key))
+        try:
+            _move(self.files.entry(check_shard_key(key)), self.files.discarded_entry(stamp, key))
+        except FileNotFoundError:
+            raise _changed(key) from None
         return self.files.discarded(stamp, key)
 
     def discarded_batches(self, key: str) -> list[str]:
@@ -321,6 +330,14 @@ class Ledger:
         except FileNotFoundError:
             return None
         return decode(kind, data, str(path))
+
+
+def _changed(key: str) -> LedgerError:
+    return LedgerError(
+        f"the entry of shard {key[:16]} was changed or set aside by another process since it was looked at; look at "
+        "it again, since it may be sent at this moment",
+        code="changed_meanwhile",
+    )
 
 
 def _move(source: StoragePath, target: StoragePath) -> None:

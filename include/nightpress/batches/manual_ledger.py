@@ -296,4 +296,4 @@ def discard_entry(
     """
     check_discard(line, ledger, now, even_submitted=even_submitted)
     stamp = f"{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%S.%fZ}"
-    return ledger.set_aside(line.entry.key, stamp)
+    return ledger.set_aside(line.entry.key, stamp, None if line.state == "damaged" else line.entry)
