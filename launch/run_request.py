@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from launch.environment import LaunchError
 from message_batches.command.options import DEFAULT_PIPELINE
-from nightpress.models.lookup import offered_ids
+from nightpress.articles.reading_options import FieldMap, ReadOptions, check_encoding
+from nightpress.errors import NightpressError
+from nightpress.models.lookup import get_model, offered_ids
+from nightpress.shards.prompts import PromptTemplate
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -21,6 +24,17 @@ if TYPE_CHECKING:
 SAMPLE_MAX_TOKENS = 120
 _OPTIONS = ("pipeline", "articles", "port")
 """Options of ``nightpress run`` that are not fields of a form."""
+
+_CHECKS: Mapping[str, Callable[[Any], object]] = {
+    "model": get_model,
+    "other_model": get_model,
+    "prompt": lambda text: PromptTemplate(text, None),
+    "fields": FieldMap.of,
+    "read_options": ReadOptions.of,
+    "encoding": check_encoding,
+    "delimiter": lambda text: ReadOptions.of({"delimiter": text}),
+}
+"""Checks of values beyond the form's own."""
 
 _YES, _NO = ("true", "yes", "1", "on"), ("false", "no", "0", "off")
 
@@ -56,7 +70,7 @@ def read_request(
         conf["model" if model.strip() in offered_ids() else "other_model"] = model.strip()
     if limit.strip():
         conf["limit"] = _limit(limit.strip())
-    return Request(read_run_day(day.strip(), now or datetime.now(UTC)), conf)
+    return Request(read_run_day(day.strip(), now or datetime.now(UTC)), _checked(conf))
 
 
 def read_form(dag: DAG, given: Mapping[str, str], day: str) -> Request:
@@ -77,7 +91,22 @@ def read_form(dag: DAG, given: Mapping[str, str], day: str) -> Request:
                 f"{', '.join(sorted(param.upper() for param in dag.params))}"
             )
         conf[name] = read_source(text) if name == "source" else _read_value(dag, name, text)
-    return Request(read_run_day(day, datetime.now(UTC)), conf, dag.dag_id)
+    return Request(read_run_day(day, datetime.now(UTC)), _checked(conf), dag.dag_id)
+
+
+def _checked(conf: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields; refuse at once what the first task would refuse a minute later.
+
+    :raises LaunchError: a value is wrong; the message has the value and what is allowed.
+    """
+    for name, value in conf.items():
+        if value is not None and (check := _CHECKS.get(name)) is not None:
+            try:
+                check(value)
+            except NightpressError as error:
+                shown = name.removeprefix("other_").upper()
+                raise LaunchError(f"{shown}: {error}") from None
+    return conf
 
 
 def _suggest(name: str, dag: DAG) -> str:

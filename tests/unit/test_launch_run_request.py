@@ -55,6 +55,7 @@ def test_globs_and_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         ({"articles": "nothing*.json"}, "matches no file"),
         ({"limit": "0"}, "LIMIT is '0'"),
         ({"limit": "ten"}, "1 or more"),
+        ({"model": "claude-haiku-45"}, "MODEL: .* did you mean 'claude-haiku-4-5'"),
     ],
 )
 def test_wrong_input_says_what_would_be_right(tmp_path: Path, given: dict[str, str], message: str) -> None:
@@ -75,6 +76,9 @@ def dag() -> Any:
         "fresh": Param(False, type="boolean"),
         "fields": Param(None, type=["null", "object"]),
         "encoding": Param("utf-8", type="string"),
+        "prompt": Param("Say it. {content}", type="string"),
+        "delimiter": Param(None, type=["null", "string"]),
+        "read_options": Param(None, type=["null", "object"]),
     }
     return DAG("tickets", schedule=None, params=params)
 
@@ -118,6 +122,13 @@ def test_any_field_of_the_form_is_read_as_its_type(dag: Any) -> None:
         ({"max_cost_usd": "-1"}, "MAX_COST_USD is '-1'"),
         ({"fresh": "maybe"}, "FRESH is 'maybe'"),
         ({"articles": "nothing.json"}, "does not exist"),
+        ({"model": "claude-haiku-4.5"}, "did you mean 'claude-haiku-4-5'"),
+        ({"prompt": "Say hello."}, "PROMPT: the prompt has no {content}"),
+        ({"prompt": '{"a": 1} {content}'}, "Write a literal brace twice"),
+        ({"fields": '{"contents": "body"}'}, "FIELDS: .*'contents'.*; only id, title and content"),
+        ({"encoding": "latin9999"}, "ENCODING: .*'latin9999', which Python does not know"),
+        ({"delimiter": ";;"}, "DELIMITER: .*';;'"),
+        ({"read_options": '{"delimeter": ";"}'}, "READ_OPTIONS: unknown reading options 'delimeter'"),
     ],
 )
 def test_what_the_form_does_not_take_is_refused(dag: Any, given: dict[str, str], message: str) -> None:
