@@ -213,6 +213,15 @@ def test_repeated_columns_that_are_not_read_do_not_stop_an_export(tmp_path: Path
     assert (row.article_id, row.content, row.metadata) == ("A-1", "Text.", {})
 
 
+def test_a_page_of_an_api_without_results_says_how_it_is_read_as_none(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json", '{"hits": [], "page": 0}')
+    with pytest.raises(InputError, match=r"list 'hits' is empty: .* say record_path='hits'"):
+        read(path)
+    assert read(path, record_path="hits")[0] == []
+    write(path, '{"hits": [{"id": 1, "content": "One."}], "page": 0}')
+    assert [row.content for row in read(path, record_path="hits")[0]] == ["One."]
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

@@ -131,6 +131,12 @@ def message_without_content(rows: Sequence[Mapping[str, Any]], columns: list[str
     lists = [key for key in columns if any(_is_list_of_objects(row.get(key)) for row in rows)]
     if lists and is_plain_name(lists[0]):
         words += f". If the articles are in a list inside, say which: record_path={lists[0]!r}"
+    empty = [key for key in columns if rows and all(row.get(key) == [] for row in rows)]
+    if empty and not lists and is_plain_name(empty[0]):
+        words += (
+            f". Its list {empty[0]!r} is empty: if articles are there on other days, say record_path={empty[0]!r}, and "
+            "this file has none"
+        )
     return words
 
 
