@@ -25,12 +25,15 @@ BESIDE_THE_CLUSTER = (
         f"tests/unit/test_{name}.py"
         for name in (
             "articles_allowed_sources",
+            "articles_exports",
             "articles_formats",
             "articles_kinds",
             "articles_silent_losses",
             "batches_client",
+            "batches_ledger_requests",
             "batches_refusals",
             "batches_submission",
+            "batches_submission_states",
             "costs_every_model",
             "models_catalogue",
             "offline_api_access",
