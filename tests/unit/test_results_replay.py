@@ -232,6 +232,14 @@ def test_rejected_rows_that_are_gone_are_named(day: Day) -> None:
         day.replay()
 
 
+@pytest.mark.parametrize("name", ["articles-00000.parquet", "rejected.parquet"])
+def test_a_damaged_file_is_named_before_anything_is_made(day: Day, name: str) -> None:
+    path = Path((day.files(0).folder / name).path)
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(ResultsError, match=rf"nothing was changed\. Gone or damaged: .*{name}"):
+        day.replay()
+
+
 def test_raw_results_of_another_shard_or_damaged_change_nothing(day: Day) -> None:
     kept = day.files(0).raw.read_bytes()
     shutil.copy(day.files(1).raw.path, day.files(0).raw.path)

@@ -170,3 +170,23 @@ def test_answers_in_a_damaged_file_are_not_paid_for_again(
                 assert damage is DAMAGE["damaged pages"], "no reader can open it, so it is not kept"
                 copy.unlink()
     assert runs.publish("four", articles, day=day, reuse=reuse).summary.reused == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("results-00000.parquet", "collect that shard once more"),
+        ("reused-00000.parquet", "read the articles of the run once more"),
+        ("output.json", "Read the articles of the run once more"),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_named_with_what_to_do(tmp_path: Path, name: str, says: str) -> None:
+    runs = WholeRuns(tmp_path)
+    runs.publish("zero", [{}])
+    runs.publish("one", [{}, {"content": "another"}])
+    before = runs.rows()
+    file = Path(runs.root.open(f"runs/p/2026-11-22/one/{name}").path)
+    file.write_bytes(file.read_bytes()[:40] if file.exists() else b'{"schema": ')
+    with pytest.raises(ResultsError, match=rf"{name}.* cannot be read .*{says}"):
+        runs.publish_again("one")
+    assert runs.rows().equals(before)

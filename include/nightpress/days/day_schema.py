@@ -179,15 +179,16 @@ def _open(path: StoragePath) -> Iterator[pq.ParquetFile]:
     with ExitStack() as stack:
         try:
             file = stack.enter_context(open_parquet(path))
-        except FileNotFoundError:
+        except (FileNotFoundError, pa.ArrowInvalid) as error:
+            why = "are gone" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
             if path.name.startswith("reused-"):
                 raise ResultsError(
-                    f"the reused answers {path} are gone, so the day is not published; read the articles of the run "
+                    f"the reused answers {path} {why}, so the day is not published; read the articles of the run "
                     "once more, which pays nothing for them",
                     code="reused_gone",
                 ) from None
             raise ResultsError(
-                f"the results {path} are gone, so the day is not published; collect that shard once more",
+                f"the results {path} {why}, so the day is not published; collect that shard once more",
                 code="results_gone",
             ) from None
         yield file

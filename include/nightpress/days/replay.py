@@ -147,18 +147,26 @@ def _check_files(places: dict[ShardSource, ShardFiles], others: Sequence[Storage
                 f"the kept results {files.raw} of shard {files.name}, batch {source.batch_id} (the API keeps results "
                 "for 29 days: collect the shard once more to have them again)"
             )
-        if not files.articles.exists():
+        if not _is_readable(files.articles):
             gone.append(
                 f"the articles {files.articles} of shard {files.name} (read the articles of the run once more; the "
                 "batches are attached to, not paid again)"
             )
-    gone += [f"the run's {path}" for path in others if not path.exists()]
+    gone += [f"the run's {path}" for path in others if not _is_readable(path)]
     if gone:
         more = f"; and {len(gone) - 5} more" if len(gone) > 5 else ""
         raise ResultsError(
-            f"the day cannot be made again, nothing was changed. Gone: {'; '.join(gone[:5])}{more}",
+            f"the day cannot be made again, nothing was changed. Gone or damaged: {'; '.join(gone[:5])}{more}",
             code="files_gone",
         )
+
+
+def _is_readable(path: StoragePath) -> bool:
+    try:
+        with open_parquet(path):
+            return True
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return False
 
 
 def _make_shard(source: ShardSource, files: ShardFiles, pipeline: str, scratch: StoragePath) -> StoragePath:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel
 
+from nightpress.errors import ConfigurationError, ResultsError
 from nightpress.folders import RunFolder
 from nightpress.outputs.arrow_columns import arrow_fields
 from nightpress.outputs.output_schema import OutputSchema
@@ -54,11 +55,19 @@ def kept_output(folder: StoragePath, model: type[BaseModel] | None = None) -> Ou
     """Return the schema of a run, or None if its answers are plain text.
 
     :param model: model class whose validators also check the answers.
+    :raises ResultsError: the kept schema is damaged.
     """
+    path = RunFolder(folder).output_schema
     try:
-        return OutputSchema.from_json(RunFolder(folder).output_schema.read_bytes(), model)
+        return OutputSchema.from_json(path.read_bytes(), model)
     except FileNotFoundError:
         return None
+    except ConfigurationError as error:
+        raise ResultsError(
+            f"{path}, the schema of the run's answers, cannot be read ({error}). Read the articles of the run once "
+            "more: that stores it again, and pays nothing for what was sent.",
+            code="damaged_schema",
+        ) from None
 
 
 class ShardTyping:
