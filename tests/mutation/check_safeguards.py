@@ -249,6 +249,14 @@ MUTATIONS = (
         "    if True:\n",
         ("tests/unit/test_results_collect.py",),
     ),
+    Mutation(
+        "t",
+        "what another run sent since the plan is not",
+        _SUBMISSION,
+        "    if check_taken is not None:\n",
+        "    if False:\n",
+        ("tests/unit/test_runs_sent_meanwhile.py",),
+    ),
 )
 
 
