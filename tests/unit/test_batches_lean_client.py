@@ -49,6 +49,8 @@ class Api:
         handler.send_response(reply[0])
         handler.send_header("Content-Length", str(len(reply[1])))
         handler.send_header("retry-after-ms", "1")
+        # Else a client may send the next request on a connection that is being closed, and send it again.
+        handler.send_header("Connection", "close")
         handler.end_headers()
         handler.wfile.write(reply[1])
 
