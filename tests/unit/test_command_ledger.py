@@ -17,7 +17,11 @@ from upath import UPath
 from message_batches.command import connection
 from message_batches.command.command_settings import CommandError
 from message_batches.command.main import main
+from nightpress.batches.accepted_results import accept_short
 from nightpress.batches.ledger import Attempt, Entry, Ledger
+from nightpress.batches.manual_ledger import find_ledger_line
+from nightpress.errors import LedgerError
+from nightpress.layout import DataRoot
 from tests.support.model_api import ModelApi
 from tests.support.shard_sender import ShardSender
 
@@ -217,6 +221,17 @@ def test_accept_short_changes_nothing_where_nothing_lacks(
     assert office.run("accept-short", office.shard.key[:16], lines, "--yes") == 1
     assert message in said.readouterr().err
     assert office.entry().accepted is None
+
+
+def test_accept_short_does_not_undo_what_a_task_recorded_meanwhile(office: Office) -> None:
+    office.submit()
+    line = find_ledger_line(DataRoot(UPath(office.root)), office.shard.key)
+    collected = office.ledger.save(
+        msgspec.structs.replace(office.entry(), collected_at=datetime(2026, 11, 22, tzinfo=UTC))
+    )
+    with pytest.raises(LedgerError, match="was changed or set aside by another process"):
+        accept_short(line, 2, office.ledger, time.time())
+    assert office.entry() == collected
 
 
 def test_discard_says_when_the_api_cannot_be_looked_at(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from nightpress.batches.ledger import Entry, Ledger
+from nightpress.batches.ledger import Entry, Ledger, check_unchanged
 from nightpress.batches.ledger_records import AcceptedResults
 from nightpress.batches.manual_ledger import LedgerLine
 from nightpress.errors import LedgerError
@@ -40,8 +40,9 @@ def accept_short(line: LedgerLine, lines: int, ledger: Ledger, now: float) -> En
     """Record a person's word that the shard's batch has no more results than ``lines``; return the entry.
 
     :param now: epoch seconds.
-    :raises LedgerError: see :func:`check_acceptable`.
+    :raises LedgerError: see :func:`check_acceptable`; or the entry has changed since it was looked at.
     """
     batch_id = check_acceptable(line, lines)
+    check_unchanged(line.entry, ledger.load(line.entry.key))
     accepted = AcceptedResults(batch_id, lines, datetime.fromtimestamp(now, UTC))
     return ledger.save(msgspec.structs.replace(line.entry, accepted=accepted))

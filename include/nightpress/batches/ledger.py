@@ -230,17 +230,17 @@ class Ledger:
     def set_aside(self, key: str, stamp: str, seen: Entry | None = None) -> StoragePath:
         """Move a shard's entry and attempts into ``discarded/<stamp>-<key>`` and return that folder.
 
-        :param seen: the entry that a person decided about; None if it cannot be read.
-        :raises LedgerError: it has changed since: the shard may be sent at this moment.
-
         The attempts are moved first: after an interruption the entry is still there, knows all of them, and
         can be set aside again. Owners stay, so that the shard's batches never become another shard's.
+
+        :param seen: the entry that a person decided about; None if it cannot be read.
+        :raises LedgerError: it has changed since: the shard may be sent at this moment.
         """
         entry, known = None, 0
         with suppress(LedgerError):
             entry = self.load(key)
-        if seen is not None and entry != seen:
-            raise _changed(key)
+        if seen is not None:
+            check_unchanged(seen, entry)
         if entry is not None:
             with suppress(LedgerError):
                 owned = sorted({*entry.earlier, *self.batches_of(key)})
@@ -330,6 +330,15 @@ class Ledger:
         except FileNotFoundError:
             return None
         return decode(kind, data, str(path))
+
+
+def check_unchanged(seen: Entry, now: Entry | None) -> None:
+    """Refuse to change an entry by hand that is not what a person decided about.
+
+    :raises LedgerError: a task has changed it since, or another person.
+    """
+    if now != seen:
+        raise _changed(seen.key)
 
 
 def _changed(key: str) -> LedgerError:
