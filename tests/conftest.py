@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from tests.support.offline_api_server import LocalApiServer
+    from tests.support.priced_runs import PricedRuns
     from tests.support.suite_scheduler import FoldersAndFiles
 
 if "AIRFLOW_HOME" not in os.environ:
@@ -78,6 +79,23 @@ def client(server: LocalApiServer) -> Iterator[anthropic.Anthropic]:
 
     with anthropic.Anthropic(api_key="test-key", base_url=server.base_url, max_retries=0) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def _priced_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PricedRuns]:
+    from tests.support.offline_api_server import LocalApiServer
+    from tests.support.priced_runs import PricedRuns
+
+    folder = tmp_path_factory.mktemp("priced_runs")
+    with LocalApiServer(folder / "api", seconds_per_batch=0.05) as server:
+        yield PricedRuns(server, folder / "data")
+
+
+@pytest.fixture
+def runs(_priced_runs: PricedRuns) -> PricedRuns:
+    """A data root and an offline API without faults whose meter bills; a module's tests share both."""
+    _priced_runs.server.request("DELETE", "/local/faults")
+    return _priced_runs
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 
 import msgspec
@@ -18,7 +17,6 @@ from nightpress.runs.discarded_batches import keep_on_receipt
 from nightpress.runs.run import Reuse
 from nightpress.shards.prompts import PromptTemplate
 from tests.support.driven_days import TEMPLATE, Books, DrivenRun, texts, unique
-from tests.support.offline_api_server import LocalApiServer
 from tests.support.priced_runs import PricedRuns
 
 ANSWER = {
@@ -26,19 +24,6 @@ ANSWER = {
     "properties": {"topic": {"type": "string"}, "score": {"type": "integer"}},
     "required": ["topic", "score"],
 }
-
-
-@pytest.fixture(scope="module")
-def server_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PricedRuns]:
-    folder = tmp_path_factory.mktemp("driven_days")
-    with LocalApiServer(folder / "api", seconds_per_batch=0.05) as server:
-        yield PricedRuns(server, folder / "data")
-
-
-@pytest.fixture
-def runs(server_runs: PricedRuns) -> PricedRuns:
-    server_runs.server.request("DELETE", "/local/faults")
-    return server_runs
 
 
 def forget_faults(runs: PricedRuns) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,24 +14,10 @@ from nightpress.errors import NightpressError, ResultsError
 from nightpress.runs.prune import COLLECTED_BODY, UNSENT_RUN, WAITING, PruneRules, plan_prune, remove_unneeded
 from nightpress.shards.shard import Shard
 from tests.support.driven_days import Books, DrivenRun, texts, unique
-from tests.support.offline_api_server import LocalApiServer
 from tests.support.priced_runs import PricedRuns
 
 RULES = PruneRules(1, 30)
 LATER = 200 * 86_400.0
-
-
-@pytest.fixture(scope="module")
-def server_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PricedRuns]:
-    folder = tmp_path_factory.mktemp("prune_outstanding")
-    with LocalApiServer(folder / "api", seconds_per_batch=0.05) as server:
-        yield PricedRuns(server, folder / "data")
-
-
-@pytest.fixture
-def runs(server_runs: PricedRuns) -> PricedRuns:
-    server_runs.server.request("DELETE", "/local/faults")
-    return server_runs
 
 
 def prune(runs: PricedRuns, pipeline: str) -> dict[str, set[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -12,23 +12,9 @@ from nightpress.folders import RunFolder
 from nightpress.runs import sent_meanwhile
 from nightpress.runs.run import Reuse
 from tests.support.driven_days import Books, DrivenRun, texts, unique
-from tests.support.offline_api_server import LocalApiServer
 from tests.support.priced_runs import PricedRuns
 
 MOST = 3
-
-
-@pytest.fixture(scope="module")
-def server_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PricedRuns]:
-    folder = tmp_path_factory.mktemp("sent_meanwhile")
-    with LocalApiServer(folder / "api", seconds_per_batch=0.05) as server:
-        yield PricedRuns(server, folder / "data")
-
-
-@pytest.fixture
-def runs(server_runs: PricedRuns) -> PricedRuns:
-    server_runs.server.request("DELETE", "/local/faults")
-    return server_runs
 
 
 class Days:
@@ -130,6 +116,16 @@ def test_what_the_plan_knew_or_nobody_pays_for_does_not_stop_it(
     days = Days(runs)
     does(days)
     assert len(days.first.send(days.first.shards)) == len(days.first.shards)
+
+
+@pytest.mark.parametrize("stored", [b"", b'{"posts": ["run', b'{"posts": [], "schema_version": 2}'])
+def test_what_a_plan_knew_counts_as_unknown_if_it_cannot_be_read(runs: PricedRuns, stored: bytes) -> None:
+    """Rather a run that a person has to look at than articles that are paid for twice."""
+    days = Days(runs)
+    sends_before_the_plan(days)
+    RunFolder(days.first.run.folder).sent_before.write_bytes(stored)
+    with pytest.raises(BudgetError, match="were sent by another run"):
+        days.first.submit(days.first.shards[0])
 
 
 def test_a_fresh_run_sends_all_again(runs: PricedRuns) -> None:

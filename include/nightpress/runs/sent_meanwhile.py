@@ -11,7 +11,8 @@ two runs that send at the same moment at least one sees the other.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,11 +24,24 @@ from nightpress.shards.shard import Shard, ShardFiles
 from nightpress.storage import INVALID_JSON, StoragePath, write_atomically
 
 _SENT = re.compile(r"sent\.(?P<shard>[0-9a-z-]+)\.(?P<key>[A-Za-z0-9_-]{1,128})\.[0-9a-f]+\.json")
+_SCHEMA_VERSION = 1
 
 
 class _SentBefore(msgspec.Struct):
     posts: list[str]
-    schema_version: int = 1
+    schema_version: int = _SCHEMA_VERSION
+
+
+class _Post(NamedTuple):
+    """A POST of another run, from the file that it left.
+
+    :param name: of the file, with that of its run's folder.
+    """
+
+    name: str
+    folder: StoragePath
+    shard: str
+    key: str
 
 
 def keep_sent_before(
@@ -44,7 +58,7 @@ def keep_sent_before(
     if fresh:
         path.unlink(missing_ok=True)
         return
-    posts = [_name_of(post) for post in _iter_posts(root, folder, pipeline, day)]
+    posts = [post.name for post in _iter_posts(root, folder, pipeline, day)]
     write_atomically(path, msgspec.json.encode(_SentBefore(posts)))
 
 
@@ -60,50 +74,43 @@ def check_sent_meanwhile(  # noqa: PLR0917 - all are needed
     """
     folder = root.open(shard.uri).parent
     write_atomically(RunFolder(folder).sent(shard.name, shard.key, token), b"{}")
-    posts = [post for post in _iter_posts(root, folder, pipeline, day) if _key_of(post) != shard.key]
+    posts = [post for post in _iter_posts(root, folder, pipeline, day) if post.key != shard.key]
     known = _read_sent_before(folder) if posts else None
     if known is None:
         return
     for post in posts:
-        count = 0 if _name_of(post) in known else _count_paid(shard, post, pipeline, day, root, ledger)
+        count = 0 if post.name in known else _count_paid(shard, post, pipeline, day, root, ledger)
         if count:
             raise BudgetError(
                 f"{count:,} of the {shard.articles:,} articles of shard {shard.name} were sent by another run of "
-                f"{pipeline} {day} ({post.parent.name}) after this run was planned: sent now, they are paid for twice. "
+                f"{pipeline} {day} ({post.folder.name}) after this run was planned: sent now, they are paid for twice. "
                 "Nothing was sent. Let that run finish, then read the articles of this run again: only those that it "
                 "has not answered are sent.",
                 code="sent_meanwhile",
             )
 
 
-def _iter_posts(root: DataRoot, own: StoragePath, pipeline: str, day: str) -> Iterator[StoragePath]:
-    """Yield the files that the POSTs of the day's other runs left."""
+def _iter_posts(root: DataRoot, own: StoragePath, pipeline: str, day: str) -> Iterator[_Post]:
+    """Yield the POSTs of the day's other runs."""
     for folder in root.run_folders(pipeline, day):
         if folder.name != own.name:
-            yield from (folder / name for name in list_names(folder) if _SENT.fullmatch(name))
+            for found in filter(None, map(_SENT.fullmatch, list_names(folder))):
+                yield _Post(f"{folder.name}/{found[0]}", folder, found["shard"], found["key"])
 
 
-def _name_of(post: StoragePath) -> str:
-    return f"{post.parent.name}/{post.name}"
-
-
-def _key_of(post: StoragePath) -> str:
-    matched = _SENT.fullmatch(post.name)
-    return matched["key"] if matched else ""
-
-
-def _read_sent_before(folder: StoragePath) -> frozenset[str] | None:
+def _read_sent_before(folder: StoragePath) -> Collection[str] | None:
+    """Return the POSTs that the run's plan knows; none if they cannot be read, and None if they were not stored."""
     try:
-        content = RunFolder(folder).sent_before.read_bytes()
-        return frozenset(msgspec.json.decode(content, type=_SentBefore).posts)
+        found = msgspec.json.decode(RunFolder(folder).sent_before.read_bytes(), type=_SentBefore)
     except FileNotFoundError:
         return None
     except INVALID_JSON:
-        return frozenset()
+        return ()
+    return frozenset(found.posts) if found.schema_version <= _SCHEMA_VERSION else ()
 
 
 def _count_paid(  # noqa: PLR0917 - private, called once
-    shard: Shard, post: StoragePath, pipeline: str, day: str, root: DataRoot, ledger: Ledger
+    shard: Shard, post: _Post, pipeline: str, day: str, root: DataRoot, ledger: Ledger
 ) -> int:
     """Return how many articles of a shard are, or may be, in the batch of another run's POST."""
     # Imported only now, since hardly any POST has another run's beside it.
@@ -114,11 +121,9 @@ def _count_paid(  # noqa: PLR0917 - private, called once
     from nightpress.runs.run import Run
     from nightpress.runs.unpublished_runs import read_paid_requests
 
-    matched = _SENT.fullmatch(post.name)
-    assert matched is not None
-    run = Run(pipeline, day, post.parent.name, root, ledger)
+    run = Run(pipeline, day, post.folder.name, root, ledger)
     try:
-        paid = read_paid_requests(run, ShardFiles(post.parent, matched["shard"]), matched["key"])
+        paid = read_paid_requests(run, ShardFiles(post.folder, post.shard), post.key)
     except (FileNotFoundError, pa.ArrowInvalid):
         return shard.articles  # they cannot be compared, so they may be the same
     if paid is None:
