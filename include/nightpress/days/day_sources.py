@@ -10,6 +10,7 @@ import pyarrow as pa
 from nightpress.errors import ResultsError
 from nightpress.layout import DataRoot
 from nightpress.parquet_files import open_parquet
+from nightpress.shards.shard import shard_key_of
 from nightpress.storage import INVALID_JSON, StoragePath
 
 SCHEMA_VERSION = 2
@@ -87,7 +88,7 @@ def describe_sources(
 
 def _describe(root: DataRoot, path: StoragePath) -> ShardSource:
     with open_parquet(path) as file:
-        key = (file.schema_arrow.metadata or {}).get(b"shard_key", b"").decode()
+        key = shard_key_of(file)
         row = file.read_row_group(0, columns=_COLUMNS_OF_A_SHARD).slice(0, 1).to_pylist()[0]
         return ShardSource(results=root.reference(path), key=key, articles=file.metadata.num_rows, **row)
 

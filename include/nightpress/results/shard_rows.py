@@ -30,7 +30,7 @@ from nightpress.results.typed_answers import ShardTyping, TypedAnswers
 from nightpress.second_thread import SecondThread
 from nightpress.shards.column_names import AMOUNT_COLUMNS, TOKEN_COLUMNS
 from nightpress.shards.request_keys import custom_id_prefix
-from nightpress.shards.shard import Shard, ShardFiles
+from nightpress.shards.shard import Shard, ShardFiles, shard_key_of
 from nightpress.statuses import MESSAGE_STATUSES, MISSING
 from nightpress.storage import StoragePath
 
@@ -205,7 +205,7 @@ def _open_articles(path: StoragePath, shard: Shard) -> Iterator[pq.ParquetFile]:
                 "articles of the run once more; results that are paid for are found by the ledger.",
                 code="articles_gone",
             ) from None
-        found = (file.schema_arrow.metadata or {}).get(b"shard_key", b"").decode()
+        found = shard_key_of(file)
         if found != shard.key or file.metadata.num_rows != shard.articles:
             raise ResultsError(
                 f"{path} holds {file.metadata.num_rows} articles of shard {found[:16] or 'unknown'}, but "

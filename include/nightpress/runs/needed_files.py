@@ -17,7 +17,7 @@ from nightpress.errors import InvalidReferenceError, LedgerError, ResultsError
 from nightpress.layout import DataRoot, is_day
 from nightpress.parquet_files import open_parquet
 from nightpress.runs.stored_files import StoredFile
-from nightpress.shards.shard import Shard, has_no_second_round, name_of_articles
+from nightpress.shards.shard import Shard, has_no_second_round, name_of_articles, shard_key_of
 from nightpress.statuses import STATUSES
 
 
@@ -66,7 +66,7 @@ def waits_for_others(root: DataRoot, files: Iterable[StoredFile], needs: Needs) 
                 suppress(FileNotFoundError, pa.ArrowInvalid),
                 open_parquet(root.open(file.reference)) as articles,
             ):
-                if (articles.schema_arrow.metadata or {}).get(b"shard_key", b"").decode() in needs.open_keys:
+                if shard_key_of(articles) in needs.open_keys:
                     return True
     return False
 
@@ -81,6 +81,10 @@ def _is_settled(entry: Entry) -> bool:
 
 
 def find_needs(root: DataRoot) -> Needs:
+    """Read every ledger entry and the sources of every publication.
+
+    :raises LedgerError: an entry cannot be read, so what it needs is not known.
+    """
     needs = Needs()
     for scope in list_apis(root):
         for key, entry in Ledger(root.ledger(), scope).scan():

@@ -24,7 +24,7 @@ from nightpress.layout import list_names
 from nightpress.parquet_files import open_parquet, read_parquet, write_parquet
 from nightpress.runs.run import Run
 from nightpress.runs.unrequested_runs import ASK_ABOVE_USD
-from nightpress.shards.shard import Shard, ShardFiles, name_of_articles
+from nightpress.shards.shard import Shard, ShardFiles, name_of_articles, shard_key_of
 from nightpress.statuses import STATUSES
 from nightpress.storage import INVALID_JSON, StoragePath
 
@@ -76,7 +76,7 @@ def _iter_unpublished(run: Run) -> Iterator[UnpublishedShard]:
 def _read_unpublished(run: Run, files: ShardFiles) -> Iterator[UnpublishedShard]:
     """Yield the shard of another run's folder, or of an earlier try's, if it was paid for this day."""
     with open_parquet(files.articles) as staged:
-        key = (staged.schema_arrow.metadata or {}).get(b"shard_key", b"").decode()
+        key = shard_key_of(staged)
         entry = _find_paid(run, key)
         if entry is not None:
             requests = staged.read(["request_key"])["request_key"]
@@ -94,7 +94,7 @@ def read_paid_requests(run: Run, files: ShardFiles, key: str) -> pa.ChunkedArray
     if entry is None:
         return None
     with suppress(FileNotFoundError), open_parquet(files.articles) as staged:
-        if (staged.schema_arrow.metadata or {}).get(b"shard_key", b"").decode() == key:
+        if shard_key_of(staged) == key:
             return _paid_requests(entry, files, staged.read(["request_key"])["request_key"])
     return read_parquet(RunFolder(files.folder).paid(key), ["request_key"])["request_key"]
 

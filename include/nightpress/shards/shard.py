@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -12,6 +12,9 @@ from msgspec import Meta
 from nightpress.errors import ConfigurationError
 from nightpress.folders import RunFolder
 from nightpress.storage import StoragePath
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 _REQUESTS = re.compile(r"requests-(?P<name>[0-9a-z-]+)\.json")
 
@@ -27,6 +30,12 @@ def has_no_second_round(uri: str) -> bool:
     """Return whether what a shard's batch leaves unanswered goes into no other shard: a second round, or hand-made."""
     matched = _REQUESTS.fullmatch(uri.rsplit("/", 1)[-1])
     return matched is not None and matched["name"].startswith((SECOND_ROUND_PREFIX, GIVEN_PREFIX))
+
+
+def shard_key_of(file: pq.ParquetFile) -> str:
+    """Return the key of the shard whose articles or results a Parquet file has; empty if it does not say so."""
+    metadata: dict[bytes, bytes] = file.schema_arrow.metadata or {}
+    return metadata.get(b"shard_key", b"").decode()
 
 
 _ARTICLES = re.compile(r"articles-(?P<name>[0-9a-z-]+)\.parquet")
